@@ -24,6 +24,7 @@ fn body(operation: Operation) -> &'static str {
         Operation::ResumeSession
         | Operation::TerminateSession
         | Operation::GetRecordingIndex
+        | Operation::VerifyRecording
         | Operation::GetRecording
         | Operation::WatchSession
         | Operation::JoinSession
@@ -31,6 +32,7 @@ fn body(operation: Operation) -> &'static str {
         Operation::SendSessionMessage => {
             r#"{"SessionId":"somebody-0123456789abcdefg","Message":"hello"}"#
         }
+        Operation::SearchSessionCommands => r#"{"Query":"ls"}"#,
         Operation::DescribeSessions => r#"{"State":"Active"}"#,
         Operation::SendCommand => {
             r#"{"DocumentName":"AWS-RunShellScript","InstanceIds":["mi-00000000000000000"],"Parameters":{"commands":["true"]}}"#

@@ -19,6 +19,7 @@ use crate::limits::{BEGINNING, MAX_KEY_FILE};
 use crate::recorder::{ChainFile, Recorder, RecordingEvents};
 use crate::settings::Settings;
 use crate::spool::{CLOUDWATCH, COPIES, OUTPUTS};
+use crate::verification::Verifications;
 
 /// Name of the file with the key that signs checkpoints.
 pub const KEY: &str = "evidence.key";
@@ -48,6 +49,7 @@ pub struct Archive {
     pub recorder: Arc<Recorder>,
     /// Where finished files go.
     pub sink: Sink,
+    pub(crate) verifications: Verifications,
 }
 
 impl Archive {
@@ -82,7 +84,7 @@ impl Archive {
         start_queues(&recorder, clock)?;
         Maker::start(Arc::clone(&recorder), sink.clone())?;
         tokio::spawn(keep_retention(Arc::clone(&recorder), sink.clone(), clock.clone()));
-        Ok((Self { recorder, sink }, events))
+        Ok((Self { recorder, sink, verifications: Verifications::default() }, events))
     }
 }
 

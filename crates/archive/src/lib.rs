@@ -24,11 +24,13 @@ mod delivery;
 pub mod index;
 pub mod limits;
 mod part;
+mod recorded;
 mod recorder;
 pub mod settings;
 mod spool;
 #[cfg(test)]
 mod tests;
+mod verification;
 
 pub use archive::{Archive, ArchiveError, KEY, PUBLIC_KEY};
 pub use backlog::{Backlog, Room};
@@ -39,3 +41,4 @@ pub use recorder::{
     BucketCopy, CannotRecord, Destinations, LogGroup, OnTaken, Recorder, RecordingEvent,
     RecordingEvents, Tape,
 };
+pub use verification::{CannotVerify, Verdict, Verification};

@@ -112,8 +112,13 @@ pub const INDEX_NICENESS: i32 = 15;
 /// Recordings that wait for their index, about 80 bytes each. `towline-gateway index-recordings`
 /// finds the rest.
 pub const INDEX_WAITING: usize = 65_536;
-/// Bytes of a recording that are read at once from the sink to index it.
-pub const INDEX_READ: u64 = 1024 * 1024;
+/// Verifications of recordings at once: each takes a processor for as long as it lasts, behind all
+/// other threads.
+pub const VERIFICATIONS: usize = 2;
+/// How long the outcome of a verification is kept.
+pub const VERIFIED_FOR: Duration = Duration::from_secs(60);
+/// Bytes of a recording that are read at once from the sink, to index or to verify it.
+pub const RECORDED_READ: u64 = 1024 * 1024;
 
 // ---- the node's chain
 

@@ -38,6 +38,11 @@ export const PAGES: readonly Page[] = [
     load: async () => (await import("./live/sessions_page.tsx")).SessionsPage,
   },
   { path: "watch", load: async () => (await import("./live/watch_page.tsx")).WatchPage },
+  {
+    path: "executed",
+    label: "executed",
+    load: async () => (await import("./playback/search_page.tsx")).SearchPage,
+  },
   { path: "recording", load: async () => (await import("./playback/player_page.tsx")).PlayerPage },
   { path: "device", load: async () => (await import("./fleet/device_page.tsx")).DevicePage },
   {

@@ -276,6 +276,12 @@ pub const RECORDING_PIECE: u64 = 512 * 1024;
 /// Bytes of a command's output in one answer, as of a recording.
 pub const OUTPUT_PIECE: u64 = RECORDING_PIECE;
 
+/// Records of the command log that one search looks at.
+pub const MAX_SEARCHED_COMMANDS: usize = 20_000;
+
+/// Records of the command log that are read from the store at once: at most 4 KiB each.
+pub const COMMANDS_PER_READ: i64 = 500;
+
 /// Lines that one search looks at.
 pub const MAX_SEARCHED_EVENTS: usize = 20_000;
 

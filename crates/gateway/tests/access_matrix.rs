@@ -212,7 +212,8 @@ fn row_of(operation: Operation) -> Row {
         Operation::WatchSession => {
             row(json!({ "SessionId": SESSION }), TAGGED, "DoesNotExistException")
         }
-        Operation::GetRecording | Operation::GetRecordingIndex => {
+        Operation::SearchSessionCommands => row(json!({ "Query": "ls" }), PLAIN, "done"),
+        Operation::GetRecording | Operation::GetRecordingIndex | Operation::VerifyRecording => {
             row(json!({ "SessionId": SESSION }), PLAIN, "DoesNotExistException")
         }
         Operation::CreateDocument => row(

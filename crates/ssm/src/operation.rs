@@ -220,6 +220,10 @@ operations! {
     ApproveDevice: Towline, write, Device;
     /// Gives a device another name.
     RenameDevice: Towline, write, Device;
+    /// Checks a session's recording by its seals.
+    VerifyRecording: Towline, read, Session, as Towline GetRecording;
+    /// Searches programs and typed lines of all sessions whose commands the caller may list.
+    SearchSessionCommands: Towline, read, None, as Towline ListSessionCommands;
     /// Where a player begins to draw a moment of a recording.
     GetRecordingIndex: Towline, read, Session, as Towline GetRecording;
     /// Reads a session's recording, piece by piece.

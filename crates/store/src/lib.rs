@@ -68,7 +68,8 @@ pub use backup::{EPOCH, Voided, snapshot_of, void};
 pub use census::Census;
 pub use change::{Change, PolicyTexts, Removed, Trust};
 pub use command_log::{
-    CommandBatch, CommandBounds, CommandLog, CommandRow, Excess, RawCommand, StoredCommand,
+    CommandBatch, CommandBounds, CommandLog, CommandRow, CommandText, Excess, RawCommand,
+    StoredCommand,
 };
 pub use device_pins::PinSpread;
 pub use devices::{

@@ -20,6 +20,8 @@ story(async (page) => {
   await seeks(page);
   await played(page);
   await found(page);
+  await verified(page);
+  await searched(page);
   await picture(page, "playback");
 });
 
@@ -109,4 +111,23 @@ async function found(page) {
   await page.locator(".recorded .xterm-rows", { hasText: `now-${moment}-` }).waitFor();
   await page.getByRole("button", { name: "program-0" }).click();
   await page.locator(".recorded .xterm-rows", { hasText: "now-0-" }).waitFor();
+}
+
+async function verified(page) {
+  step("the gateway checks the seals, as `towline verify` does, and the page says what it checked");
+  await page.getByRole("button", { name: "Verify" }).click();
+  await page.locator("[role=status]", { hasText: "records are as they were sealed" }).waitFor();
+}
+
+async function searched(page) {
+  step("programs of all sessions are searched; the page says what is not");
+  await page.goto(`${env.TOWLINE_ORIGIN}/console/#/executed`);
+  await page.getByRole("searchbox").fill("no-such-program");
+  await page.getByRole("button", { name: "Search", exact: true }).click();
+  await page.locator("[role=status]", { hasText: "0 found." }).waitFor();
+  await page.getByText("It does not search what screens showed").waitFor();
+  await axe(page, "search of programs");
+  await page.setViewportSize({ width: 360, height: 640 });
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+  assert.ok(wide <= 360, `the page is ${wide} pixels wide on a screen of 360`);
 }

@@ -506,6 +506,9 @@ def a_recording_that_is_not_there_is_missed():
     towline("SendSessionMessage", message, expect="DoesNotExistException")
     towline("SendSessionMessage", {**message, "Message": "two\nlines"}, expect="ValidationException")
     unknown = {"SessionId": "admin-0123456789abcdefg"}
+    towline("VerifyRecording", unknown, expect="DoesNotExistException")
+    assert "Commands" in towline("SearchSessionCommands", {"Query": "no such program"})
+    towline("SearchSessionCommands", {"Query": ""}, expect="ValidationException")
     towline("GetRecordingIndex", unknown, expect="DoesNotExistException")
     towline("GetRecording", {**unknown, "Length": 0}, expect="ValidationException")
     towline("ListSessionCommands", unknown, expect="DoesNotExistException")

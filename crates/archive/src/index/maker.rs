@@ -9,7 +9,8 @@
 //! - A recording that cannot be indexed costs a line of the log, and nothing else.
 
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Read};
+use std::io::{self, BufWriter};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,10 +18,12 @@ use std::sync::Arc;
 use futures_util::StreamExt as _;
 use tokio::runtime::Handle;
 use towline_evidence::layout;
+use towline_host::files;
 
 use super::builder::{NoIndex, build};
 use crate::delivery::{Sink, SinkError};
-use crate::limits::{INDEX_NICENESS, INDEX_READ, INDEX_WAITING, INDEXED_FROM};
+use crate::limits::{INDEX_NICENESS, INDEX_WAITING, INDEXED_FROM};
+use crate::recorded;
 use crate::recorder::Recorder;
 
 /// Makes indexes.
@@ -35,7 +38,7 @@ impl Maker {
     /// Starts the thread. Call it within the runtime that the sink works in.
     pub(crate) fn start(recorder: Arc<Recorder>, sink: Sink) -> io::Result<()> {
         let folder = recorder.home().join("indexes");
-        fs::create_dir_all(&folder)?;
+        files::private_dir(&folder).map_err(io::Error::other)?;
         for entry in fs::read_dir(&folder)? {
             if let Some(session) = entry?.file_name().to_str() {
                 recorder.to_index.add(session);
@@ -68,9 +71,15 @@ impl Maker {
         if let Some(why) = self.recorder.paused() {
             return Err(io::Error::other(why).into());
         }
-        let Some(recording) = self.open(session)? else { return Ok(None) };
+        if self.recorder.is_recording(session) {
+            return Ok(None); // it is asked for again when it ends
+        }
+        let opened = recorded::open(&self.recorder, &self.sink, &self.runtime, session)?;
+        let Some((recording, _)) = opened else { return Ok(None) };
         let path = self.folder.join(session);
-        let file = BufWriter::new(File::create(&path)?);
+        let mut options = File::options();
+        options.write(true).create(true).truncate(true).mode(0o600);
+        let file = BufWriter::new(options.open(&path)?);
         let stopped = || self.recorder.to_index.is_closed();
         let Some(table) = build(session, recording, file, INDEXED_FROM, stopped)? else {
             return Ok(None);
@@ -79,50 +88,6 @@ impl Maker {
         let object = self.recorder.index_object(session);
         self.recorder.export_file(&object, &path, keyframes as u64)?;
         Ok(Some(keyframes))
-    }
-
-    /// The bytes of a recording that has ended; none when there is no such recording.
-    fn open(&self, session: &str) -> io::Result<Option<Box<dyn Read + '_>>> {
-        if self.recorder.is_recording(session) {
-            return Ok(None);
-        }
-        let object = self.recorder.object(session);
-        match File::open(self.recorder.outbox_folder().join(&object)) {
-            Ok(file) => return Ok(Some(Box::new(file))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
-        }
-        let length = self.runtime.block_on(self.sink.length(&object)).map_err(io::Error::other)?;
-        let read = |length| SentRecording { maker: self, object, at: 0, length, piece: Vec::new() };
-        Ok(length.map(|length| Box::new(read(length)) as Box<dyn Read>))
-    }
-}
-
-/// A recording in the sink, read piece by piece.
-struct SentRecording<'a> {
-    maker: &'a Maker,
-    object: String,
-    at: u64,
-    length: u64,
-    /// What was read and not taken, backwards.
-    piece: Vec<u8>,
-}
-
-impl Read for SentRecording<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.piece.is_empty() && self.at < self.length {
-            let end = self.at.saturating_add(INDEX_READ).min(self.length);
-            let read = self.maker.sink.read(&self.object, self.at..end);
-            self.piece = self.maker.runtime.block_on(read).map_err(io::Error::other)?;
-            self.piece.reverse();
-            self.at = end;
-        }
-        let taken = buffer.len().min(self.piece.len());
-        let rest = self.piece.len() - taken;
-        for (to, from) in buffer.iter_mut().zip(self.piece.drain(rest..).rev()) {
-            *to = from;
-        }
-        Ok(taken)
     }
 }
 

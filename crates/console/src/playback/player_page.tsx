@@ -3,7 +3,7 @@
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { everyPage } from "../answers.ts";
-import { words } from "../api.ts";
+import { call, words } from "../api.ts";
 import type { PageProps } from "../pages.ts";
 import { saveFile } from "../parts.tsx";
 import { t } from "../strings.ts";
@@ -193,6 +193,7 @@ function Played(props: { session: string; source: Source; start: number; program
         </span>
         <a href={`#/recording/${encodeURIComponent(session)}?t=${Math.floor(at.value)}`}>{t("linkHere")}</a>
         <Downloads session={session} source={source} />
+        <Verified session={session} />
       </div>
       <input
         class="timeline"
@@ -232,6 +233,69 @@ function Played(props: { session: string; source: Source; start: number; program
       <Markers source={source} shown={shown.value} jump={seek} />
     </div>
   );
+}
+
+interface Verification {
+  State: string;
+  Checked: number;
+  Size: number;
+  Lines?: number;
+  Gaps?: number;
+  Fault?: string;
+}
+
+/** How long the page waits before it asks for the outcome again, milliseconds. */
+const ASKS_AGAIN_MS = 500;
+
+/** The check of `towline verify`, by the gateway. */
+function Verified({ session }: { session: string }) {
+  const said = useSignal("");
+  const state = useSignal("");
+  const turn = useRef(0);
+  useEffect(() => () => void (turn.current += 1), []);
+  const verify = async (): Promise<void> => {
+    turn.current += 1;
+    const own = turn.current;
+    state.value = "Verifying";
+    try {
+      while (own === turn.current) {
+        const told = await call<Verification>("Towline.VerifyRecording", { SessionId: session });
+        if (own !== turn.current) return;
+        state.value = told.State;
+        said.value = verdictOf(told);
+        if (told.State !== "Verifying") return;
+        await new Promise((resolve) => setTimeout(resolve, ASKS_AGAIN_MS));
+      }
+    } catch (error) {
+      if (own !== turn.current) return;
+      state.value = "";
+      said.value = words(error);
+    }
+  };
+  return (
+    <>
+      <button type="button" disabled={state.value === "Verifying"} onClick={() => void verify()}>
+        {t("verify")}
+      </button>
+      <span role="status" class={state.value === "Faulty" ? "trouble" : ""}>
+        {said.value}
+      </span>
+    </>
+  );
+}
+
+function verdictOf(told: Verification): string {
+  const counts = { lines: told.Lines ?? 0, gaps: told.Gaps ?? 0 };
+  switch (told.State) {
+    case "Verifying":
+      return t("verifying", { percent: Math.floor((100 * told.Checked) / Math.max(1, told.Size)) });
+    case "Whole":
+      return t("verifiedWhole", counts);
+    case "SoFar":
+      return t("verifiedSoFar", counts);
+    default:
+      return t("verifiedFaulty", { fault: told.Fault ?? told.State });
+  }
 }
 
 /** The recording as files: for asciinema, and as text. */

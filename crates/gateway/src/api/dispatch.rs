@@ -102,6 +102,10 @@ impl Api {
             Operation::RotateDeviceKey => json(self.rotate_device_key(call, parse(body)?).await),
             Operation::RevokeDeviceKey => json(self.revoke_device_key(call, parse(body)?).await),
             Operation::GetRecording => json(self.get_recording(call, parse(body)?).await),
+            Operation::VerifyRecording => json(self.verify_recording(call, parse(body)?).await),
+            Operation::SearchSessionCommands => {
+                json(self.search_session_commands(call, parse(body)?).await)
+            }
             Operation::GetRecordingIndex => {
                 json(self.get_recording_index(call, parse(body)?).await)
             }

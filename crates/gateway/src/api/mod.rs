@@ -23,6 +23,7 @@ mod authz;
 mod bodies;
 mod call;
 mod command_log;
+mod command_search;
 mod device_keys;
 mod device_search;
 mod devices;

@@ -83,6 +83,20 @@ impl Api {
         Ok(session)
     }
 
+    /// Whether the caller may do this on a session, without consequences. Where the row is gone, the
+    /// session is nobody's.
+    pub(super) async fn would_allow_session(
+        &self,
+        call: &Call,
+        id: &str,
+    ) -> Result<bool, ApiError> {
+        let (mut question, row) = self.about_session(call, id, About::Life).await?;
+        if row.is_none() {
+            disown(&mut question, call);
+        }
+        self.would_allow(call, &question).await
+    }
+
     /// Whether a session is the caller's.
     pub(super) fn is_own(&self, call: &Call, session: &Session) -> bool {
         Owner::of_row(session).is(&call.caller)

@@ -9,10 +9,15 @@
 
 use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use towline_ssm::api::evidence::{GetRecordingRequest, GetRecordingResponse};
+use tokio::runtime::Handle;
+use towline_archive::{CannotVerify, Verdict, Verification};
+use towline_ssm::api::evidence::{
+    GetRecordingRequest, GetRecordingResponse, VerifyRecordingRequest, VerifyRecordingResponse,
+};
 use towline_ssm::error::{ApiError, ErrorCode};
 use towline_ssm::ids::SessionId;
 
@@ -54,6 +59,28 @@ impl Api {
             || self.size_of(&recorder.object(session)).await?.is_some();
         let without = GetRecordingResponse { object, finished: true, ..Default::default() };
         recorded.then_some(without).ok_or_else(none)
+    }
+
+    /// The check of `towline verify SESSION`, by the same code: a first call begins it.
+    pub(super) async fn verify_recording(
+        &self,
+        call: &Call,
+        request: VerifyRecordingRequest,
+    ) -> Result<VerifyRecordingResponse, ApiError> {
+        self.authorize_recording(call, &request.session_id).await?;
+        let (evidence, runtime) = (Arc::clone(&self.parts.evidence), Handle::current());
+        let begun = tokio::task::spawn_blocking(move || {
+            evidence.verification(&request.session_id, &runtime)
+        });
+        let begun =
+            begun.await.map_err(|error| unreadable(&error))?.map_err(|error| match error {
+                CannotVerify::NoRecording => none(),
+                CannotVerify::Busy => {
+                    ApiError::new(ErrorCode::ThrottlingException, error.to_string())
+                }
+                CannotVerify::Io(error) => unreadable(&error),
+            })?;
+        Ok(told(&begun))
     }
 
     /// Whether the caller may read this recording.
@@ -98,6 +125,26 @@ impl Api {
     async fn size_of(&self, object: &str) -> Result<Option<u64>, ApiError> {
         let length = self.parts.evidence.sink.length(object).await;
         length.map_err(|error| internal("cannot find a recording", &error))
+    }
+}
+
+fn told(verification: &Verification) -> VerifyRecordingResponse {
+    let (state, sealed, fault) = match verification.verdict() {
+        None => ("Verifying", None, None),
+        Some(Verdict::Whole(sealed)) => ("Whole", Some(sealed), None),
+        Some(Verdict::SoFar(sealed)) => ("SoFar", Some(sealed), None),
+        Some(Verdict::Faulty(fault)) => ("Faulty", None, Some(fault.to_string())),
+        Some(Verdict::Unread(why)) => {
+            ("Faulty", None, Some(format!("it cannot be read to the end: {why}")))
+        }
+    };
+    VerifyRecordingResponse {
+        state: state.to_owned(),
+        checked: verification.read(),
+        size: verification.size,
+        lines: sealed.map(|sealed| sealed.lines - sealed.unsealed),
+        gaps: sealed.map(|sealed| sealed.gaps),
+        fault,
     }
 }
 

@@ -54,6 +54,110 @@ pub struct GetRecordingResponse {
     pub finished: bool,
 }
 
+/// Asks what the seals of a session's recording say of it. Asked again, it tells how far it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct VerifyRecordingRequest {
+    /// The session.
+    pub session_id: String,
+}
+
+impl Request for VerifyRecordingRequest {
+    fn check(&self, v: &mut Violations) {
+        v.length("SessionId", &self.session_id, 1, MAX_SESSION_ID);
+    }
+}
+
+/// How far a verification is, or what it found.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct VerifyRecordingResponse {
+    /// `Verifying`, `Whole`, `SoFar` (the session goes on) or `Faulty`.
+    pub state: String,
+    /// Packed bytes that were read.
+    pub checked: u64,
+    /// Packed bytes of the recording.
+    pub size: u64,
+    /// Records that are vouched for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lines: Option<u64>,
+    /// Gap records among them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gaps: Option<u64>,
+    /// The first fault, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<String>,
+}
+
+/// Most programs and lines of one answer of a search.
+pub const MAX_FOUND_COMMANDS: i64 = 100;
+
+/// Searches what sessions executed, newest first.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct SearchSessionCommandsRequest {
+    /// Words; each stands somewhere in the arguments, the path or the typed line, whatever the
+    /// letter case.
+    pub query: String,
+    /// On this device alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance_id: Option<String>,
+    /// Stored at this time or later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_time: Option<EpochSeconds>,
+    /// Stored at this time or earlier.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_time: Option<EpochSeconds>,
+    /// Most answers; 100 when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_results: Option<i64>,
+    /// Where to go on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_token: Option<String>,
+}
+
+impl Request for SearchSessionCommandsRequest {
+    fn check(&self, v: &mut Violations) {
+        v.length("Query", &self.query, 1, 256);
+        v.optional_length("InstanceId", self.instance_id.as_ref(), 1, 64);
+        v.range("MaxResults", self.max_results, 1, MAX_FOUND_COMMANDS);
+    }
+}
+
+/// A program or a typed line that was found.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct FoundCommand {
+    /// `Command` or `Line`.
+    pub kind: String,
+    /// The arguments, or the line.
+    pub text: String,
+    /// Path of what was executed.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub path: String,
+    /// The session.
+    pub session_id: String,
+    /// The device.
+    pub instance_id: String,
+    /// When, by the device's word, ms since 1970.
+    pub started_at: i64,
+}
+
+/// What a search found. Without an answer it may still have a token: it looks at a bounded number
+/// of records at once.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct SearchSessionCommandsResponse {
+    /// Newest first.
+    pub commands: Vec<FoundCommand>,
+    /// How far back it looked; absent at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub searched_to: Option<EpochSeconds>,
+    /// Where to go on; absent at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_token: Option<String>,
+}
+
 /// Most records of one answer.
 pub const MAX_COMMANDS: i64 = 1000;
 

@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::{Sqlite, Transaction};
+use sqlx::{QueryBuilder, Sqlite, Transaction};
 use towline_host::clock::UnixMillis;
 use towline_wire::epoch::BootNonce;
 
-use super::rows::{CommandBatch, CommandRow, RawCommand, StoredCommand, read, read_raw, word};
+use super::rows::{
+    CommandBatch, CommandRow, CommandText, RawCommand, StoredCommand, read, read_raw, read_text,
+    word,
+};
 use crate::error::StoreError;
 use crate::store::Store;
 
@@ -39,6 +42,10 @@ const OF_SESSION: &str = "WITH bounds AS (SELECT device_id, boot, MIN(number) AS
          WHERE n.device_id = e.device_id AND n.boot = e.boot AND n.pid = e.pid AND n.number > e.number
            AND n.kind IN ('exec', 'exit') ORDER BY n.number LIMIT 1)
        WHERE e.id IN (SELECT id FROM wanted) AND e.id > ? ORDER BY e.id LIMIT ?";
+
+/// What a search reads.
+const TEXTS: &str = "SELECT id, device_id, session, kind, at, stored_at, arguments, exe_path, detail FROM command_log \
+     WHERE kind IN ('exec', 'line')";
 
 impl CommandLog<'_> {
     /// Stores batches in one transaction. Returns for each batch the number after the last stored
@@ -88,6 +95,27 @@ impl CommandLog<'_> {
         let sql = "SELECT * FROM command_log WHERE id > ? ORDER BY id LIMIT ?";
         let rows = sqlx::query(sql).bind(after).bind(limit).fetch_all(&self.store.pool).await?;
         rows.iter().map(|row| Ok(read_raw(row)?)).collect()
+    }
+
+    /// Programs and typed lines before row `before`, newest first; of one device, if one is named.
+    /// A search reads much: it has connections of its own.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn newest(
+        &self,
+        before: i64,
+        device: Option<&str>,
+        limit: i64,
+    ) -> Result<Vec<CommandText>, StoreError> {
+        let mut query = QueryBuilder::<Sqlite>::new(TEXTS);
+        query.push(" AND id < ").push_bind(before);
+        if let Some(device) = device {
+            query.push(" AND device_id = ").push_bind(device);
+        }
+        query.push(" ORDER BY id DESC LIMIT ").push_bind(limit);
+        let rows = query.build().fetch_all(&self.store.search).await?;
+        rows.iter().map(|row| Ok(read_text(row)?)).collect()
     }
 
     /// Whether this session belongs to this device.

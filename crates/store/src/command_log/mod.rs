@@ -20,4 +20,4 @@ mod tests;
 
 pub use log::CommandLog;
 pub use pruning::{CommandBounds, Excess};
-pub use rows::{CommandBatch, CommandRow, RawCommand, StoredCommand};
+pub use rows::{CommandBatch, CommandRow, CommandText, RawCommand, StoredCommand};

@@ -58,6 +58,29 @@ pub struct CommandBatch {
     pub rows: Vec<CommandRow>,
 }
 
+/// What a search compares of a program or a typed line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommandText {
+    /// Number of the row in this store.
+    pub id: i64,
+    /// The device.
+    pub device: String,
+    /// The session.
+    pub session: String,
+    /// `exec` or `line`.
+    pub kind: String,
+    /// Time by the device's clock.
+    pub at: UnixMillis,
+    /// Time by the gateway's clock.
+    pub stored_at: UnixMillis,
+    /// Arguments, each ended by a zero byte.
+    pub arguments: Vec<u8>,
+    /// Path of what was executed; empty when the device did not say.
+    pub path: Vec<u8>,
+    /// A typed line.
+    pub detail: String,
+}
+
 /// A row as read: a program together with its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredCommand {
@@ -197,6 +220,21 @@ pub(super) fn read(row: &SqliteRow) -> Result<StoredCommand, sqlx::Error> {
         code: byte("end_code")?,
         signal: byte("end_signal")?,
         lasted: row.try_get::<Option<i64>, _>("end_lasted")?.map(i64::cast_unsigned),
+        detail: row.try_get("detail")?,
+    })
+}
+
+pub(super) fn read_text(row: &SqliteRow) -> Result<CommandText, sqlx::Error> {
+    let bytes = |name| row.try_get::<Option<Vec<u8>>, _>(name).map(Option::unwrap_or_default);
+    Ok(CommandText {
+        id: row.try_get("id")?,
+        device: row.try_get("device_id")?,
+        session: row.try_get("session")?,
+        kind: row.try_get("kind")?,
+        at: UnixMillis(row.try_get("at")?),
+        stored_at: UnixMillis(row.try_get("stored_at")?),
+        arguments: bytes("arguments")?,
+        path: bytes("exe_path")?,
         detail: row.try_get("detail")?,
     })
 }
