@@ -189,7 +189,7 @@ fn pip(python: &Path, packages: &[&str]) -> Outcome {
 pub(crate) fn node_modules() -> Outcome<PathBuf> {
     let folder = cache().join("npm");
     let modules = folder.join("node_modules");
-    let wanted = ["ssm-session", "ws", "s3rver", "playwright-core", "axe-core"];
+    let wanted = ["ssm-session", "ws", "s3rver", "playwright-core", "axe-core", "oidc-provider"];
     if wanted.iter().all(|name| modules.join(name).is_dir()) {
         return Ok(modules);
     }
@@ -201,6 +201,8 @@ pub(crate) fn node_modules() -> Outcome<PathBuf> {
     // The last line that Node 18 runs. It brings no browser: Debian's Chromium is driven.
     npm.arg("playwright-core@1.55.1");
     npm.arg("axe-core@4.11.0");
+    // The last line that Node 18 runs.
+    npm.arg("oidc-provider@8.8.1");
     run::checked(npm)?;
     Ok(modules)
 }

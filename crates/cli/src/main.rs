@@ -7,7 +7,7 @@
 //!
 //! # Invariants
 //! - One thread, one connection.
-//! - Only `aws-config --write`, `cp` and `man --dir` write files.
+//! - Only `aws-config --write`, `cp`, `login` and `man --dir` write files.
 //! - The terminal is restored on every exit.
 //!
 //! # Not here

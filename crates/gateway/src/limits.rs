@@ -565,3 +565,19 @@ pub const MAX_CLAIM: usize = 32 * 1024;
 
 /// Longest value of a tag that comes from a claim, characters: as for all tags.
 pub const MAX_TAG_VALUE: usize = 256;
+
+/// How long a person may take at an identity provider.
+pub const SIGN_IN_ATTEMPT: Duration = Duration::from_secs(600);
+
+/// Longest cookie of such an attempt, characters.
+pub const MAX_SIGN_IN_ATTEMPT: usize = 4096;
+
+/// Longest code of a provider and longest state of a program, characters.
+pub const MAX_SIGN_IN_PARAMETER: usize = 2048;
+
+/// How long the credentials of a sign-in wait for their program.
+pub const PROGRAM_CODE: Duration = Duration::from_secs(60);
+
+/// Sign-ins through providers that are answered in one [`SIGN_IN_ATTEMPT`]: about 100 bytes each, and
+/// more in the minute in which credentials wait.
+pub const MAX_SIGN_INS_UNDER_WAY: usize = 10_000;

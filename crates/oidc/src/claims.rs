@@ -105,6 +105,23 @@ impl Claims {
         listed.is_some_and(|all| all.iter().any(is_one)) || self.all.get("acr").is_some_and(is_one)
     }
 
+    /// The claims, and beside them those of userinfo (section 5.3). What the token says counts.
+    ///
+    /// # Errors
+    /// [`TokenError::Lacks`] when userinfo is of another subject, or no object.
+    pub fn with_userinfo(mut self, userinfo: Value) -> Result<Self, TokenError> {
+        let Value::Object(more) = userinfo else { return Err(TokenError::Lacks("sub")) };
+        if more.get("sub").and_then(Value::as_str) != Some(&self.subject) {
+            return Err(TokenError::Lacks("sub"));
+        }
+        if let Value::Object(all) = &mut self.all {
+            for (name, value) in more {
+                all.entry(name).or_insert(value);
+            }
+        }
+        Ok(self)
+    }
+
     /// Checks that the token came together with this access token. A token without `at_hash` makes
     /// no statement (section 3.1.3.6).
     ///

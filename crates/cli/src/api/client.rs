@@ -161,6 +161,36 @@ impl Client {
         accept(response, &key, &to).await
     }
 
+    /// Gets the credentials of a sign-in for its code. The request has no signature: there is no key
+    /// yet.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub(crate) async fn redeem<A: DeserializeOwned>(
+        &mut self,
+        code: &str,
+        verifier: &str,
+    ) -> Result<A, CallError> {
+        let to = self.settings.endpoint.clone();
+        let body = serde_json::json!({ "Code": code, "Verifier": verifier }).to_string();
+        let request = Request::post("/sign-in/token")
+            .header(header::HOST, to.authority())
+            .header(header::USER_AGENT, USER_AGENT)
+            .header(header::CONTENT_TYPE, JSON)
+            .body(Full::new(Bytes::from(body)))
+            .map_err(|error| broken(&to, &error))?;
+        let mut connection = self.connect(&to).await?;
+        let response = exchange(&mut connection, request, &to).await?;
+        let status = response.status();
+        let reading = Limited::new(response.into_body(), MAX_ANSWER).collect();
+        let body = timeout(ANSWER_TIMEOUT, reading).await.map_err(|_| late(&to))?;
+        let body = body.map_err(|error| broken(&to, &error))?.to_bytes();
+        if status != StatusCode::OK {
+            return Err(self.refusal(status, error_from_answer(&body)));
+        }
+        from_answer(&body).map_err(|error| self.not_a_gateway(error.message))
+    }
+
     async fn post(
         &mut self,
         service: Service,

@@ -134,6 +134,12 @@ pub(crate) enum Command {
     Access(identity::AccessCommand),
     /// Show the identity you are authenticated as
     Whoami,
+    /// Sign in through the gateway's identity provider, in place of an access key
+    Login(identity::LoginArgs),
+    /// Forget the credentials of `login`
+    Logout,
+    /// Print the credentials of `login` for AWS tools (credential_process)
+    Credentials,
     /// Show the state of the gateway itself
     Health,
     /// Check and test policies, and list who has access to a device

@@ -28,6 +28,20 @@ impl Of {
     }
 }
 
+/// `login`.
+#[derive(Debug, Args)]
+pub(crate) struct LoginArgs {
+    /// Identity provider; needed only when the gateway has several
+    #[arg(long, value_name = "NAME")]
+    pub provider: Option<String>,
+    /// Role, when your groups give several
+    #[arg(long, value_name = "ROLE")]
+    pub role: Option<String>,
+    /// Print the address without starting a browser
+    #[arg(long)]
+    pub no_browser: bool,
+}
+
 /// `admin role`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum RoleCommand {

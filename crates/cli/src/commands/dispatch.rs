@@ -8,7 +8,7 @@ use std::path::Path;
 use super::context::Context;
 use super::{
     access, activation, admin, agent_config, aws_config, cast_file, command_log, copy, devices,
-    export, health, offline, play, recordings, run, sessions, shell, ssh_config, tunnel, verify,
+    export, health, login, offline, play, recordings, run, sessions, shell, ssh_config, tunnel, verify,
     watch,
 };
 use crate::args::policy::PolicyCommand;
@@ -28,6 +28,13 @@ pub(crate) async fn dispatch(cli: Cli) -> Result<u8, Failure> {
         return result;
     }
     match &cli.command {
+        Command::Login(args) => {
+            return login::login(&cli.global, args, &env, output).await.map(|()| 0);
+        }
+        Command::Logout => return login::logout(&cli.global, &env, output).map(|()| 0),
+        Command::Credentials => {
+            return login::credentials(&cli.global, &env, output).map(|()| 0);
+        }
         Command::AwsConfig { write } => {
             return aws_config::run(&cli.global, *write, &env, output).map(|()| 0);
         }
@@ -94,6 +101,9 @@ async fn online(command: Command, mut context: Context) -> Result<u8, Failure> {
         | Command::Policy(_)
         | Command::AwsConfig { .. }
         | Command::AgentConfig { .. }
+        | Command::Login(_)
+        | Command::Logout
+        | Command::Credentials
         | Command::SshConfig { .. }
         | Command::Completions { .. }
         | Command::Man { .. } => {}

@@ -17,6 +17,7 @@ mod dispatch;
 mod export;
 mod health;
 mod identity;
+mod login;
 mod offline;
 mod play;
 mod policy;

@@ -6,6 +6,7 @@
 mod aws;
 mod endpoint;
 mod error;
+pub(crate) mod login;
 mod raw;
 mod settings;
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The settings, from all sources.
 //!
 //! Data flow: flags, environment, `~/.config/towline/config.toml`, `~/.aws/config` and
-//! `~/.aws/credentials` -> [`Settings::resolve`] -> [`Settings`]. The first source that has a value
+//! `~/.aws/credentials`, the sign-in of [`super::login`] -> [`Settings::resolve`] -> [`Settings`]. The first source that has a value
 //! wins, in this order.
 //!
 //! # Invariants
@@ -19,6 +19,7 @@ use towline_ssm::ids::SecretAccessKey;
 use super::aws::Profile;
 use super::endpoint::Endpoint;
 use super::error::ConfigError;
+use super::login;
 use super::raw::{Environment, Flags, OwnFile};
 use crate::platform;
 
@@ -73,7 +74,16 @@ impl Settings {
             .or_else(|| own.profile.clone());
         let profile = Profile::read(env, name.as_deref())?;
         let settings = Self::gather(flags, env, own, &profile)?;
-        Ok(Self { identity: Some(identity_of(flags, env, profile)?), ..settings })
+        let is_named = name.is_some();
+        let identity = match identity_of(flags, env, profile) {
+            // Keys of the unnamed profile count only without a sign-in.
+            Ok(identity) if is_named || identity_of_environment(env)?.is_some() => identity,
+            other => match identity_of_login(env, &settings.endpoint)? {
+                Some(identity) if !is_named => identity,
+                _ => other?,
+            },
+        };
+        Ok(Self { identity: Some(identity), ..settings })
     }
 
     /// The same for the plugin of AWS's tools, which works without a key: a missing key is no error,
@@ -185,6 +195,19 @@ fn identity_of_environment(env: &Environment) -> Result<Option<Identity>, Config
         (Some(_), None) => Err(half("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")),
         (None, Some(_)) => Err(half("AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID")),
     }
+}
+
+/// The credentials of `towline login`. Those that are over are sent all the same: the gateway says so.
+fn identity_of_login(
+    env: &Environment,
+    endpoint: &Endpoint,
+) -> Result<Option<Identity>, ConfigError> {
+    let kept = login::read(env, endpoint)?;
+    Ok(kept.map(|kept| Identity {
+        access_key: kept.access_key_id,
+        secret: SecretAccessKey::new(kept.secret_access_key),
+        session_token: Some(kept.session_token),
+    }))
 }
 
 fn half(has: &'static str, lacks: &'static str) -> ConfigError {

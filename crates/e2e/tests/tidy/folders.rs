@@ -34,6 +34,7 @@ const MAY_SEE: Table<'_> = &[
             "log_queue",
             "metrics",
             "origins",
+            "outbound",
             "plane",
             "program_file",
             "readiness",

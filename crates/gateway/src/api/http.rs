@@ -33,6 +33,7 @@ use super::authn::{Failure, REPLAYED};
 use super::bodies;
 use super::call::{Call, Caller, Record};
 use super::internal::internal;
+use super::provider_sign_in;
 use super::service::Api;
 use crate::audit::{Event, Who};
 use crate::error_response::JSON;
@@ -40,10 +41,11 @@ use crate::limits::MAX_USER_AGENT;
 use crate::metrics::Answer;
 use crate::plane::{Peer, Visitor};
 
-/// The API's own route.
+/// The API's own route, and those of sign-ins through a provider.
 pub fn routes(api: Arc<Api>) -> Router {
     let _ = api.own.set(Arc::downgrade(&api));
-    Router::new().route("/", any(call)).with_state(api)
+    let sign_in = provider_sign_in::routes(Arc::clone(&api));
+    Router::new().route("/", any(call)).with_state(api).merge(sign_in)
 }
 
 /// How the client wants its answer.
@@ -350,7 +352,7 @@ impl Api {
 
     /// What a failure costs its source, and what the client is told. A right signature is taken
     /// from a source that failed too often, too: only who fails is turned away.
-    fn turn_away(
+    pub(super) fn turn_away(
         &self,
         error: ApiError,
         source: IpAddr,

@@ -44,6 +44,7 @@ mod ownership;
 mod paging;
 mod policy_cache;
 mod principals;
+mod provider_sign_in;
 mod providers;
 mod recordings;
 mod removal;

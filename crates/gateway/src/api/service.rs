@@ -18,6 +18,7 @@ use super::events::Streams;
 use super::last_used::LastUsed;
 use super::paging::Pages;
 use super::policy_cache::PolicyCache;
+use super::provider_sign_in::Pending;
 use super::replay::ReplayWindow;
 use super::sign_in::SignInSettings;
 use super::watches::Watches;
@@ -82,6 +83,7 @@ pub struct Api {
     pub(super) policies: PolicyCache,
     pub(super) last_used: LastUsed,
     pub(super) pages: Pages,
+    pub(super) pending: Pending,
     pub(super) watches: Watches,
     /// Itself, for what outlives a request.
     pub(super) own: OnceLock<Weak<Api>>,
@@ -104,6 +106,7 @@ impl Api {
             policies: PolicyCache::default(),
             last_used: LastUsed::default(),
             pages: Pages::new()?,
+            pending: Pending::default(),
             watches: Watches::default(),
             own: OnceLock::new(),
             started: parts.clock.now(),

@@ -145,6 +145,14 @@ impl Token {
         Ok(())
     }
 
+    /// The role that it is of; nothing for a user's.
+    pub(super) fn role(&self) -> &str {
+        match &self.holder {
+            Holder::Role { role, .. } => role,
+            Holder::User { .. } | Holder::Access { .. } => "",
+        }
+    }
+
     /// The secret half of its key.
     pub(super) fn secret(&self) -> &str {
         &self.secret

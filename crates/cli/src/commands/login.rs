@@ -1,0 +1,200 @@
+//! `login`, `logout` and `credentials`: an identity provider in place of an access key.
+//!
+//! Data flow: a listener on loopback -> the browser at the gateway, which sends it to the provider and
+//! back here with a code -> the code and the verifier (PKCE) to the gateway -> credentials in the cache
+//! ([`crate::config::login`]).
+//!
+//! # Invariants
+//! - The browser gets a code that is of use with this process's verifier alone.
+//! - An answer with another state is refused, and the listener goes on waiting.
+//! - Credentials go to the cache file, and with `credentials` to standard output; nowhere else.
+
+use std::io;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::digest::{SHA256, digest};
+use ring::rand::{SecureRandom, SystemRandom};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use towline_ssm::clock::parse_iso8601;
+
+use crate::api::Client;
+use crate::args::Global;
+use crate::args::identity::LoginArgs;
+use crate::config::login::{self, Kept};
+use crate::config::{Environment, Settings};
+use crate::exit::Failure;
+use crate::output::{Output, complain};
+
+/// How long a person may take: as long as the gateway waits.
+const PATIENCE: Duration = Duration::from_secs(600);
+/// Longest request line of a browser, bytes.
+const MAX_LINE: usize = 8 * 1024;
+
+fn usage(why: impl Into<String>) -> Failure {
+    Failure::Usage(why.into())
+}
+
+fn local(what: &str) -> impl FnOnce(io::Error) -> Failure + use<'_> {
+    move |why| Failure::Local { what: what.to_owned(), why }
+}
+
+fn random() -> Result<String, Failure> {
+    let mut bytes = [0; 32];
+    let filled = SystemRandom::new().fill(&mut bytes);
+    filled.map_err(|_| usage("the system gave no random bytes"))?;
+    Ok(URL_SAFE_NO_PAD.encode(bytes))
+}
+
+/// Percent-encoding for a query.
+fn encoded(text: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
+    text.bytes()
+        .map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") })
+        .collect()
+}
+
+/// `login`.
+pub(super) async fn login(
+    global: &Global,
+    args: &LoginArgs,
+    env: &Environment,
+    output: Output,
+) -> Result<(), Failure> {
+    let settings = Settings::resolve_keyless(&global.flags(), env)?;
+    let path = login::path(env, &settings.endpoint)
+        .ok_or_else(|| usage("no place for credentials: set HOME or XDG_CACHE_HOME"))?;
+    let (verifier, state) = (random()?, random()?);
+    let challenge = URL_SAFE_NO_PAD.encode(digest(&SHA256, verifier.as_bytes()));
+    let listener = TcpListener::bind("127.0.0.1:0").await.map_err(local("cannot listen"))?;
+    let port = listener.local_addr().map_err(local("cannot listen"))?.port();
+    let mut url = format!(
+        "https://{}/sign-in/start?redirect={}&challenge={challenge}&state={state}",
+        settings.endpoint.authority(),
+        encoded(&format!("http://127.0.0.1:{port}/callback")),
+    );
+    for (name, value) in [("provider", &args.provider), ("role", &args.role)] {
+        if let Some(value) = value {
+            url.push_str(&format!("&{name}={}", encoded(value)));
+        }
+    }
+    complain("open this address in a browser on this machine:");
+    complain(&url);
+    if !args.no_browser {
+        open_browser(&url);
+    }
+    let code = tokio::time::timeout(PATIENCE, answer(&listener, &state))
+        .await
+        .map_err(|_| usage("nobody signed in within ten minutes: run `towline login` again"))?
+        .map_err(local("cannot read the browser's answer"))?;
+    let kept: Kept = Client::new(settings).redeem(&code, &verifier).await?;
+    login::write(&path, &kept).map_err(local("cannot keep the credentials"))?;
+    output.text(&format!("signed in until {}\n", kept.expiration))
+}
+
+/// Starts the desktop's browser. Without one, the address was printed.
+fn open_browser(url: &str) {
+    let program = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
+    let mut command = std::process::Command::new(program);
+    command.arg(url).stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null());
+    let _ = command.stderr(std::process::Stdio::null()).spawn();
+}
+
+/// Waits for the browser with the right state.
+async fn answer(listener: &TcpListener, state: &str) -> io::Result<String> {
+    loop {
+        let (mut stream, _) = listener.accept().await?;
+        let line = tokio::time::timeout(Duration::from_secs(10), first_line(&mut stream)).await;
+        let code = line.ok().and_then(Result::ok).and_then(|line| code_of(&line, state));
+        let (status, sentence) = match code {
+            Some(_) => ("200 OK", "You are signed in. Go back to the terminal."),
+            None => ("400 Bad Request", "This is not the answer that towline waits for."),
+        };
+        let body = format!("<!doctype html><title>towline</title><p>{sentence}</p>\n");
+        let answer = format!(
+            "HTTP/1.1 {status}\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: {}\r\n\
+             Referrer-Policy: no-referrer\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        );
+        let _ = stream.write_all(answer.as_bytes()).await; // the browser may be gone
+        let _ = stream.shutdown().await;
+        if let Some(code) = code {
+            return Ok(code);
+        }
+    }
+}
+
+async fn first_line(stream: &mut TcpStream) -> io::Result<String> {
+    let mut line = Vec::new();
+    let mut chunk = [0; 1024];
+    while line.len() < MAX_LINE && !line.contains(&b'\n') {
+        match stream.read(&mut chunk).await? {
+            0 => break,
+            n => line.extend_from_slice(chunk.get(..n).unwrap_or_default()),
+        }
+    }
+    Ok(String::from_utf8_lossy(&line).into_owned())
+}
+
+/// The code in a request line, if its state is ours.
+fn code_of(line: &str, state: &str) -> Option<String> {
+    let path = line.lines().next()?.strip_prefix("GET /callback?")?;
+    let query = path.split(' ').next()?;
+    let value =
+        |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+    let code = value("code").filter(|_| value("state") == Some(state))?;
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_".contains(&b);
+    code.bytes().all(plain).then(|| code.to_owned())
+}
+
+/// `logout`.
+pub(super) fn logout(global: &Global, env: &Environment, output: Output) -> Result<(), Failure> {
+    let settings = Settings::resolve_keyless(&global.flags(), env)?;
+    let path = login::path(env, &settings.endpoint);
+    match path.map(std::fs::remove_file) {
+        Some(Err(error)) if error.kind() != io::ErrorKind::NotFound => {
+            Err(Failure::Local { what: "cannot remove the credentials".to_owned(), why: error })
+        }
+        _ => output.text("signed out\n"),
+    }
+}
+
+/// `credentials`: what AWS's tools read from a credential process.
+pub(super) fn credentials(
+    global: &Global,
+    env: &Environment,
+    output: Output,
+) -> Result<(), Failure> {
+    let settings = Settings::resolve_keyless(&global.flags(), env)?;
+    let kept = login::read(env, &settings.endpoint)?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let now = i64::try_from(now).unwrap_or(i64::MAX);
+    let kept = kept.filter(|kept| parse_iso8601(&kept.expiration).is_some_and(|end| now < end));
+    let kept =
+        kept.ok_or_else(|| usage("not signed in, or the sign-in is over: run `towline login`"))?;
+    let text = serde_json::to_string(&kept).map_err(|error| usage(error.to_string()))?;
+    output.text(&format!("{text}\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_comes_with_the_state_that_was_sent() {
+        let line = "GET /callback?code=a-B_1&state=s1 HTTP/1.1\r\nHost: x\r\n";
+        assert_eq!(code_of(line, "s1").as_deref(), Some("a-B_1"));
+        for wrong in [
+            "GET /callback?code=a&state=s2 HTTP/1.1",
+            "GET /callback?code=a HTTP/1.1",
+            "GET /other?code=a&state=s1 HTTP/1.1",
+            "POST /callback?code=a&state=s1 HTTP/1.1",
+            "GET /callback?code=a%20b&state=s1 HTTP/1.1",
+            "",
+        ] {
+            assert_eq!(code_of(wrong, "s1"), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! What a sign-in began with: made, sealed into a cookie, opened once.
+
+use axum::http::{HeaderMap, header};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq as _;
+use towline_host::clock::UnixMillis;
+use towline_host::entropy;
+use towline_oidc::Verifier;
+use towline_ssm::error::ApiError;
+
+use super::super::internal::{OrInternal as _, internal};
+use super::super::service::Api;
+use crate::limits::{MAX_SIGN_IN_ATTEMPT, SIGN_IN_ATTEMPT};
+
+/// What an attempt is sealed for: no other secret of the vault opens as one.
+const SEALED_FOR: &str = "provider sign-in";
+
+/// The program that a sign-in is for. It listens on loopback.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Program {
+    /// Where it listens.
+    pub(super) redirect: String,
+    /// Its challenge (PKCE, S256).
+    pub(super) challenge: String,
+    /// Its own state.
+    pub(super) state: String,
+    /// The role that it asks for.
+    pub(super) role: Option<String>,
+}
+
+/// A sign-in that has begun.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Attempt {
+    /// Id of the provider.
+    pub(super) provider: String,
+    pub(super) state: String,
+    pub(super) nonce: String,
+    pub(super) verifier: String,
+    pub(super) program: Program,
+    pub(super) ends_at: i64,
+}
+
+impl Attempt {
+    pub(super) fn new(
+        provider: String,
+        program: Program,
+        now: UnixMillis,
+    ) -> Result<Self, ApiError> {
+        let random = || entropy::random::<32>().or_internal("no random bytes for a sign-in");
+        Ok(Self {
+            provider,
+            state: URL_SAFE_NO_PAD.encode(random()?),
+            nonce: URL_SAFE_NO_PAD.encode(random()?),
+            verifier: Verifier::from_random(random()?).expose().to_owned(),
+            program,
+            ends_at: now.plus(SIGN_IN_ATTEMPT).0,
+        })
+    }
+
+    /// Whether an answer of the provider belongs to it.
+    pub(super) fn is_answered_by(&self, state: &str) -> bool {
+        self.state.as_bytes().ct_eq(state.as_bytes()).into()
+    }
+}
+
+impl Api {
+    fn attempt_cookie(&self) -> String {
+        format!("__Host-towline-attempt-{}", self.parts.sign_in.gateway_id)
+    }
+
+    /// The value of `Set-Cookie` for an attempt. It comes back with the provider's redirect, so it is
+    /// SameSite=Lax.
+    pub(super) fn cookie_of_attempt(&self, attempt: &Attempt) -> Result<String, ApiError> {
+        let text = serde_json::to_vec(attempt).map_err(|error| internal("an attempt", &error))?;
+        let vault = &self.parts.vault;
+        let sealed = vault.seal(&vault.given_out(SEALED_FOR), &text);
+        let value = URL_SAFE_NO_PAD.encode(sealed.or_internal("cannot seal an attempt")?);
+        Ok(self.set_attempt(&value, SIGN_IN_ATTEMPT.as_secs()))
+    }
+
+    pub(super) fn no_attempt(&self) -> String {
+        self.set_attempt("", 0)
+    }
+
+    fn set_attempt(&self, value: &str, max_age: u64) -> String {
+        let name = self.attempt_cookie();
+        format!("{name}={value}; Path=/; Max-Age={max_age}; Secure; HttpOnly; SameSite=Lax")
+    }
+
+    /// The attempt in a request's cookie, if it is not over.
+    pub(super) fn attempt_of(&self, headers: &HeaderMap, now: UnixMillis) -> Option<Attempt> {
+        let name = self.attempt_cookie();
+        let value = headers
+            .get_all(header::COOKIE)
+            .iter()
+            .filter_map(|line| line.to_str().ok())
+            .flat_map(|line| line.split(';'))
+            .filter_map(|pair| pair.trim().split_once('='))
+            .find(|(of, _)| *of == name)
+            .map(|(_, value)| value)
+            .filter(|value| value.len() <= MAX_SIGN_IN_ATTEMPT)?;
+        let sealed = URL_SAFE_NO_PAD.decode(value).ok()?;
+        let vault = &self.parts.vault;
+        let opened = vault.open(&vault.given_out(SEALED_FOR), &sealed).ok()?;
+        let attempt: Attempt = serde_json::from_slice(&opened).ok()?;
+        (now.0 < attempt.ends_at).then_some(attempt)
+    }
+}

@@ -1,0 +1,231 @@
+//! From the provider's code to a person with a role.
+//!
+//! Data flow: code -> the provider's token endpoint -> ID token (and userinfo for groups) -> claims ->
+//! groups -> role -> [`Token`].
+//!
+//! # Invariants
+//! - The ID token is for this gateway's client and for this attempt (nonce), and belongs to the access
+//!   token beside it.
+//! - Userinfo is believed for the same subject alone, and replaces no claim of the ID token.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+use towline_host::clock::UnixMillis;
+use towline_oidc::limits::MAX_DISCOVERY;
+use towline_oidc::{ClaimPath, Claims, Expected};
+use towline_ssm::error::{ApiError, ErrorCode};
+use towline_store::IdentityProvider;
+
+use super::super::call::Vouch;
+use super::super::internal::{OrInternal as _, internal};
+use super::super::providers::sealed_for;
+use super::super::service::Api;
+use super::super::sts::seconds;
+use super::super::tokens::{Holder, Mapped, Root, Token, Vouched};
+use super::super::web_identity::{groups_of, mapped_tags, roles_of, settings_of};
+use super::attempt::Attempt;
+use super::routes::encoded;
+use crate::federation::Known;
+use crate::outbound::{Ask, OutboundError};
+
+/// Characters that the name of a role's session may have.
+fn session_name(text: &str) -> String {
+    let fits = |c: &char| c.is_ascii_alphanumeric() || "=,.@_-".contains(*c);
+    let name: String = text.chars().filter(fits).take(64).collect();
+    if name.len() < 2 { format!("person-{name}") } else { name }
+}
+
+fn refused(why: impl Into<String>) -> ApiError {
+    ApiError::new(ErrorCode::InvalidIdentityToken, why)
+}
+
+fn away(error: &dyn std::fmt::Display) -> ApiError {
+    ApiError::new(ErrorCode::IDPCommunicationError, error.to_string())
+}
+
+/// The words of a provider that refuses a code.
+fn said(error: &OutboundError) -> ApiError {
+    let OutboundError::Status { body, .. } = error else { return away(error) };
+    let answer: Value = serde_json::from_slice(body).unwrap_or_default();
+    match answer.get("error").and_then(Value::as_str) {
+        Some(why) => refused(format!("the identity provider refused the sign-in: {why}")),
+        None => away(error),
+    }
+}
+
+impl Api {
+    /// Credentials, not minted yet, of the person that a code stands for. The text is who it is, for
+    /// the audit line.
+    pub(super) async fn person_with_role(
+        &self,
+        provider: IdentityProvider,
+        attempt: &Attempt,
+        code: &str,
+        now: UnixMillis,
+    ) -> Result<(Token, String), ApiError> {
+        let known = self.parts.providers.of(&provider.unique_id, &provider.issuer, None, now);
+        let known = known.await.map_err(|error| away(&error))?;
+        let settings = settings_of(&provider)?;
+        let client_id = settings.client_id.clone().unwrap_or_default();
+        let answer = self.redeem(&provider, &client_id, &known, attempt, code).await?;
+        let text = |name: &str| answer.get(name).and_then(Value::as_str);
+        let id_token = text("id_token").ok_or_else(|| refused("the answer has no ID token"))?;
+        let token = towline_oidc::Token::parse(id_token).map_err(|e| refused(e.to_string()))?;
+        let keys =
+            self.parts.providers.of(&provider.unique_id, &provider.issuer, token.key_id(), now);
+        let keys = keys.await.map_err(|error| away(&error))?;
+        let expected = Expected {
+            issuer: &provider.issuer,
+            audiences: &[client_id],
+            nonce: Some(&attempt.nonce),
+            now: now.0.div_euclid(1000),
+        };
+        let claims = token.verify(&keys.keys, &expected).map_err(|e| refused(e.to_string()))?;
+        let access_token = text("access_token").unwrap_or_default();
+        claims.check_access_token(access_token).map_err(|e| refused(e.to_string()))?;
+        let vouch = Vouch { provider, settings, claims };
+        let vouch = self.with_userinfo(vouch, &known, access_token).await?;
+        self.token_of_person(&vouch, attempt.program.role.as_deref(), now).await
+    }
+
+    /// Asks the provider's token endpoint.
+    async fn redeem(
+        &self,
+        provider: &IdentityProvider,
+        client_id: &str,
+        known: &Known,
+        attempt: &Attempt,
+        code: &str,
+    ) -> Result<Value, ApiError> {
+        let url = known.discovery.token_endpoint.as_deref();
+        let url = url.ok_or_else(|| away(&"the provider has no token endpoint"))?;
+        let secret = match &provider.secret {
+            None => None,
+            Some(sealed) => {
+                let opened = self.parts.vault.open(&sealed_for(&provider.issuer), sealed);
+                let opened = opened.or_internal("cannot open a client secret")?;
+                Some(String::from_utf8_lossy(&opened).into_owned())
+            }
+        };
+        let mut form = format!(
+            "grant_type=authorization_code&code={}&redirect_uri={}&code_verifier={}",
+            encoded(code),
+            encoded(&self.callback_url()?),
+            attempt.verifier,
+        );
+        let mut headers = vec![("content-type", "application/x-www-form-urlencoded")];
+        let basic = secret.map(|secret| {
+            let pair = format!("{}:{}", encoded(client_id), encoded(&secret));
+            format!("Basic {}", STANDARD.encode(pair))
+        });
+        match &basic {
+            Some(basic) => headers.push(("authorization", basic)),
+            None => form.push_str(&format!("&client_id={}", encoded(client_id))),
+        }
+        let body = Some(form.into_bytes());
+        let ask = Ask { url, headers: &headers, body, most: MAX_DISCOVERY };
+        let answer = self.parts.providers.client().ask(ask).await.map_err(|error| said(&error))?;
+        serde_json::from_slice(&answer).map_err(|_| refused("the provider's answer is no JSON"))
+    }
+
+    /// Adds claims from userinfo, when the ID token lacks one that the configuration asks for.
+    async fn with_userinfo(
+        &self,
+        vouch: Vouch,
+        known: &Known,
+        access_token: &str,
+    ) -> Result<Vouch, ApiError> {
+        let lacks = |claim: &String| {
+            ClaimPath::parse(claim).is_ok_and(|path| path.of(vouch.claims.all()).is_none())
+        };
+        let settings = &vouch.settings;
+        let tags = settings.principal_tags.iter().map(|tag| &tag.claim);
+        let mut wanted = tags.chain(&settings.groups_claim).chain(&settings.name_claim);
+        let url = known.discovery.userinfo_endpoint.as_deref();
+        let (Some(url), true, false) = (url, wanted.any(lacks), access_token.is_empty()) else {
+            return Ok(vouch);
+        };
+        let bearer = format!("Bearer {access_token}");
+        let ask =
+            Ask { url, headers: &[("authorization", &bearer)], body: None, most: MAX_DISCOVERY };
+        let answer = self.parts.providers.client().ask(ask).await.map_err(|error| said(&error))?;
+        let more: Value = serde_json::from_slice(&answer)
+            .map_err(|_| refused("the provider's userinfo is no JSON"))?;
+        let claims: Claims =
+            vouch.claims.with_userinfo(more).map_err(|e| refused(e.to_string()))?;
+        Ok(Vouch { claims, ..vouch })
+    }
+
+    /// The credentials of a person by the mapping of her groups.
+    async fn token_of_person(
+        &self,
+        vouch: &Vouch,
+        role: Option<&str>,
+        now: UnixMillis,
+    ) -> Result<(Token, String), ApiError> {
+        let groups = groups_of(vouch).unwrap_or_default();
+        let roles = roles_of(&vouch.settings, &groups);
+        let denied = |why: String| ApiError::new(ErrorCode::AccessDeniedException, why);
+        let chosen = match role {
+            None => roles.first(),
+            Some(role) => roles.iter().find(|one| *one == role),
+        };
+        let chosen = chosen.ok_or_else(|| match role {
+            Some(role) if !roles.is_empty() => denied(format!(
+                "your groups do not give the role {role}; they give {}",
+                roles.join(", ")
+            )),
+            _ => denied("none of your groups gives a role here: ask an administrator".to_owned()),
+        })?;
+        let stored = self.store().roles().get(&format!("role/{chosen}")).await;
+        let stored = stored.or_internal("cannot read a role")?;
+        let stored = stored.ok_or_else(|| denied(format!("the role {chosen} is gone")))?;
+        let named: Vec<String> = groups
+            .into_iter()
+            .filter(|group| vouch.settings.group_roles.iter().any(|entry| entry.group == *group))
+            .collect();
+        let path =
+            vouch.settings.name_claim.as_deref().and_then(|name| ClaimPath::parse(name).ok());
+        let name = path.and_then(|path| path.text(vouch.claims.all()));
+        let session = session_name(name.as_deref().unwrap_or(vouch.claims.subject()));
+        let person = self.let_in(vouch, now).await?;
+        let holder = Holder::Role { role: chosen.clone(), unique_id: stored.unique_id, session };
+        let root = Root::Vouched(Vouched {
+            person,
+            second_factor: vouch.claims.proves(&vouch.settings.second_factors),
+            auth_time: vouch.claims.auth_time(),
+            mapped: Some(Mapped { role: chosen.clone(), groups: named }),
+        });
+        let mut token = Token::new(holder, root, now, seconds(stored.max_seconds));
+        token.tags = mapped_tags(vouch).into_iter().map(|tag| (tag.key, tag.value)).collect();
+        Ok((token, vouch.claims.subject().to_owned()))
+    }
+
+    /// Where providers send browsers back to: it is registered there.
+    pub(super) fn callback_url(&self) -> Result<String, ApiError> {
+        let origin = self.parts.sign_in.origins.first();
+        let origin = origin.ok_or_else(|| {
+            internal("sign-in needs an origin", &"set `origins` in [console] of gateway.toml")
+        })?;
+        Ok(format!("{origin}/sign-in/callback"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_session_has_the_characters_that_it_may_have() {
+        for (text, name) in [
+            ("ann@corp.example", "ann@corp.example"),
+            ("Ann Lee", "AnnLee"),
+            ("ü", "person-"),
+            ("a", "person-a"),
+        ] {
+            assert_eq!(session_name(text), name);
+        }
+        assert_eq!(session_name(&"x".repeat(80)).len(), 64);
+    }
+}

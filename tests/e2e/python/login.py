@@ -1,0 +1,188 @@
+#!/usr/bin/env python3
+"""A person signs in with `towline login` through npm's oidc-provider; AWS's tools then work by `credential_process`.
+
+The browser is `requests`: it follows the redirects, keeps the cookies, and fills the provider's forms in.
+Environment: that of towline_client, TOWLINE_DEVICE, TOWLINE_CLI, TOWLINE_ORIGIN, TOWLINE_NODE (oidc_provider.js), HOME.
+"""
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+from urllib.parse import parse_qs, urljoin, urlsplit
+
+import requests
+
+from checks import DEVICE, check, run
+from towline_client import CA, ENDPOINT, REGION, towline
+
+CLI = os.environ["TOWLINE_CLI"]
+ORIGIN = os.environ["TOWLINE_ORIGIN"]
+CALLBACK = f"{ORIGIN}/sign-in/callback"
+HOME = tempfile.mkdtemp()
+# Nothing but the gateway's address: no key.
+KEYLESS = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "XDG_"))} | {
+    "HOME": HOME, "TOWLINE_ENDPOINT": ENDPOINT, "TOWLINE_CA": CA, "AWS_REGION": REGION}
+
+PROVIDER = subprocess.Popen(["node", os.environ["TOWLINE_NODE"]], stdout=subprocess.PIPE, text=True,
+                            env=os.environ | {"REDIRECT_URI": CALLBACK})
+ISSUER = PROVIDER.stdout.readline().strip()
+
+
+def cli(*words, **more):
+    return subprocess.run([CLI, *words], env=KEYLESS, capture_output=True, text=True, timeout=60, **more)
+
+
+class Browser:
+    """Goes where it is sent, until an address that `stop` names."""
+
+    def __init__(self):
+        self.session = requests.Session()
+        self.session.verify = CA
+
+    def go(self, url, stop, data=None):
+        for _ in range(20):
+            answer = self.session.request("POST" if data else "GET", url, data=data, allow_redirects=False)
+            data = None
+            if "Location" not in answer.headers:
+                return answer
+            url = urljoin(url, answer.headers["Location"])
+            if url.startswith(stop):
+                return url
+        raise AssertionError("too many redirects")
+
+    def sign_in(self, url, person, stop):
+        """Fills the forms in: who it is, then consent."""
+        page = self.go(url, stop)
+        for fields in [{"prompt": "login", "login": person, "password": "x"}, {"prompt": "consent"}]:
+            if isinstance(page, str):
+                return page
+            action = re.search(r'action="([^"]*/interaction/[^"]+)"', page.text)
+            assert action, page.text
+            page = self.go(urljoin(page.url, action[1]), stop, fields)
+        return page
+
+
+def begin(*words):
+    """`towline login`, up to the address that it prints."""
+    process = subprocess.Popen([CLI, "login", "--no-browser", *words], env=KEYLESS, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True)
+    process.stderr.readline()
+    url = process.stderr.readline().removeprefix("towline: ").strip()
+    assert url.startswith(f"https://{urlsplit(ENDPOINT).netloc}/sign-in/start?"), url
+    return process, url.replace(ENDPOINT, ORIGIN)
+
+
+@check
+def the_provider_is_made_with_its_client_and_a_group_gives_a_role():
+    trust = {"Version": "2012-10-17", "Statement": [
+        {"Effect": "Deny", "Principal": "*", "Action": "sts:AssumeRole"}]}
+    for name in ["operator", "other"]:
+        towline("CreatePrincipal", {"PrincipalName": name, "PrincipalType": "Role",
+                                    "TrustPolicyDocument": json.dumps(trust)})
+        towline("PutPrincipalPolicy", {"PrincipalName": name, "PrincipalType": "Role", "PolicyName": "p",
+                                       "PolicyDocument": json.dumps({"Version": "2012-10-17", "Statement": [
+                                           {"Effect": "Allow", "Action": "ssm:*", "Resource": "*"}]})})
+    towline("CreateIdentityProvider", {
+        "ProviderName": "corp", "Issuer": ISSUER, "ClientId": "towline", "ClientSecret": "hush+&=:%",
+        "Scopes": ["groups"], "NameClaim": "preferred_username", "GroupsClaim": "groups",
+        "GroupRoles": [{"Group": "ops", "Role": "operator"}]})
+    assert requests.get(f"{ORIGIN}/sign-in/providers", verify=CA).json() == {"Providers": ["corp"]}
+
+
+@check
+def a_person_signs_in_and_has_the_role_of_her_group():
+    before = cli("whoami")
+    assert before.returncode != 0, before
+    process, url = begin()
+    done = Browser().sign_in(url, "ann", "http://127.0.0.1:" + parse_qs(urlsplit(url).query)["redirect"][0].split(":")[2].split("/")[0])
+    assert requests.get(done).status_code == 200
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 0 and "signed in until" in out, (out, err)
+    file, = pathlib.Path(HOME, ".cache/towline").iterdir()
+    assert file.stat().st_mode & 0o777 == 0o600 and file.parent.stat().st_mode & 0o777 == 0o700
+    who = cli("whoami")
+    assert who.stdout.strip() == "arn:aws:sts::000000000000:assumed-role/operator/ann", who
+    assert DEVICE in cli("devices").stdout
+
+
+@check
+def aws_tools_work_by_the_credential_process():
+    config = pathlib.Path(HOME, "aws-config")
+    config.write_text(f"[default]\nregion = {REGION}\nca_bundle = {CA}\nendpoint_url = {ENDPOINT}\n"
+                      f"credential_process = {CLI} credentials\n")
+    job = ("import boto3, sys; ssm = boto3.client('ssm'); s = ssm.start_session(Target=sys.argv[1])['SessionId'];"
+           "ssm.terminate_session(SessionId=s); assert s.startswith('ann-'), s;"
+           "ssm.send_command(DocumentName='AWS-RunShellScript', InstanceIds=[sys.argv[1]], Parameters={'commands': ['true']})")
+    env = {name: value for name, value in KEYLESS.items() if name != "AWS_REGION"} | {"AWS_CONFIG_FILE": str(config)}
+    done = subprocess.run([sys.executable, "-c", job, DEVICE], env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done
+
+
+@check
+def a_person_without_a_group_and_a_role_that_no_group_gives_are_refused():
+    for person, words, why in [("eve", [], "none of your groups"), ("ann", ["--role", "other"], "do not give the role")]:
+        process, url = begin(*words)
+        page = Browser().sign_in(url, person, "http://127.0.0.1:0/never")
+        assert page.status_code == 403 and why in page.text, page.text
+        assert "Content-Security-Policy" in page.headers
+        process.kill()
+        process.communicate()
+
+
+@check
+def an_answer_that_belongs_to_no_sign_in_is_refused():
+    process, url = begin()
+    browser = Browser()
+    answer = browser.go(url, ISSUER)
+    state = parse_qs(urlsplit(answer).query)["state"][0]
+    assert parse_qs(urlsplit(answer).query)["code_challenge_method"] == ["S256"]
+    mixed = [
+        requests.get(CALLBACK, params={"code": "x", "state": state}, verify=CA),  # another browser
+        browser.session.get(CALLBACK, params={"code": "x", "state": "other"}, allow_redirects=False),
+        browser.session.get(CALLBACK, params={"code": "x"}, allow_redirects=False),
+    ]
+    assert [page.status_code for page in mixed] == [403] * 3
+    process.kill()
+    process.communicate()
+
+
+@check
+def a_code_is_taken_once_and_the_way_back_is_loopback_alone():
+    process, url = begin()
+    browser = Browser()
+    done = browser.sign_in(url, "ann", CALLBACK)
+    cookies = browser.session.cookies.copy()
+    first = browser.session.get(done, allow_redirects=False)
+    assert first.headers["Location"].startswith("http://127.0.0.1:"), first.text
+    browser.session.cookies = cookies
+    assert browser.session.get(done, allow_redirects=False).status_code == 403, "a replayed answer"
+    code = parse_qs(urlsplit(first.headers["Location"]).query)["code"][0]
+    stolen = requests.post(f"{ORIGIN}/sign-in/token", json={"Code": code, "Verifier": "x" * 43}, verify=CA)
+    assert stolen.status_code == 400, stolen.text
+    process.kill()
+    process.communicate()
+    for redirect in ["https://eve.example/callback", "http://127.0.0.1:4711@eve.example/callback", "//eve.example"]:
+        params = {"redirect": redirect, "challenge": "x" * 43, "state": "s"}
+        assert requests.get(f"{ORIGIN}/sign-in/start", params=params, verify=CA).status_code == 400, redirect
+
+
+@check
+def removing_the_mapping_ends_what_hangs_on_it_with_the_next_request():
+    assert cli("whoami").returncode == 0
+    settings = {"ProviderName": "corp", "ClientId": "towline", "Scopes": ["groups"], "GroupsClaim": "groups"}
+    towline("UpdateIdentityProvider", settings)
+    assert cli("whoami").returncode != 0
+    towline("UpdateIdentityProvider", settings | {"GroupRoles": [{"Group": "ops", "Role": "operator"}]})
+    assert cli("whoami").returncode == 0
+    assert cli("logout").returncode == 0
+    assert cli("whoami").returncode != 0 and cli("credentials").returncode != 0
+
+
+if __name__ == "__main__":
+    try:
+        run()
+    finally:
+        PROVIDER.kill()
