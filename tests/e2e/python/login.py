@@ -40,6 +40,7 @@ class Browser:
 
     def __init__(self):
         self.session = requests.Session()
+        self.session.trust_env = False  # else a CA file of the environment goes before this one
         self.session.verify = CA
 
     def go(self, url, stop, data=None):
