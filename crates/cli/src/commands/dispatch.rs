@@ -8,8 +8,8 @@ use std::path::Path;
 use super::context::Context;
 use super::{
     access, activation, admin, agent_config, aws_config, cast_file, command_log, copy, devices,
-    export, health, login, offline, play, recordings, run, sessions, shell, ssh_config, tunnel, verify,
-    watch,
+    export, health, login, offline, play, recordings, run, sessions, shell, ssh_config, tunnel,
+    verify, watch,
 };
 use crate::args::policy::PolicyCommand;
 use crate::args::{Cli, Command};
