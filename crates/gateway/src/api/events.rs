@@ -8,11 +8,11 @@
 //! - A message names topics that the caller may list, and nothing else: what changed is asked for by
 //!   the API's operations.
 //! - Opening is one event of the audit trail. It does not keep the sign-in alive, and ends with it.
-//! - At most [`limits::MAX_EVENT_STREAMS`] at a time, [`limits::MAX_EVENT_STREAMS_OF_USER`] of a user;
-//!   at most one message in [`EVERY`].
+//! - Streams are bounded, in all and of a user: [`Streams`](super::streams::Streams). There is at most
+//!   one message in [`EVERY`].
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -32,7 +32,6 @@ use super::service::Api;
 use crate::audit::{Event, Who};
 use crate::changes::Topic;
 use crate::error_response::error_response;
-use crate::limits;
 use crate::plane::Peer;
 
 /// How often a stream looks whether its sign-in stands, and what its user may list.
@@ -44,41 +43,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Longest message from a page: it has nothing to say.
 const MAX_MESSAGE: usize = 1024;
 
-/// Streams that are open, by user.
-#[derive(Debug, Default)]
-pub(super) struct Streams(Mutex<HashMap<String, usize>>);
-
 /// One stream's place; given back when dropped.
 struct Place {
     api: Arc<Api>,
     user: String,
-}
-
-impl Streams {
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, usize>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn take(&self, user: &str) -> bool {
-        let mut open = self.lock();
-        let all: usize = open.values().sum();
-        let own = open.get(user).copied().unwrap_or_default();
-        let fits = all < limits::MAX_EVENT_STREAMS && own < limits::MAX_EVENT_STREAMS_OF_USER;
-        if fits {
-            open.insert(user.to_owned(), own + 1);
-        }
-        fits
-    }
-
-    fn give_back(&self, user: &str) {
-        let mut open = self.lock();
-        if let Some(own) = open.get_mut(user) {
-            *own -= 1;
-            if *own == 0 {
-                open.remove(user);
-            }
-        }
-    }
 }
 
 impl Drop for Place {
@@ -235,22 +203,4 @@ impl Api {
 
 async fn send(socket: &mut WebSocket, message: Message) -> bool {
     tokio::time::timeout(PATIENCE, socket.send(message)).await.is_ok_and(|sent| sent.is_ok())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_user_has_a_bounded_number_of_streams() {
-        let streams = Streams::default();
-        for _ in 0..limits::MAX_EVENT_STREAMS_OF_USER {
-            assert!(streams.take("ann"));
-        }
-        assert!(!streams.take("ann") && streams.take("bob"));
-        streams.give_back("ann");
-        assert!(streams.take("ann"));
-        streams.give_back("bob");
-        assert!(!streams.lock().contains_key("bob"));
-    }
 }

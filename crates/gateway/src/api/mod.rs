@@ -55,6 +55,7 @@ mod run_commands;
 mod service;
 mod sessions;
 mod sign_in;
+mod streams;
 mod sts;
 mod tags;
 mod tokens;

@@ -14,13 +14,13 @@ use towline_ssm::ids::Realm;
 use towline_store::{SeenRequest, Store};
 
 use super::bodies::Bodies;
-use super::events::Streams;
 use super::last_used::LastUsed;
 use super::paging::Pages;
 use super::policy_cache::PolicyCache;
 use super::provider_sign_in::Pending;
 use super::replay::ReplayWindow;
 use super::sign_in::SignInSettings;
+use super::streams::Streams;
 use super::watches::Watches;
 use crate::audit::AuditLog;
 use crate::federation::ProviderKeys;
