@@ -282,8 +282,11 @@ mod tests {
 
     use super::*;
 
+    /// A new size, if there is one, and output behind it.
+    type Shown = (Option<(u16, u16)>, Vec<u8>);
+
     /// A recording of these pieces of output, one member each, a second apart; a size before some.
-    fn recording(pieces: &[(Option<(u16, u16)>, Vec<u8>)]) -> Vec<u8> {
+    fn recording(pieces: &[Shown]) -> Vec<u8> {
         let header = Header {
             version: 2,
             width: 80,
