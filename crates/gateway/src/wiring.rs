@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use axum::Router;
 use axum::middleware::from_fn_with_state;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -194,6 +195,7 @@ impl Gateway {
     ///
     /// # Errors
     /// [`GatewayError`] names the file or address.
+    #[allow(clippy::too_many_lines)] // one line for each part of the gateway
     pub async fn open(
         dir: &Path,
         listen: Option<SocketAddr>,
@@ -373,6 +375,7 @@ impl Gateway {
     ///
     /// # Errors
     /// [`GatewayError::Random`].
+    #[allow(clippy::too_many_lines)] // one line for each part of the gateway
     pub async fn serve(
         self,
         plane: DataPlane,
@@ -425,14 +428,8 @@ impl Gateway {
         }
         let api = Arc::new(api);
         let events = api::event_routes(Arc::clone(&api));
-        let mut api = api::routes(api);
-        let mut channels = channels::routes(plane.channels, origins(&foundation));
-        if let Some(vendor) = plane.vendor {
-            api = api.layer(from_fn_with_state(Arc::clone(&vendor), aws::calls));
-            channels = channels
-                .layer(from_fn_with_state(Arc::clone(&vendor), aws::data_channels))
-                .merge(aws::routes(vendor));
-        }
+        let channels = channels::routes(plane.channels, origins(&foundation));
+        let [api, channels] = with_vendor(api::routes(api), channels, plane.vendor);
         let routes = routes::router([
             api,
             events,
@@ -465,6 +462,16 @@ impl Gateway {
         store.close().await;
         Ok(())
     }
+}
+
+/// The API and the channels, with the calls and channels of amazon-ssm-agent in front of them.
+fn with_vendor(api: Router, channels: Router, vendor: Option<Arc<VendorAgents>>) -> [Router; 2] {
+    let Some(vendor) = vendor else { return [api, channels] };
+    let api = api.layer(from_fn_with_state(Arc::clone(&vendor), aws::calls));
+    let channels = channels
+        .layer(from_fn_with_state(Arc::clone(&vendor), aws::data_channels))
+        .merge(aws::routes(vendor));
+    [api, channels]
 }
 
 /// Puts the limits of sessions into the store. The file is the whole truth: a line that was taken out

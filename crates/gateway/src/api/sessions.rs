@@ -66,7 +66,6 @@ impl Api {
         let Resolved { plan, preferences, elevated, .. } = wanted?;
         note_plan(call, &plan);
         let (device, agent) = self.usable_target(&request.target).await?;
-        call.note("agentKind", agent.as_str());
         let session = SessionId::from_random(
             &call.caller.name,
             entropy::random().or_internal("no session id")?,
@@ -121,6 +120,7 @@ impl Api {
         start: SessionStart,
         agent: AgentKind,
     ) -> Result<StartSessionResponse, ApiError> {
+        call.note("agentKind", agent.as_str());
         match self.parts.sessions.start(start.clone()).await {
             Ok(started) => Ok(StartSessionResponse {
                 towline_input_recorded: start.records_input().then_some(true),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -17,6 +17,9 @@ use super::{Socket, VendorAgent, job, lock, session, token_of};
 /// How long one look for a message waits.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// Messages that may wait to go up.
+const WAITING: usize = 1024;
+
 /// What goes up: type and payload.
 pub(crate) type Up = (MessageType, Value);
 
@@ -28,7 +31,7 @@ impl VendorAgent {
         self.report()?;
         let socket = self.open_control()?;
         self.stop.store(false, Ordering::Relaxed);
-        let (up, comes) = mpsc::channel();
+        let (up, comes) = mpsc::sync_channel(WAITING);
         self.goes_up(up.clone());
         let agent = Arc::clone(self);
         std::thread::spawn(move || agent.control(socket, &up, &comes));
@@ -50,7 +53,7 @@ impl VendorAgent {
         Ok(socket)
     }
 
-    fn control(self: Arc<Self>, mut socket: Socket, up: &Sender<Up>, comes: &Receiver<Up>) {
+    fn control(self: Arc<Self>, mut socket: Socket, up: &SyncSender<Up>, comes: &Receiver<Up>) {
         let mut ids = MessageIds::new([9; 16]);
         let _ = socket.get_ref().sock.set_read_timeout(Some(LOOK));
         while !self.is_stopped() {
@@ -82,7 +85,7 @@ impl VendorAgent {
         *lock(&self.last).entry(job).or_insert(fresh)
     }
 
-    fn order(self: &Arc<Self>, bytes: &[u8], up: &Sender<Up>) {
+    fn order(self: &Arc<Self>, bytes: &[u8], up: &SyncSender<Up>) {
         let Ok(message) = AgentMessage::decode_control(bytes) else { return };
         let payload: Value = serde_json::from_slice(&message.payload).unwrap_or_default();
         match message.message_type {
@@ -101,7 +104,7 @@ impl VendorAgent {
                     self.note(format!("reply of {job} kept"));
                 }
             }
-            other => self.note(format!("{}", other.as_str())),
+            other => self.note(other.as_str()),
         }
     }
 }

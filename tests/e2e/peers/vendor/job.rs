@@ -4,17 +4,20 @@
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::Sender;
-use std::time::{Duration, Instant};
+use std::sync::mpsc::SyncSender;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use towline_ssm::message::MessageType;
+use towline_testkit::eventually;
 
 use super::VendorAgent;
 use super::control::Up;
 
 /// How long the agent waits for an acknowledgement before it sends a reply again: 83 s in truth.
 const AGAIN: Duration = Duration::from_secs(1);
+/// How long a script may take.
+const LONGEST: Duration = Duration::from_secs(120);
 
 fn ack(job: &str, code: &str, words: &str) -> Up {
     let payload = json!({
@@ -42,7 +45,7 @@ fn reply(job: &str, status: &str, step: Option<(&str, i32, &str, &str)>) -> Up {
 }
 
 /// Takes a job, or says why not.
-pub(crate) fn take(agent: &Arc<VendorAgent>, payload: &Value, up: &Sender<Up>) {
+pub(crate) fn take(agent: &Arc<VendorAgent>, payload: &Value, up: &SyncSender<Up>) {
     let job = payload["JobId"].as_str().unwrap_or_default().to_owned();
     let content: Value =
         serde_json::from_str(payload["Content"].as_str().unwrap_or_default()).unwrap_or_default();
@@ -77,12 +80,15 @@ fn run(agent: &VendorAgent, job: &str, content: &Value) {
     let Ok(mut child) = child else { return };
     let stopped = format!("job {job} stopped");
     let mut cancelled = false;
-    while let Ok(None) = child.try_wait() {
+    let ended = eventually("the script ends", LONGEST, || {
         if agent.seen().contains(&stopped) {
             cancelled = true;
             let _ = child.kill();
         }
-        std::thread::sleep(Duration::from_millis(5));
+        child.try_wait().ok().flatten()
+    });
+    if ended.is_err() {
+        return;
     }
     let Ok(out) = child.wait_with_output() else { return };
     let code = out.status.code().unwrap_or(137);
@@ -98,9 +104,8 @@ fn run(agent: &VendorAgent, job: &str, content: &Value) {
     while !agent.is_stopped() && !agent.seen().contains(&acknowledged) {
         agent.replies.fetch_add(1, Ordering::Relaxed);
         agent.send_up(last.clone());
-        let end = Instant::now() + AGAIN;
-        while Instant::now() < end && !agent.seen().contains(&acknowledged) {
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        let _ = eventually("it is acknowledged", AGAIN, || {
+            agent.seen().contains(&acknowledged).then_some(())
+        });
     }
 }

@@ -84,7 +84,7 @@ pub(crate) struct VendorAgent {
     /// Ids of last replies, by job.
     pub(crate) last: Mutex<std::collections::HashMap<String, MessageId>>,
     /// Where replies go: the control channel of now.
-    up: Mutex<Option<std::sync::mpsc::Sender<control::Up>>>,
+    up: Mutex<Option<std::sync::mpsc::SyncSender<control::Up>>>,
     pair: Mutex<Arc<RsaKeyPair>>,
     id: Mutex<String>,
     issued: Mutex<Issued>,
@@ -160,7 +160,7 @@ impl VendorAgent {
     }
 
     /// The control channel is this one from now on.
-    pub(crate) fn goes_up(&self, up: std::sync::mpsc::Sender<control::Up>) {
+    pub(crate) fn goes_up(&self, up: std::sync::mpsc::SyncSender<control::Up>) {
         *lock(&self.up) = Some(up);
     }
 

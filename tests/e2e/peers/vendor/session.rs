@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::sync::mpsc::{self, Sender};
+use std::sync::mpsc::{self, SyncSender};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ use super::{VendorAgent, port};
 const DRAIN: Duration = Duration::from_secs(2);
 
 /// Runs one session to its end.
-pub(crate) fn run(agent: &Arc<VendorAgent>, payload: &Value, up: &Sender<Up>) {
+pub(crate) fn run(agent: &Arc<VendorAgent>, payload: &Value, up: &SyncSender<Up>) {
     let session = payload["TaskId"].as_str().unwrap_or_default().to_owned();
     let content: Value =
         serde_json::from_str(payload["Content"].as_str().unwrap_or_default()).unwrap_or_default();

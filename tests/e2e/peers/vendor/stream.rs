@@ -9,13 +9,15 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 use towline_ssm::message::{AgentMessage, MessageId, MessageIds, MessageType, PayloadType};
-use towline_testkit::{Outcome, Trouble};
+use towline_testkit::{Outcome, eventually};
 use tungstenite::Message;
 
 use super::{Socket, VendorAgent, token_of};
 
 /// The agent's resend timer, as it begins.
 const RESEND: Duration = Duration::from_millis(200);
+/// How long it tries to come back.
+const RECONNECT: Duration = Duration::from_secs(5);
 /// Bytes of a message.
 const MOST: usize = 1024;
 /// How long one look for a message waits.
@@ -191,14 +193,10 @@ impl Stream {
     pub(crate) fn turn(&mut self) -> Outcome<Vec<(PayloadType, Vec<u8>)>> {
         if self.socket.is_none() && !self.closed {
             self.agent.note(format!("data channel of {} lost", self.session));
-            let mut tries = 0;
-            while let Err(trouble) = self.connect() {
-                tries += 1;
-                if tries == 5 || self.agent.is_stopped() {
-                    return Err(Trouble::new(format!("the data channel is lost: {trouble}")));
-                }
-                std::thread::sleep(RESEND);
-            }
+            let stopped = Arc::clone(&self.agent);
+            eventually("the data channel is there again", RECONNECT, || {
+                (self.connect().is_ok() || stopped.is_stopped()).then_some(())
+            })?;
         }
         let mut came = Vec::new();
         for _ in 0..32 {

@@ -291,8 +291,8 @@ impl Carrier {
         {
             match event {
                 ClientEvent::Started { .. } => self.open(),
-                ClientEvent::Output(bytes) => self.output.push(Lane::Io, bytes),
-                ClientEvent::Stderr(bytes) => self.output.push(Lane::Err, bytes),
+                ClientEvent::Output(bytes) => self.output.push(Lane::Io, &bytes),
+                ClientEvent::Stderr(bytes) => self.output.push(Lane::Err, &bytes),
                 ClientEvent::ExitCode(code) => self.ending.exit = Some(code),
                 ClientEvent::Flag(Flag::ConnectToPortError) => {
                     self.own.session.not_connected("the device could not connect to the port");

@@ -203,8 +203,8 @@ impl Carrier {
                 return;
             }
         };
-        self.output.push(Lane::Io, step.standard_output.into_bytes());
-        self.output.push(Lane::Err, step.standard_error.into_bytes());
+        self.output.push(Lane::Io, step.standard_output.as_bytes());
+        self.output.push(Lane::Err, step.standard_error.as_bytes());
         self.output.finish();
         if let Some(reason) = session.exited(status) {
             self.agents.parts.hub.end_for(session, reason);

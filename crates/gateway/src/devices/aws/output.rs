@@ -36,9 +36,9 @@ impl Output {
     }
 
     /// Takes output. What has no room waits, and nothing more may be pushed before it has gone.
-    pub(super) fn push(&mut self, lane: Lane, bytes: Vec<u8>) {
+    pub(super) fn push(&mut self, lane: Lane, bytes: &[u8]) {
         let lane = if self.separate { lane } else { Lane::Io };
-        let taken = self.lanes[lane].push(&bytes, &mut self.budget);
+        let taken = self.lanes[lane].push(bytes, &mut self.budget);
         if taken < bytes.len() {
             self.waiting = Some((lane, bytes[taken..].to_vec()));
         }
@@ -47,7 +47,7 @@ impl Output {
     /// Whether there is room for more.
     pub(super) fn has_room(&mut self) -> bool {
         if let Some((lane, bytes)) = self.waiting.take() {
-            self.push(lane, bytes);
+            self.push(lane, &bytes);
         }
         self.waiting.is_none()
     }
