@@ -249,9 +249,10 @@ fn check(lab: &Lab, command: &Value, id: &str, devices: usize, ledger: &Ledger) 
 fn a_fleet_returns_to_a_gateway_that_was_killed_and_each_coming_is_on_record() -> Outcome {
     let mut lab = Lab::start()?;
     lab.gateway.process().stop()?;
-    fleet::store(&lab.gateway, MANY)?;
+    fleet::store(&lab.gateway.directory().join("towline.db"), MANY)?;
     lab.gateway.start_again()?;
     let (gateway, ca) = (lab.gateway.address(), lab.gateway.ca().to_owned());
+    let gateway = fleet::Way::Tcp(gateway);
     let plan = fleet::Plan { gateway, ca, first: 0, count: MANY, work: WORK };
     let seen = Mutex::new(fleet::Counts::default());
     let stop = AtomicBool::new(false);

@@ -68,6 +68,7 @@ const COMMANDS: &[(&str, &str)] = &[
         "fleet [DEVICES] [--write]",
         "1,000 simulated devices: memory, one command, return after a kill",
     ),
+    ("fleet links [LINKS]", "100,000 links over pipes in one process: memory, and their return"),
     (
         "fleet store [DEVICES] [--write]",
         "lists, names and searches with a store of 100,000 devices",

@@ -5,7 +5,7 @@
 //! [`OF_PROCESS`] each -> their counts, one line ten times a second -> rows of the table.
 //!
 //! # Not here
-//! - Links without sockets: `cargo xtask fleet links`. Lists and searches: `cargo xtask fleet store`.
+//! - Links without sockets (`cargo xtask fleet links [N]`): `crates/gateway/tests/links.rs`. Lists and searches: `cargo xtask fleet store`.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, Command, Stdio};
@@ -21,10 +21,12 @@ use towline_testkit::trouble::{ensure, pause};
 use towline_testkit::{Outcome, Trouble, eventually, facts};
 
 use crate::figures::{grouped, markdown};
-use crate::{console, figures, programs, setup};
+use crate::{console, figures, programs, run, setup};
 
 /// Devices, unless told otherwise.
 const DEVICES: usize = 1000;
+/// Links by pipes, unless told otherwise.
+const LINKS: usize = 100_000;
 /// Devices of one process: its open files are bounded, too.
 const OF_PROCESS: usize = 9000;
 /// How long a script takes on a device.
@@ -41,12 +43,15 @@ const IDLE: Duration = Duration::from_secs(20);
 pub(crate) fn command(words: &[&str]) -> Outcome {
     if let ["devices", first, count, gateway, ca] = words {
         return simulate(&Plan {
-            gateway: gateway.parse()?,
+            gateway: fleet::Way::Tcp(gateway.parse()?),
             ca: ca.into(),
             first: first.parse()?,
             count: count.parse()?,
             work: WORK,
         });
+    }
+    if let ["links", more @ ..] = words {
+        return links(more.first().map_or(Ok(LINKS), |links| links.parse())?);
     }
     let write = words.contains(&"--write");
     let devices = words.iter().find(|word| !word.starts_with('-'));
@@ -59,6 +64,17 @@ pub(crate) fn command(words: &[&str]) -> Outcome {
         figures::write("fleet", &markdown(&rows))?;
     }
     Ok(())
+}
+
+/// Links in one process of the gateway's code, over pipes: a test of the gateway, with so many, in the
+/// profile that the gateway ships in. Its table is on the terminal.
+fn links(links: usize) -> Outcome {
+    let mut command = run::cargo();
+    command.args(["test", "--locked", "--profile", "server", "--package", "towline-gateway"]);
+    command.args(["--test", "links", "--", "all_links", "--nocapture"]);
+    command.env("TOWLINE_LINKS", links.to_string());
+    command.env("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0"); // as the gateway sets it
+    run::checked(command)
 }
 
 /// Devices of one process, until its standard output is closed.
@@ -135,7 +151,7 @@ fn measure(devices: usize) -> Outcome<Vec<Vec<String>>> {
     let mut lab = Lab::start()?;
     lab.gateway.process().stop()?;
     console::step(&format!("{} devices are written into the store", grouped(devices as u64)));
-    fleet::store(&lab.gateway, devices)?;
+    fleet::store(&lab.gateway.directory().join("towline.db"), devices)?;
     lab.gateway.start_again()?;
     pause(Duration::from_secs(2));
     let empty = facts::memory(lab.gateway.process().pid())?.rss;
@@ -157,7 +173,6 @@ fn measure(devices: usize) -> Outcome<Vec<Vec<String>>> {
     row("processor idle, of one core", percent(used, IDLE));
     console::step("one command on all, ten percent at once");
     row("one command finished on all after", seconds(command_on_all(&lab, devices, &simulators)?));
-    row("devices at once, at the most", simulators.counts().most_running.to_string());
     console::step("the gateway is killed");
     lab.gateway.kill()?;
     lab.gateway.start_again()?;

@@ -45,7 +45,7 @@ fn measure(devices: usize) -> Outcome<Vec<Vec<String>>> {
     let mut lab = Lab::start()?;
     lab.gateway.process().stop()?;
     console::step(&format!("{} devices are written into the store", grouped(devices as u64)));
-    fleet::store(&lab.gateway, devices)?;
+    fleet::store(&lab.gateway.directory().join("towline.db"), devices)?;
     let mut rows = vec![["", "median ms", "worst ms", "found"].map(str::to_owned).to_vec()];
     let begin = Instant::now();
     lab.gateway.start_again()?;

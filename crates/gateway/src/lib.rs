@@ -51,6 +51,7 @@ pub mod server_pins;
 pub mod sessions;
 pub mod sign_in_links;
 pub mod throttle;
+pub mod transport;
 pub mod unattached;
 pub mod vault;
 pub mod wiring;

@@ -25,7 +25,7 @@ use towline_wire::message::ExitStatus;
 /// known is not yet asked.
 pub struct AgentConnection {
     /// The connection, past its handshake.
-    pub stream: tokio_rustls::server::TlsStream<tokio::net::TcpStream>,
+    pub stream: tokio_rustls::server::TlsStream<crate::transport::Transport>,
     /// `SubjectPublicKeyInfo` (DER) of the agent's Ed25519 key.
     pub spki: Vec<u8>,
     /// Where it comes from.

@@ -37,7 +37,7 @@ use crate::limits::{MAX_SEEN_SIGNATURES, MAX_SESSIONS};
 use crate::listener::http::HttpServer;
 use crate::listener::monitor::Monitor;
 use crate::listener::tls::{TlsConfigs, TlsError};
-use crate::listener::{Bounds, TlsListener, socket};
+use crate::listener::{Bounds, Pipes, TlsListener, socket};
 use crate::local::Local;
 use crate::metrics::Metrics;
 use crate::origins::Origins;
@@ -381,6 +381,19 @@ impl Gateway {
         plane: DataPlane,
         stop: watch::Receiver<bool>,
     ) -> Result<(), GatewayError> {
+        self.serve_piped(plane, None, stop).await
+    }
+
+    /// As [`Gateway::serve`], and connections that come by pipes in memory.
+    ///
+    /// # Errors
+    /// As [`Gateway::serve`].
+    pub async fn serve_piped(
+        self,
+        plane: DataPlane,
+        pipes: Option<Pipes>,
+        stop: watch::Receiver<bool>,
+    ) -> Result<(), GatewayError> {
         let ready = self.keep_house(&plane.agents, &stop);
         let Self {
             foundation,
@@ -452,7 +465,7 @@ impl Gateway {
             clock: foundation.clock.clone(),
             log_budget: LogBudget::default(),
         });
-        port.serve(listener, stop).await;
+        port.serve(listener, pipes, stop).await;
         // Links and sessions may still write; what they write from here on is on stderr alone.
         let _ =
             tokio::time::timeout(crate::limits::SHUTDOWN_GRACE, foundation.audit.settle()).await;

@@ -17,6 +17,7 @@
 mod device;
 mod identity;
 mod link;
+mod mux;
 mod stored;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -24,12 +25,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::net::UnixStream;
+
 pub use device::{Counts, until};
 pub use identity::id;
+pub use mux::{Mux, Pipe};
 pub use stored::store;
 
 use crate::{Outcome, Trouble};
-use device::{Fleet, live};
+use device::{Doors, Fleet, live};
 use identity::roots;
 
 /// Addresses of loopback that the devices of one process dial from.
@@ -37,11 +41,20 @@ const SOURCES: u8 = 8;
 /// How often counts are told.
 const TELL: Duration = Duration::from_millis(100);
 
+/// How the gateway is reached.
+#[derive(Debug, Clone)]
+pub enum Way {
+    /// At this address, by a socket for each device.
+    Tcp(SocketAddr),
+    /// By pipes of a [`Mux`] over the unix socket at this path.
+    Socket(PathBuf),
+}
+
 /// Which devices, and where they dial to.
 #[derive(Debug, Clone)]
 pub struct Plan {
     /// The gateway.
-    pub gateway: SocketAddr,
+    pub gateway: Way,
     /// Its certificate authority.
     pub ca: PathBuf,
     /// Number of the first device.
@@ -59,8 +72,12 @@ pub struct Plan {
 /// No runtime, or a certificate authority that cannot be read.
 pub fn run(plan: &Plan, mut tell: impl FnMut(Counts) -> bool) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let fleet = Arc::new(Fleet::new(plan.gateway, roots(&plan.ca)?, plan.work));
     runtime.block_on(async {
+        let doors = match &plan.gateway {
+            Way::Tcp(address) => Doors::Tcp(*address),
+            Way::Socket(path) => Doors::Mux(Mux::over(UnixStream::connect(path).await?).0),
+        };
+        let fleet = Arc::new(Fleet::new(doors, roots(&plan.ca)?, plan.work));
         for number in plan.first..plan.first + plan.count {
             tokio::spawn(live(Arc::clone(&fleet), number, source(plan.first, number)));
         }

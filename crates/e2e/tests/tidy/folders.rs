@@ -67,13 +67,18 @@ const MAY_SEE: Table<'_> = &[
             "server_pins",
             "sessions",
             "throttle",
+            "transport",
             "vault",
         ],
     ),
     ("exports", &["audit", "limits", "program_file"]),
     ("federation", &["limits", "lock", "outbound"]),
     ("init", &["authority", "config", "limits", "listener", "vault"]),
-    ("listener", &["authority", "limits", "metrics", "pace", "plane", "readiness", "throttle"]),
+    (
+        "listener",
+        &["authority", "limits", "metrics", "pace", "plane", "readiness", "throttle", "transport"],
+    ),
+    ("plane", &["transport"]),
     (
         "local",
         &[

@@ -24,7 +24,6 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, watch};
 use tokio_rustls::server::TlsStream;
 use tower::ServiceExt;
@@ -33,6 +32,7 @@ use tracing::debug;
 use super::places::{Displaced, Place};
 use crate::limits;
 use crate::plane::{Peer, Standing, Visitor};
+use crate::transport::Transport;
 
 /// Serves HTTP on connections that are through their handshake.
 #[derive(Clone)]
@@ -55,7 +55,7 @@ impl HttpServer {
     /// connection is closed, also when that is long after an upgrade.
     pub async fn serve(
         &self,
-        stream: TlsStream<TcpStream>,
+        stream: TlsStream<Transport>,
         (place, displaced): (Arc<Place>, Displaced),
         peer: SocketAddr,
         mut stop: watch::Receiver<bool>,
@@ -99,7 +99,7 @@ impl HttpServer {
 
 /// A connection together with its place among [`super::Bounds::connections`].
 struct Placed {
-    stream: TlsStream<TcpStream>,
+    stream: TlsStream<Transport>,
     displaced: Displaced,
     _place: Arc<Place>,
 }

@@ -26,4 +26,4 @@ mod tls_listener;
 
 pub use places::Bounds;
 pub use proxy::Proxies;
-pub use tls_listener::{TlsListener, stopped};
+pub use tls_listener::{Pipes, TlsListener, stopped};

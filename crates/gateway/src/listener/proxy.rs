@@ -9,8 +9,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use tokio::io::AsyncReadExt as _;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt as _};
 use towline_ssm::api::activation::{cidr_contains, parse_cidr};
 use towline_wire::proxy_header::{LONGEST, Malformed, Progress, Told, read};
 
@@ -49,7 +48,7 @@ pub(super) enum ProxyError {
 
 /// Reads the header, and no byte more. `peer`: the balancer. Where the connection comes from.
 pub(super) async fn source(
-    stream: &mut TcpStream,
+    stream: &mut (impl AsyncRead + Unpin),
     peer: SocketAddr,
 ) -> Result<SocketAddr, ProxyError> {
     let header = async {

@@ -93,7 +93,7 @@ impl Scene {
         let listener = socket::listen((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = watch::channel(false);
-        let serving = tokio::spawn(Arc::new(port).serve(listener, stopped));
+        let serving = tokio::spawn(Arc::new(port).serve(listener, None, stopped));
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(made.ca_file.unwrap()).unwrap()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());

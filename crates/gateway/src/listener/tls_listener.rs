@@ -15,8 +15,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 use towline_host::clock::Clock;
@@ -31,6 +31,7 @@ use crate::metrics::Metrics;
 use crate::pace::{Pace, metered};
 use crate::plane::{self, AgentAcceptor, AgentConnection, Standing};
 use crate::throttle::LogBudget;
+use crate::transport::Transport;
 
 /// Everything behind the port.
 pub struct TlsListener {
@@ -73,7 +74,21 @@ enum HandshakeError {
 
 enum Visitor {
     Agent(Box<AgentConnection>),
-    Http(Box<TlsStream<TcpStream>>),
+    Http(Box<TlsStream<Transport>>),
+}
+
+/// Connections that come by pipes in memory, and where they say they come from.
+pub type Pipes = mpsc::Receiver<(Transport, SocketAddr)>;
+
+/// The next connection by a pipe, if any can come.
+async fn next(pipes: &mut Option<Pipes>) -> (Transport, SocketAddr) {
+    if let Some(from) = pipes {
+        if let Some(piped) = from.recv().await {
+            return piped;
+        }
+        *pipes = None;
+    }
+    std::future::pending().await
 }
 
 /// Returns when the server is told to stop, or when nobody is left to tell it.
@@ -90,13 +105,21 @@ async fn awaited(place: &Place) {
 }
 
 impl TlsListener {
-    /// Serves until `stop` becomes true, then lets open HTTP requests finish within
+    /// Serves connections of the socket, and of `pipes`, until `stop` becomes true, then lets open HTTP requests finish within
     /// [`limits::SHUTDOWN_GRACE`].
-    pub async fn serve(self: Arc<Self>, listener: TcpListener, mut stop: watch::Receiver<bool>) {
+    pub async fn serve(
+        self: Arc<Self>,
+        listener: TcpListener,
+        mut pipes: Option<Pipes>,
+        mut stop: watch::Receiver<bool>,
+    ) {
         let places = Places::new(self.bounds);
         loop {
             let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
+                accepted = listener.accept() => {
+                    accepted.map(|(stream, peer)| (Transport::Tcp(stream), peer))
+                }
+                piped = next(&mut pipes) => Ok(piped),
                 () = stopped(&mut stop) => break,
             };
             match accepted {
@@ -114,7 +137,7 @@ impl TlsListener {
 
     fn admit(
         self: &Arc<Self>,
-        stream: TcpStream,
+        stream: Transport,
         peer: SocketAddr,
         places: &Arc<Places>,
         stop: &watch::Receiver<bool>,
@@ -136,13 +159,13 @@ impl TlsListener {
 
     async fn receive(
         &self,
-        mut stream: TcpStream,
+        mut stream: Transport,
         mut peer: SocketAddr,
         behind_proxy: bool,
         (place, mut displaced): (Arc<Place>, Displaced),
         stop: watch::Receiver<bool>,
     ) {
-        let _ = stream.set_nodelay(true); // keystrokes must not wait for company
+        stream.set_nodelay(); // keystrokes must not wait for company
         if behind_proxy {
             match proxy::source(&mut stream, peer).await {
                 Ok(source) => peer = source,
@@ -207,7 +230,7 @@ impl TlsListener {
 
     async fn handshake(
         &self,
-        stream: TcpStream,
+        stream: Transport,
         peer: SocketAddr,
         place: &Arc<Place>,
     ) -> Result<Visitor, HandshakeError> {

@@ -1,6 +1,6 @@
 //! The life of one simulated device: dial, link, wait, and again.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -9,13 +9,15 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 use rustls::client::AlwaysResolvesClientRawPublicKeys;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::ServerName;
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpSocket;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use towline_wire::epoch::Epoch;
 
 use super::identity::{certified, id};
 use super::link::{self, End};
+use super::mux::Mux;
 use crate::{Outcome, Trouble};
 
 /// Times of agents: bounds of the waits, and how long dial and greeting may take together.
@@ -35,15 +37,13 @@ pub struct Counts {
     pub failures: usize,
     /// Scripts that were started.
     pub scripts: usize,
-    /// Scripts that run now, and most at once.
+    /// Scripts that run now.
     pub running: usize,
-    /// See [`Counts::running`].
-    pub most_running: usize,
 }
 
 /// What the devices of one process share.
 pub(super) struct Fleet {
-    gateway: SocketAddr,
+    doors: Doors,
     roots: Arc<RootCertStore>,
     pub(super) work: Duration,
     linked: AtomicUsize,
@@ -51,13 +51,12 @@ pub(super) struct Fleet {
     failures: AtomicUsize,
     pub(super) scripts: AtomicUsize,
     running: AtomicUsize,
-    most_running: AtomicUsize,
 }
 
 impl Fleet {
-    pub(super) fn new(gateway: SocketAddr, roots: Arc<RootCertStore>, work: Duration) -> Self {
+    pub(super) fn new(doors: Doors, roots: Arc<RootCertStore>, work: Duration) -> Self {
         Self {
-            gateway,
+            doors,
             roots,
             work,
             linked: AtomicUsize::new(0),
@@ -65,7 +64,6 @@ impl Fleet {
             failures: AtomicUsize::new(0),
             scripts: AtomicUsize::new(0),
             running: AtomicUsize::new(0),
-            most_running: AtomicUsize::new(0),
         }
     }
 
@@ -77,14 +75,12 @@ impl Fleet {
             failures: of(&self.failures),
             scripts: of(&self.scripts),
             running: of(&self.running),
-            most_running: of(&self.most_running),
         }
     }
 
     pub(super) fn works(&self, more: bool) {
         if more {
-            let now = self.running.fetch_add(1, Ordering::Relaxed) + 1;
-            self.most_running.fetch_max(now, Ordering::Relaxed);
+            self.running.fetch_add(1, Ordering::Relaxed);
         } else {
             self.running.fetch_sub(1, Ordering::Relaxed);
         }
@@ -102,15 +98,31 @@ impl Fleet {
         Ok(Arc::new(config))
     }
 
-    async fn dial(&self, number: usize, from: IpAddr) -> Outcome<TlsStream<TcpStream>> {
-        let socket = TcpSocket::new_v4()?;
-        socket.set_reuseaddr(true)?;
-        socket.bind(SocketAddr::new(from, 0))?;
-        let stream = socket.connect(self.gateway).await?;
-        let name = ServerName::from(self.gateway.ip());
-        Ok(TlsConnector::from(self.config(number)?).connect(name, stream).await?)
+    async fn dial(&self, number: usize, from: IpAddr) -> Outcome<TlsStream<Box<dyn Stream>>> {
+        let (stream, to): (Box<dyn Stream>, IpAddr) = match &self.doors {
+            Doors::Tcp(gateway) => {
+                let socket = TcpSocket::new_v4()?;
+                socket.set_reuseaddr(true)?;
+                socket.bind(SocketAddr::new(from, 0))?;
+                (Box::new(socket.connect(*gateway).await?), gateway.ip())
+            }
+            Doors::Mux(mux) => (Box::new(mux.open()), Ipv4Addr::LOCALHOST.into()),
+        };
+        let connector = TlsConnector::from(self.config(number)?);
+        Ok(connector.connect(ServerName::from(to), stream).await?)
     }
 }
+
+/// Where devices dial to.
+pub(super) enum Doors {
+    Tcp(SocketAddr),
+    Mux(Arc<Mux>),
+}
+
+/// What a device's TLS lies on.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 /// Lives for ever.
 pub(super) async fn live(fleet: Arc<Fleet>, number: usize, from: IpAddr) {
@@ -172,8 +184,8 @@ impl Counts {
     /// As one line; [`Counts::parse`] reads it.
     #[must_use]
     pub fn line(&self) -> String {
-        let Self { linked, welcomes, failures, scripts, running, most_running } = self;
-        format!("{linked} {welcomes} {failures} {scripts} {running} {most_running}")
+        let Self { linked, welcomes, failures, scripts, running } = self;
+        format!("{linked} {welcomes} {failures} {scripts} {running}")
     }
 
     /// Reads a line.
@@ -182,11 +194,10 @@ impl Counts {
     /// It is none.
     pub fn parse(line: &str) -> Outcome<Self> {
         let numbers: Vec<usize> = line.split(' ').filter_map(|word| word.parse().ok()).collect();
-        let &[linked, welcomes, failures, scripts, running, most_running] = numbers.as_slice()
-        else {
+        let &[linked, welcomes, failures, scripts, running] = numbers.as_slice() else {
             return Err(Trouble::new(format!("no counts: {line:?}")));
         };
-        Ok(Self { linked, welcomes, failures, scripts, running, most_running })
+        Ok(Self { linked, welcomes, failures, scripts, running })
     }
 }
 
@@ -198,7 +209,6 @@ impl std::iter::Sum for Counts {
             failures: sum.failures + one.failures,
             scripts: sum.scripts + one.scripts,
             running: sum.running + one.running,
-            most_running: sum.most_running + one.most_running,
         })
     }
 }

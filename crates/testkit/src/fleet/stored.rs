@@ -2,10 +2,10 @@
 //! no product.
 
 use std::io::Write as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::identity::rows;
-use crate::lab::Gateway;
 use crate::trouble::ensure;
 use crate::{Outcome, Trouble};
 
@@ -31,13 +31,12 @@ for n, line in enumerate(sys.stdin):
 store.commit()
 "#;
 
-/// Writes the first `devices` devices with their keys and three tags each. The gateway must be
-/// stopped.
+/// Writes the first `devices` devices with their keys and three tags each into a
+/// gateway's store. The gateway must be stopped.
 ///
 /// # Errors
 /// Python has not written them.
-pub fn store(gateway: &Gateway, devices: usize) -> Outcome {
-    let path = gateway.directory().join("towline.db");
+pub fn store(path: &Path, devices: usize) -> Outcome {
     let mut python = Command::new("python3");
     python.args(["-c", FILL]).arg(path).stdin(Stdio::piped());
     let mut child = python.spawn()?;

@@ -14,7 +14,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, WriteHalf};
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_rustls::server::TlsStream;
 use towline_wire::frame::{Frame, MAX_FRAME};
@@ -27,6 +26,7 @@ use super::io::Io;
 use super::link::Link;
 use super::texts::harmless;
 use crate::limits::{FIRST_PING, LINK_BATCH, MAX_HELD_SESSIONS};
+use crate::transport::Transport;
 
 /// Carries frames until the link ends; returns why it did.
 pub(super) async fn drive(agents: &Arc<Agents>, link: &Arc<Link>, mut io: Io) -> String {
@@ -87,7 +87,7 @@ pub(super) async fn drive(agents: &Arc<Agents>, link: &Arc<Link>, mut io: Io) ->
 }
 
 /// Writes some of `rest`, or flushes when there is none (then 0). Losing the future loses nothing.
-async fn move_on(write: &mut WriteHalf<TlsStream<TcpStream>>, rest: &[u8]) -> io::Result<usize> {
+async fn move_on(write: &mut WriteHalf<TlsStream<Transport>>, rest: &[u8]) -> io::Result<usize> {
     if rest.is_empty() {
         write.flush().await.map(|()| 0)
     } else {

@@ -6,7 +6,6 @@
 use std::io;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
-use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 use towline_wire::VERSIONS;
 use towline_wire::frame::{Frame, FrameReader};
@@ -14,16 +13,17 @@ use towline_wire::message::{RefusalCode, ToAgent, encode};
 use towline_wire::text::connection_error;
 
 use crate::limits::LAST_MESSAGE_TIMEOUT;
+use crate::transport::Transport;
 
 /// A socket with its reader.
 pub(super) struct Io {
-    pub(super) read: ReadHalf<TlsStream<TcpStream>>,
-    pub(super) write: WriteHalf<TlsStream<TcpStream>>,
+    pub(super) read: ReadHalf<TlsStream<Transport>>,
+    pub(super) write: WriteHalf<TlsStream<Transport>>,
     pub(super) reader: FrameReader,
 }
 
 impl Io {
-    pub(super) fn new(stream: TlsStream<TcpStream>) -> Self {
+    pub(super) fn new(stream: TlsStream<Transport>) -> Self {
         let (read, write) = tokio::io::split(stream);
         Self { read, write, reader: FrameReader::new() }
     }
