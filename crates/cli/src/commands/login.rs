@@ -96,10 +96,13 @@ pub(super) async fn login(
 
 /// Starts the desktop's browser. Without one, the address was printed.
 fn open_browser(url: &str) {
-    let program = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
-    let mut command = std::process::Command::new(program);
-    command.arg(url).stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null());
-    let _ = command.stderr(std::process::Stdio::null()).spawn();
+    for program in ["xdg-open", "open"] {
+        let mut command = std::process::Command::new(program);
+        command.arg(url).stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null());
+        if command.stderr(std::process::Stdio::null()).spawn().is_ok() {
+            return;
+        }
+    }
 }
 
 /// Waits for the browser with the right state.

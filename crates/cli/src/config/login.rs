@@ -7,9 +7,7 @@
 //! - The file is 0600 in a folder that is 0700; it is replaced whole or not at all.
 //! - Credentials of one gateway are never used for another: the file's name holds the whole address.
 
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -17,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::endpoint::Endpoint;
 use super::error::ConfigError;
 use super::raw::{Environment, read_bounded};
+use crate::platform::replace;
 
 /// What the gateway gave, in the form that AWS's tools want of a credential process.
 #[derive(Clone, Serialize, Deserialize)]
@@ -56,15 +55,5 @@ pub(crate) fn read(env: &Environment, endpoint: &Endpoint) -> Result<Option<Kept
 
 /// Keeps credentials.
 pub(crate) fn write(path: &Path, kept: &Kept) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    let beside = PathBuf::from(format!("{}.{}", path.display(), std::process::id()));
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
-    let text = serde_json::to_string(kept)?;
-    let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
-    let done = written.and_then(|()| fs::rename(&beside, path));
-    if done.is_err() {
-        let _ = fs::remove_file(&beside); // it is of no use to anybody
-    }
-    done
+    replace(path, &serde_json::to_string(kept)?)
 }

@@ -10,7 +10,7 @@ use towline_policy::fold;
 use towline_ssm::ids::UserName;
 use towline_ssm::operation::Operation;
 
-use super::tokens::Root;
+use super::root::Root;
 use crate::limits::MAX_AUDIT_FACTS;
 use crate::plane::Person;
 

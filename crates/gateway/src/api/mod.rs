@@ -51,6 +51,7 @@ mod removal;
 mod replay;
 mod resolution;
 mod roles;
+mod root;
 mod run_commands;
 mod service;
 mod sessions;

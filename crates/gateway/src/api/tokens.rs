@@ -31,6 +31,7 @@ use towline_store::TagKind;
 use super::access_policy::policy_of;
 use super::call::{Caller, Federated, Proof, Temporary, tag};
 use super::internal::{OrInternal as _, internal};
+use super::root::Root;
 use super::service::Api;
 use crate::limits;
 use crate::plane::Person;
@@ -59,39 +60,6 @@ pub(super) enum Holder {
         /// The request.
         request: String,
     },
-}
-
-/// What began a chain of credentials. They end with it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub(super) enum Root {
-    /// A long-lived key.
-    Key(String),
-    /// A person that an identity provider vouched for.
-    Vouched(Vouched),
-}
-
-/// A person that an identity provider vouched for, as tokens hold it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Vouched {
-    /// Id of the person's row.
-    pub(super) person: String,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub(super) second_factor: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) auth_time: Option<i64>,
-    /// For people who signed in: the role, and the groups that gave it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) mapped: Option<Mapped>,
-}
-
-/// A role by the mapping of a provider.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Mapped {
-    /// The role's name.
-    pub(super) role: String,
-    /// Those of the person's groups that the mapping names.
-    pub(super) groups: Vec<String>,
 }
 
 /// What a token says.

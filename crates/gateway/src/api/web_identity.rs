@@ -30,10 +30,11 @@ use towline_store::{IdentityProvider, TagKind};
 use super::authz::{Question, asked};
 use super::call::{Call, Caller, Federated, Proof, Vouch};
 use super::internal::{OrInternal as _, internal};
+use super::root::{Root, Vouched};
 use super::service::Api;
 use super::sts::{check_session_policy, seconds, within};
 use super::tags::request_tags;
-use super::tokens::{Holder, Root, Token, Vouched};
+use super::tokens::{Holder, Token};
 use crate::limits::{MAX_CLAIM, MAX_CLAIM_KEYS, MAX_TAG_VALUE};
 use crate::plane::Person;
 

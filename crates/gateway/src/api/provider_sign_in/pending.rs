@@ -9,7 +9,6 @@ use std::sync::Mutex;
 
 use towline_host::clock::UnixMillis;
 
-use super::super::tokens::Token;
 use crate::limits::MAX_SIGN_INS_UNDER_WAY;
 use crate::lock::lock;
 
@@ -17,8 +16,8 @@ use crate::lock::lock;
 pub(super) struct Waiting {
     /// The program's challenge.
     pub(super) challenge: String,
-    /// The credentials, not minted yet.
-    pub(super) token: Token,
+    /// The credentials, not minted yet, as JSON.
+    pub(super) token: Vec<u8>,
     pub(super) ends_at: UnixMillis,
 }
 
@@ -46,7 +45,7 @@ impl Pending {
     }
 
     /// Takes what waits for a code. A wrong challenge costs the code.
-    pub(super) fn take(&self, code: &str, challenge: &str, now: UnixMillis) -> Option<Token> {
+    pub(super) fn take(&self, code: &str, challenge: &str, now: UnixMillis) -> Option<Vec<u8>> {
         let waiting = lock(&self.waiting).remove(code)?;
         let good = now < waiting.ends_at && waiting.challenge == challenge;
         good.then_some(waiting.token)

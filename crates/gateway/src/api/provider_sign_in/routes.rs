@@ -20,8 +20,9 @@ use towline_host::entropy;
 use towline_ssm::error::{ApiError, ErrorCode};
 use towline_store::IdentityProvider;
 
-use super::super::internal::OrInternal as _;
+use super::super::internal::{OrInternal as _, internal};
 use super::super::service::Api;
+use super::super::tokens::Token;
 use super::super::web_identity::settings_of;
 use super::attempt::{Attempt, Program};
 use super::pages::{page, redirect};
@@ -263,6 +264,7 @@ impl Api {
         let Program { redirect, challenge, state, .. } = attempt.program;
         let code = entropy::random::<32>().or_internal("no code for a program")?;
         let code = URL_SAFE_NO_PAD.encode(code);
+        let token = serde_json::to_vec(&token).map_err(|error| internal("a token", &error))?;
         let waiting = Waiting { challenge, token, ends_at: now.plus(PROGRAM_CODE) };
         if !self.pending.keep(code.clone(), waiting, now) {
             let message = "too many sign-ins are under way: try again in a minute";
@@ -276,6 +278,8 @@ impl Api {
         let redeem: Redeem = serde_json::from_slice(body).map_err(|_| wrong_code())?;
         let challenge = towline_oidc::challenge(&redeem.verifier);
         let token = self.pending.take(&redeem.code, &challenge, now).ok_or_else(wrong_code)?;
+        let token: Token =
+            serde_json::from_slice(&token).map_err(|error| internal("a token", &error))?;
         let made = self.mint(token)?;
         Ok(json!({
             "Version": 1,
