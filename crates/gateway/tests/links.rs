@@ -4,7 +4,7 @@
 //! The devices live in another process, so that the memory of this one is the gateway's. The memory
 //! of the pipes is measured without TLS first, and subtracted. `TOWLINE_LINKS=100000` sets how many
 //! (`cargo xtask fleet links` does).
-#![allow(clippy::unwrap_used, clippy::expect_used)] // also outside of the test functions: all of this is a test
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // also outside of the test function: all of this is a test
 
 use std::io::{BufRead as _, BufReader};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
