@@ -2,7 +2,7 @@
 //! open files. What one idle device costs, and how soon all are back after their links were cut.
 //!
 //! The devices live in another process, so that the memory of this one is the gateway's. The memory
-//! of the pipes is measured without TLS first, and subtracted. `TOWLINE_LINKS=100000` sets how many
+//! of the pipes is measured without TLS first, and shown apart. `TOWLINE_LINKS=100000` sets how many
 //! (`cargo xtask fleet links` does).
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // also outside of the test function: all of this is a test
 
