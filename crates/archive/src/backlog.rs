@@ -87,13 +87,14 @@ fn count(folder: &Path, found: &mut Backlog) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use towline_host::files;
 
     #[test]
     fn files_of_all_folders_are_counted_with_their_bytes() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(dir.path().join("a/b")).unwrap();
-        std::fs::write(dir.path().join("a/one"), "123").unwrap();
-        std::fs::write(dir.path().join("a/b/two"), "4567").unwrap();
+        files::create_private(&dir.path().join("a/one"), b"123").unwrap();
+        files::create_private(&dir.path().join("a/b/two"), b"4567").unwrap();
         let mut found = Backlog::default();
         count(dir.path(), &mut found);
         assert_eq!((found.files, found.bytes, found.more), (2, 7, false));

@@ -375,7 +375,6 @@ impl Gateway {
     ///
     /// # Errors
     /// [`GatewayError::Random`].
-    #[allow(clippy::too_many_lines)] // one line for each part of the gateway
     pub async fn serve(
         self,
         plane: DataPlane,
@@ -388,6 +387,7 @@ impl Gateway {
     ///
     /// # Errors
     /// As [`Gateway::serve`].
+    #[allow(clippy::too_many_lines)] // one line for each part of the gateway
     pub async fn serve_piped(
         self,
         plane: DataPlane,

@@ -33,7 +33,7 @@ pub(crate) enum AdminCommand {
     Device(DeviceCommand),
     /// Manage identity providers: whose tokens are accepted
     #[command(subcommand)]
-    Provider(ProviderCommand),
+    Provider(Box<ProviderCommand>),
 }
 
 /// `admin user`.

@@ -51,7 +51,7 @@ pub(super) async fn run(context: &mut Context, command: AdminCommand) -> Result<
         AdminCommand::Group(command) => identity::group(context, command).await,
         AdminCommand::Boundary(args) => identity::boundary(context, args).await,
         AdminCommand::Device(command) => device(context, command).await,
-        AdminCommand::Provider(command) => provider::run(context, command).await,
+        AdminCommand::Provider(command) => provider::run(context, *command).await,
     }
 }
 

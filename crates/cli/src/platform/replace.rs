@@ -27,7 +27,8 @@ pub(crate) fn replace(path: &Path, text: &str) -> io::Result<()> {
     done
 }
 
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt as _;
