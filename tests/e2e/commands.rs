@@ -288,7 +288,8 @@ fn an_activation_for_people_names_its_code_and_the_only_authority_to_believe() -
             .ok_or_else(|| Trouble::new(format!("no {label}: {said}")))
     };
     let activation = Activation { id: after("Activation id")?, code: after("Activation code")? };
-    let authority = said.split("--authority ").nth(1).unwrap_or_default().trim();
+    let authority = said.split("--authority ").nth(1).unwrap_or_default();
+    let authority = authority.split_whitespace().next().unwrap_or_default();
     ensure(authority.len() == 64, || said.clone())?;
     let device = lab.unenrolled(&DeviceSetup::default())?;
     let other = "0".repeat(64);
