@@ -285,6 +285,8 @@ fn between_client_and_gateway() {
         row(FromClient::Resize(Size { rows: 1, cols: 2 }), &[&[1, 1, 2]]),
         row(FromClient::Signal(2), &[&[2, 2]]),
         row(FromClient::Close, &[&[3]]),
+        row(FromClient::Watch { token: "t".into() }, &[&[4, 1, b't']]),
+        row(FromClient::AnswerSeat { request: 300, give: true }, &[&[5, 0xac, 2, 1]]),
     ]);
     let reason = EndReason::Exited(ExitStatus::Code(3));
     every_variant_has_a_row(&[
@@ -296,6 +298,12 @@ fn between_client_and_gateway() {
         row(ToClient::Ended { reason, text: String::new() }, &[&[2, 0, 0, 3, 0]]),
         row(ToClient::Refused { text: "r".into(), taken_over: true }, &[&[3, 1, b'r', 1]]),
         row(ToClient::NotConnected { text: "n".into() }, &[&[4, 1, b'n']]),
+        row(ToClient::Watching { size: None }, &[&[5, 0]]),
+        row(ToClient::Resized(Size { rows: 1, cols: 2 }), &[&[6, 1, 2]]),
+        row(ToClient::Missed { bytes: 300 }, &[&[7, 0xac, 2]]),
+        row(ToClient::Watched { by: vec!["a".into()] }, &[&[8, 1, 1, b'a']]),
+        row(ToClient::Message { from: "a".into(), text: "t".into() }, &[&[9, 1, b'a', 1, b't']]),
+        row(ToClient::SeatAsked { request: 1, by: "a".into() }, &[&[10, 1, 1, b'a']]),
     ]);
 }
 
@@ -315,6 +323,6 @@ fn there_is_no_variant_beyond_the_rows() {
     assert!(matches!(decode::<FromAgent>(&beyond(16)), Err(Malformed(_))));
     assert!(matches!(decode::<ToAgent>(&beyond(18)), Err(Malformed(_))));
     assert!(matches!(decode::<Launch>(&beyond(5)), Err(Malformed(_))));
-    assert!(matches!(decode::<FromClient>(&beyond(3)), Err(Malformed(_))));
-    assert!(matches!(decode::<ToClient>(&beyond(4)), Err(Malformed(_))));
+    assert!(matches!(decode::<FromClient>(&beyond(5)), Err(Malformed(_))));
+    assert!(matches!(decode::<ToClient>(&beyond(10)), Err(Malformed(_))));
 }

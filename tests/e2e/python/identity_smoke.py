@@ -47,6 +47,31 @@ def of(answer):
 
 
 @check
+def a_token_of_an_unknown_provider_gives_nothing():
+    asked = dict(RoleArn=role_arn("job"), RoleSessionName="job", WebIdentityToken="header.claims.signature")
+    wants("InvalidIdentityToken", boto("sts").assume_role_with_web_identity, **asked)
+
+
+@check
+def a_recording_that_is_not_there_is_missed():
+    towline("GetRecording", {"SessionId": "admin-0123456789abcdefg"}, expect="DoesNotExistException")
+    towline("WatchSession", {"SessionId": "admin-0123456789abcdefg"}, expect="DoesNotExistException")
+    towline("WatchSession", {"SessionId": ""}, expect="ValidationException")
+    towline("JoinSession", {"SessionId": "admin-0123456789abcdefg"}, expect="DoesNotExistException")
+    message = {"SessionId": "admin-0123456789abcdefg", "Message": "hello"}
+    towline("SendSessionMessage", message, expect="DoesNotExistException")
+    towline("SendSessionMessage", {**message, "Message": "two\nlines"}, expect="ValidationException")
+    unknown = {"SessionId": "admin-0123456789abcdefg"}
+    towline("VerifyRecording", unknown, expect="DoesNotExistException")
+    assert "Commands" in towline("SearchSessionCommands", {"Query": "no such program"})
+    towline("SearchSessionCommands", {"Query": ""}, expect="ValidationException")
+    towline("GetRecordingIndex", unknown, expect="DoesNotExistException")
+    towline("GetRecording", {**unknown, "Length": 0}, expect="ValidationException")
+    towline("ListSessionCommands", unknown, expect="DoesNotExistException")
+    towline("GetRecording", {"SessionId": "../x"}, expect="DoesNotExistException")
+
+
+@check
 def a_session_token_is_its_user_for_a_time():
     ann = new_user("ann", allow("ssm:StartSession"))
     key = towline("ListAccessKeys", {"PrincipalName": "ann"})["AccessKeys"][0]["AccessKeyId"]
