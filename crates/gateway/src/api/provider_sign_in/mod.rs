@@ -1,6 +1,6 @@
 //! People sign in through an identity provider, for `towline login`.
 //!
-//! Data flow: [`routes`] `/sign-in/start` (state, nonce, verifier into a cookie) -> the provider ->
+//! Data flow: [`routes()`] `/sign-in/start` (state, nonce, verifier into a cookie) -> the provider ->
 //! `/sign-in/callback` ([`exchange`]: code to ID token, claims to a role) -> a code for the program
 //! that listens on loopback -> `/sign-in/token` -> temporary credentials.
 //!
