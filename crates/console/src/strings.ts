@@ -79,8 +79,8 @@ const SHARED = {
   opening: ["Opening a shell…", "셸을 여는 중…"],
   connected: ["Connected", "연결됨"],
   waiting: [
-    "The device is not connected. The session waits for it for up to {seconds} s.",
-    "장치가 연결되어 있지 않습니다. 세션이 최대 {seconds}초 동안 기다립니다.",
+    "The device is not connected. The session waits for it for up to {seconds} s. While it has power and a network, it dials at least once in 10 s.",
+    "장치가 연결되어 있지 않습니다. 세션이 최대 {seconds}초 동안 기다립니다. 전원과 네트워크가 있으면 장치는 10초 안에 다시 연결을 시도합니다.",
   ],
   reconnecting: ["Reconnecting since {time}", "{time}부터 다시 연결하는 중"],
   kept: ["{bytes} bytes of input are kept", "입력 {bytes}바이트를 보관 중"],

@@ -260,7 +260,7 @@ impl Driver {
             }
             ToClient::Waiting { grace } => {
                 self.attached = false;
-                self.show(format!("the device is not connected: waiting up to {grace} s"));
+                self.show(notices::waiting(grace));
                 Ok(())
             }
             ToClient::Ended { reason, text } => {

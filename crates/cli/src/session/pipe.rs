@@ -15,6 +15,7 @@ use super::begin::{Begin, Token};
 use super::ending::Ending;
 use super::error::SessionError;
 use super::link::{self, Begun, Link, Source};
+use super::notices;
 use super::patience::chance;
 use super::streams::{Broken, Received, Streams};
 use crate::api::{CallError, Client, Sort};
@@ -177,7 +178,7 @@ impl Pipe {
             }
             ToClient::Waiting { grace } => {
                 self.said_lost = true;
-                Ok(Happened::News(format!("the device is not connected: waiting up to {grace} s")))
+                Ok(Happened::News(notices::waiting(grace)))
             }
             ToClient::Ended { reason, text } => Ok(Happened::Ended(Ending::of(reason, &text))),
             ToClient::Refused { text, .. } => {
