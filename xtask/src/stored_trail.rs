@@ -34,7 +34,7 @@ import sqlite3, sys
 path, count = sys.argv[1], int(sys.argv[2])
 store = sqlite3.connect(path)
 at, principal, action, outcome, line = store.execute(
-    "SELECT at, principal, action, outcome, line FROM audit WHERE action = 'sts:GetCallerIdentity'"
+    "SELECT at, principal, action, outcome, line FROM audit WHERE action = 'sts.amazonaws.com:GetCallerIdentity'"
     " ORDER BY id DESC LIMIT 1").fetchone()
 name = principal.rsplit("/", 1)[1]
 def rows():
@@ -98,7 +98,7 @@ fn of(user: &str) -> Value {
 }
 
 fn lookup(admin: &Operator, body: &Value) -> Outcome<Value> {
-    admin.api("CloudTrail_20131101.LookupEvents", body)
+    admin.api("com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101.LookupEvents", body)
 }
 
 fn found(answer: &Value) -> usize {
