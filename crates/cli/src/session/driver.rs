@@ -260,7 +260,7 @@ impl Driver {
             }
             ToClient::Waiting { grace } => {
                 self.attached = false;
-                self.show(notices::waiting(grace));
+                self.show(format!("the device is not connected: waiting up to {grace} s"));
                 Ok(())
             }
             ToClient::Ended { reason, text } => {

@@ -3,12 +3,6 @@
 
 use crate::terminal::printable;
 
-/// The device's link is down; `grace`: seconds that the session waits.
-pub(super) fn waiting(grace: u32) -> String {
-    // What agents do while a session is open; those before 2026-11-28 may take minutes.
-    format!("the device is not connected: waiting up to {grace} s; it dials at least once in 10 s")
-}
-
 /// These users watch the session now.
 pub(super) fn watched(by: &[String]) -> Vec<String> {
     vec![match by {

@@ -15,7 +15,6 @@ use super::begin::{Begin, Token};
 use super::ending::Ending;
 use super::error::SessionError;
 use super::link::{self, Begun, Link, Source};
-use super::notices;
 use super::patience::chance;
 use super::streams::{Broken, Received, Streams};
 use crate::api::{CallError, Client, Sort};
@@ -178,7 +177,7 @@ impl Pipe {
             }
             ToClient::Waiting { grace } => {
                 self.said_lost = true;
-                Ok(Happened::News(notices::waiting(grace)))
+                Ok(Happened::News(format!("the device is not connected: waiting up to {grace} s")))
             }
             ToClient::Ended { reason, text } => Ok(Happened::Ended(Ending::of(reason, &text))),
             ToClient::Refused { text, .. } => {
