@@ -8,7 +8,7 @@
 use towline_testkit::lab::programs::workspace;
 use towline_testkit::{Outcome, Trouble, files};
 
-use crate::console;
+use crate::{console, programs};
 
 /// The document, from the workspace's root.
 const DOCUMENT: &str = "docs/figures.md";
@@ -31,6 +31,28 @@ pub(crate) fn write(name: &str, table: &str) -> Outcome {
     std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
     console::step(&format!("{DOCUMENT}: table {name} written"));
     Ok(())
+}
+
+/// A command `NAME [NUMBER] [--write]`: builds the programs as they ship, measures with the number or
+/// with `unless_told`, shows the table, and writes it between the markers `name` if it is asked to.
+///
+/// # Errors
+/// No number, or what was measured is not right.
+pub(crate) fn command(
+    words: &[&str],
+    name: &str,
+    unless_told: usize,
+    measure: impl FnOnce(usize) -> Outcome<Vec<Vec<String>>>,
+) -> Outcome<Vec<Vec<String>>> {
+    let number = words.iter().find(|word| !word.starts_with('-'));
+    let number = number.map_or(Ok(unless_told), |number| number.parse())?;
+    programs::shipped()?;
+    let rows = measure(number)?;
+    console::table(&rows);
+    if words.contains(&"--write") {
+        write(name, &markdown(&rows))?;
+    }
+    Ok(rows)
 }
 
 /// The text with another table between the markers; nothing if a marker is missing.

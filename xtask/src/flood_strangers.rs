@@ -20,8 +20,7 @@ use towline_testkit::strangers::Strangers;
 use towline_testkit::trouble::pause;
 use towline_testkit::{Outcome, Trouble};
 
-use crate::figures::markdown;
-use crate::{console, figures, programs};
+use crate::{console, figures};
 
 /// Sessions of each row unless the command line gives another number.
 const STARTS: usize = 50;
@@ -92,15 +91,7 @@ impl Flood {
 /// # Errors
 /// A session that does not start, or that takes too long.
 pub(crate) fn command(words: &[&str]) -> Outcome {
-    let write = words.contains(&"--write");
-    let starts = words.iter().find(|word| !word.starts_with('-'));
-    let starts = starts.map_or(Ok(STARTS), |starts| starts.parse())?;
-    programs::shipped()?;
-    let rows = measure(starts)?;
-    console::table(&rows);
-    if write {
-        figures::write("flood-strangers", &markdown(&rows))?;
-    }
+    let rows = figures::command(words, "flood-strangers", STARTS, measure)?;
     let missed: Vec<_> =
         rows.iter().filter(|row| row.last().is_some_and(|ratio| ratio.ends_with("over"))).collect();
     if missed.is_empty() {

@@ -20,8 +20,8 @@ use towline_testkit::lab::{Lab, Operator};
 use towline_testkit::trouble::{ensure, pause};
 use towline_testkit::{Outcome, Trouble, eventually, facts};
 
-use crate::figures::{grouped, markdown};
-use crate::{console, figures, programs, run, setup};
+use crate::figures::grouped;
+use crate::{console, figures, run, setup};
 
 /// Devices, unless told otherwise.
 const DEVICES: usize = 1000;
@@ -53,17 +53,8 @@ pub(crate) fn command(words: &[&str]) -> Outcome {
     if let ["links", more @ ..] = words {
         return links(more.first().map_or(Ok(LINKS), |links| links.parse())?);
     }
-    let write = words.contains(&"--write");
-    let devices = words.iter().find(|word| !word.starts_with('-'));
-    let devices = devices.map_or(Ok(DEVICES), |devices| devices.parse())?;
     setup::programs(&[("python3", "python3")])?;
-    programs::shipped()?;
-    let rows = measure(devices)?;
-    console::table(&rows);
-    if write {
-        figures::write("fleet", &markdown(&rows))?;
-    }
-    Ok(())
+    figures::command(words, "fleet", DEVICES, measure).map(drop)
 }
 
 /// Links in one process of the gateway's code, over pipes: a test of the gateway, with so many, in the

@@ -15,8 +15,8 @@ use towline_testkit::fleet;
 use towline_testkit::lab::Lab;
 use towline_testkit::trouble::ensure;
 
-use crate::figures::{grouped, markdown};
-use crate::{console, figures, programs, setup};
+use crate::figures::grouped;
+use crate::{console, figures, setup};
 
 /// Devices, unless told otherwise: as many as a gateway keeps.
 const DEVICES: usize = 100_000;
@@ -28,17 +28,8 @@ const ROUNDS: usize = 7;
 /// # Errors
 /// An answer that is not the right one.
 pub(crate) fn command(words: &[&str]) -> Outcome {
-    let write = words.contains(&"--write");
-    let devices = words.iter().find(|word| !word.starts_with('-'));
-    let devices = devices.map_or(Ok(DEVICES), |devices| devices.parse())?;
     setup::programs(&[("python3", "python3")])?;
-    programs::shipped()?;
-    let rows = measure(devices)?;
-    console::table(&rows);
-    if write {
-        figures::write("fleet-store", &markdown(&rows))?;
-    }
-    Ok(())
+    figures::command(words, "fleet-store", DEVICES, measure).map(drop)
 }
 
 fn measure(devices: usize) -> Outcome<Vec<Vec<String>>> {

@@ -15,9 +15,9 @@ use towline_testkit::Outcome;
 use towline_testkit::lab::{Lab, Operator};
 use towline_testkit::trouble::ensure;
 
-use crate::figures::{grouped, markdown};
+use crate::figures::grouped;
 use crate::stored_fleet::row;
-use crate::{console, figures, programs, setup};
+use crate::{console, figures, setup};
 
 /// Events, unless told otherwise: as many as a gateway keeps.
 const EVENTS: usize = 1_000_000;
@@ -52,17 +52,8 @@ store.commit()
 /// # Errors
 /// An answer that is not the right one.
 pub(crate) fn command(words: &[&str]) -> Outcome {
-    let write = words.contains(&"--write");
-    let events = words.iter().find(|word| !word.starts_with('-'));
-    let events = events.map_or(Ok(EVENTS), |events| events.parse())?;
     setup::programs(&[("python3", "python3")])?;
-    programs::shipped()?;
-    let rows = measure(events)?;
-    console::table(&rows);
-    if write {
-        figures::write("trail", &markdown(&rows))?;
-    }
-    Ok(())
+    figures::command(words, "trail", EVENTS, measure).map(drop)
 }
 
 fn measure(events: usize) -> Outcome<Vec<Vec<String>>> {

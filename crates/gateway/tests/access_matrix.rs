@@ -37,8 +37,7 @@ use towline_ssm::ids::{Realm, SecretAccessKey};
 use towline_ssm::operation::{Operation, ResourceKind, Service};
 use towline_ssm::sigv4::{Credentials, RequestParts, sha256, sign};
 use towline_store::{
-    AccessRequest, AgentKind, DeviceReport, DeviceStatus, DocumentText, NewActivation, NewDevice,
-    NewDocument, NewSession, Role, Store,
+    AccessRequest, DocumentText, NewActivation, NewDevice, NewDocument, NewSession, Role, Store,
 };
 
 const KEY: &str = "AKIAAAAAAAAAAAAAAAAA";
@@ -447,33 +446,12 @@ async fn populate(store: &Store, vault: &Vault) {
 }
 
 async fn things_of_devices(store: &Store, dev: &[(String, String)]) {
-    let activation = NewActivation {
-        id: ACTIVATION.into(),
-        code_hash: vec![],
-        description: String::new(),
-        default_name: String::new(),
-        iam_role: "x".into(),
-        tags: vec![],
-        device_tag_keys: vec![],
-        uses_allowed: 1,
-        require_approval: false,
-        source_cidr: String::new(),
-        created_by: String::new(),
-        expires_at: UnixMillis(i64::MAX),
-    };
+    let activation = NewActivation::for_tests(ACTIVATION, 1, UnixMillis(i64::MAX));
     store.activations().create(&activation, NOW).await.unwrap();
     let device = NewDevice {
-        id: DEVICE.into(),
         name: "box".into(),
-        status: DeviceStatus::Active,
-        agent_kind: AgentKind::Towline,
-        machine: String::new(),
-        spki: vec![1; 44],
         tags: dev.to_vec(),
-        report: DeviceReport::default(),
-        ip: String::new(),
-        activation_id: ACTIVATION.into(),
-        iam_role: "x".into(),
+        ..NewDevice::for_tests(DEVICE, &[1; 44], ACTIVATION)
     };
     store.devices().register(&device, NOW).await.unwrap();
     let ann = store.principals().get("ann").await.unwrap().unwrap().unique_id;

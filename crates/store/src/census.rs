@@ -76,41 +76,19 @@ mod tests {
     use towline_host::clock::UnixMillis;
 
     use crate::testing::scratch;
-    use crate::{AgentKind, DeviceReport, DeviceStatus, NewActivation, NewDevice};
+    use crate::{DeviceReport, NewActivation, NewDevice};
 
     #[tokio::test]
     async fn devices_are_counted_by_version_without_those_that_are_revoked() {
         let (store, _dir) = scratch().await;
-        let activation = NewActivation {
-            id: "a".into(),
-            code_hash: vec![0; 32],
-            description: String::new(),
-            default_name: String::new(),
-            iam_role: "x".into(),
-            tags: vec![],
-            device_tag_keys: vec![],
-            uses_allowed: 9,
-            require_approval: false,
-            source_cidr: String::new(),
-            created_by: String::new(),
-            expires_at: UnixMillis(i64::MAX),
-        };
+        let activation = NewActivation::for_tests("a", 9, UnixMillis(i64::MAX));
         store.activations().create(&activation, UnixMillis(1)).await.unwrap();
         for (n, version) in
             [(0_u8, "0.2.0"), (1, "0.1.0"), (2, "0.2.0"), (3, "0.1.0"), (4, "0.2.0")]
         {
             let device = NewDevice {
-                id: format!("mi-{n}"),
-                name: String::new(),
-                status: DeviceStatus::Active,
-                spki: vec![n],
-                tags: vec![],
                 report: DeviceReport { agent_version: version.into(), ..DeviceReport::default() },
-                ip: "192.0.2.1".into(),
-                activation_id: "a".into(),
-                agent_kind: AgentKind::Towline,
-                machine: String::new(),
-                iam_role: "x".into(),
+                ..NewDevice::for_tests(&format!("mi-{n}"), &[n], "a")
             };
             store.devices().register(&device, UnixMillis(1)).await.unwrap();
         }

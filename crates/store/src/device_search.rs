@@ -126,9 +126,7 @@ mod tests {
 
     use super::*;
     use crate::testing::scratch;
-    use crate::{
-        AgentKind, DeviceReport, DeviceStatus, NewActivation, NewDevice, SignOfLife, Store, TagKind,
-    };
+    use crate::{DeviceReport, NewActivation, NewDevice, SignOfLife, Store, TagKind};
 
     const NOW: UnixMillis = UnixMillis(1);
 
@@ -144,34 +142,15 @@ mod tests {
     /// mi-1 `Pump`, mi-2 `Valve`, mi-3 without a name; tagged site=Bern, site=Basel, site=Bern.
     async fn fleet() -> (Store, tempfile::TempDir) {
         let (store, dir) = scratch().await;
-        let activation = NewActivation {
-            id: "a".into(),
-            code_hash: vec![0; 32],
-            description: String::new(),
-            default_name: String::new(),
-            iam_role: "x".into(),
-            tags: vec![],
-            device_tag_keys: vec![],
-            uses_allowed: 9,
-            require_approval: false,
-            source_cidr: String::new(),
-            created_by: String::new(),
-            expires_at: UnixMillis(i64::MAX),
-        };
+        let activation = NewActivation::for_tests("a", 9, UnixMillis(i64::MAX));
         store.activations().create(&activation, NOW).await.unwrap();
         for (number, name, site) in [(1, "Pump", "Bern"), (2, "Valve", "Basel"), (3, "", "Bern")] {
             let device = NewDevice {
-                id: format!("mi-{number}"),
                 name: name.into(),
-                status: DeviceStatus::Active,
-                agent_kind: AgentKind::Towline,
-                machine: String::new(),
-                spki: vec![number],
                 tags: vec![("Site".into(), site.into())],
                 report: report(&format!("host-{number}")),
                 ip: format!("192.0.2.{number}"),
-                activation_id: "a".into(),
-                iam_role: "x".into(),
+                ..NewDevice::for_tests(&format!("mi-{number}"), &[number], "a")
             };
             store.devices().register(&device, NOW).await.unwrap();
         }

@@ -157,6 +157,26 @@ pub struct NewDevice {
     pub iam_role: String,
 }
 
+#[cfg(any(test, feature = "testing"))]
+impl NewDevice {
+    /// One with nothing special about it.
+    pub fn for_tests(id: &str, spki: &[u8], activation_id: &str) -> Self {
+        Self {
+            id: id.into(),
+            name: String::new(),
+            status: DeviceStatus::Active,
+            agent_kind: AgentKind::Towline,
+            machine: String::new(),
+            spki: spki.into(),
+            tags: vec![],
+            report: DeviceReport::default(),
+            ip: "192.0.2.1".into(),
+            activation_id: activation_id.into(),
+            iam_role: "towline".into(),
+        }
+    }
+}
+
 /// Which devices to list. An empty list of a member means: any.
 #[derive(Debug, Clone, Default)]
 pub struct DeviceFilter {

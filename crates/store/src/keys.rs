@@ -282,7 +282,7 @@ impl DeviceKeys<'_> {
 mod tests {
     use super::*;
     use crate::testing::scratch;
-    use crate::{AgentKind, DeviceReport, DeviceStatus, NewActivation, NewDevice};
+    use crate::{NewActivation, NewDevice};
 
     const NOW: UnixMillis = UnixMillis(1_000);
 
@@ -299,17 +299,9 @@ mod tests {
 
     fn device(id: &str, spki: &[u8]) -> NewDevice {
         NewDevice {
-            id: id.into(),
             name: id.into(),
-            status: DeviceStatus::Active,
-            agent_kind: AgentKind::Towline,
-            machine: String::new(),
-            spki: spki.into(),
             tags: vec![("Environment".into(), "dev".into())],
-            report: DeviceReport::default(),
-            ip: "192.0.2.1".into(),
-            activation_id: "act".into(),
-            iam_role: "towline".into(),
+            ..NewDevice::for_tests(id, spki, "act")
         }
     }
 

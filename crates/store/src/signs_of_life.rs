@@ -92,40 +92,15 @@ async fn arrived(
 mod tests {
     use super::*;
     use crate::testing::scratch;
-    use crate::{AgentKind, DeviceStatus, NewActivation, NewDevice};
+    use crate::{NewActivation, NewDevice};
 
     #[tokio::test]
     async fn signs_of_many_devices_are_stored_at_once_and_in_order() {
         let (store, _dir) = scratch().await;
-        let activation = NewActivation {
-            id: "a".into(),
-            code_hash: vec![0; 32],
-            description: String::new(),
-            default_name: String::new(),
-            iam_role: "x".into(),
-            tags: vec![],
-            device_tag_keys: vec![],
-            uses_allowed: 3,
-            require_approval: false,
-            source_cidr: String::new(),
-            created_by: String::new(),
-            expires_at: UnixMillis(i64::MAX),
-        };
+        let activation = NewActivation::for_tests("a", 3, UnixMillis(i64::MAX));
         store.activations().create(&activation, UnixMillis(1)).await.unwrap();
         for n in 0..3_u8 {
-            let device = NewDevice {
-                id: format!("mi-{n}"),
-                name: String::new(),
-                status: DeviceStatus::Active,
-                agent_kind: AgentKind::Towline,
-                machine: String::new(),
-                spki: vec![n],
-                tags: vec![],
-                report: DeviceReport::default(),
-                ip: "192.0.2.1".into(),
-                activation_id: "a".into(),
-                iam_role: "x".into(),
-            };
+            let device = NewDevice::for_tests(&format!("mi-{n}"), &[n], "a");
             store.devices().register(&device, UnixMillis(1)).await.unwrap();
         }
         let report = DeviceReport { hostname: "pump".into(), ..DeviceReport::default() };

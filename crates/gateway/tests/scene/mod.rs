@@ -26,9 +26,7 @@ use towline_gateway::unattached::Unattached;
 use towline_gateway::wiring::{DataPlane, Gateway};
 use towline_host::clock::UnixMillis;
 use towline_ssm::ids::{DeviceId, SessionId};
-use towline_store::{
-    AgentKind, DeviceReport, DeviceStatus, NewActivation, NewDevice, NewSession, Store,
-};
+use towline_store::{DeviceReport, NewActivation, NewDevice, NewSession, Store};
 
 /// A running gateway.
 pub(crate) struct Scene {
@@ -96,33 +94,14 @@ impl Scene {
     pub(crate) async fn device(&self, number: u8, environment: &str) -> DeviceId {
         let id = DeviceId::from_random([number; 9]);
         let now = UnixMillis(1_000);
-        let activation = NewActivation {
-            id: format!("activation-{number}"),
-            code_hash: vec![],
-            description: String::new(),
-            default_name: String::new(),
-            iam_role: "test".into(),
-            tags: vec![],
-            device_tag_keys: vec![],
-            uses_allowed: 1,
-            require_approval: false,
-            source_cidr: String::new(),
-            created_by: String::new(),
-            expires_at: UnixMillis(i64::MAX),
-        };
+        let activation =
+            NewActivation::for_tests(&format!("activation-{number}"), 1, UnixMillis(i64::MAX));
         self.store.activations().create(&activation, now).await.unwrap();
         let device = NewDevice {
-            id: id.to_string(),
             name: format!("box-{number}"),
-            status: DeviceStatus::Active,
-            agent_kind: AgentKind::Towline,
-            machine: String::new(),
-            spki: vec![number; 44],
             tags: vec![("Environment".into(), environment.into())],
             report: DeviceReport { agent_version: "0.1.0.0".into(), ..DeviceReport::default() },
-            ip: "192.0.2.1".into(),
-            activation_id: activation.id,
-            iam_role: "test".into(),
+            ..NewDevice::for_tests(id.as_ref(), &[number; 44], &activation.id)
         };
         self.store.devices().register(&device, now).await.unwrap();
         id

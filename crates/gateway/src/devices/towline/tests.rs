@@ -6,7 +6,7 @@ use std::time::Duration;
 use towline_host::clock::{Clock, UnixMillis};
 use towline_ssm::ids::DeviceId;
 use towline_store::testing::scratch;
-use towline_store::{AgentKind, DeviceReport, DeviceStatus, NewActivation, NewDevice, Store};
+use towline_store::{NewActivation, NewDevice, Store};
 use towline_wire::epoch::Epoch;
 use towline_wire::frame::{Frame, MAX_DATA};
 use towline_wire::lane::{Lane, Lanes};
@@ -38,19 +38,7 @@ pub(super) async fn scene() -> Scene {
     let (store, dir) = scratch().await;
     let activation = NewActivation::for_tests("act", 1, UnixMillis(i64::MAX));
     store.activations().create(&activation, NOW).await.unwrap();
-    let device = NewDevice {
-        id: DEVICE.into(),
-        name: "box".into(),
-        status: DeviceStatus::Active,
-        agent_kind: AgentKind::Towline,
-        machine: String::new(),
-        spki: b"old".to_vec(),
-        tags: vec![],
-        report: DeviceReport::default(),
-        ip: "192.0.2.1".into(),
-        activation_id: "act".into(),
-        iam_role: "towline".into(),
-    };
+    let device = NewDevice { name: "box".into(), ..NewDevice::for_tests(DEVICE, b"old", "act") };
     store.devices().register(&device, NOW).await.unwrap();
     let (clock, grace) = (Clock::manual(NOW), Duration::from_secs(600));
     let (audit, _) = AuditLog::start(store.clone(), clock.clone());
