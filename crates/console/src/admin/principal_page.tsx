@@ -286,7 +286,8 @@ function Boundary(of: Of) {
   const answer = useAnswer<{ PolicyDocument: string }>("Towline.GetPrincipalBoundary", body);
   const { error, act } = useAct();
   const adds = useSignal(false);
-  const missing = answer.error.value instanceof ApiError && answer.error.value.message.includes("no such boundary");
+  const failed = answer.error.value;
+  const missing = failed instanceof ApiError && failed.code === "ResourceNotFoundException";
   const save = async (text: string, ends: boolean): Promise<void> => {
     await call("Towline.PutPrincipalBoundary", { ...body, PolicyDocument: text, ...(ends ? { EndSessions: true } : {}) });
     answer.again();
