@@ -14,11 +14,7 @@ pub const MAX_AUTHORIZATION: usize = 4096;
 pub const MAX_SIGNED_HEADERS: usize = 64;
 /// Headers that must be signed when they are there: they say who asks, for what, when and how.
 /// `host` and `x-amz-date` must be there in any case.
-pub const MUST_SIGN: &[&str] = &[
-    "host",
-    "x-amz-date",
-    "x-amz-target",
-    "content-type",
-    "x-amz-security-token",
-    "x-amz-content-sha256",
-];
+pub const MUST_SIGN: &[&str] =
+    &["host", "x-amz-date", "x-amz-target", "content-type", "x-amz-security-token", BODY_HASH];
+/// The hash of the body as its sender has it, in hex.
+pub(crate) const BODY_HASH: &str = "x-amz-content-sha256";

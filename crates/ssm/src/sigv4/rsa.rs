@@ -18,7 +18,9 @@ use super::authorization::{Scope, Unproven};
 use super::canonical::{RequestParts, canonical_request};
 use super::error::SignatureError;
 use super::key::{sha256, string_to_sign};
+use super::limits::BODY_HASH;
 use super::verify::{Expected, Verified, head};
+use crate::ids::hex_lower;
 
 /// Fewest bits of a device's modulus.
 const MIN_BITS: usize = 2048;
@@ -28,6 +30,10 @@ const MAX_BITS: usize = 4096;
 pub const MAX_PUBLIC_KEY: usize = 1024;
 /// Longest signature in base64, bytes: that of a key of 4096 bits has 684.
 const MAX_SIGNATURE: usize = 700;
+/// [`MUST_SIGN`](super::MUST_SIGN) without [`BODY_HASH`]: amazon-ssm-agent adds that header when it has
+/// made the list of signed headers. The signature covers the hash of the body in any case.
+const MUST_SIGN_BY_RSA: [&str; 5] =
+    ["host", "x-amz-date", "x-amz-target", "content-type", "x-amz-security-token"];
 /// What stands before the key's own bytes: the algorithm rsaEncryption with its NULL.
 const RSA_ENCRYPTION: [u8; 15] =
     [0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00];
@@ -203,7 +209,12 @@ pub fn verify_rsa(
     key: &RsaPublicKey,
     expected: &Expected<'_>,
 ) -> Result<Verified, SignatureError> {
-    let (amz_date, signed_at) = head(&auth.scope, &auth.signed_headers, parts, expected)?;
+    let claim = (&auth.scope, auth.signed_headers.as_slice());
+    let (amz_date, signed_at) = head(claim, &MUST_SIGN_BY_RSA, parts, expected)?;
+    let named = parts.single(BODY_HASH)?;
+    if named.is_some_and(|named| !named.eq_ignore_ascii_case(&hex_lower(body_sha256))) {
+        return Err(SignatureError::Mismatch);
+    }
     let canonical = canonical_request(parts, &auth.signed_headers, body_sha256)?;
     UnparsedPublicKey::new(&RSA_PSS_2048_8192_SHA256, key.pkcs1())
         .verify(string_to_sign(amz_date, &auth.scope, &canonical).as_bytes(), &auth.signature)

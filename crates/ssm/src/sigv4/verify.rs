@@ -54,17 +54,17 @@ pub fn check_head(
     parts: &RequestParts<'_>,
     expected: &Expected<'_>,
 ) -> Result<(), SignatureError> {
-    head(&auth.scope, &auth.signed_headers, parts, expected).map(drop)
+    head((&auth.scope, &auth.signed_headers), MUST_SIGN, parts, expected).map(drop)
 }
 
 /// The date of a head that is in order, as written and in epoch seconds.
 pub(super) fn head<'p>(
-    scope: &Scope,
-    signed_headers: &[String],
+    (scope, signed_headers): (&Scope, &[String]),
+    must_sign: &[&'static str],
     parts: &RequestParts<'p>,
     expected: &Expected<'_>,
 ) -> Result<(&'p str, i64), SignatureError> {
-    for name in MUST_SIGN {
+    for name in must_sign {
         let signed = signed_headers.iter().any(|signed| signed == name);
         if parts.single(name)?.is_some() && !signed {
             return Err(SignatureError::Unsigned { name });
@@ -93,7 +93,8 @@ pub fn verify(
     secret: &SecretAccessKey,
     expected: &Expected<'_>,
 ) -> Result<Verified, SignatureError> {
-    let (amz_date, signed_at) = head(&auth.scope, &auth.signed_headers, parts, expected)?;
+    let (amz_date, signed_at) =
+        head((&auth.scope, &auth.signed_headers), MUST_SIGN, parts, expected)?;
     let canonical = canonical_request(parts, &auth.signed_headers, body_sha256)?;
     let key = signing_key(secret, &auth.scope);
     hmac::verify(

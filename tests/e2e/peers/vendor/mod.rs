@@ -211,6 +211,8 @@ impl VendorAgent {
         let mut headers = vec![header("content-type", JSON), header("x-amz-target", target)];
         let signer = Signer { host: &self.host, region: &self.region, service: "ssm" };
         signer.by_rsa(&lock(&self.pair), &id, "/", body.as_bytes(), &mut headers)?;
+        // Added when the list of signed headers is made already.
+        headers.push(header("x-amz-content-sha256", &signing::sha256(body.as_bytes())));
         self.post("/", &headers, &body, true)
     }
 

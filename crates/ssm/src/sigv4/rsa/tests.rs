@@ -89,7 +89,17 @@ fn signed(private: &[u8]) -> String {
 }
 
 fn check(header: &str, body: &[u8], key: &RsaPublicKey) -> Result<Verified, SignatureError> {
-    let sent = [&HEADERS[..], &[("Authorization", header)]].concat();
+    check_with(header, &[], body, key)
+}
+
+/// The same with more headers, which are not signed.
+fn check_with(
+    header: &str,
+    more: &[(&str, &str)],
+    body: &[u8],
+    key: &RsaPublicKey,
+) -> Result<Verified, SignatureError> {
+    let sent = [&HEADERS[..], &[("Authorization", header)], more].concat();
     let claim = RsaAuthorization::from_headers(&sent)?;
     assert_eq!(claim.device, "mi-0123456789abcdef0");
     let expected = Expected {
@@ -121,4 +131,16 @@ fn a_signature_by_a_secret_is_none_by_a_key() {
     );
     let refused = check(&hex, BODY, &key(PRIVATE)).unwrap_err();
     assert!(matches!(refused, SignatureError::Unsigned { .. }), "{refused:?}");
+}
+
+#[test]
+fn the_body_s_hash_may_stand_in_an_unsigned_header_if_it_is_the_right_one() {
+    let (header, key) = (signed(PRIVATE), key(PRIVATE));
+    let right = crate::ids::hex_lower(&sha256(BODY));
+    check_with(&header, &[("x-amz-content-sha256", &right)], BODY, &key).unwrap();
+    let wrong = crate::ids::hex_lower(&sha256(b"{}"));
+    let refused = check_with(&header, &[("x-amz-content-sha256", &wrong)], BODY, &key);
+    assert_eq!(refused, Err(SignatureError::Mismatch));
+    let token = check_with(&header, &[("x-amz-security-token", "t")], BODY, &key);
+    assert!(matches!(token, Err(SignatureError::Unsigned { .. })), "{token:?}");
 }
