@@ -60,7 +60,7 @@ fn kind_and_properties(plan: &SessionPlan) -> Result<(&'static str, Value), &'st
         SessionPlan::Shell { .. } => (plan.session_type(), Value::Null),
         SessionPlan::InteractiveCommand { command } => (plan.session_type(), on_each(command)),
         SessionPlan::NonInteractiveCommand { command, separate_output, .. } => {
-            (plan.session_type(), apart(on_each(command), *separate_output))
+            (plan.session_type(), apart(by_shell(command), *separate_output))
         }
         SessionPlan::Exec { detach: true, .. } => {
             return Err("amazon-ssm-agent detaches no program: leave --detach out");
@@ -82,6 +82,17 @@ fn on_each(command: &str) -> Value {
     json!({ "linux": branch, "macos": branch, "windows": branch })
 }
 
+/// A command without a terminal on each platform. On Linux and macOS the agent reads it as a program with
+/// its arguments, so the shell is named.
+fn by_shell(command: &str) -> Value {
+    let mut properties = on_each(command);
+    let words = ["sh".to_owned(), "-c".to_owned(), command.to_owned()];
+    for platform in ["linux", "macos"] {
+        properties[platform]["commands"] = json!(quoted(&words));
+    }
+    properties
+}
+
 /// A program with its arguments on each platform: Windows reads the line by PowerShell.
 fn of_arguments(argv: &[String]) -> Value {
     let mut properties = on_each(&quoted(argv));
@@ -95,10 +106,14 @@ fn powershell(argv: &[String]) -> String {
     format!("& {}", argv.iter().map(word).collect::<Vec<_>>().join(" "))
 }
 
-/// Prefixes are put in by the gateway (decision 143): the agent gets none.
+/// Whether outputs come apart, which each platform's branch says. An agent that keeps them together
+/// sends no exit code. Prefixes are put in by the gateway (decision 143): the agent gets none.
 fn apart(mut properties: Value, separate: bool) -> Value {
-    properties["separateOutputStream"] = json!(separate);
-    properties["stdOutSeparatorPrefix"] = json!("");
-    properties["stdErrSeparatorPrefix"] = json!("");
+    for branch in properties.as_object_mut().into_iter().flat_map(|branches| branches.values_mut())
+    {
+        branch["separateOutputStream"] = json!(separate);
+        branch["stdOutSeparatorPrefix"] = json!("");
+        branch["stdErrSeparatorPrefix"] = json!("");
+    }
     properties
 }

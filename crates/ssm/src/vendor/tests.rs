@@ -117,9 +117,27 @@ fn a_program_runs_with_its_outputs_apart_and_its_arguments_quoted_on_each_platfo
     for platform in ["linux", "macos"] {
         assert_eq!(properties[platform]["commands"], "echo 'a b'");
     }
+    for platform in ["linux", "macos", "windows"] {
+        assert_eq!(properties[platform]["separateOutputStream"], true, "{platform}");
+    }
     // PowerShell runs a quoted name by its call operator alone.
     assert_eq!(properties["windows"]["commands"], "& 'echo' 'a b'");
-    assert_eq!(properties["separateOutputStream"], true);
+    assert_eq!(properties["separateOutputStream"], Value::Null, "the agent reads the branch only");
+}
+
+#[test]
+fn a_command_document_without_a_terminal_is_read_by_a_shell_as_everywhere() {
+    let plan = SessionPlan::NonInteractiveCommand {
+        command: "echo a; exit 3".into(),
+        separate_output: false,
+        stdout_prefix: String::new(),
+        stderr_prefix: String::new(),
+    };
+    let content = content(&plan, None).unwrap();
+    let properties = &content["DocumentContent"]["properties"];
+    assert_eq!(properties["linux"]["commands"], "sh -c 'echo a; exit 3'");
+    assert_eq!(properties["windows"]["commands"], "echo a; exit 3");
+    assert_eq!(properties["linux"]["separateOutputStream"], false);
 }
 
 #[test]

@@ -52,7 +52,10 @@ fn serve(agent: &Arc<VendorAgent>, session: &str, kind: &str, properties: &Value
     match kind {
         "Standard_Stream" => on_terminal(&mut stream, &shell(&["-i"]))?,
         "InteractiveCommands" => on_terminal(&mut stream, &shell(&["-c", command]))?,
-        "NonInteractiveCommands" => apart(&mut stream, command)?,
+        "NonInteractiveCommands" if properties["linux"]["separateOutputStream"] == true => {
+            apart(&mut stream, command)?;
+        }
+        "NonInteractiveCommands" => together(&mut stream, command)?,
         "Port" if properties["type"] == "LocalPortForwarding" => {
             port::muxed(&mut stream, properties)?;
         }
@@ -120,8 +123,51 @@ fn on_terminal(stream: &mut Stream, command: &Command) -> Outcome {
     }
 }
 
+/// Both outputs as one, when the command has ended. No exit code is sent.
+fn together(stream: &mut Stream, command: &str) -> Outcome {
+    let (mut reader, writer) = std::io::pipe()?;
+    let mut command = program(command);
+    command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
+    let mut child = command.spawn()?;
+    drop(command); // and its ends of the pipe
+    let mut out = Vec::new();
+    reader.read_to_end(&mut out)?;
+    child.wait()?;
+    stream.send(PayloadType::Output, &out);
+    Ok(())
+}
+
+/// A command without a terminal as the agent starts it on Linux: words are split as a shell splits them,
+/// and no shell reads them.
+fn program(command: &str) -> Command {
+    let mut words = words_of(command).into_iter();
+    let mut made = Command::new(words.next().unwrap_or_default());
+    made.args(words).env("TERM", "xterm");
+    made
+}
+
+/// Words with their quotes taken off.
+fn words_of(line: &str) -> Vec<String> {
+    let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
+    let mut rest = line.chars();
+    while let Some(next) = rest.next() {
+        match (quote, next) {
+            (Some(open), _) if next == open => quote = None,
+            (None, '\'' | '"') => {
+                quote = Some(next);
+                word.get_or_insert_default();
+            }
+            (None | Some('"'), '\\') => word.get_or_insert_default().extend(rest.next()),
+            (None, ' ' | '\n' | '\t') => words.extend(word.take()),
+            _ => word.get_or_insert_default().push(next),
+        }
+    }
+    words.extend(word);
+    words
+}
+
 fn apart(stream: &mut Stream, command: &str) -> Outcome {
-    let mut child = shell(&["-c", command])
+    let mut child = program(command)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
