@@ -528,6 +528,13 @@ pub const VENDOR_END_WAIT: Duration = Duration::from_secs(2);
 /// How long the end of a job that was stopped is awaited.
 pub const VENDOR_CANCEL_WAIT: Duration = Duration::from_secs(10);
 
+/// How long after its first order a job may be ordered again. The agent knows a job by its name for 30
+/// minutes; after that it would run it a second time.
+pub const VENDOR_JOB_KNOWN: Duration = Duration::from_secs(25 * 60);
+
+/// When a job that the agent has not taken is ordered again: an agent that starts drops jobs in silence.
+pub const VENDOR_ORDER_AGAIN: Duration = Duration::from_secs(5);
+
 /// How long a last reply that no task awaits stays with the agent: the scheduler may order it again.
 pub const VENDOR_REPLY_WAIT: Duration = Duration::from_secs(600);
 

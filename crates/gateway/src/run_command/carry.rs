@@ -14,6 +14,7 @@
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot, watch};
+use towline_host::clock::UnixMillis;
 use towline_ssm::command_document::PlannedStep;
 use towline_wire::client::ToClient;
 use towline_wire::lane::{Lane, Lanes};
@@ -48,6 +49,8 @@ pub(super) struct Job {
     pub(super) to: Option<Arc<dyn Device>>,
     /// Starts of the agent that may have begun it.
     pub(super) given_to: Vec<[u8; 16]>,
+    /// When the step was given to the device for the first time.
+    pub(super) first_given: UnixMillis,
     pub(super) wishes: watch::Receiver<Wish>,
 }
 
@@ -102,6 +105,7 @@ impl Carrier {
                 working_directory: &planned.working_directory,
                 timeout: planned.timeout,
                 given_to: &job.given_to,
+                first_given: job.first_given,
             }),
         };
         hub.open_step(to, &order, SCRIPT_WINDOW)

@@ -358,6 +358,7 @@ impl Scheduler {
         given_to: Vec<[u8; 16]>,
     ) -> Option<Job> {
         let one = live.invocations.get(device)?;
+        let begun = one.steps.get(one.step).and_then(|step| step.started);
         let (wish, wishes) = watch::channel(if one.cancelled { Wish::Cancel } else { Wish::Go });
         self.wishes.insert((live.facts.id.clone(), device.to_owned()), wish);
         Some(Job {
@@ -366,6 +367,7 @@ impl Scheduler {
             step: one.step,
             to,
             given_to,
+            first_given: begun.map_or_else(|| self.shared.clock.now(), UnixMillis),
             wishes,
         })
     }

@@ -3,6 +3,7 @@
 //! Data flow: `opening` (sessions of people) or `scripts` (steps of commands) -> [`Order`] ->
 //! [`Device::open`](super::Device::open), which puts it into the device's protocol and proves it.
 
+use towline_host::clock::UnixMillis;
 use towline_ssm::documents::SessionPlan;
 use towline_ssm::documents::preferences::SessionPreferences;
 use towline_wire::message::Destination;
@@ -57,4 +58,6 @@ pub struct Script<'a> {
     pub timeout: u32,
     /// Starts of the agent that may have started it.
     pub given_to: &'a [[u8; 16]],
+    /// When it was given to the device for the first time.
+    pub first_given: UnixMillis,
 }

@@ -5,7 +5,10 @@
 //!
 //! # Invariants
 //! - The name of a job follows from its step. The agent refuses a second job of a name, so a step that is
-//!   ordered again is not run again; its reply is awaited then.
+//!   ordered again is not run again; its reply is awaited then. The agent forgets names after 30 minutes:
+//!   from [`VENDOR_JOB_KNOWN`] on a step is not ordered again.
+//! - A job that the agent has not taken is ordered again each [`VENDOR_ORDER_AGAIN`]: an agent that
+//!   starts drops jobs without a word.
 //! - The last reply is acknowledged when the end is stored, and not before: until then the agent sends it
 //!   again, also to the next process of the gateway.
 //! - The agent's reply holds the beginning of each output, and not more.
@@ -28,7 +31,10 @@ use super::control::ControlChannel;
 use super::news::{Job, News};
 use super::output::Output;
 use super::session::{Kind, VendorSession};
-use crate::limits::{MAX_DEVICE_SENTENCE, VENDOR_CANCEL_WAIT, VENDOR_SESSIONS, VENDOR_SILENCE};
+use crate::limits::{
+    MAX_DEVICE_SENTENCE, VENDOR_CANCEL_WAIT, VENDOR_JOB_KNOWN, VENDOR_ORDER_AGAIN, VENDOR_SESSIONS,
+    VENDOR_SILENCE,
+};
 use crate::plane::{EndReason, StartError};
 use crate::sessions::{DeviceEnd, Order, Script, Session};
 
@@ -56,7 +62,8 @@ impl ControlChannel {
         let command = uuid_of(order.session);
         let document = document(text, script);
         let order = send_command(&command, self.id(), order.document, &document);
-        let job = Job { id: job_id(&command, self.id()), command, order };
+        let known_until = script.first_given.plus(VENDOR_JOB_KNOWN);
+        let job = Job { id: job_id(&command, self.id()), command, order, known_until };
         let (new, _) = VendorSession::with_job(self.id(), Kind::Command, session, Some(job));
         if !self.agents.registry.add(&new) {
             return Err(StartError::Busy {
@@ -72,10 +79,11 @@ impl ControlChannel {
         Ok(())
     }
 
-    /// Sends the order of a job.
+    /// Sends the order of a job, while the agent knows its name: later, its reply is awaited and no more.
     fn order_again(&self, own: &VendorSession) -> bool {
-        let order = own.job.as_ref().map(|job| job.order.clone()).unwrap_or_default();
-        self.send(MessageType::AgentJob, order)
+        let Some(job) = &own.job else { return true };
+        !job.is_known(self.agents.parts.clock.now())
+            || self.send(MessageType::AgentJob, job.order.clone())
     }
 }
 
@@ -148,7 +156,13 @@ impl Carrier {
             if told.over || self.is_gone() {
                 return self.part().await;
             }
-            let _ = tokio::time::timeout(VENDOR_SILENCE, self.own.ready.notified()).await;
+            let now = self.agents.parts.clock.now();
+            let ordering =
+                !self.taken && self.own.job.as_ref().is_some_and(|job| job.is_known(now));
+            let patience = if ordering { VENDOR_ORDER_AGAIN } else { VENDOR_SILENCE };
+            if tokio::time::timeout(patience, self.own.ready.notified()).await.is_err() {
+                self.order_again();
+            }
         }
     }
 
@@ -159,6 +173,13 @@ impl Carrier {
 
     fn control(&self) -> Option<Arc<ControlChannel>> {
         self.agents.control_of(&self.own.device)
+    }
+
+    /// Orders the job once more if the agent has not said that it has it.
+    fn order_again(&self) {
+        if let Some(control) = self.control().filter(|_| !self.taken) {
+            control.order_again(&self.own);
+        }
     }
 
     fn hear(&mut self, news: News) {
@@ -174,12 +195,7 @@ impl Carrier {
             News::Ack(JobVerdict::Refused, why) => {
                 session.not_opened(StartError::Refused { why });
             }
-            News::Back if !self.taken => {
-                if let Some(control) = self.control() {
-                    control.order_again(&self.own);
-                }
-            }
-            News::Back => {}
+            News::Back => self.order_again(),
             News::Ended(message, content) if self.last.is_none() => self.end(message, &content),
             News::Ended(..) => {} // the same once more
         }

@@ -2,6 +2,7 @@
 //!
 //! Data flow: `control` -> [`News`] -> `job`, the task that carries the step.
 
+use towline_host::clock::UnixMillis;
 use towline_ssm::vendor::control::{JobContent, JobVerdict};
 
 /// A job as its task and its control channel know it.
@@ -12,6 +13,15 @@ pub(super) struct Job {
     pub(super) command: String,
     /// What orders it.
     pub(super) order: Vec<u8>,
+    /// From when on the agent may have forgotten its name, and would run it once more.
+    pub(super) known_until: UnixMillis,
+}
+
+impl Job {
+    /// Whether the agent still knows its name, if it was given to it.
+    pub(super) fn is_known(&self, now: UnixMillis) -> bool {
+        now.0 < self.known_until.0
+    }
 }
 
 /// What the agent said about a job.

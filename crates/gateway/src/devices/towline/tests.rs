@@ -106,6 +106,7 @@ fn step(scene: &Scene, script: &[u8]) -> crate::sessions::StepSession {
             working_directory: "",
             timeout: 60,
             given_to: &[],
+            first_given: UnixMillis(0),
         }),
     };
     let device = Arc::clone(&scene.link) as Arc<dyn Device>;
