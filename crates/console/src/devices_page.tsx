@@ -21,6 +21,7 @@ import {
   visible,
 } from "./devices.ts";
 import { type PageProps, addressOf } from "./pages.ts";
+import { MOST_IDS } from "./fleet/commands.ts";
 import { Remark } from "./parts.tsx";
 import type { Listed } from "./sessions.ts";
 import { t, timeOf } from "./strings.ts";
@@ -35,6 +36,7 @@ const TYPED_MS = 150;
 export function DevicesPage({ place }: PageProps) {
   const question = useSignal<Question>({ words: "", state: "" });
   const reach = useSignal(PAGE_SIZE);
+  const chosen = useSignal<ReadonlySet<string>>(new Set());
   useEffect(() => {
     const { query } = place;
     question.value = { words: query.get("q") ?? "", state: query.get("state") ?? "" };
@@ -54,7 +56,8 @@ export function DevicesPage({ place }: PageProps) {
       <OwnSessions devices={found?.InstanceInformationList ?? []} />
       <Filters question={question} answer={answer} />
       <Remark answer={answer} />
-      <List key={JSON.stringify(asked)} found={found} asked={asked} reach={reach} />
+      <Chosen chosen={chosen} found={found} />
+      <List key={JSON.stringify(asked)} found={found} asked={asked} reach={reach} chosen={chosen} />
     </main>
   );
 }
@@ -104,8 +107,52 @@ function Filters(props: { question: Signal<Question>; answer: Answer<FoundDevice
   );
 }
 
-function List(props: { found: FoundDevices | null; asked: Question; reach: Signal<number> }) {
-  const { found, reach } = props;
+type Choice = Signal<ReadonlySet<string>>;
+
+/** What can be done with the devices that are chosen. They stay chosen while others are searched for. */
+function Chosen({ chosen, found }: { chosen: Choice; found: FoundDevices | null }) {
+  const count = chosen.value.size;
+  const shown = (found?.InstanceInformationList ?? []).slice(0, MOST_IDS);
+  if (count === 0) return null;
+  return (
+    <div class="tools" role="group" aria-label={t("chosenDevices")}>
+      <span role="status">{t("chosenCount", { count })}</span>
+      {count > MOST_IDS ? (
+        <span class="hint">{t("tooManyIds")}</span>
+      ) : (
+        <a class="button" href={addressOf("run", [], { ids: [...chosen.value].join(",") })}>
+          {t("runCommand")}
+        </a>
+      )}
+      {found && found.TotalCount <= MOST_IDS && (
+        <button
+          type="button"
+          onClick={() => {
+            chosen.value = new Set([...chosen.value, ...shown.map((device) => device.InstanceId)]);
+          }}
+        >
+          {t("chooseFound", { count: found.TotalCount })}
+        </button>
+      )}
+      <button
+        type="button"
+        onClick={() => {
+          chosen.value = new Set();
+        }}
+      >
+        {t("chooseNone")}
+      </button>
+    </div>
+  );
+}
+
+function List(props: {
+  found: FoundDevices | null;
+  asked: Question;
+  reach: Signal<number>;
+  chosen: Choice;
+}) {
+  const { found, reach, chosen } = props;
   const top = useSignal(0);
   const height = useSignal(600);
   const list = useRef<HTMLDivElement>(null);
@@ -138,6 +185,9 @@ function List(props: { found: FoundDevices | null; asked: Question; reach: Signa
       }}
     >
       <div role="row" class="row head" aria-rowindex={1}>
+        <span role="columnheader">
+          <span class="unseen">{t("choose")}</span>
+        </span>
         {(["name", "state", "platform", "address", "tags", "terminal"] as const).map((name) => (
           <span role="columnheader" key={name}>
             {t(name)}
@@ -146,7 +196,7 @@ function List(props: { found: FoundDevices | null; asked: Question; reach: Signa
       </div>
       <Spacer rows={window.from} />
       {shown.map((device, at) => (
-        <Row key={device.InstanceId} device={device} index={window.from + at + 2} />
+        <Row key={device.InstanceId} device={device} index={window.from + at + 2} chosen={chosen} />
       ))}
       <Spacer rows={count - window.from - shown.length} />
       {found && count === 0 && <p class="empty">{t(isAsked ? "noneFound" : "noDevices")}</p>}
@@ -159,11 +209,24 @@ function Spacer({ rows }: { rows: number }) {
   return <div role="presentation" style={{ height: `${rows * ROW}px` }} />;
 }
 
-function Row({ device, index }: { device: Device; index: number }) {
+function Row({ device, index, chosen }: { device: Device; index: number; chosen: Choice }) {
   const name = nameOf(device);
   const state = stateOf(device);
   return (
     <div role="row" class="row" aria-rowindex={index} data-device={device.InstanceId}>
+      <span role="cell">
+        <input
+          type="checkbox"
+          aria-label={t("chooseNamed", { name })}
+          checked={chosen.value.has(device.InstanceId)}
+          onChange={(event) => {
+            const now = new Set(chosen.value);
+            if (event.currentTarget.checked) now.add(device.InstanceId);
+            else now.delete(device.InstanceId);
+            chosen.value = now;
+          }}
+        />
+      </span>
       <span role="cell" class="name" title={device.InstanceId}>
         <a href={addressOf("device", [device.InstanceId])}>{name}</a>
         {name !== device.InstanceId && <small>{device.InstanceId}</small>}

@@ -10,10 +10,10 @@ import { effect, signal } from "@preact/signals";
 import { type ComponentType, render } from "preact";
 import { useEffect } from "preact/hooks";
 import { identity, notice, signOut, whoIsIt, words } from "./api.ts";
-import { current } from "./current.ts";
+import { current, detachAll } from "./current.ts";
 import { Dialog, ask } from "./dialog.tsx";
 import { listen } from "./events.ts";
-import { type Page, PAGES, type PageProps, type Place, keepsShell } from "./pages.ts";
+import { type Page, PAGES, type PageProps, type Place, keepsShell, pageOf } from "./pages.ts";
 import { forget, forgetOthers } from "./saved.ts";
 import { LinkPage, arrive, link } from "./sign_in_link.tsx";
 import { SignInPage } from "./sign_in_page.tsx";
@@ -29,7 +29,7 @@ window.addEventListener("hashchange", () => {
 /** Tabs of this browser tell each other of a sign-out. */
 const tabs = new BroadcastChannel("towline");
 tabs.onmessage = () => {
-  current.session?.detach();
+  detachAll();
   forget();
   identity.value = null;
 };
@@ -39,7 +39,7 @@ effect(() => {
   const who = identity.value;
   if (who && before !== who.arn) {
     if (before !== undefined) {
-      current.session?.detach();
+      detachAll();
       location.hash = "#/";
     }
     before = who.arn;
@@ -48,15 +48,15 @@ effect(() => {
 });
 
 async function leave(): Promise<void> {
-  const { session } = current;
-  if (session && !session.isOver) {
+  const open = [...current.sessions].filter((session) => !session.isOver);
+  if (open.length > 0) {
     const ends = await ask(t("signOut"), t("endShells"), [
       { label: t("endIt"), value: true },
       { label: t("leaveIt"), value: false },
     ]);
     if (ends === null) return;
-    if (ends) await session.end().catch(() => undefined);
-    else session.detach();
+    if (ends) await Promise.all(open.map((session) => session.end().catch(() => undefined)));
+    else detachAll();
   }
   try {
     await signOut();
@@ -111,7 +111,7 @@ function Navigation() {
 function App() {
   document.documentElement.lang = language.value === 1 ? "ko" : "en";
   const who = identity.value;
-  const page = PAGES.find((one) => one.path === place.value.page);
+  const page = pageOf(place.value);
   // A shell whose sign-in is over stays on the screen: it is returned to after the next sign-in.
   const stays = who === null && keepsShell(place.value) && before !== undefined;
   return (

@@ -23,12 +23,18 @@ export interface PageProps {
 export interface Page {
   /** The first part of its address. */
   path: string;
+  /** Other first parts that show the same page. */
+  also?: readonly string[];
   /** Its name in the navigation; a page without one is reached from others. */
   label?: Text;
   load: () => Promise<ComponentType<PageProps>>;
 }
 
-const terminal = () => import("./terminal_page.tsx");
+const TERMINALS: Page = {
+  path: "terminal",
+  also: ["shell", "join"],
+  load: async () => (await import("./terminal_page.tsx")).TerminalsPage,
+};
 
 export const PAGES: readonly Page[] = [
   { path: "", label: "devices", load: async () => DevicesPage },
@@ -56,7 +62,6 @@ export const PAGES: readonly Page[] = [
     load: async () => (await import("./fleet/enroll_page.tsx")).EnrollPage,
   },
   { path: "files", load: async () => (await import("./fleet/files/files_page.tsx")).FilesPage },
-  { path: "shell", load: async () => (await terminal()).ShellPage },
   { path: "access", label: "access", load: async () => (await import("./admin/access_page.tsx")).AccessPage },
   {
     path: "policies",
@@ -69,15 +74,17 @@ export const PAGES: readonly Page[] = [
     load: async () => (await import("./admin/health_page.tsx")).HealthPage,
   },
   { path: "audit", label: "audit", load: async () => (await import("./admin/audit_page.tsx")).AuditPage },
-  { path: "join", load: async () => (await terminal()).JoinPage },
-  { path: "terminal", load: async () => (await terminal()).SessionPage },
+  TERMINALS,
 ];
 
-/** Pages that hold a shell: they stay on the screen when the sign-in is over. */
-const KEEPS_SHELL = ["shell", "terminal", "join"];
+/** The page of an address. */
+export function pageOf(place: Place): Page | undefined {
+  return PAGES.find((one) => one.path === place.page || one.also?.includes(place.page));
+}
 
+/** The page that holds shells: it stays on the screen when the sign-in is over. */
 export function keepsShell(place: Place): boolean {
-  return KEEPS_SHELL.includes(place.page);
+  return pageOf(place) === TERMINALS;
 }
 
 /** Reads an address; what cannot be decoded is the list of devices. */

@@ -1,10 +1,11 @@
-// What a terminal leaves for the page that is loaded next in this tab: its session, position and
-// screen.
+// What terminals leave for the page that is loaded next in this tab: which there are, and of each
+// its session, position and screen.
 //
-// Invariants: one terminal a tab; what is stored belongs to one sign-in, and is removed at sign-out,
-// expiry and change of user. Typed input is never stored.
+// Invariants: what is stored belongs to one sign-in, and is removed at sign-out, expiry and change of
+// user. Typed input is never stored.
 
 import { identity } from "./api.ts";
+import type { Layout } from "./live/layout.ts";
 
 export interface Saved {
   session: string;
@@ -19,43 +20,91 @@ export interface Saved {
   cols: number;
 }
 
+/** A terminal of the layout that is stored. */
+export interface Kept {
+  session: string;
+  device: string;
+  name: string;
+  joins: boolean;
+}
+
 const PREFIX = "towline.terminal.";
 /** Longest screen that is stored, characters; a longer one loses its scrollback. */
-export const MOST_SCREEN = 1_000_000;
+const MOST_SCREEN = 1_000_000;
+/** Characters for the screens of all terminals. A browser gives a tab's storage about 5 million. */
+const MOST_SCREENS = 4_000_000;
 
-function key(): string | null {
+/** Longest screen that is stored of each of so many terminals. */
+export function mostScreen(terminals: number): number {
+  return Math.min(MOST_SCREEN, Math.floor(MOST_SCREENS / Math.max(1, terminals)));
+}
+
+function prefix(): string | null {
   // A part of a secret that is only a MAC tells the sign-ins of a browser apart.
   const csrf = identity.value?.csrf;
-  return csrf ? PREFIX + csrf.slice(0, 12) : null;
+  return csrf ? `${PREFIX}${csrf.slice(0, 12)}.` : null;
+}
+
+function put(name: string, value: object): void {
+  const under = prefix();
+  if (!under) return;
+  try {
+    sessionStorage.setItem(under + name, JSON.stringify(value));
+  } catch {
+    drop(name); // no room: the next page begins with what the device keeps
+  }
+}
+
+function get<T>(name: string): T | null {
+  const under = prefix();
+  if (!under) return null;
+  try {
+    return JSON.parse(sessionStorage.getItem(under + name) ?? "null") as T | null;
+  } catch {
+    return null;
+  }
+}
+
+function drop(name: string): void {
+  const under = prefix();
+  try {
+    if (under) sessionStorage.removeItem(under + name);
+  } catch {
+    // No storage: nothing is in it.
+  }
 }
 
 export function save(saved: Saved): void {
-  const under = key();
-  if (!under) return;
-  try {
-    sessionStorage.setItem(under, JSON.stringify(saved));
-  } catch {
-    forget(); // no room: the next page begins with what the device keeps
-  }
+  put(`screen.${saved.session}`, saved);
 }
 
 /** What is stored for this session. */
 export function saved(session: string): Saved | null {
-  const under = key();
-  if (!under) return null;
-  try {
-    const found = JSON.parse(sessionStorage.getItem(under) ?? "null") as Saved | null;
-    return found?.session === session ? found : null;
-  } catch {
-    return null;
-  }
+  const found = get<Saved>(`screen.${session}`);
+  return found?.session === session ? found : null;
+}
+
+/** The session is over, or nothing shows it here any more. */
+export function forgetScreen(session: string): void {
+  drop(`screen.${session}`);
+}
+
+/** Stores which terminals there are, and how they stand. */
+export function saveLayout(layout: Layout<Kept>): void {
+  if (layout.tabs.length > 0) put("layout", layout);
+  else drop("layout");
+}
+
+/** The terminals that the page before showed. */
+export function savedLayout(): Layout<Kept> | null {
+  return get<Layout<Kept>>("layout");
 }
 
 /** Removes what is stored: all of it, or that of other sign-ins. */
 export function forget(but: string | null = null): void {
   try {
     for (const name of Object.keys(sessionStorage)) {
-      if (name.startsWith(PREFIX) && name !== but) sessionStorage.removeItem(name);
+      if (name.startsWith(PREFIX) && !(but && name.startsWith(but))) sessionStorage.removeItem(name);
     }
   } catch {
     // No storage: nothing is in it.
@@ -64,5 +113,5 @@ export function forget(but: string | null = null): void {
 
 /** Removes what another sign-in has left. */
 export function forgetOthers(): void {
-  forget(key());
+  forget(prefix());
 }

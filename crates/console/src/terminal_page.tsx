@@ -1,412 +1,263 @@
-// A shell in this tab: opened or taken up, shown, left or ended.
+// The terminals of this page: tabs, and terminals beside or below each other in a tab.
 //
-// The page's address names the session, so that a reload returns to it: the screen comes from
-// storage, the bytes behind it from the device.
+// The page's address names the session that is typed into. What there is, and each screen, is in
+// storage: a reload returns to all of them by position, and so does who comes back from another page.
 
-import { signal } from "@preact/signals";
-import { useEffect, useMemo, useRef } from "preact/hooks";
-import { call, identity, words } from "./api.ts";
-import { current } from "./current.ts";
-import { ask } from "./dialog.tsx";
-import { Notices, messages, watchers } from "./live/notices.tsx";
-import { OpenForm, OpenPage, type Options, bodyOf, optionsOf } from "./live/open_form.tsx";
+import { effect, signal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
+import { optionsOf, OpenPage } from "./live/open_form.tsx";
+import {
+  EMPTY,
+  type Layout,
+  MOST_IN_TAB,
+  MOST_TERMINALS,
+  type Way,
+  allOf,
+  focusOf,
+  focused,
+  inNewTab,
+  inSplit,
+  mapped,
+  replaced,
+  stepped,
+  turned,
+  without,
+} from "./live/layout.ts";
+import { Pane } from "./live/pane.tsx";
+import { type Page, Shell, type Target } from "./live/shell.ts";
 import { Tools } from "./live/tools.tsx";
-import { Viewer } from "./live/viewer.ts";
-import type { PageProps } from "./pages.ts";
-import { Refusal } from "./refusal.tsx";
-import { saved, save } from "./saved.ts";
-import { type Grant, type Notice, Session, type Status, grantOf } from "./session.ts";
-import { ownerName } from "./sessions.ts";
-import { type Text, t, timeOf } from "./strings.ts";
-import { TerminalView } from "./terminal_view.ts";
+import { type PageProps, type Place, addressOf } from "./pages.ts";
+import { forgetScreen, saveLayout, savedLayout } from "./saved.ts";
+import { t } from "./strings.ts";
 
-/** What the terminal is asked to show. */
-type Target = { device: string; name: string; options: Options } | { session: string; joins: boolean };
-
-/** `#/shell/DEVICE/NAME` opens a shell. */
-export function ShellPage({ place }: PageProps) {
-  const [device = "", name = device] = place.rest;
-  const options = useMemo(() => optionsOf(place.query), [place]);
-  const target = useMemo(() => ({ device, name, options }), [place]); // each visit is a new shell
-  if (place.query.has("ask")) return <OpenPage device={device} name={name} options={options} />;
-  return <TerminalPage target={target} />;
-}
-
-/** `#/terminal/SESSION` returns to one. */
-export function SessionPage({ place }: PageProps) {
-  const [session = ""] = place.rest;
-  const target = useMemo(() => ({ session, joins: false }), [place]);
-  return <TerminalPage target={target} />;
-}
-
-/** `#/join/SESSION` takes the seat of another user's session. */
-export function JoinPage({ place }: PageProps) {
-  const [session = ""] = place.rest;
-  const target = useMemo(() => ({ session, joins: true }), [place]);
-  return <TerminalPage target={target} />;
-}
-
-const status = signal<Status | { is: "failed"; error: unknown } | { is: "elsewhere" }>({
-  is: "opening",
-});
-/** The tab shows what another client does. */
-const watches = signal(false);
-const joins = signal(false);
-const kept = signal(0);
-const remark = signal("");
-const title = signal("");
+const layout = signal<Layout<Shell>>(EMPTY);
 /** The tools are in sight. A touch screen lacks keys that are among them. */
 const tools = signal(matchMedia("(pointer: coarse)").matches);
 
-/** How long a reloaded page waits for the lock of the page before it. */
-const LOCK_WAIT_MS = 2000;
+/**
+ * `#/shell/DEVICE/NAME` opens a shell, `#/terminal/SESSION` returns to one, `#/join/SESSION` takes the
+ * seat of another user's session. Each is a tab beside those that there are.
+ */
+export function TerminalsPage({ place }: PageProps) {
+  if (!asks(place)) return <Terminals place={place} />;
+  const [device = "", name = device] = place.rest;
+  return <OpenPage device={device} name={name} options={optionsOf(place.query)} />;
+}
 
-function TerminalPage({ target }: { target: Target }) {
-  const element = useRef<HTMLDivElement>(null);
-  const shell = useRef<Shell | null>(null);
-  useEffect(() => {
-    if (!element.current) return;
-    const opened = new Shell(element.current, target);
-    shell.current = opened;
-    return () => opened.close();
-  }, [target]);
-  const state = status.value;
-  const over = state.is === "ended" || state.is === "gone" || state.is === "failed";
+function asks(place: Place): boolean {
+  return place.page === "shell" && place.query.has("ask");
+}
+
+const page: Page = {
+  count: () => allOf(layout.peek()).length,
+  hasFocus: (shell) => focusOf(layout.peek()) === shell,
+  searches: () => {
+    tools.value = true;
+  },
+  changed: () => store(),
+};
+
+function store(): void {
+  saveLayout(mapped(layout.value, (shell) => shell.stored));
+}
+
+function targetOf(place: Place): Target | null {
+  const [id = "", name = ""] = place.rest;
+  if (!id) return null;
+  if (place.page === "shell") return { device: id, name: name || id, options: optionsOf(place.query) };
+  return { session: id, joins: place.page === "join", device: "", name: "" };
+}
+
+/** Shows what an address asks for, beside the terminals that there are. */
+function arrive(place: Place): void {
+  const target = targetOf(place);
+  const now = layout.peek();
+  const shown = allOf(now).find((shell) => target && "session" in target && shell.at.peek() === target.session);
+  if (shown) {
+    layout.value = focused(now, shown);
+    return;
+  }
+  if (!target) {
+    if (allOf(now).length === 0) location.hash = "#/";
+    return;
+  }
+  const focus = focusOf(now);
+  if (focus?.isOver) replace(focus, target);
+  else add(target, null);
+}
+
+/** Opens another terminal: in a tab of its own, or in the tab in front. */
+function add(target: Target, way: Way | null): void {
+  const now = layout.peek();
+  if (allOf(now).length >= MOST_TERMINALS) {
+    // Room is made by the one that is typed into: it goes on on its device.
+    const focus = focusOf(now);
+    if (focus) replace(focus, target);
+    return;
+  }
+  const shell = new Shell(target, page);
+  layout.value = way ? inSplit(now, shell, way) : inNewTab(now, shell);
+}
+
+function replace(old: Shell, target: Target): void {
+  layout.value = replaced(layout.peek(), old, new Shell(target, page));
+  old.close();
+}
+
+/** Another shell on the device of the terminal that is typed into. */
+function another(way: Way | null): void {
+  const focus = focusOf(layout.peek());
+  if (!focus?.device || !mayAdd(layout.peek(), way)) return;
+  add(againOf(focus), way);
+}
+
+function againOf(shell: Shell): Target {
+  const options = "options" in shell.target ? shell.target.options : optionsOf(new URLSearchParams());
+  return { device: shell.device, name: shell.title.value || shell.device, options };
+}
+
+function mayAdd(now: Layout<Shell>, way: Way | null): boolean {
+  if (allOf(now).length >= MOST_TERMINALS) return false;
+  return way === null || (now.tabs[now.at]?.terminals.length ?? 0) < MOST_IN_TAB;
+}
+
+function leave(shell: Shell): void {
+  layout.value = without(layout.peek(), shell);
+  shell.close();
+  forgetScreen(shell.at.peek());
+  if (layout.peek().tabs.length === 0) location.hash = "#/";
+  else refocus();
+}
+
+/** The keyboard goes to the terminal that is typed into, once it is in sight. */
+function refocus(): void {
+  setTimeout(() => focusOf(layout.peek())?.terminal?.focus());
+}
+
+function select(next: Layout<Shell>): void {
+  layout.value = next;
+  refocus();
+}
+
+/** With Ctrl and Shift. */
+const KEYS: Readonly<Record<string, () => void>> = {
+  Enter: () => another(null),
+  KeyE: () => another("beside"),
+  KeyO: () => another("below"),
+  ArrowLeft: () => select(turned(layout.peek(), -1)),
+  ArrowRight: () => select(turned(layout.peek(), 1)),
+  ArrowUp: () => select(stepped(layout.peek(), -1)),
+  ArrowDown: () => select(stepped(layout.peek(), 1)),
+};
+
+function onKey(event: KeyboardEvent): void {
+  const act = event.ctrlKey && event.shiftKey && !event.altKey ? KEYS[event.code] : undefined;
+  if (!act) return;
+  event.preventDefault();
+  event.stopPropagation();
+  act();
+}
+
+/** Takes up what the page before has stored; gives what ends the page. */
+function restore(): () => void {
+  layout.value = mapped(savedLayout() ?? EMPTY, (kept) => new Shell(kept, page));
+  const stop = effect(() => {
+    const session = focusOf(layout.value)?.at.value;
+    store(); // again with each signal that it reads
+    if (session) history.replaceState(null, "", addressOf("terminal", [session]));
+  });
+  return () => {
+    stop();
+    for (const shell of allOf(layout.peek())) shell.close();
+    layout.value = EMPTY;
+  };
+}
+
+function Terminals({ place }: { place: Place }) {
+  useEffect(restore, []);
+  useEffect(() => arrive(place), [place]);
+  const now = layout.value;
+  const focus = focusOf(now);
   return (
-    <main class="terminal">
-      <div class="bar">
-        <h1>{title.value || t("terminal")}</h1>
-        <span role="status" class={`status ${state.is}`} data-status={state.is}>
-          {describe()}
-          {remark.value && ` ${remark.value}`}
-        </span>
-        {(state.is === "takenOver" || state.is === "elsewhere") && (
-          <button type="button" onClick={() => shell.current?.takeOver()}>
-            {t("takeOver")}
-          </button>
-        )}
-        {over ? (
-          <>
-            {"device" in target && (
-              <button type="button" onClick={() => shell.current?.newShell()}>
-                {t("again")}
-              </button>
-            )}
-            <a class="button" href="#/">
-              {t("back")}
-            </a>
-          </>
-        ) : (
-          <>
-            <button
-              type="button"
-              aria-expanded={tools.value}
-              onClick={() => {
-                tools.value = !tools.value;
-              }}
-            >
-              {t("tools")}
-            </button>
-            <a class="button" href="#/" title={t("detachHint")}>
-              {t("detach")}
-            </a>
-            <button type="button" title={t("endHint")} onClick={() => shell.current?.end()}>
-              {t("end")}
-            </button>
-          </>
-        )}
+    <main class="terminal" onKeyDownCapture={onKey}>
+      <h1 class="unseen">{t("terminal")}</h1>
+      <TabLine now={now} />
+      {tools.value && focus && !focus.isOver && <Tools view={() => focus.terminal} />}
+      <div class="panels">
+        {now.tabs.map((tab, index) => (
+          <div
+            key={tab.terminals[0]?.id}
+            id={`panel-${index}`}
+            role="tabpanel"
+            aria-labelledby={`tab-${index}`}
+            class={`panel ${tab.way} ${index === now.at ? "" : "behind"}`}
+          >
+            {tab.terminals.map((shell) => (
+              <Pane
+                key={shell.id}
+                shell={shell}
+                active={shell === focus}
+                alone={allOf(now).length === 1}
+                tools={tools.value && shell === focus}
+                switchTools={() => {
+                  tools.value = !(tools.value && shell === focusOf(layout.peek()));
+                }}
+                focus={() => {
+                  layout.value = focused(layout.peek(), shell);
+                }}
+                again={() => replace(shell, againOf(shell))}
+                leave={() => leave(shell)}
+              />
+            ))}
+          </div>
+        ))}
       </div>
-      {!over && <Notices />}
-      {state.is === "failed" && "device" in target && (
-        <div class="refused-shell">
-          <Refusal error={state.error} />
-          <OpenForm {...target} />
-        </div>
-      )}
-      {tools.value && !over && <Tools view={() => shell.current?.terminal ?? null} />}
-      <div class="screen" ref={element} />
     </main>
   );
 }
 
-function describe(): string {
-  const state = status.value;
-  switch (state.is) {
-    case "opening":
-      return t(joins.value ? "joining" : "opening");
-    case "connected":
-      return t("connected");
-    case "waiting":
-      return t("waiting", { seconds: state.seconds }) + keptText();
-    case "reconnecting":
-      return t("reconnecting", { time: timeOf(state.since) }) + keptText();
-    case "needsSignIn":
-      return t("needSignIn");
-    case "takenOver":
-      return t("takenOver") + (watches.value ? ` ${t("seatTaken")}` : "");
-    case "elsewhere":
-      return t("inOtherTab");
-    case "failed":
-      return t("noShell", { why: words(state.error) });
-    case "gone":
-      return t("ended", { why: state.why });
-    case "ended":
-      return t("ended", { why: reason(state) });
-  }
-}
-
-function reason(ended: Extract<Status, { is: "ended" }>): string {
-  const { status: exit, text } = ended;
-  const own =
-    exit?.type === "code"
-      ? t("exitedCode", { code: exit.code })
-      : exit?.type === "signal"
-        ? t("exitedSignal", { code: exit.signal })
-        : t((ended.reason === "exited" ? "timedOut" : ended.reason) satisfies Text);
-  return text ? `${own}: ${text}` : own;
-}
-
-function keptText(): string {
-  return kept.value > 0 ? `; ${t("kept", { bytes: kept.value })}` : "";
-}
-
-/** A terminal and its session. */
-class Shell {
-  private view: TerminalView | null = null;
-  private session: Session | null = null;
-  private release: (() => void) | null = null;
-  private closed = false;
-  /** Shows the session while another client has its seat. */
-  private viewer: Viewer | null = null;
-  private watched = false;
-  private device = "";
-  private readonly abort = new AbortController();
-
-  constructor(
-    private readonly element: HTMLElement,
-    private readonly target: Target,
-  ) {
-    [status.value, kept.value, remark.value] = [{ is: "opening" }, 0, ""];
-    [watchers.value, messages.value, watches.value] = [[], [], false];
-    joins.value = "joins" in target && target.joins;
-    title.value = "name" in target ? target.name : "";
-    const options = { signal: this.abort.signal };
-    window.addEventListener("pagehide", () => this.save(), options);
-    const hidden = (): void => {
-      if (document.hidden) this.save();
-    };
-    document.addEventListener("visibilitychange", hidden, options);
-    const unsubscribe = identity.subscribe((who) => {
-      if (who && status.peek().is === "needsSignIn") this.session?.again();
-    });
-    this.abort.signal.addEventListener("abort", unsubscribe);
-    void this.open();
-  }
-
-  private async open(): Promise<void> {
-    if ("session" in this.target) {
-      await this.take(this.target.session, null, false);
-      return;
-    }
-    this.device = this.target.device;
-    const view = this.makeView(null);
-    try {
-      const { rows, cols } = view.size();
-      const terminal = { Term: "xterm-256color", Rows: rows, Cols: cols };
-      const body = { Target: this.device, TowlineTerminal: terminal, ...bodyOf(this.target.options) };
-      type Started = { SessionId: string; TokenValue: string; StreamUrl: string };
-      const started = await call<Started>("AmazonSSM.StartSession", body);
-      if (this.closed) return; // without a client the session ends by itself
-      history.replaceState(null, "", `#/terminal/${started.SessionId}`);
-      await this.take(started.SessionId, grantOf(started), false);
-    } catch (error) {
-      status.value = { is: "failed", error };
-    }
-  }
-
-  /** Attaches to a session, unless another tab of this browser has it. */
-  private async take(id: string, grant: Grant | null, steal: boolean): Promise<void> {
-    if (!(await this.lock(id, steal))) {
-      status.value = { is: "elsewhere" };
-      return;
-    }
-    if (this.closed) return;
-    const restored = grant ? null : saved(id);
-    if (restored) {
-      title.value = restored.name;
-      this.device = restored.device;
-    }
-    const view = this.view ?? this.makeView(restored);
-    const renewal = joins.peek() ? "Towline.JoinSession" : undefined;
-    const screen = {
-      write: (bytes: Uint8Array, done: () => void) => view.show(bytes, done),
-      size: () => view.size(),
-      status: (now: Status) => {
-        status.value = now;
-        if (now.is === "connected") {
-          [kept.value, remark.value, joins.value] = [0, "", false];
-          this.watched = false;
-        }
-        if (now.is === "takenOver") this.watch(id, view);
-      },
-      missed: (bytes: number) => {
-        if (this.watched) return; // this tab has shown them as a viewer
-        view.reset();
-        setTimeout(() => {
-          remark.value = t("missed", { bytes });
-        });
-      },
-      kept: (bytes: number) => {
-        kept.value = bytes;
-      },
-      inputFull: () => {
-        remark.value = t("inputFull");
-      },
-      notice: (notice: Notice) => {
-        if (notice.type === "watched") watchers.value = notice.by;
-        else if (notice.type === "message") messages.value = [...messages.value, notice].slice(-5);
-        else void this.askSeat(notice.request, notice.by);
-      },
-    };
-    this.session = new Session(id, screen, restored?.position ?? null, renewal);
-    current.session = this.session;
-    this.session.begin(grant);
-    view.focus();
-  }
-
-  private makeView(restored: ReturnType<typeof saved>): TerminalView {
-    this.view = new TerminalView(
-      this.element,
-      {
-        typed: (bytes) => {
-          // Who watches does not type, and nothing is kept for later.
-          if (status.peek().is !== "takenOver") this.session?.type(bytes);
-        },
-        resized: () => this.session?.resized(),
-        searches: () => {
-          tools.value = true;
-        },
-        mayPaste: async (lines) =>
-          (await ask(t("pasteTitle", { lines }), t("pasteHint"), [
-            { label: t("paste"), value: true },
-          ])) === true,
-        mayOpen: async (link) =>
-          (await ask(t("openLink"), link, [{ label: t("open"), value: true }])) === true,
-      },
-      restored,
-    );
-    return this.view;
-  }
-
-  /** One tab of a browser has the session; a reloaded page waits for the one before it. */
-  private lock(id: string, steal: boolean): Promise<boolean> {
-    return new Promise((resolve) => {
-      const hold = (): Promise<void> =>
-        new Promise((release) => {
-          this.release = release;
-          resolve(true);
-        });
-      const patience = new AbortController();
-      const timer = setTimeout(() => patience.abort(), LOCK_WAIT_MS);
-      const options = steal ? { steal } : { signal: patience.signal };
-      navigator.locks
-        .request(`towline.session.${id}`, options, () => {
-          clearTimeout(timer);
-          return hold();
-        })
-        .catch(() => {
-          resolve(false); // in vain, if it was held and is stolen now
-          this.stolen();
-        });
-    });
-  }
-
-  private stolen(): void {
-    if (this.closed || !this.session || this.session.isOver) return;
-    this.session.detach();
-    status.value = { is: "elsewhere" };
-  }
-
-  /** Another client has the seat: this tab goes on as a viewer, if it may. */
-  private watch(id: string, view: TerminalView): void {
-    this.viewer?.close();
-    this.watched = true;
-    this.viewer = new Viewer(id, false, {
-      write: (bytes, done) => view.show(bytes, done),
-      size: (size) => view.show(new Uint8Array(), () => view.showAs(size)),
-      reset: () => view.show(new Uint8Array(), () => view.reset()),
-      status: (now) => {
-        watches.value = now.is === "live";
-        if (now.is === "over") {
-          this.session?.detach();
-          status.value = { is: "gone", why: now.why };
-        }
-      },
-      missed: () => undefined,
-      of: () => undefined,
-    });
-  }
-
-  private async askSeat(request: number, by: string): Promise<void> {
-    const text = t("seatAskedText", { name: ownerName(by) });
-    const gives = await ask(t("seatAskedTitle"), text, [
-      { label: t("seatGive"), value: true },
-      { label: t("seatKeep"), value: false },
-    ]);
-    this.session?.answerSeat(request, gives === true);
-  }
-
-  /** What is on the page; null before the session is known. */
-  get terminal(): TerminalView | null {
-    return this.view;
-  }
-
-  takeOver(): void {
-    const id = this.session?.id ?? ("session" in this.target ? this.target.session : "");
-    if (status.value.is === "takenOver") {
-      this.viewer?.close();
-      watches.value = false;
-      this.view?.showAs(null);
-      this.session?.again();
-      return;
-    }
-    this.view?.close();
-    this.view = null;
-    void this.take(id, null, true);
-  }
-
-  newShell(): void {
-    this.save();
-    if (this.device) location.hash = `#/shell/${this.device}/${encodeURIComponent(title.value)}`;
-  }
-
-  end(): void {
-    this.session?.end().catch((error: unknown) => {
-      remark.value = words(error);
-    });
-  }
-
-  private save(): void {
-    const position = this.session?.onScreen;
-    if (!this.session || !this.view || position === undefined || position === null) return;
-    if (this.session.isOver) return;
-    save({
-      session: this.session.id,
-      device: this.device,
-      name: title.value,
-      position,
-      ...this.view.saved(),
-    });
-  }
-
-  close(): void {
-    this.save();
-    this.closed = true;
-    this.abort.abort();
-    this.viewer?.close();
-    this.session?.detach();
-    if (current.session === this.session) current.session = null;
-    this.view?.close();
-    this.release?.();
-  }
+function TabLine({ now }: { now: Layout<Shell> }) {
+  return (
+    <div class="tab-line">
+      <div role="tablist" aria-label={t("terminals")} class="tabs">
+        {now.tabs.map((tab, index) => (
+          <button
+            type="button"
+            role="tab"
+            key={tab.terminals[0]?.id}
+            id={`tab-${index}`}
+            aria-controls={`panel-${index}`}
+            aria-selected={index === now.at}
+            tabIndex={index === now.at ? 0 : -1}
+            onClick={() => select({ ...layout.peek(), at: index })}
+            onKeyDown={(event) => {
+              const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+              if (!by || event.ctrlKey) return;
+              layout.value = turned(layout.peek(), by);
+              document.getElementById(`tab-${layout.peek().at}`)?.focus();
+            }}
+          >
+            {tab.terminals.map((shell) => shell.title.value || t("terminal")).join(" | ")}
+          </button>
+        ))}
+      </div>
+      {(["tab", "beside", "below"] as const).map((what) => {
+        const way = what === "tab" ? null : what;
+        return (
+          <button
+            type="button"
+            key={what}
+            title={t(`${what}Hint`)}
+            disabled={!focusOf(now)?.device || !mayAdd(now, way)}
+            onClick={() => {
+              another(way);
+              refocus();
+            }}
+          >
+            {t(`${what}New`)}
+          </button>
+        );
+      })}
+    </div>
+  );
 }

@@ -13,7 +13,7 @@ import { EscapeTail } from "./escape_tail.ts";
 import { arrow } from "./live/keys.ts";
 import { prefer, preferences } from "./live/preferences.ts";
 import type { Size } from "./messages.ts";
-import { MOST_SCREEN, type Saved } from "./saved.ts";
+import type { Saved } from "./saved.ts";
 
 export const FONT_FAMILY = 'ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace';
 export const DARK = { background: "#101418", foreground: "#e6e9ec", cursor: "#e6e9ec", selectionBackground: "#3b556e" };
@@ -145,7 +145,6 @@ export class TerminalView {
       void this.paste(event.clipboardData?.getData("text/plain") ?? "");
     };
     element.addEventListener("paste", onPaste, { ...options, capture: true });
-    this.term.focus();
   }
 
   /** Shows the screen of another client, in its size; `null`: this page's own again. */
@@ -197,10 +196,10 @@ export class TerminalView {
     return back ? this.search.findPrevious(text, options) : this.search.findNext(text, options);
   }
 
-  /** The screen as it is now, for the next page in this tab. */
-  saved(): Pick<Saved, "screen" | "tail" | "rows" | "cols"> {
+  /** The screen as it is now, for the next page in this tab; of more than `most` characters its end. */
+  saved(most: number): Pick<Saved, "screen" | "tail" | "rows" | "cols"> {
     let screen = this.serializer.serialize();
-    if (screen.length > MOST_SCREEN) screen = this.serializer.serialize({ scrollback: 0 });
+    if (screen.length > most) screen = this.serializer.serialize({ scrollback: 0 });
     return { screen, tail: Array.from(this.tail.bytes()), ...this.size() };
   }
 

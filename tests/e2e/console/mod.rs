@@ -11,6 +11,7 @@ mod fleet;
 mod live;
 mod playback;
 mod safety;
+mod tabs;
 
 use std::path::Path;
 use std::process::Command;

@@ -135,6 +135,17 @@ async function ran(page) {
   await page.locator('p[data-status="InProgress"]').waitFor();
   await page.click("text=Cancel the command");
   await page.locator('p[data-status="Cancelled"]').waitFor();
+
+  step("devices are chosen in the list, and a command gets them as its targets");
+  await page.goto(`${ORIGIN}/console/#/?q=site%3Dseoul`);
+  await page.getByRole("checkbox", { name: "Choose north door" }).check();
+  await page.locator("text=1 devices chosen").waitFor();
+  await axe(page, "chosen devices");
+  await page.getByRole("button", { name: "Choose all 2 found" }).click();
+  await page.getByRole("group", { name: "Chosen devices" }).getByRole("link", { name: "Run command" }).click();
+  await page.locator("text=2 devices get it, 2 of them are online.").waitFor();
+  const ids = await page.inputValue('input[name="ids"]');
+  assert.deepEqual(ids.split(", ").sort(), [DOOR, GATE].sort());
 }
 
 /** Bytes that scripts of the page hold, after a collection. */

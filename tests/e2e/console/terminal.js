@@ -3,16 +3,28 @@
 
 const { eventually } = require("./browser.js");
 
+/** The terminal that is typed into, on a page that may have several. */
+const ACTIVE = ".panel:not(.behind) .pane.active";
+
 class Terminal {
-  constructor(page) {
+  /** `root`: the part of the page that holds it. */
+  constructor(page, root = ACTIVE) {
     this.page = page;
+    this.root = root;
   }
 
   /** The rows in sight. */
   rows() {
-    return this.page.evaluate(() =>
-      Array.from(document.querySelectorAll(".xterm-rows > div"), (row) => row.textContent),
-    );
+    return this.page.evaluate((root) => {
+      const part = document.querySelector(root) ?? document;
+      return Array.from(part.querySelectorAll(".xterm-rows > div"), (row) => row.textContent);
+    }, this.root);
+  }
+
+  /** The element of the page, or of its part that holds the terminal. */
+  async part() {
+    const part = this.page.locator(this.root);
+    return (await part.count()) > 0 ? part : this.page.locator("body");
   }
 
   async sees(text) {
@@ -28,13 +40,13 @@ class Terminal {
   }
 
   async type(text) {
-    await this.page.locator(".xterm-helper-textarea").focus();
+    await (await this.part()).locator(".xterm-helper-textarea").focus();
     await this.page.keyboard.type(text);
     await this.page.keyboard.press("Enter");
   }
 
-  status() {
-    return this.page.locator("[data-status]").getAttribute("data-status");
+  async status() {
+    return (await this.part()).locator("[data-status]").getAttribute("data-status");
   }
 
   async is(status) {
@@ -49,11 +61,12 @@ class Terminal {
 
   /** All that was shown, with what has scrolled away: what a reload would begin with. */
   async all() {
-    return this.page.evaluate(() => {
+    return this.page.evaluate((root) => {
       dispatchEvent(new PageTransitionEvent("pagehide"));
-      const name = Object.keys(sessionStorage).find((key) => key.startsWith("towline.terminal."));
+      const end = `.screen.${document.querySelector(root)?.dataset.session}`;
+      const name = Object.keys(sessionStorage).find((key) => key.endsWith(end));
       return name ? JSON.parse(sessionStorage.getItem(name)).screen : "";
-    });
+    }, this.root);
   }
 
   /** The numbers of the lines `NAMEnumber.` are 1 to `count`, each once and in order. */

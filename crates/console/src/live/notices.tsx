@@ -1,15 +1,17 @@
 // What the user of a terminal is told outside of the session's bytes: who watches, and messages.
 
-import { signal } from "@preact/signals";
+import type { Signal } from "@preact/signals";
 import { ownerName } from "../sessions.ts";
 import { t } from "../strings.ts";
 
-/** ARNs of those who watch the session of this tab. */
-export const watchers = signal<string[]>([]);
-/** Messages that were not dismissed, the newest last. */
-export const messages = signal<{ from: string; text: string }[]>([]);
+interface Props {
+  /** ARNs of those who watch the session. */
+  watchers: Signal<string[]>;
+  /** Messages that were not dismissed, the newest last. */
+  messages: Signal<{ from: string; text: string }[]>;
+}
 
-export function Notices() {
+export function Notices({ watchers, messages }: Props) {
   const names = watchers.value.map(ownerName);
   return (
     <div class="notices" role="status">

@@ -250,4 +250,10 @@ export const FLEET = {
     "the worker of this page does not start: {why}",
     "이 페이지의 워커를 시작할 수 없습니다: {why}",
   ],
+  choose: ["Choose", "선택"],
+  chooseNamed: ["Choose {name}", "{name} 선택"],
+  chosenDevices: ["Chosen devices", "선택한 장치"],
+  chosenCount: ["{count} devices chosen", "장치 {count}개 선택됨"],
+  chooseFound: ["Choose all {count} found", "찾은 {count}개 모두 선택"],
+  chooseNone: ["Choose none", "선택 해제"],
 } as const satisfies Record<string, readonly [string, string]>;

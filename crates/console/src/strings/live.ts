@@ -89,6 +89,23 @@ export const LIVE = {
   openNow: ["Open", "열기"],
   watchedBy: ["Watched by {names}.", "{names}이(가) 관찰하고 있습니다."],
   tools: ["Tools", "도구"],
+  terminals: ["Terminals", "터미널 목록"],
+  tabNew: ["New tab", "새 탭"],
+  tabHint: [
+    "Another shell on this device, in a tab (Ctrl-Shift-Enter)",
+    "이 장치의 셸을 새 탭에 열기 (Ctrl-Shift-Enter)",
+  ],
+  besideNew: ["Split right", "오른쪽 분할"],
+  besideHint: [
+    "Another shell on this device, at the right (Ctrl-Shift-E)",
+    "이 장치의 셸을 오른쪽에 열기 (Ctrl-Shift-E)",
+  ],
+  belowNew: ["Split down", "아래쪽 분할"],
+  belowHint: [
+    "Another shell on this device, below (Ctrl-Shift-O)",
+    "이 장치의 셸을 아래쪽에 열기 (Ctrl-Shift-O)",
+  ],
+  closeTerminal: ["Close", "닫기"],
   terminalTools: ["Tools of the terminal", "터미널 도구"],
   terminalKeys: ["Keys", "키"],
   arrowLeft: ["Arrow left", "왼쪽 화살표"],
