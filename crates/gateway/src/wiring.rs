@@ -287,7 +287,7 @@ impl Gateway {
         let parts = HubParts {
             store: store.clone(),
             clock: clock.clone(),
-            recorder: Some(Arc::clone(&self.evidence.recorder)),
+            recorder: Arc::clone(&self.evidence.recorder),
             trail: audit.clone(),
         };
         let hub = Hub::restore(parts, settings).await?;

@@ -19,6 +19,7 @@ mod console_text;
 mod names;
 mod replace;
 mod signal;
+mod stream;
 #[cfg(unix)]
 mod unix;
 #[cfg(windows)]
@@ -37,20 +38,4 @@ pub(crate) use side::{
     own_folder, prepare, quoted, shut_write, size_of, stamp, suspend, umask, variable_name,
 };
 pub(crate) use signal::Signal;
-
-/// In which direction a standard stream is used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Access {
-    /// Standard input.
-    Read,
-    /// Standard output and error.
-    Write,
-}
-
-/// Waits until the reader of an output is gone; for ever when none is watched.
-pub(crate) async fn gone(reader: Option<&Reader>) {
-    match reader {
-        Some(reader) => reader.gone().await,
-        None => std::future::pending().await,
-    }
-}
+pub(crate) use stream::{Access, gone};

@@ -1,7 +1,8 @@
 //! The rules of the tree that a compiler does not check.
 //!
 //! - [`crates`]: which package may use which. [`folders`]: the same for the gateway's folders.
-//! - [`circles`]: files that name each other. [`files`]: headers, lengths, names, unsafe code.
+//! - [`circles`]: files that name each other. [`files`]: headers, lengths, names, unsafe code. [`modules`]: where
+//!   modules have their files.
 //! - [`documents`]: links and paths in Markdown. [`words`]: phrases that say nothing.
 //!
 //! Data flow: `cargo metadata` and the files of the tree -> a list of offences -> one failure that
@@ -15,6 +16,7 @@ mod crates;
 mod documents;
 mod files;
 mod folders;
+mod modules;
 mod words;
 
 use std::path::{Path, PathBuf};

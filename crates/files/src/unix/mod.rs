@@ -1,6 +1,7 @@
 //! Linux, macOS and other systems of the unix kind: directories are opened, and everything is done in
 //! them.
 
+mod errno;
 mod incoming;
 mod partial;
 mod place;
@@ -10,12 +11,3 @@ mod room;
 pub use incoming::Incoming;
 pub use partial::partial_name;
 pub use place::{Kind, Place, Seen};
-use rustix::io::Errno;
-
-use crate::fault::Fault;
-
-impl From<Errno> for Fault {
-    fn from(errno: Errno) -> Self {
-        Self::Io(errno.into())
-    }
-}

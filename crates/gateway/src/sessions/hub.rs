@@ -39,8 +39,8 @@ pub struct HubParts {
     pub store: Store,
     /// The time.
     pub clock: Clock,
-    /// Records sessions; `None`: nothing is recorded.
-    pub recorder: Option<Arc<Recorder>>,
+    /// Records sessions, if its settings ask for it.
+    pub recorder: Arc<Recorder>,
     /// Where device events are written down.
     pub trail: AuditLog,
 }

@@ -36,6 +36,8 @@ mod tail;
 mod tests;
 mod token;
 mod tunnel;
+#[cfg(test)]
+pub(crate) mod unrecorded;
 mod viewers;
 mod watch;
 

@@ -91,12 +91,10 @@ struct Prepared {
 impl Prepared {
     /// Computes everything; the only failure is a recording that is demanded and not possible.
     fn new(hub: &Hub, start: SessionStart) -> Result<Self, StartError> {
-        let recorder = hub.parts.recorder.as_ref();
+        let recorder = &hub.parts.recorder;
         let destinations = super::recording::choose_destinations(recorder, &start)?;
-        let recorder = recorder.filter(|_| start.plan.is_shown());
-        let output = recorder
-            .filter(|_| start.plan.is_shown())
-            .map(|recorder| recorder.output_url(start.session.as_str(), &destinations));
+        let is_shown = start.plan.is_shown();
+        let output = is_shown.then(|| recorder.output_url(start.session.as_str(), &destinations));
         let row = NewSession {
             id: start.session.as_str().to_owned(),
             device_id: start.device.as_str().to_owned(),
@@ -190,7 +188,7 @@ impl Prepared {
             }
         };
         let begun = super::recording::begin(
-            hub.parts.recorder.as_ref(),
+            &hub.parts.recorder,
             start,
             destinations.clone(),
             session.on_taken(),

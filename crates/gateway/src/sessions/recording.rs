@@ -15,12 +15,12 @@ use crate::plane::{SessionStart, StartError};
 /// [`StartError::NotRecorded`]: a demanded recording, or a log that preferences ask for, is not
 /// possible.
 pub(super) fn choose_destinations(
-    recorder: Option<&Arc<Recorder>>,
+    recorder: &Recorder,
     start: &SessionStart,
 ) -> Result<Destinations, StartError> {
-    let Some(recorder) = recorder.filter(|_| start.plan.is_shown()) else {
+    if !start.plan.is_shown() {
         return Ok(Destinations::default());
-    };
+    }
     let destinations =
         recorder.destinations(&start.preferences).map_err(|why| StartError::NotRecorded { why })?;
     let demanded = recorder.demand() == Demand::Demanded;
@@ -45,14 +45,14 @@ pub(super) enum Begun {
 /// # Errors
 /// [`StartError::NotRecorded`] when the settings demand a recording and none is possible.
 pub(super) async fn begin(
-    recorder: Option<&Arc<Recorder>>,
+    recorder: &Arc<Recorder>,
     start: &SessionStart,
     destinations: Destinations,
     on_taken: OnTaken,
 ) -> Result<Begun, StartError> {
-    let wanted =
-        |recorder: &&Arc<Recorder>| start.plan.is_shown() && recorder.demand() != Demand::Off;
-    let Some(recorder) = recorder.filter(wanted) else { return Ok(Begun::NotWanted) };
+    if !start.plan.is_shown() || recorder.demand() == Demand::Off {
+        return Ok(Begun::NotWanted);
+    }
     let facts = Facts {
         session: start.session.as_str().to_owned(),
         device: start.device.as_str().to_owned(),

@@ -23,20 +23,16 @@ impl Hub {
         let most = i64::try_from(MAX_SESSIONS).unwrap_or(i64::MAX);
         let rows = hub.store().sessions().list_active("", most).await?;
         let restored = rows.len();
-        let recorder = hub.parts.recorder.as_ref();
+        let recorder = &hub.parts.recorder;
         for row in rows {
             let session = Session::restored(hub.meta_of_row(&row));
-            if let Some(tape) = recorder
-                .and_then(|recorder| recorder.resume(&session.meta.name, session.on_taken()))
-            {
+            if let Some(tape) = recorder.resume(&session.meta.name, session.on_taken()) {
                 session.record(tape);
             }
             hub.add(&session);
             tokio::spawn(watch::watch(Arc::clone(&hub), session));
         }
-        if let Some(recorder) = recorder {
-            recorder.finish_leftovers();
-        }
+        recorder.finish_leftovers();
         if restored > 0 {
             tracing::info!(sessions = restored, "sessions wait for their devices");
         }

@@ -22,21 +22,9 @@ pub(crate) use folders::{HOME, HOSTS, OWN_FILE, TERM, own_folder, variable_name}
 pub(crate) use names::{Names, is_own_path, quoted};
 pub(crate) use raw::RawMode;
 pub(crate) use reader::{Reader, is_reader_gone};
-pub(crate) use signals::{Interrupts, Signals, suspend};
+pub(crate) use signals::{CAN_SUSPEND, Interrupts, Signals, suspend};
 pub(crate) use sockets::{
     PathListener, PathSocket, break_off, is_short_of_descriptors, shut_write,
 };
 pub(crate) use stdio::LocalStream;
-pub(crate) use tty::{is_terminal, size_of};
-
-/// Whether a program can stop itself, as the job control of a shell does.
-pub(crate) const CAN_SUSPEND: bool = true;
-
-/// What an operator must know of the terminal behind `input`: nothing here.
-#[must_use]
-pub(crate) const fn notice(_input: &std::io::Stdin) -> Option<&'static str> {
-    None
-}
-
-/// A terminal draws colours and sequences as it is.
-pub(crate) const fn prepare() {}
+pub(crate) use tty::{is_terminal, notice, prepare, size_of};

@@ -15,6 +15,9 @@ use tokio::signal::unix::{Signal as Source, SignalKind, signal};
 
 use crate::platform::Signal;
 
+/// Whether a program can stop itself, as the job control of a shell does.
+pub(crate) const CAN_SUSPEND: bool = true;
+
 const ENDING: &[Signal] = &[Signal::Hangup, Signal::Interrupt, Signal::Quit, Signal::Terminate];
 const OF_A_TERMINAL: &[Signal] = &[Signal::WindowChange, Signal::Stop, Signal::Continue];
 

@@ -17,3 +17,12 @@ pub(crate) fn size_of(fd: impl AsFd) -> Option<Size> {
 pub(crate) fn is_terminal(fd: impl AsFd) -> bool {
     rustix::termios::isatty(fd)
 }
+
+/// What an operator must know of the terminal behind `input`: nothing here.
+#[must_use]
+pub(crate) const fn notice(_input: &std::io::Stdin) -> Option<&'static str> {
+    None
+}
+
+/// A terminal draws colours and sequences as it is.
+pub(crate) const fn prepare() {}

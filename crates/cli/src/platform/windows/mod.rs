@@ -18,11 +18,8 @@ pub(crate) use files::{
     HOME, HOSTS, Identity, OWN_FILE, TERM, create_like, identity, is_socket, is_stream, mode,
     open_stream, own_folder, private_folder, quoted, stamp, umask, variable_name,
 };
-pub(crate) use signals::{Interrupts, Reader, Signals, suspend};
+pub(crate) use signals::{CAN_SUSPEND, Interrupts, Reader, Signals, suspend};
 pub(crate) use sockets::{
     PathListener, PathSocket, break_off, is_short_of_descriptors, shut_write,
 };
 pub(crate) use stdio::{LocalStream, is_reader_gone};
-
-/// Whether a program can stop itself, as the job control of a shell does.
-pub(crate) const CAN_SUSPEND: bool = false;

@@ -21,6 +21,9 @@ use tokio::signal::windows::{
 
 use crate::platform::Signal;
 
+/// Whether a program can stop itself, as the job control of a shell does.
+pub(crate) const CAN_SUSPEND: bool = false;
+
 static RESIZED: AtomicBool = AtomicBool::new(false);
 static TOLD: AtomicWaker = AtomicWaker::new();
 

@@ -21,6 +21,7 @@ use crate::authority::Authority;
 use crate::devices::enrollment::Enrollment;
 use crate::metrics::Metrics;
 use crate::plane::EndReason;
+use crate::sessions::unrecorded::no_recorder;
 use crate::sessions::{Control, Device, Hub, HubParts, HubSettings, Order, Script, Work};
 
 pub(super) const DEVICE: &str = "mi-0123456789abcdef0";
@@ -45,7 +46,7 @@ pub(super) async fn scene() -> Scene {
     let parts = HubParts {
         store: store.clone(),
         clock: clock.clone(),
-        recorder: None,
+        recorder: no_recorder(dir.path(), &clock),
         trail: audit.clone(),
     };
     let hub = Hub::restore(parts, HubSettings { grace, most_sessions: 8 }).await.unwrap();

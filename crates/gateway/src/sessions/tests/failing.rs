@@ -12,6 +12,7 @@ use towline_store::testing::scratch;
 use super::*;
 use crate::audit::AuditLog;
 use crate::plane::SessionStart;
+use crate::sessions::unrecorded::no_recorder;
 use crate::sessions::{Hub, HubParts, HubSettings, opening};
 
 fn start(session: &str) -> SessionStart {
@@ -45,7 +46,8 @@ async fn hub() -> (Arc<Hub>, Arc<Scripted>, tempfile::TempDir) {
     let (store, dir) = scratch().await;
     let clock = Clock::manual(UnixMillis(1_000_000));
     let (trail, _) = AuditLog::start(store.clone(), clock.clone());
-    let parts = HubParts { store, clock, recorder: None, trail };
+    let recorder = no_recorder(dir.path(), &clock);
+    let parts = HubParts { store, clock, recorder, trail };
     let settings = HubSettings { grace: Duration::from_secs(600), most_sessions: 2 };
     let hub = Hub::restore(parts, settings).await.unwrap();
     let device = Scripted::new(true);

@@ -12,20 +12,12 @@
 //! # Not here
 //! - Port forwarding: [`tunnel`], a run of its own.
 
-mod copy;
-mod counted;
-mod delay;
-mod peer;
-mod rig;
-mod sample;
-mod stats;
-pub(crate) mod tunnel;
-
 use towline_testkit::{Outcome, Trouble};
 
-use self::rig::Rig;
-use self::sample::{bulk, keystrokes, starts};
-use self::stats::{Series, median};
+use super::rig::Rig;
+use super::sample::{bulk, keystrokes, starts};
+use super::stats::{Series, median};
+use super::{counted, sample, stats, tunnel};
 use crate::{console, figures, programs, setup};
 
 /// Rounds unless the command line gives another number. Fewer prove nothing: a round's p50 moves by a factor of two.

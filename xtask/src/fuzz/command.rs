@@ -14,17 +14,14 @@
 //! - AddressSanitizer: the crates that are fuzzed forbid `unsafe`, and the one file of the agent
 //!   that has it is behind none of the targets.
 
-mod campaign;
-mod table;
-mod target;
-
 use std::time::Duration;
 
 use towline_testkit::{Outcome, Trouble};
 
+use super::campaign::Campaign;
+use super::target::Target;
+use super::{table, target};
 use crate::console;
-use campaign::Campaign;
-use target::Target;
 
 /// Processor time of each target unless told otherwise.
 const MINUTES: f64 = 1.0;

@@ -2,8 +2,6 @@
 //! deb on it: installed, waiting, enrolled by an order, upgraded and downgraded under an open
 //! shell, killed, removed, installed again, purged. And its cgroups.
 
-mod cgroups;
-
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -15,11 +13,12 @@ use towline_testkit::terminal::Terminal;
 use towline_testkit::trouble::ensure;
 use towline_testkit::{Outcome, Trouble, eventually, files};
 
-use super::device::{ANSWER, CONNECTS, answers};
-use super::fetch;
-use super::initramfs::Initramfs;
-use super::machine::{self, BOOT, Machine, Model, Parts};
-use super::modules;
+use super::super::device::{ANSWER, CONNECTS, answers};
+use super::super::fetch;
+use super::super::initramfs::Initramfs;
+use super::super::machine::{self, BOOT, Machine, Model, Parts};
+use super::super::modules;
+use super::cgroups;
 use crate::dist::class::Class;
 use crate::package;
 use crate::{console, run, setup};
@@ -28,18 +27,18 @@ use crate::{console, run, setup};
 /// systemd that is still kept up.
 pub(crate) const SUITE: &str = "bookworm";
 /// What makes the distribution's files.
-pub(super) const NEEDS: &[(&str, &str)] = &[("mmdebstrap", "mmdebstrap")];
+pub(in crate::qemu) const NEEDS: &[(&str, &str)] = &[("mmdebstrap", "mmdebstrap")];
 /// What the distribution has beside its minimum.
 const PACKAGES: &str = "systemd,systemd-sysv,udev,dbus,init,sudo,procps";
 /// The whole distribution and room to work.
 const DISK_MB: u32 = 512;
 /// systemd in a minimal Debian, emulated.
 const MEMORY_MB: u32 = 384;
-const UNIT: &str = "towline-agent.service";
+pub(super) const UNIT: &str = "towline-agent.service";
 
 /// The machine, the gateway, and what the gateway calls the machine.
-struct Debian {
-    machine: Machine,
+pub(super) struct Debian {
+    pub(super) machine: Machine,
     lab: Lab,
     id: String,
     _scratch: tempfile::TempDir,
@@ -124,12 +123,12 @@ impl Debian {
         Ok(Self { machine, lab, id: String::new(), _scratch: scratch })
     }
 
-    fn operator(&self) -> Operator {
+    pub(super) fn operator(&self) -> Operator {
         self.lab.admin().at(format!("https://127.0.0.1:{}", self.lab.gateway.address().port()))
     }
 
     /// Waits until a command through the gateway succeeds.
-    fn answers_calls(&self) -> Outcome {
+    pub(super) fn answers_calls(&self) -> Outcome {
         let operator = self.operator();
         eventually("the device answers", CONNECTS, || {
             operator
@@ -140,21 +139,21 @@ impl Debian {
         })
     }
 
-    fn shell(&self) -> Outcome<Terminal> {
+    pub(super) fn shell(&self) -> Outcome<Terminal> {
         let mut shell = self.operator().shell(&self.id)?;
         answers(&mut shell, 1)?;
         Ok(shell)
     }
 
     /// Waits inside the guest until a condition holds.
-    fn until(&mut self, condition: &str) -> Outcome {
+    pub(super) fn until(&mut self, condition: &str) -> Outcome {
         let line =
             format!("for i in $(seq 300); do {condition} && break; sleep 0.2; done; {condition}");
         let (text, status) = self.machine.outcome(&line, Duration::from_secs(120))?;
         ensure(status == "0", || format!("never true: {condition}: {text}"))
     }
 
-    fn pid(&mut self) -> Outcome<String> {
+    pub(super) fn pid(&mut self) -> Outcome<String> {
         self.machine.run(&format!("systemctl show -P MainPID {UNIT}"))
     }
 
@@ -285,7 +284,7 @@ fn purged(debian: &mut Debian) -> Outcome {
 ///
 /// # Errors
 /// A package cannot be downloaded.
-pub(super) fn download(suite: &str) -> Outcome<PathBuf> {
+pub(in crate::qemu) fn download(suite: &str) -> Outcome<PathBuf> {
     let tar = fetch::cache().join(if suite == SUITE {
         "debian-systemd.tar".into()
     } else {

@@ -12,27 +12,16 @@
 //! # Not here
 //! - Signatures: a repository is signed as a whole: `cargo xtask repo`.
 
-mod apk;
-pub(crate) mod archive;
-mod deb;
-mod description;
-mod format;
-pub(crate) mod ipk;
-mod made;
-pub(crate) mod rooted;
-mod rpm;
-mod tarball;
-mod yocto;
-
 use std::path::PathBuf;
 
 use towline_testkit::{Outcome, files};
 
+use super::description::{Content, Description};
+use super::format::Format;
+use super::{apk, deb, ipk, made, rpm, tarball};
 use crate::console;
 use crate::dist::build;
 use crate::dist::class::Class;
-pub(crate) use description::{Content, Description, Entry};
-pub(crate) use format::Format;
 
 /// What packages are called unless told otherwise: the version of the workspace.
 pub(crate) fn version() -> String {

@@ -14,12 +14,6 @@
 //! # Not here
 //! - Enrollment: `tests/e2e/fleet.rs` has devices that enroll.
 
-mod device;
-mod identity;
-mod link;
-mod mux;
-mod stored;
-
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -27,14 +21,10 @@ use std::time::Duration;
 
 use tokio::net::UnixStream;
 
-pub use device::{Counts, until};
-pub use identity::id;
-pub use mux::{Mux, Pipe};
-pub use stored::store;
-
+use super::device::{Counts, Doors, Fleet, live};
+use super::identity::roots;
+use super::mux::Mux;
 use crate::{Outcome, Trouble};
-use device::{Doors, Fleet, live};
-use identity::roots;
 
 /// Addresses of loopback that the devices of one process dial from.
 const SOURCES: u8 = 8;

@@ -8,15 +8,10 @@
 //! # Not here
 //! - Nothing is run on Windows or macOS: `docs/operators-cli.md` says what was.
 
-mod macho;
-mod pack;
-mod system;
-mod wine;
-mod zip;
-
 use towline_testkit::{Outcome, Trouble};
 
-use self::system::{ALL, System};
+use super::system::{ALL, System};
+use super::{pack, wine};
 use crate::dist::digest;
 use crate::package;
 

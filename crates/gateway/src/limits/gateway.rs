@@ -1,6 +1,4 @@
-//! Every limit of the gateway on memory, time and number, with its reason and what it costs. One
-//! page to edit for a smaller or larger host, and beside it one for data channels and viewers
-//! (`limits/channels.rs`); nothing in this crate grows without a line there.
+//! Limits of the gateway but for those of data channels and viewers.
 //!
 //! # Not here
 //! - Limits of the AWS interface (lengths of names): they belong to `towline_ssm`, with their source.
@@ -9,10 +7,6 @@
 //! - Limits of the store and the archive: `towline_store::limits`, `towline_archive::limits`.
 
 use std::time::Duration;
-
-mod channels;
-
-pub use channels::*;
 
 /// Largest request body, bytes. AWS's own largest request of this service (a document of 64 KiB,
 /// escaped) fits many times.

@@ -9,20 +9,14 @@
 //! - Agents reach it through a [`Relay`] of their own, so that each link can be cut and counted.
 //! - Secrets go by environment or file, never by argv.
 
-pub mod device;
-pub mod gateway;
-pub mod operator;
-pub mod programs;
-
 use std::path::{Path, PathBuf};
 
+use super::device::{Device, DeviceSetup};
+use super::gateway::{Gateway, GatewaySetup};
+use super::operator::{Keys, Operator};
+use super::programs::Programs;
 use crate::relay::Relay;
 use crate::{Outcome, Trouble, files};
-
-pub use device::{Device, DeviceSetup};
-pub use gateway::{Gateway, GatewaySetup};
-pub use operator::{Keys, Operator};
-pub use programs::Programs;
 
 /// A gateway with what belongs to it. Dropped: everything ends, the directory goes.
 #[derive(Debug)]

@@ -10,20 +10,13 @@
 //! - An agent over its budget is an error.
 //! - Everything is made below `target/dist`; downloads are kept in the cache directory.
 
-pub(crate) mod build;
-pub(crate) mod class;
-pub(crate) mod cross;
-pub(crate) mod digest;
-pub(crate) mod sbom;
-pub(crate) mod size;
-pub(crate) mod toolchain;
-
 use towline_testkit::trouble::ensure;
 use towline_testkit::{Outcome, Trouble, interrupt};
 
+use super::build::Built;
+use super::class::{Class, Program};
+use super::{build, cross, digest, sbom, size, toolchain};
 use crate::{console, package, web};
-use build::Built;
-use class::{Class, Program};
 
 /// How `dist` is called.
 const USAGE: &str = "usage: cargo xtask dist [--target CLASS|all] [--agent-only] [--package-version V] | --pack CLASS | --twice CLASS | --check-cross | --sizes CLASS";

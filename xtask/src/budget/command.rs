@@ -7,14 +7,13 @@
 //! # Not here
 //! - Speed: `cargo xtask bench`. Sizes of other targets: `cargo xtask dist`.
 
-mod measure;
-
 use std::path::Path;
 
 use serde::Deserialize;
 use towline_testkit::lab::programs::workspace;
 use towline_testkit::{Outcome, Trouble, interrupt};
 
+use super::measure;
 use crate::{console, figures, programs};
 
 /// Class of the machine that runs us.
@@ -24,45 +23,45 @@ const HOST: &str =
 /// One class of devices, as its `budget.toml` says. Unknown keys are mistakes.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Promise {
-    agent: AgentPromise,
-    gateway: GatewayPromise,
+pub(super) struct Promise {
+    pub(super) agent: AgentPromise,
+    pub(super) gateway: GatewayPromise,
 }
 
 /// Upper bounds for the agent.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct AgentPromise {
+pub(super) struct AgentPromise {
     /// Stripped binary, bytes.
-    binary_bytes: u64,
+    pub(super) binary_bytes: u64,
     /// Resident memory when idle with the link up, without the pages of shared libraries, KiB.
-    idle_rss_kib: u64,
+    pub(super) idle_rss_kib: u64,
     /// Of these without a file behind them, KiB.
-    idle_anonymous_kib: u64,
+    pub(super) idle_anonymous_kib: u64,
     /// Growth with each further open shell, KiB.
-    per_shell_kib: u64,
+    pub(super) per_shell_kib: u64,
     /// Threads.
-    threads: u64,
+    pub(super) threads: u64,
     /// Times it is woken in [`measure::IDLE`].
-    idle_wake_ups: u64,
+    pub(super) idle_wake_ups: u64,
     /// TCP payload both ways in [`measure::IDLE`], bytes.
-    idle_bytes: u64,
+    pub(super) idle_bytes: u64,
 }
 
 /// Upper bounds for the gateway.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct GatewayPromise {
+pub(super) struct GatewayPromise {
     /// Growth with each further idle device, KiB.
-    per_device_kib: u64,
+    pub(super) per_device_kib: u64,
 }
 
 /// One line of the table.
-pub(crate) struct Figure {
-    what: &'static str,
-    unit: &'static str,
-    found: u64,
-    most: u64,
+pub(super) struct Figure {
+    pub(super) what: &'static str,
+    pub(super) unit: &'static str,
+    pub(super) found: u64,
+    pub(super) most: u64,
 }
 
 /// `cargo xtask budget [--write]`: the same with the programs as they ship, built before.

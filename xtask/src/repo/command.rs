@@ -14,16 +14,13 @@
 //! - Only a whole repository is put in place: it is made beside and renamed, so no client sees half
 //!   of it.
 
-mod alpine;
-mod opkg;
-pub(crate) mod signed;
-
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use towline_testkit::{Outcome, Trouble, files};
 
+use super::{alpine, opkg};
 use crate::dist::{build, class::Class, digest};
 use crate::package::{self, archive};
 use crate::{console, run};
@@ -120,7 +117,7 @@ pub(crate) fn apt(place: &Path, signer: &Signer, debs: &[PathBuf]) -> Outcome {
     release(place, signer)
 }
 
-fn write_index(place: &Path, index: &str) -> Outcome {
+pub(super) fn write_index(place: &Path, index: &str) -> Outcome {
     files::write(&place.join("Packages"), index)?;
     files::write(&place.join("Packages.gz"), archive::gzip(index.as_bytes())?)?;
     readable(place)
@@ -176,7 +173,7 @@ fn others(place: &Path, keys: &Keys) -> Outcome {
 }
 
 /// A repository is there to be read by everybody.
-fn readable(folder: &Path) -> Outcome {
+pub(super) fn readable(folder: &Path) -> Outcome {
     for path in digest::all_files(folder)? {
         std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
     }

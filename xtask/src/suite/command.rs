@@ -12,17 +12,14 @@
 //!   other machines are compiled beside the tests that wait for virtual machines.
 //! - One cargo at a time.
 
-mod selection;
-mod steps;
-
 use std::path::Path;
 use std::process::Command;
 
 use towline_testkit::lab::programs::workspace;
 use towline_testkit::{Outcome, Trouble};
 
-use self::selection::Selection;
-use self::steps::Steps;
+use super::selection::Selection;
+use super::steps::Steps;
 use crate::programs::{self, Agent};
 use crate::{budget, console, demo, dist, fleet, package, qemu, run, setup, web};
 

@@ -8,17 +8,6 @@
 //! - Downloads are kept in the cache directory; the tree stays clean.
 //! - Without qemu the error names the packages; as root they are installed.
 
-mod debian;
-mod device;
-mod fetch;
-mod initramfs;
-mod machine;
-mod modules;
-mod servers;
-mod story;
-pub(crate) mod table;
-mod user;
-
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::Instant;
@@ -26,10 +15,10 @@ use std::time::Instant;
 use towline_testkit::trouble::ensure;
 use towline_testkit::{Outcome, Trouble, interrupt};
 
+use super::{debian, fetch, machine, servers, story, table, user};
 use crate::dist::build::{self, Built};
 use crate::dist::class::{Class, Program};
 use crate::{console, setup};
-pub(crate) use fetch::busybox;
 
 /// What is needed of the distribution.
 pub(crate) const NEEDS: &[(&str, &str)] = &[
@@ -45,7 +34,7 @@ const DEBIAN: &str = "x86_64";
 
 /// What becomes of the figures that a story measures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Facts {
+pub(super) enum Facts {
     /// They are kept for the table in docs/devices.md.
     Kept,
     /// Something else runs beside, so times are too high for a table.

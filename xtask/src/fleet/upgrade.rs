@@ -12,9 +12,6 @@
 //! - What the devices run is what `cargo xtask dist` makes, packed and signed as `cargo xtask repo`
 //!   does it.
 
-mod device;
-mod hub;
-
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -25,12 +22,12 @@ use towline_testkit::text::Text;
 use towline_testkit::trouble::ensure;
 use towline_testkit::{Outcome, Trouble, eventually};
 
+use super::device::Member;
+use super::hub::{ADDRESS, Hub};
 use crate::dist::build;
 use crate::dist::class::{Class, Program};
 use crate::qemu::busybox;
 use crate::{console, programs, run, setup};
-use device::Member;
-use hub::{ADDRESS, Hub};
 
 /// Devices, unless told otherwise.
 const DEVICES: usize = 20;
@@ -171,12 +168,12 @@ fn shows(lab: &Lab, version: &str, devices: usize) -> Outcome {
 }
 
 /// What goes through a shell and must come back.
-fn block(text: &mut Text) -> Vec<u8> {
+pub(super) fn block(text: &mut Text) -> Vec<u8> {
     text.take_bytes(4_000)
 }
 
 /// The bytes that came are those that were sent.
-fn same(got: &[u8], sent: &[u8], who: &str) -> Outcome {
+pub(super) fn same(got: &[u8], sent: &[u8], who: &str) -> Outcome {
     ensure(got == sent, || {
         let at = got
             .iter()

@@ -1,0 +1,9 @@
+//! Every limit of the gateway on memory, time and number, with its reason and what it costs. One
+//! page to edit for a smaller or larger host ([`gateway`]), and beside it one for data channels and
+//! viewers ([`channels`]); nothing in this crate grows without a line there.
+
+mod channels;
+mod gateway;
+
+pub use channels::*;
+pub use gateway::*;

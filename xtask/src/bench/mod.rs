@@ -1,0 +1,14 @@
+//! `cargo xtask bench`: Towline compared with an SSH reverse tunnel: `ssh -> sshd <- ssh -R ->
+//! dropbear`.
+
+mod command;
+mod copy;
+mod counted;
+mod delay;
+mod peer;
+mod rig;
+mod sample;
+mod stats;
+pub(crate) mod tunnel;
+
+pub(crate) use command::command;
