@@ -212,10 +212,10 @@ impl Gateway {
         };
         let authority = Arc::new(Authority::from_pkcs8(&read(config::AUTHORITY_KEY)?)?);
         let vault = Vault::new(&read(config::STORE_KEY)?)?;
-        let tls = TlsConfigs::load(&config.tls_certificate, &config.tls_key)?;
+        let clock = Clock::system();
+        let tls = certificate::configs(&config, clock.now())?;
         let facts = Facts::read(&config.tls_certificate, &config.public_names())
             .map_err(GatewayError::Certificate)?;
-        let clock = Clock::system();
         certificate::log(&facts, clock.now());
         let certificate = Arc::new(Watched::new(facts));
         let store = Store::open_existing(&dir.join(config::STORE)).await?;

@@ -240,6 +240,38 @@ async fn a_new_certificate_is_served_without_a_restart() {
     assert!(end(child, Signal::SIGTERM).await.success());
 }
 
+/// Days that the certificate holds which a client of HTTP gets.
+async fn days_of_certificate(line: &str, ca: &str) -> String {
+    let port = line.rsplit_once(':').unwrap().1;
+    let program = format!(
+        "import socket, ssl\n\
+         context = ssl.create_default_context(cafile='{ca}')\n\
+         link = context.wrap_socket(socket.create_connection(('localhost', {port})), \
+         server_hostname='localhost')\n\
+         shown = link.getpeercert()\n\
+         at = [ssl.cert_time_to_seconds(shown[key]) for key in ('notBefore', 'notAfter')]\n\
+         print((at[1] - at[0]) // 86400)"
+    );
+    let output = Command::from(machine::python()).args(["-c", &program]).output().await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+#[tokio::test]
+async fn clients_of_http_get_a_certificate_of_397_days_where_the_authoritys_key_is_at_hand() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = dir.path().join("gw");
+    let made: Value = serde_json::from_slice(&init(&home, &["--json"]).await.stdout).unwrap();
+    let ca = made["CaFile"].as_str().unwrap();
+    let (child, line) = serve(&home).await;
+    assert_eq!(days_of_certificate(&line, ca).await, "397");
+    assert!(end(child, Signal::SIGTERM).await.success());
+    std::fs::rename(home.join("ca.key.pem"), dir.path().join("ca.key.pem")).unwrap();
+    let (child, line) = serve(&home).await;
+    assert_eq!(days_of_certificate(&line, ca).await, "9496");
+    assert!(end(child, Signal::SIGTERM).await.success());
+}
+
 #[tokio::test]
 async fn the_check_of_a_configuration_names_what_is_wrong_and_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();

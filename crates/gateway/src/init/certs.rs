@@ -4,10 +4,8 @@
 //! # Invariants
 //! - Both are valid from [`NOT_BEFORE`], long before they were made: a device whose clock stands at
 //!   its build time must still trust them.
-//! - Both live until [`NOT_AFTER`]: no headless box is stranded by a date. An operator who wants
-//!   short-lived certificates (some desktop systems refuse leaves of more than 825 days) gives
-//!   files of her own to `init`.
-//!
+//! - Both live until [`NOT_AFTER`]: no headless box is stranded by a date. Clients of HTTP get another
+//!   certificate over the same key, of a year: [`crate::certificate`].
 //! - The authority is bound to the gateway's names (RFC 5280, section 4.2.1.10): anyone who steals its
 //!   key can pose as no other host.
 //!
@@ -81,7 +79,7 @@ fn authority_params(
     hostnames: &[String],
     permit: &[String],
 ) -> Result<CertificateParams, CertError> {
-    let mut params = dated();
+    let (mut params, issuer) = (dated(), issuer());
     let mut permitted_subtrees = Vec::new();
     for name in hostnames.iter().map(String::as_str).chain(ALWAYS) {
         alternative_name(name)?;
@@ -95,10 +93,19 @@ fn authority_params(
     }
     params.name_constraints =
         Some(NameConstraints { permitted_subtrees, excluded_subtrees: Vec::new() });
-    params.distinguished_name.push(DnType::CommonName, "Towline private CA");
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    (params.distinguished_name, params.key_usages) = (issuer.distinguished_name, issuer.key_usages);
     Ok(params)
+}
+
+/// The authority as far as certificates under it say who signed them.
+#[must_use]
+pub fn issuer() -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, "Towline private CA");
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params
 }
 
 const fn one_address(ip: IpAddr) -> CidrSubnet {

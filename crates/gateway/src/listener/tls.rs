@@ -66,6 +66,24 @@ pub enum PeerKind {
     Http,
 }
 
+fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    let pem = zeroize::Zeroizing::new(files::read(path, MAX_CONFIG_FILE)?);
+    PrivateKeyDer::from_pem_slice(&pem)
+        .map_err(|e| TlsError::Pem { path: path.display().to_string(), why: e.to_string() })
+}
+
+fn for_http(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> Result<ServerConfig, rustls::Error> {
+    let mut http = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_protocol_versions(&[&version::TLS13, &version::TLS12])?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)?;
+    http.alpn_protocols = vec![HTTP_ALPN.to_vec()];
+    Ok(http)
+}
+
 impl TlsConfigs {
     /// From a certificate chain and its key, both PEM.
     ///
@@ -80,12 +98,21 @@ impl TlsConfigs {
         if certificates.is_empty() {
             return Err(bad(chain, "no certificate in it".to_owned()));
         }
-        let private = PrivateKeyDer::from_pem_slice(&zeroize::Zeroizing::new(files::read(
-            key,
-            MAX_CONFIG_FILE,
-        )?))
-        .map_err(|e| bad(key, e.to_string()))?;
-        Self::new(certificates, private)
+        Self::new(certificates, private_key(key)?)
+    }
+
+    /// The same with `leaf` for clients of HTTP. It is of the key in the file `key`.
+    ///
+    /// # Errors
+    /// [`TlsError`] names the file.
+    pub fn with_http_certificate(
+        self,
+        leaf: CertificateDer<'static>,
+        key: &Path,
+    ) -> Result<Self, TlsError> {
+        let http = Arc::new(for_http(vec![leaf], private_key(key)?)?);
+        self.pair.write().unwrap_or_else(PoisonError::into_inner).http = http;
+        Ok(self)
     }
 
     /// SHA-256 of the server key's `SubjectPublicKeyInfo` (RFC 7469, section 2.4), 64 hexadecimal
@@ -118,12 +145,7 @@ impl TlsConfigs {
         // An agent's link lives for days: a stored ticket would hardly be used, and each costs
         // memory.
         agents.send_tls13_tickets = 0;
-        let mut http = ServerConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[&version::TLS13, &version::TLS12])?
-            .with_no_client_auth()
-            .with_single_cert(chain, key)?;
-        http.alpn_protocols = vec![HTTP_ALPN.to_vec()];
-        let pair = Pair { agents: Arc::new(agents), http: Arc::new(http) };
+        let pair = Pair { agents: Arc::new(agents), http: Arc::new(for_http(chain, key)?) };
         Ok(Self { pair: Arc::new(RwLock::new(pair)) })
     }
 
