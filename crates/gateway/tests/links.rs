@@ -114,17 +114,7 @@ async fn cost_of_a_pipe(links: usize) -> u64 {
 }
 
 fn options(dir: &Path) -> Options {
-    Options {
-        dir: dir.to_owned(),
-        hostnames: vec!["127.0.0.1".into()],
-        tls: None,
-        ca_key_out: None,
-        ca_permit: vec![],
-        listen: "127.0.0.1:0".into(),
-        region: init::DEFAULT_REGION.into(),
-        account_id: init::DEFAULT_ACCOUNT.into(),
-        stream_url_host: None,
-    }
+    Options { hostnames: vec!["127.0.0.1".into()], ..Options::new(dir.to_owned(), "127.0.0.1:0") }
 }
 
 /// Pipes become connections, each sixteen of another address.

@@ -140,15 +140,8 @@ mod tests {
 
     async fn made(dir: &Path) -> Config {
         let options = init::Options {
-            dir: dir.to_owned(),
             hostnames: vec!["gateway.example".into(), "192.0.2.7".into()],
-            tls: None,
-            ca_key_out: None,
-            ca_permit: vec![],
-            listen: "[::1]:0".into(),
-            region: init::DEFAULT_REGION.into(),
-            account_id: init::DEFAULT_ACCOUNT.into(),
-            stream_url_host: None,
+            ..init::Options::new(dir.to_owned(), "[::1]:0")
         };
         init::run(&options).await.unwrap();
         Config::load(dir).unwrap()

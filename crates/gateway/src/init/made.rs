@@ -65,6 +65,24 @@ pub struct Options {
     pub stream_url_host: Option<String>,
 }
 
+impl Options {
+    /// What `init --dir DIR` makes without other options, with the port on `listen`.
+    #[must_use]
+    pub fn new(dir: PathBuf, listen: &str) -> Self {
+        Self {
+            dir,
+            hostnames: Vec::new(),
+            tls: None,
+            ca_key_out: None,
+            ca_permit: Vec::new(),
+            listen: listen.to_owned(),
+            region: DEFAULT_REGION.to_owned(),
+            account_id: DEFAULT_ACCOUNT.to_owned(),
+            stream_url_host: None,
+        }
+    }
+}
+
 /// What was made, and how to use it. Holds the one copy of the administrator's secret.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -260,15 +278,8 @@ mod tests {
 
     fn options(dir: &Path) -> Options {
         Options {
-            dir: dir.to_owned(),
             hostnames: vec!["gateway.example".into()],
-            tls: None,
-            ca_key_out: None,
-            ca_permit: vec![],
-            listen: "[::]:8443".into(),
-            region: DEFAULT_REGION.into(),
-            account_id: DEFAULT_ACCOUNT.into(),
-            stream_url_host: None,
+            ..Options::new(dir.to_owned(), "[::]:8443")
         }
     }
 

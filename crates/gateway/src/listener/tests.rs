@@ -65,17 +65,7 @@ impl Drop for Scene {
 impl Scene {
     async fn start(bounds: Bounds) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let options = Options {
-            dir: dir.path().join("gw"),
-            hostnames: vec![],
-            tls: None,
-            ca_key_out: None,
-            ca_permit: vec![],
-            listen: "[::1]:0".into(),
-            region: init::DEFAULT_REGION.into(),
-            account_id: init::DEFAULT_ACCOUNT.into(),
-            stream_url_host: None,
-        };
+        let options = Options::new(dir.path().join("gw"), "[::1]:0");
         let made = init::run(&options).await.unwrap();
         let files = crate::config::Config::load(&options.dir).unwrap();
         let metrics = Arc::new(Metrics::default());

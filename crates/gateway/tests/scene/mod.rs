@@ -44,17 +44,7 @@ pub(crate) struct Scene {
 impl Scene {
     pub(crate) async fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let options = Options {
-            dir: dir.path().join("gw"),
-            hostnames: vec![],
-            tls: None,
-            ca_key_out: None,
-            ca_permit: vec![],
-            listen: "[::1]:0".into(),
-            region: init::DEFAULT_REGION.into(),
-            account_id: init::DEFAULT_ACCOUNT.into(),
-            stream_url_host: None,
-        };
+        let options = Options::new(dir.path().join("gw"), "[::1]:0");
         let made = init::run(&options).await.unwrap();
         let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
         let gateway = Gateway::open(&options.dir, Some(any), Some(any)).await.unwrap();
