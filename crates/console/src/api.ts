@@ -82,8 +82,8 @@ async function gatewayTime(): Promise<Date> {
   return Number.isNaN(told) ? new Date() : new Date(told);
 }
 
-/** Signs in with an access key. */
-export async function signIn(accessKey: string, secret: string): Promise<void> {
+/** Signs in with an access key, or with temporary credentials. */
+export async function signIn(accessKey: string, secret: string, token: string): Promise<void> {
   const region =
     document.querySelector<HTMLMetaElement>('meta[name="towline-region"]')?.content ?? "";
   let now: Date;
@@ -100,10 +100,20 @@ export async function signIn(accessKey: string, secret: string): Promise<void> {
     body: "{}",
     accessKey,
     secret,
+    ...(token ? { sessionToken: token } : {}),
     now,
   });
   identity.value = take(await post(headers, "{}"));
   notice.value = "";
+}
+
+/** Names of the identity providers that sign people in. */
+export async function providers(): Promise<string[]> {
+  const signal = AbortSignal.timeout(PATIENCE_MS);
+  const response = await fetch("/sign-in/providers", { cache: "no-store", redirect: "error", signal });
+  if (!response.ok) return [];
+  const { Providers } = (await response.json()) as { Providers?: string[] };
+  return Providers ?? [];
 }
 
 /** Signs in by a link that was made on the server. */

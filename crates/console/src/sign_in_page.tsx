@@ -1,8 +1,40 @@
-// The form that takes an access key. The secret is cleared from the form before the answer comes.
+// The form that takes an access key, and links to identity providers. The secret is cleared from the
+// form before the answer comes.
 
-import { useSignal } from "@preact/signals";
-import { ApiError, notice, signIn, words } from "./api.ts";
+import { signal, useSignal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
+import { ApiError, notice, providers, signIn, words } from "./api.ts";
 import { t } from "./strings.ts";
+
+/** Names of the providers that sign people in. */
+const named = signal<string[]>([]);
+
+/** Signs in at a provider, and comes back to the page that the address names. */
+function Providers() {
+  useEffect(() => {
+    // Without an answer the form for access keys stays.
+    providers().then(
+      (names) => (named.value = names),
+      () => undefined,
+    );
+  }, []);
+  if (named.value.length === 0) return null;
+  const to = encodeURIComponent(location.hash.slice(1) || "/");
+  return (
+    <>
+      <ul class="providers">
+        {named.value.map((name) => (
+          <li key={name}>
+            <a class="button" href={`/console/sign-in/${encodeURIComponent(name)}?to=${to}`}>
+              {t("signInWith", { name })}
+            </a>
+          </li>
+        ))}
+      </ul>
+      <h2>{t("orByKey")}</h2>
+    </>
+  );
+}
 
 export function SignInPage() {
   const trouble = useSignal("");
@@ -12,16 +44,16 @@ export function SignInPage() {
     const form = event.currentTarget as HTMLFormElement;
     const field = (name: string): string =>
       form.querySelector<HTMLInputElement>(`input[name="${name}"]`)?.value.trim() ?? "";
-    const [key, secret] = [field("key"), field("secret")];
-    const secretField = form.querySelector<HTMLInputElement>('input[name="secret"]');
+    const [key, secret, token] = [field("key"), field("secret"), field("token")];
+    const secrets = form.querySelectorAll<HTMLInputElement>('input[type="password"]');
     busy.value = true;
     trouble.value = "";
     try {
-      await signIn(key, secret);
+      await signIn(key, secret, token);
     } catch (error) {
       trouble.value = said(error);
     } finally {
-      if (secretField) secretField.value = "";
+      secrets.forEach((field) => (field.value = ""));
       busy.value = false;
     }
   };
@@ -29,6 +61,7 @@ export function SignInPage() {
     <main class="sign-in">
       <h1>{t("title")}</h1>
       {notice.value && <p role="status">{notice.value}</p>}
+      <Providers />
       <form onSubmit={(event) => void submit(event)}>
         <label>
           {t("accessKey")}
@@ -38,6 +71,13 @@ export function SignInPage() {
           {t("secretKey")}
           <input name="secret" type="password" autocomplete="current-password" required />
         </label>
+        <details>
+          <summary>{t("temporaryCredentials")}</summary>
+          <label>
+            {t("sessionToken")}
+            <input name="token" type="password" autocomplete="off" />
+          </label>
+        </details>
         <p class="hint">{t("secretStays")}</p>
         <button type="submit" disabled={busy.value}>
           {busy.value ? t("signingIn") : t("signIn")}

@@ -10,6 +10,8 @@ export interface ToSign {
   body: string;
   accessKey: string;
   secret: string;
+  /** Goes with temporary credentials. */
+  sessionToken?: string;
   now: Date;
 }
 
@@ -20,7 +22,8 @@ export const JSON_TYPE = "application/x-amz-json-1.1";
 export async function sign(request: ToSign): Promise<Record<string, string>> {
   const at = `${request.now.toISOString().replace(/[-:]/g, "").slice(0, 15)}Z`;
   const day = at.slice(0, 8);
-  const signed = "content-type;host;x-amz-date;x-amz-target";
+  const token = request.sessionToken;
+  const signed = `content-type;host;x-amz-date${token ? ";x-amz-security-token" : ""};x-amz-target`;
   const canonical = [
     "POST",
     "/",
@@ -28,6 +31,7 @@ export async function sign(request: ToSign): Promise<Record<string, string>> {
     `content-type:${JSON_TYPE}`,
     `host:${request.host}`,
     `x-amz-date:${at}`,
+    ...(token ? [`x-amz-security-token:${token}`] : []),
     `x-amz-target:${request.target}`,
     "",
     signed,
@@ -45,6 +49,7 @@ export async function sign(request: ToSign): Promise<Record<string, string>> {
     "Content-Type": JSON_TYPE,
     "X-Amz-Date": at,
     "X-Amz-Target": request.target,
+    ...(token ? { "X-Amz-Security-Token": token } : {}),
     Authorization:
       `AWS4-HMAC-SHA256 Credential=${request.accessKey}/${scope}, ` +
       `SignedHeaders=${signed}, Signature=${signature}`,

@@ -39,6 +39,8 @@ pub struct Discovery {
     pub token_endpoint: Option<String>,
     /// More claims of a person.
     pub userinfo_endpoint: Option<String>,
+    /// Whether its answers to browsers name it as `iss` (RFC 9207).
+    pub names_itself: bool,
 }
 
 /// Whether a text can be an issuer: a URL with a host, without query, fragment, user and white space.
@@ -85,6 +87,8 @@ impl Discovery {
             authorization_endpoint: endpoint("authorization_endpoint")?,
             token_endpoint: endpoint("token_endpoint")?,
             userinfo_endpoint: endpoint("userinfo_endpoint")?,
+            names_itself: value.get("authorization_response_iss_parameter_supported")
+                == Some(&Value::Bool(true)),
         })
     }
 }

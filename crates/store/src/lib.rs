@@ -89,7 +89,7 @@ pub use run_commands::{
 pub use seen_requests::{SeenRequest, SeenRequests};
 pub use sessions::{NewSession, Session, SessionFilter, SessionStatus, SessionStore};
 pub use settings::{IDLE_MINUTES, MAX_MINUTES, SessionLimits, Settings};
-pub use sign_ins::{SignIn, SignIns};
+pub use sign_ins::{SignIn, SignInRoot, SignIns};
 pub use signs_of_life::SignOfLife;
 pub use store::Store;
 pub use tag_keys::{TagClash, remove_tag_in, tag_clashes_in};

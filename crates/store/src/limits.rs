@@ -48,9 +48,9 @@ pub const MAX_POLICIES: i64 = MAX_POLICIES_PER_USER as i64;
 /// text in the cache.
 pub const MAX_POLICY_BYTES: i64 = 64 * 1024;
 
-/// Sign-ins of one access key: some browsers of one person; more is a script that should sign its
+/// Sign-ins of one access key or person: some browsers of hers; more is a script that should sign its
 /// requests.
-pub const MAX_SIGN_INS_OF_KEY: i64 = 32;
+pub const MAX_SIGN_INS_OF_ROOT: i64 = 32;
 
 /// Identity providers: a company has a few, and each CI system is one.
 pub const MAX_IDENTITY_PROVIDERS: i64 = 100;

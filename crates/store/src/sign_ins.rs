@@ -1,9 +1,10 @@
-//! Sign-ins of browsers: made with an access key, used by a cookie that names the row.
+//! Sign-ins of browsers: made with an access key, temporary credentials or an identity provider, used by
+//! a cookie that names the row.
 //!
 //! # Invariants
-//! - A sign-in ends with its access key: the row goes with the key's row.
-//! - At most [`limits::MAX_SIGN_INS_OF_KEY`] sign-ins of one access key are kept. A new one removes
-//!   the oldest. Rows that are past their end leave with the next sign-in of anybody.
+//! - A sign-in ends with its root: the row goes with the access key's or the person's row.
+//! - At most [`limits::MAX_SIGN_INS_OF_ROOT`] sign-ins of one root are kept. A new one removes the
+//!   oldest. Rows that are past their end leave with the next sign-in of anybody.
 //!
 //! # Not here
 //! - The cookie and its seal, the idle time: the gateway's.
@@ -15,13 +16,39 @@ use crate::error::StoreError;
 use crate::limits;
 use crate::store::Store;
 
+/// What a sign-in hangs on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SignInRoot {
+    /// An access key.
+    Key(String),
+    /// A person of an identity provider, by the id of the row.
+    Person(String),
+}
+
+impl SignInRoot {
+    /// The access key and the person: one of the two.
+    fn columns(&self) -> (Option<&str>, Option<&str>) {
+        match self {
+            Self::Key(id) => (Some(id), None),
+            Self::Person(id) => (None, Some(id)),
+        }
+    }
+
+    fn of(key: Option<String>, person: Option<String>) -> Result<Self, StoreError> {
+        let root = key.map(Self::Key).or(person.map(Self::Person));
+        root.ok_or(StoreError::Missing("root of a sign-in"))
+    }
+}
+
 /// A sign-in as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignIn {
     /// Random; the cookie holds it sealed.
     pub id: String,
-    /// The access key that made it.
-    pub access_key: String,
+    /// What it hangs on.
+    pub root: SignInRoot,
+    /// The temporary credentials that made it, sealed; nothing when an access key did.
+    pub token: Option<Vec<u8>>,
     /// Where it was made from.
     pub source_ip: String,
     /// When it was made.
@@ -56,21 +83,26 @@ impl SignIns<'_> {
             .bind(new.created_at.0)
             .execute(&mut *tx)
             .await?;
+        let (key, person) = new.root.columns();
         sqlx::query(
-            "DELETE FROM sign_ins WHERE id IN (SELECT id FROM sign_ins WHERE access_key = ? \
-             ORDER BY created_at DESC, id LIMIT ? OFFSET ?)",
+            "DELETE FROM sign_ins WHERE id IN (SELECT id FROM sign_ins \
+             WHERE access_key = ? OR person_id = ? ORDER BY created_at DESC, id LIMIT ? OFFSET ?)",
         )
-        .bind(&new.access_key)
+        .bind(key)
+        .bind(person)
         .bind(i64::MAX)
-        .bind(limits::MAX_SIGN_INS_OF_KEY - 1)
+        .bind(limits::MAX_SIGN_INS_OF_ROOT - 1)
         .execute(&mut *tx)
         .await?;
         sqlx::query(
-            "INSERT INTO sign_ins (id, access_key, source_ip, created_at, used_at, expires_at) \
-             VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO sign_ins \
+             (id, access_key, person_id, token, source_ip, created_at, used_at, expires_at) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(&new.id)
-        .bind(&new.access_key)
+        .bind(key)
+        .bind(person)
+        .bind(&new.token)
         .bind(&new.source_ip)
         .bind(new.created_at.0)
         .bind(new.used_at.0)
@@ -88,7 +120,7 @@ impl SignIns<'_> {
     /// [`StoreError::Database`].
     pub async fn get(&self, id: &str) -> Result<Option<SignIn>, StoreError> {
         let row = sqlx::query(
-            "SELECT id, access_key, source_ip, created_at, used_at, expires_at \
+            "SELECT id, access_key, person_id, token, source_ip, created_at, used_at, expires_at \
              FROM sign_ins WHERE id = ?",
         )
         .bind(id)
@@ -97,7 +129,8 @@ impl SignIns<'_> {
         let Some(row) = row else { return Ok(None) };
         Ok(Some(SignIn {
             id: row.try_get("id")?,
-            access_key: row.try_get("access_key")?,
+            root: SignInRoot::of(row.try_get("access_key")?, row.try_get("person_id")?)?,
+            token: row.try_get("token")?,
             source_ip: row.try_get("source_ip")?,
             created_at: UnixMillis(row.try_get("created_at")?),
             used_at: UnixMillis(row.try_get("used_at")?),
@@ -146,7 +179,8 @@ mod tests {
     fn sign_in(id: &str, at: i64, until: i64) -> SignIn {
         SignIn {
             id: id.into(),
-            access_key: "AKIA".into(),
+            root: SignInRoot::Key("AKIA".into()),
+            token: None,
             source_ip: "192.0.2.1".into(),
             created_at: UnixMillis(at),
             used_at: UnixMillis(at),
@@ -178,11 +212,37 @@ mod tests {
         let (store, _dir) = with_a_key().await;
         let sign_ins = store.sign_ins();
         sign_ins.create(&sign_in("ended", 1, 5)).await.unwrap();
-        for at in 0..=limits::MAX_SIGN_INS_OF_KEY {
+        for at in 0..=limits::MAX_SIGN_INS_OF_ROOT {
             sign_ins.create(&sign_in(&format!("s{at}"), 10 + at, 9_000)).await.unwrap();
         }
         for (id, there) in [("ended", false), ("s0", false), ("s1", true)] {
             assert_eq!(sign_ins.get(id).await.unwrap().is_some(), there, "{id}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_sign_in_through_a_provider_goes_with_its_person() {
+        let (store, _dir) = with_a_key().await;
+        let provider = crate::IdentityProvider {
+            name: "corp".into(),
+            unique_id: String::new(),
+            issuer: "https://id.example".into(),
+            settings: "{}".into(),
+            secret: None,
+            created_at: UnixMillis(1),
+            changed_at: UnixMillis(1),
+        };
+        let provider = store.identity_providers().create(&provider).await.unwrap();
+        let ann = store.identity_providers().let_in(&provider, "ann", "Ann", UnixMillis(2)).await;
+        let root = SignInRoot::Person(ann.unwrap().id);
+        let (sign_ins, by_key) = (store.sign_ins(), sign_in("by key", 10, 100));
+        let token = Some(b"sealed".to_vec());
+        let by_person = SignIn { root, token, ..sign_in("by person", 10, 100) };
+        sign_ins.create(&by_key).await.unwrap();
+        sign_ins.create(&by_person).await.unwrap();
+        assert_eq!(sign_ins.get("by person").await.unwrap(), Some(by_person));
+        store.identity_providers().remove(&provider).await.unwrap();
+        assert_eq!(sign_ins.get("by person").await.unwrap(), None);
+        assert_eq!(sign_ins.get("by key").await.unwrap(), Some(by_key));
     }
 }

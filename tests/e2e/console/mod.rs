@@ -10,6 +10,7 @@
 mod fleet;
 mod live;
 mod playback;
+mod provider;
 mod safety;
 mod tabs;
 

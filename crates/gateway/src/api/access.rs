@@ -33,7 +33,7 @@ use super::internal::{OrInternal as _, internal};
 use super::paging::page;
 use super::service::Api;
 use super::tags::request_tags;
-use super::tokens::{Holder, Token};
+use super::token::{Holder, Token};
 use crate::limits;
 
 /// Minutes of access when the decision names none.

@@ -28,7 +28,7 @@ use towline_store::{AccessKey, SeenRequest};
 use super::call::Caller;
 use super::internal::{OrInternal as _, internal};
 use super::service::Api;
-use super::tokens::Token;
+use super::token::Token;
 use crate::plane::Person;
 
 /// What a client is told whose request was taken before.
@@ -155,7 +155,7 @@ impl Api {
         if let Some(token) = head.headers.get(SECURITY_TOKEN) {
             let token = token.to_str().map_err(|_| unknown_key())?;
             let token = self.open_token(access_key, token, now)?;
-            let secret = SecretAccessKey::new(token.secret().to_owned());
+            let secret = SecretAccessKey::new(token.secret.clone());
             return Ok((secret, Credential::Token(Box::new(token))));
         }
         let key = self

@@ -6,11 +6,11 @@ use std::net::IpAddr;
 use std::sync::Mutex;
 
 use towline_host::clock::UnixMillis;
-use towline_policy::fold;
 use towline_ssm::ids::UserName;
 use towline_ssm::operation::Operation;
 
 use super::root::Root;
+use super::token::{Token, tag};
 use crate::limits::MAX_AUDIT_FACTS;
 use crate::plane::Person;
 
@@ -84,12 +84,6 @@ impl Caller {
     }
 }
 
-/// The value of a tag, in whatever letter case its key is written.
-pub(super) fn tag<'t>(tags: &'t BTreeMap<String, String>, key: &str) -> Option<&'t String> {
-    let key = fold(key);
-    tags.iter().find(|(other, _)| fold(other) == key).map(|(_, value)| value)
-}
-
 /// What temporary credentials bring.
 #[derive(Debug, Clone)]
 pub(super) struct Temporary {
@@ -107,6 +101,8 @@ pub(super) struct Temporary {
     pub(super) source_identity: Option<String>,
     /// The approved request, and the policy that it adds.
     pub(super) access: Option<(String, String)>,
+    /// The token itself.
+    pub(super) token: Box<Token>,
 }
 
 /// What an identity provider said when the credentials were made.

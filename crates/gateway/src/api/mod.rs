@@ -59,6 +59,7 @@ mod sign_in;
 mod streams;
 mod sts;
 mod tags;
+mod token;
 mod tokens;
 mod trust;
 mod watches;

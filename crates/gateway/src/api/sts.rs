@@ -29,7 +29,7 @@ use super::call::Call;
 use super::internal::{OrInternal as _, internal};
 use super::service::Api;
 use super::tags::request_tags;
-use super::tokens::{Holder, Token};
+use super::token::{Holder, Token};
 use crate::limits;
 
 /// Longest life of a role's credentials that were got with another role's, seconds, as at AWS.

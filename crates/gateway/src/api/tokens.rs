@@ -13,12 +13,8 @@
 //! # Not here
 //! - Whether somebody may have them: [`super::sts`] and [`super::access`].
 
-use std::collections::BTreeMap;
-use std::time::Duration;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
-use serde::{Deserialize, Serialize};
 use towline_host::clock::UnixMillis;
 use towline_host::entropy;
 use towline_policy::fold;
@@ -29,103 +25,13 @@ use towline_ssm::ids::{AccessKeyId, SecretAccessKey, UserName};
 use towline_store::TagKind;
 
 use super::access_policy::policy_of;
-use super::call::{Caller, Federated, Proof, Temporary, tag};
+use super::call::{Caller, Federated, Proof, Temporary};
 use super::internal::{OrInternal as _, internal};
 use super::root::Root;
 use super::service::Api;
+use super::token::{Holder, Token, tag};
 use crate::limits;
 use crate::plane::Person;
-
-/// Who holds temporary credentials.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Holder {
-    /// A user, as herself.
-    User {
-        /// Her name.
-        name: String,
-    },
-    /// The session of an assumed role.
-    Role {
-        /// The role's name.
-        role: String,
-        /// The role's unique id: one made anew under the name is another role.
-        unique_id: String,
-        /// The session's name.
-        session: String,
-    },
-    /// A user with an approved request.
-    Access {
-        /// Her name.
-        name: String,
-        /// The request.
-        request: String,
-    },
-}
-
-/// What a token says.
-#[derive(Serialize, Deserialize)]
-pub(super) struct Token {
-    secret: String,
-    pub(super) holder: Holder,
-    /// What began the chain; `root_key` as long as there were keys alone.
-    #[serde(rename = "root_key")]
-    pub(super) root: Root,
-    pub(super) issued_at: i64,
-    pub(super) expires_at: i64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) policy: Option<String>,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub(super) tags: BTreeMap<String, String>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) transitive: Vec<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) source_identity: Option<String>,
-}
-
-impl Token {
-    /// A token without a secret yet; [`Api::mint`] makes one.
-    pub(super) fn new(holder: Holder, root: Root, now: UnixMillis, life: Duration) -> Self {
-        Self {
-            secret: String::new(),
-            holder,
-            root,
-            issued_at: now.0,
-            expires_at: now.plus(life).0,
-            policy: None,
-            tags: BTreeMap::new(),
-            transitive: Vec::new(),
-            source_identity: None,
-        }
-    }
-}
-
-impl Token {
-    /// Takes a tag over from the credentials before.
-    ///
-    /// # Errors
-    /// `ValidationException` when the request sets it, in whatever letter case.
-    pub(super) fn inherit(&mut self, key: String, value: String) -> Result<(), ApiError> {
-        if tag(&self.tags, &key).is_some() {
-            return Err(ApiError::validation("a tag that was handed on cannot be set again"));
-        }
-        self.tags.insert(key.clone(), value);
-        self.transitive.push(key);
-        Ok(())
-    }
-
-    /// The role that it is of; nothing for a user's.
-    pub(super) fn role(&self) -> &str {
-        match &self.holder {
-            Holder::Role { role, .. } => role,
-            Holder::User { .. } | Holder::Access { .. } => "",
-        }
-    }
-
-    /// The secret half of its key.
-    pub(super) fn secret(&self) -> &str {
-        &self.secret
-    }
-}
 
 fn unknown() -> ApiError {
     ApiError::new(
@@ -209,16 +115,17 @@ impl Api {
         let (person, federated) = self.root_of(&token.root).await?;
         let mut temporary = Temporary {
             issued_at: UnixMillis(token.issued_at),
-            root: token.root,
+            root: token.root.clone(),
             federated,
-            policy: token.policy,
+            policy: token.policy.clone(),
             transitive: token
                 .transitive
                 .iter()
                 .map(|key| (key.clone(), tag(&token.tags, key).cloned().unwrap_or_default()))
                 .collect(),
-            source_identity: token.source_identity,
+            source_identity: token.source_identity.clone(),
             access: None,
+            token: Box::new(token.clone()),
         };
         match token.holder {
             Holder::User { name } => {

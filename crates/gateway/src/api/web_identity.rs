@@ -34,7 +34,7 @@ use super::root::{Root, Vouched};
 use super::service::Api;
 use super::sts::{check_session_policy, seconds, within};
 use super::tags::request_tags;
-use super::tokens::{Holder, Token};
+use super::token::{Holder, Token};
 use crate::limits::{MAX_CLAIM, MAX_CLAIM_KEYS, MAX_TAG_VALUE};
 use crate::plane::Person;
 

@@ -576,6 +576,9 @@ pub const MAX_SIGN_IN_ATTEMPT: usize = 4096;
 /// Longest code of a provider and longest state of a program, characters.
 pub const MAX_SIGN_IN_PARAMETER: usize = 2048;
 
+/// Longest place in the console that a sign-in leads back to, characters.
+pub const MAX_CONSOLE_PLACE: usize = 512;
+
 /// How long the credentials of a sign-in wait for their program.
 pub const PROGRAM_CODE: Duration = Duration::from_secs(60);
 

@@ -30,6 +30,44 @@ pub(super) struct Program {
     pub(super) role: Option<String>,
 }
 
+/// The console's page that a sign-in is for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct ConsolePage {
+    /// What stands behind `#` in its address.
+    pub(super) to: String,
+    /// The role that the person asks for.
+    pub(super) role: Option<String>,
+    /// The sign-in that the browser had.
+    pub(super) before: Option<String>,
+}
+
+/// Who gets what a sign-in gives.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Target {
+    /// A program: a code, for credentials.
+    Program(Program),
+    /// The browser itself: the console's cookie.
+    Console(ConsolePage),
+}
+
+impl Target {
+    /// The word of audit lines.
+    pub(super) const fn kind(&self) -> &'static str {
+        match self {
+            Self::Program(_) => "program",
+            Self::Console(_) => "console",
+        }
+    }
+
+    /// The role that is asked for.
+    pub(super) fn role(&self) -> Option<&str> {
+        match self {
+            Self::Program(program) => program.role.as_deref(),
+            Self::Console(page) => page.role.as_deref(),
+        }
+    }
+}
+
 /// A sign-in that has begun.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Attempt {
@@ -38,23 +76,19 @@ pub(super) struct Attempt {
     pub(super) state: String,
     pub(super) nonce: String,
     pub(super) verifier: String,
-    pub(super) program: Program,
+    pub(super) target: Target,
     pub(super) ends_at: i64,
 }
 
 impl Attempt {
-    pub(super) fn new(
-        provider: String,
-        program: Program,
-        now: UnixMillis,
-    ) -> Result<Self, ApiError> {
+    pub(super) fn new(provider: String, target: Target, now: UnixMillis) -> Result<Self, ApiError> {
         let random = || entropy::random::<32>().or_internal("no random bytes for a sign-in");
         Ok(Self {
             provider,
             state: URL_SAFE_NO_PAD.encode(random()?),
             nonce: URL_SAFE_NO_PAD.encode(random()?),
             verifier: Verifier::from_random(random()?).expose().to_owned(),
-            program,
+            target,
             ends_at: now.plus(SIGN_IN_ATTEMPT).0,
         })
     }

@@ -8,6 +8,8 @@
 //!   token beside it.
 //! - Userinfo is believed for the same subject alone, and replaces no claim of the ID token.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
@@ -23,10 +25,10 @@ use super::super::providers::sealed_for;
 use super::super::root::{Mapped, Root, Vouched};
 use super::super::service::Api;
 use super::super::sts::seconds;
-use super::super::tokens::{Holder, Token};
+use super::super::token::{Holder, Token};
 use super::super::web_identity::{groups_of, mapped_tags, roles_of, settings_of};
 use super::attempt::Attempt;
-use super::routes::encoded;
+use super::start::encoded;
 use crate::federation::Known;
 use crate::outbound::{Ask, OutboundError};
 
@@ -65,8 +67,7 @@ impl Api {
         code: &str,
         now: UnixMillis,
     ) -> Result<(Token, String), ApiError> {
-        let known = self.parts.providers.of(&provider.unique_id, &provider.issuer, None, now);
-        let known = known.await.map_err(|error| away(&error))?;
+        let known = self.known(&provider, now).await?;
         let settings = settings_of(&provider)?;
         let client_id = settings.client_id.clone().unwrap_or_default();
         let answer = self.redeem(&provider, &client_id, &known, attempt, code).await?;
@@ -87,7 +88,17 @@ impl Api {
         claims.check_access_token(access_token).map_err(|e| refused(e.to_string()))?;
         let vouch = Vouch { provider, settings, claims };
         let vouch = self.with_userinfo(vouch, &known, access_token).await?;
-        self.token_of_person(&vouch, attempt.program.role.as_deref(), now).await
+        self.token_of_person(&vouch, attempt.target.role(), now).await
+    }
+
+    /// What a provider publishes.
+    pub(super) async fn known(
+        &self,
+        provider: &IdentityProvider,
+        now: UnixMillis,
+    ) -> Result<Arc<Known>, ApiError> {
+        let known = self.parts.providers.of(&provider.unique_id, &provider.issuer, None, now);
+        known.await.map_err(|error| away(&error))
     }
 
     /// Asks the provider's token endpoint.

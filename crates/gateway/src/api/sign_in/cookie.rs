@@ -24,7 +24,7 @@ impl Api {
     }
 
     /// The value of `Set-Cookie` that gives a browser this sign-in.
-    pub(super) fn cookie_of(&self, id: &str) -> Result<String, ApiError> {
+    pub(in super::super) fn cookie_of(&self, id: &str) -> Result<String, ApiError> {
         let vault = &self.parts.vault;
         let sealed = vault
             .seal(&vault.given_out(SEALED_FOR), id.as_bytes())
@@ -56,7 +56,7 @@ impl Api {
     }
 
     /// The id of the sign-in in a cookie that was made here.
-    pub(super) fn opened_cookie(&self, value: &str) -> Option<String> {
+    pub(in super::super) fn opened_cookie(&self, value: &str) -> Option<String> {
         if value.len() > MAX_SIGN_IN_COOKIE {
             return None;
         }

@@ -1,19 +1,20 @@
 //! CreateSignIn, GetSignIn, DeleteSignIn.
 //!
 //! # Invariants
-//! - A sign-in is made by a long-lived access key, with its signature and from a page of this
-//!   gateway; read and voided by its cookie.
+//! - A sign-in is made by a signature and from a page of this gateway; read and voided by its
+//!   cookie. One by temporary credentials lasts as long as they do.
 
 use axum::http::HeaderMap;
-use towline_host::entropy;
 use towline_ssm::api::Empty;
 use towline_ssm::api::sign_in::SignedIn;
-use towline_ssm::error::{ApiError, ErrorCode};
+use towline_ssm::error::ApiError;
 use towline_store::SignIn;
 
 use super::super::call::{Call, Proof};
 use super::super::internal::{OrInternal as _, internal};
 use super::super::service::Api;
+use super::super::token::Token;
+use super::rows::{By, Held};
 use crate::origins::Origin;
 
 impl Api {
@@ -22,10 +23,6 @@ impl Api {
         if call.caller.proof != Proof::Signature {
             let message = "a sign-in is made by a signed request, not by another sign-in";
             return Err(ApiError::validation(message));
-        }
-        if call.caller.temporary.is_some() {
-            let message = "the console takes long-lived access keys, not temporary credentials";
-            return Err(ApiError::new(ErrorCode::AccessDeniedException, message));
         }
         self.make(call).await
     }
@@ -43,19 +40,15 @@ impl Api {
     }
 
     async fn make(&self, call: &Call) -> Result<SignedIn, ApiError> {
-        if let Some(before) = &call.sign_in_before {
-            self.void(before).await?;
-        }
-        let id = entropy::uuid().or_internal("no id for a sign-in")?;
-        let row = SignIn {
-            id,
-            access_key: call.caller.access_key.clone(),
-            source_ip: call.source.to_string(),
-            created_at: call.now,
-            used_at: call.now,
-            expires_at: call.now.plus(self.parts.sign_in.max),
+        let by = match &call.caller.temporary {
+            None => By::Key(call.caller.access_key.clone()),
+            Some(temporary) => By::Token(Held {
+                access_key: call.caller.access_key.clone(),
+                token: Token::clone(&temporary.token),
+            }),
         };
-        self.store().sign_ins().create(&row).await.or_internal("cannot store a sign-in")?;
+        let before = call.sign_in_before.as_deref();
+        let row = self.begin_sign_in(by, call.source, before, call.now).await?;
         call.set_cookie(self.cookie_of(&row.id)?);
         Ok(self.signed_in(call, &row))
     }
@@ -73,10 +66,6 @@ impl Api {
         self.void(cookie(call)?).await?;
         call.set_cookie(self.no_cookie());
         Ok(Empty::default())
-    }
-
-    async fn void(&self, id: &str) -> Result<(), ApiError> {
-        self.store().sign_ins().remove(id).await.or_internal("cannot void a sign-in").map(drop)
     }
 
     /// The sign-in that a browser has when it asks for a new one; a page of another site is

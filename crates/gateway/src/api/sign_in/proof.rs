@@ -1,6 +1,6 @@
 //! Whose request it is, by the cookie of a sign-in, or by a link that makes one.
 //!
-//! Data flow: origin -> cookie -> row -> times -> CSRF value -> the access key's user.
+//! Data flow: origin -> cookie -> row ([`super::rows`]) -> CSRF value -> [`Caller`].
 //!
 //! # Invariants
 //! - A cookie that was not made here counts as a failure of its source, as a wrong signature does.
@@ -15,7 +15,6 @@ use towline_ssm::api::parse;
 use towline_ssm::api::sign_in::RedeemSignInLinkRequest;
 use towline_ssm::error::{ApiError, ErrorCode};
 use towline_ssm::operation::Operation;
-use towline_store::{AccessKey, SignIn};
 
 use super::super::authn::{Failure, unknown_key};
 use super::super::call::{Caller, Proof};
@@ -29,11 +28,6 @@ use crate::plane::Person;
 const CSRF: &str = "x-towline-csrf";
 /// The header of requests that the page makes without its user.
 const BACKGROUND: &str = "x-towline-background";
-
-fn over() -> Failure {
-    let message = "the sign-in is over: sign in again";
-    Failure::uncounted(ApiError::new(ErrorCode::ExpiredTokenException, message))
-}
 
 fn no_link() -> Failure {
     let message = "this link signs nobody in: it was used, is older than 5 minutes, or the gateway \
@@ -52,7 +46,7 @@ impl Api {
     ) -> Result<Caller, Failure> {
         self.own_page(&head.headers).map_err(Failure::uncounted)?;
         let id = self.opened_cookie(cookie).ok_or_else(unknown_key)?;
-        let (row, key) = self.sign_in_stands(&id, now).await?;
+        let (row, caller) = self.sign_in_stands(&id, now).await?;
         let sent = head.headers.get(CSRF).map_or(&b""[..], |value| value.as_bytes());
         let right: bool = sent.ct_eq(self.csrf_of(&id).as_bytes()).into();
         if !right && operation != Operation::GetSignIn {
@@ -66,24 +60,7 @@ impl Api {
             let noted = self.store().sign_ins().used(&id, now).await;
             noted.or_internal("cannot note the use of a sign-in")?;
         }
-        self.holder_of(id, key).await
-    }
-
-    /// The sign-in of this id with its access key, while both stand.
-    pub(in super::super) async fn sign_in_stands(
-        &self,
-        id: &str,
-        now: UnixMillis,
-    ) -> Result<(SignIn, AccessKey), Failure> {
-        let row = self.store().sign_ins().get(id).await.or_internal("cannot read a sign-in")?;
-        let row = row.ok_or_else(over)?;
-        if now >= row.expires_at || now >= row.used_at.plus(self.parts.sign_in.idle) {
-            return Err(over());
-        }
-        let key = self.store().principals().key(&row.access_key).await;
-        let key = key.or_internal("cannot read an access key")?;
-        let key = key.filter(|key| key.active).ok_or_else(over)?;
-        Ok((row, key))
+        Ok(caller)
     }
 
     /// Whose sign-in a cookie is, for a request that does nothing: no CSRF value is asked for.
@@ -93,14 +70,7 @@ impl Api {
         now: UnixMillis,
     ) -> Result<Caller, Failure> {
         let id = self.opened_cookie(cookie).ok_or_else(unknown_key)?;
-        let (_, key) = self.sign_in_stands(&id, now).await?;
-        self.holder_of(id, key).await
-    }
-
-    async fn holder_of(&self, sign_in: String, key: AccessKey) -> Result<Caller, Failure> {
-        let person = Person { id: key.principal_id, name: key.principal };
-        let caller = self.user(person, key.id, None).await?;
-        Ok(Caller { proof: Proof::Cookie { sign_in }, ..caller })
+        self.sign_in_stands(&id, now).await.map(|(_, caller)| caller)
     }
 
     /// Whether an unsigned request is that of a page, ours or not.

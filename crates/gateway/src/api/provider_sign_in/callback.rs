@@ -1,0 +1,174 @@
+//! The provider's answer to a sign-in, by a redirect of the browser.
+//!
+//! # Invariants
+//! - An answer without the cookie of its attempt does nothing. An attempt is answered once.
+//! - The way on was fixed when the attempt began: nothing in the answer changes it.
+//! - Failures count against their source, and a throttled source gets no further.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Extension, Query, State};
+use axum::http::{HeaderMap, Response, StatusCode};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Deserialize;
+use towline_host::clock::UnixMillis;
+use towline_host::entropy;
+use towline_ssm::error::{ApiError, ErrorCode};
+
+use super::super::internal::{OrInternal as _, internal};
+use super::super::service::Api;
+use super::super::sign_in::{By, Held};
+use super::super::token::Token;
+use super::attempt::{Attempt, ConsolePage, Program, Target};
+use super::pages::{page, redirect};
+use super::pending::Waiting;
+use super::start::encoded;
+use crate::audit::{Event, Who};
+use crate::limits::{MAX_SIGN_IN_PARAMETER, PROGRAM_CODE};
+use crate::plane::Peer;
+
+/// What the provider answers.
+#[derive(Deserialize)]
+pub(super) struct Answer {
+    code: Option<String>,
+    state: Option<String>,
+    error: Option<String>,
+    /// Who answers (RFC 9207).
+    iss: Option<String>,
+}
+
+/// Where an answer leads to.
+struct Led {
+    to: String,
+    /// A cookie that the browser gets.
+    cookie: Option<String>,
+}
+
+/// An answer in a form (`response_mode=form_post`) comes without the attempt's cookie.
+pub(super) async fn form_post() -> Response<Body> {
+    let sentence = "the identity provider answered with a form; this gateway takes redirects \
+                    alone: set response_mode to query at the provider";
+    page(StatusCode::METHOD_NOT_ALLOWED, sentence, &[])
+}
+
+pub(super) async fn callback(
+    State(api): State<Arc<Api>>,
+    Extension(Peer(peer)): Extension<Peer>,
+    headers: HeaderMap,
+    Query(answer): Query<Answer>,
+) -> Response<Body> {
+    let (source, now) = (peer.ip(), api.parts.clock.now());
+    let blocked = api.failures.blocks(source, now);
+    let mut event = Event {
+        name: "SignInWithProvider".to_owned(),
+        source: "towline",
+        request_id: entropy::uuid().unwrap_or_default(),
+        source_ip: source.to_string(),
+        ..Event::default()
+    };
+    let attempt = api.attempt_of(&headers, now);
+    let outcome = if blocked {
+        Err(ApiError::new(ErrorCode::ThrottlingException, "too many failures: try again later"))
+    } else {
+        Box::pin(api.answered(attempt, answer, (source, now), &mut event)).await
+    };
+    let outcome = outcome.map_err(|error| api.turn_away(error, source, blocked, now));
+    if let Err(error) = &outcome {
+        event.error = Some((error.code.as_str().to_owned(), error.message.clone()));
+    }
+    api.parts.audit.write_request(&Who::Stranger(source), event, None).await;
+    let used = api.no_attempt();
+    match outcome {
+        Ok(Led { to, cookie }) => {
+            let cookies: Vec<String> = std::iter::once(used).chain(cookie).collect();
+            redirect(&to, &cookies)
+        }
+        Err(error) => page(StatusCode::FORBIDDEN, &error.message, &[used]),
+    }
+}
+
+impl Api {
+    /// Where an answer of the provider leads to.
+    async fn answered(
+        &self,
+        attempt: Option<Attempt>,
+        answer: Answer,
+        (source, now): (IpAddr, UnixMillis),
+        event: &mut Event,
+    ) -> Result<Led, ApiError> {
+        let mixed = || {
+            let message = "this answer belongs to no sign-in of this browser, or it was used: \
+                           begin again";
+            ApiError::new(ErrorCode::UnrecognizedClientException, message)
+        };
+        let attempt = attempt.ok_or_else(mixed)?;
+        let state = answer.state.as_deref().filter(|state| attempt.is_answered_by(state));
+        let state = state.ok_or_else(mixed)?;
+        if !self.pending.answer(state, UnixMillis(attempt.ends_at), now) {
+            return Err(mixed());
+        }
+        if let Some(why) = answer.error {
+            let why: String = why.chars().take(100).collect();
+            let message = format!("the identity provider did not sign you in: {why}");
+            return Err(ApiError::new(ErrorCode::IDPRejectedClaim, message));
+        }
+        let code = answer.code.filter(|code| code.len() <= MAX_SIGN_IN_PARAMETER);
+        let code = code.ok_or_else(mixed)?;
+        let provider = self.store().identity_providers().of_id(&attempt.provider).await;
+        let provider = provider.or_internal("cannot read an identity provider")?;
+        let provider = provider.ok_or_else(mixed)?;
+        event.facts.push(("for", attempt.target.kind().to_owned()));
+        event.facts.push(("providerName", provider.name.clone()));
+        event.principal = self.realm().provider_arn(&provider.issuer);
+        let known = self.known(&provider, now).await?;
+        if answer.iss.as_deref().map_or(known.discovery.names_itself, |iss| iss != provider.issuer)
+        {
+            return Err(mixed()); // RFC 9207: the answer is of another provider
+        }
+        let (token, subject) =
+            Box::pin(self.person_with_role(provider, &attempt, &code, now)).await?;
+        event.facts.push(("subject", subject));
+        event.facts.push(("roleName", token.role().to_owned()));
+        match attempt.target {
+            Target::Program(program) => self.lead_to_program(&program, &token, now),
+            Target::Console(page) => self.lead_to_console(page, token, source, now).await,
+        }
+    }
+
+    /// A code for a program, which gets its credentials with it.
+    fn lead_to_program(
+        &self,
+        program: &Program,
+        token: &Token,
+        now: UnixMillis,
+    ) -> Result<Led, ApiError> {
+        let code = entropy::random::<32>().or_internal("no code for a program")?;
+        let code = URL_SAFE_NO_PAD.encode(code);
+        let token = serde_json::to_vec(token).map_err(|error| internal("a token", &error))?;
+        let challenge = program.challenge.clone();
+        let waiting = Waiting { challenge, token, ends_at: now.plus(PROGRAM_CODE) };
+        if !self.pending.keep(code.clone(), waiting, now) {
+            let message = "too many sign-ins are under way: try again in a minute";
+            return Err(ApiError::new(ErrorCode::ThrottlingException, message));
+        }
+        let to = format!("{}?code={code}&state={}", program.redirect, encoded(&program.state));
+        Ok(Led { to, cookie: None })
+    }
+
+    /// The console's cookie, and the page that the person wanted.
+    async fn lead_to_console(
+        &self,
+        page: ConsolePage,
+        token: Token,
+        source: IpAddr,
+        now: UnixMillis,
+    ) -> Result<Led, ApiError> {
+        let by = By::Token(Held { access_key: String::new(), token });
+        let row = self.begin_sign_in(by, source, page.before.as_deref(), now).await?;
+        let cookie = Some(self.cookie_of(&row.id)?);
+        Ok(Led { to: format!("/console/#{}", page.to), cookie })
+    }
+}

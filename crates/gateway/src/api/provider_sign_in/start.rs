@@ -1,0 +1,84 @@
+//! The beginning of a sign-in: a browser is sent to a provider.
+//!
+//! # Invariants
+//! - It does nothing but set the cookie of the attempt.
+
+use axum::body::Body;
+use axum::http::Response;
+use towline_ssm::error::ApiError;
+use towline_store::IdentityProvider;
+
+use super::super::internal::OrInternal as _;
+use super::super::service::Api;
+use super::super::web_identity::settings_of;
+use super::attempt::{Attempt, Target};
+use super::pages::redirect;
+
+/// Percent-encoding for a query and a form.
+pub(super) fn encoded(text: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
+    text.bytes()
+        .map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") })
+        .collect()
+}
+
+impl Api {
+    pub(super) async fn providers_for_people(&self) -> Result<Vec<IdentityProvider>, ApiError> {
+        let all = self.store().identity_providers().list().await;
+        let mut all = all.or_internal("cannot list identity providers")?;
+        all.retain(|one| settings_of(one).is_ok_and(|settings| settings.client_id.is_some()));
+        Ok(all)
+    }
+
+    /// Sends a browser to the provider.
+    pub(super) async fn start(
+        &self,
+        name: Option<&str>,
+        target: Target,
+    ) -> Result<Response<Body>, ApiError> {
+        let all = self.providers_for_people().await?;
+        let names: Vec<&str> = all.iter().map(|provider| provider.name.as_str()).collect();
+        let provider = match (name, all.as_slice()) {
+            (None, [one]) => Some(one),
+            (None, _) => None,
+            (Some(name), all) => all.iter().find(|provider| provider.name == name),
+        };
+        let provider = provider.ok_or_else(|| {
+            let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+            ApiError::validation(format!(
+                "name an identity provider for people; there are: {names}"
+            ))
+        })?;
+        let now = self.parts.clock.now();
+        let known = self.known(provider, now).await?;
+        let endpoint = known.discovery.authorization_endpoint.as_deref().ok_or_else(|| {
+            ApiError::validation("the identity provider signs no people in".to_owned())
+        })?;
+        let settings = settings_of(provider)?;
+        let attempt = Attempt::new(provider.unique_id.clone(), target, now)?;
+        let scopes: Vec<&str> =
+            std::iter::once("openid").chain(settings.scopes.iter().map(String::as_str)).collect();
+        let mark = if endpoint.contains('?') { '&' } else { '?' };
+        let to = format!(
+            "{endpoint}{mark}response_type=code&client_id={}&redirect_uri={}&scope={}&state={}&nonce={}\
+             &code_challenge={}&code_challenge_method=S256",
+            encoded(settings.client_id.as_deref().unwrap_or_default()),
+            encoded(&self.callback_url()?),
+            encoded(&scopes.join(" ")),
+            attempt.state,
+            attempt.nonce,
+            towline_oidc::challenge(&attempt.verifier),
+        );
+        Ok(redirect(&to, &[self.cookie_of_attempt(&attempt)?]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_in_a_query_stays_one_value() {
+        assert_eq!(encoded("a b&c=d/é"), "a%20b%26c%3Dd%2F%C3%A9");
+    }
+}

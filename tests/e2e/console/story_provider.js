@@ -1,0 +1,227 @@
+// A person signs in to the console through an identity provider, and is tricked into nothing: replayed
+// and mixed-up answers, forms, addresses of others. What she hangs on goes, and she is signed out.
+//
+// Environment: as story.js. The provider knows `ann` of the group `ops` and `eve` of none.
+"use strict";
+
+const assert = require("assert");
+const https = require("https");
+const { axe } = require("./axe.js");
+const { ask, call, eventually, picture, signIn, step, story } = require("./browser.js");
+
+const { TOWLINE_ORIGIN: ORIGIN, TOWLINE_DEVICE: DEVICE } = process.env;
+const CONSOLE = `${ORIGIN}/console/`;
+const CALLBACK = `${ORIGIN}/sign-in/callback`;
+const JSON_TYPE = "application/x-amz-json-1.1";
+
+/** A request without a browser: status and text. */
+function request(method, path, headers, body) {
+  const { hostname, port } = new URL(ORIGIN);
+  const options = { hostname, port, method, path, headers, agent: false };
+  return new Promise((resolve, reject) => {
+    const sent = https.request(options, (response) => {
+      let text = "";
+      response.on("data", (part) => (text += part));
+      response.on("end", () => resolve({ status: response.statusCode, headers: response.headers, text }));
+    });
+    sent.on("error", reject);
+    sent.end(body);
+  });
+}
+
+/** Whether a cookie still signs somebody in. */
+async function isGood({ name, value }) {
+  const headers = { "Content-Type": JSON_TYPE, "X-Amz-Target": "Towline.GetSignIn", Origin: ORIGIN };
+  const answer = await request("POST", "/", { ...headers, Cookie: `${name}=${value}` }, "{}");
+  return answer.status === 200;
+}
+
+/** The cookies of the gateway: the provider is on the same host. */
+async function ours(context) {
+  return (await context.cookies()).filter(({ name }) => name.startsWith("__Host-towline"));
+}
+
+/** Fills the provider's forms in: who it is, then consent. */
+async function atProvider(page, person) {
+  await page.fill('input[name="login"]', person);
+  await page.fill('input[name="password"]', "x");
+  await page.click('button[type="submit"]');
+  await page.locator('input[name="prompt"][value="consent"]').waitFor({ state: "attached" });
+  await page.click('button[type="submit"]');
+}
+
+async function signedIn(page, person) {
+  await page.click("text=Sign in with corp");
+  await atProvider(page, person);
+  await page.locator(".who", { hasText: `Signed in as ${person}` }).waitFor();
+}
+
+story(async (page, context) => {
+  const answer = await signedInThere(page, context);
+  await replayed(page, context, answer);
+  await mixedUp(page, context);
+  await ledAstray(page);
+  await temporarily(page, context);
+  await madeAnew(page, context);
+  await endedWith(page, context);
+});
+
+async function signedInThere(page, context) {
+  step("a page of the console is asked for; the provider signs in; the page is shown");
+  await page.goto(`${CONSOLE}#/device/${DEVICE}`);
+  await page.locator("text=Sign in with corp").waitFor();
+  await axe(page, "sign-in with providers");
+  await picture(page, "sign-in-provider");
+  let answer;
+  page.on("request", (request) => {
+    if (request.url().startsWith(`${CALLBACK}?`)) answer = request.url();
+  });
+  await signedIn(page, "ann");
+  assert.equal(page.url(), `${CONSOLE}#/device/${DEVICE}`);
+
+  step("one cookie is left: strict, out of reach of scripts; the page holds no token of the provider");
+  const [cookie, ...more] = await ours(context);
+  assert.deepEqual(more, []);
+  const { path, httpOnly, secure, sameSite } = cookie;
+  const want = { path: "/", httpOnly: true, secure: true, sameSite: "Strict" };
+  assert.deepEqual({ path, httpOnly, secure, sameSite }, want);
+  const stored = await page.evaluate(() => JSON.stringify([localStorage, sessionStorage, document.cookie]));
+  assert.ok(!/eyJ/.test(stored), stored);
+
+  step("she has the role of her group, and sessions of her own");
+  const { SessionId: id } = await call(page, "AmazonSSM.StartSession", { Target: DEVICE });
+  assert.ok(id.startsWith("ann-"), id);
+  await call(page, "AmazonSSM.TerminateSession", { SessionId: id });
+  return answer;
+}
+
+async function replayed(page, context, answer) {
+  step("the provider's answer is taken once, and by the browser that began alone");
+  await page.goto(answer);
+  await page.locator("text=belongs to no sign-in of this browser").waitFor();
+  assert.equal((await request("GET", answer.slice(ORIGIN.length), {})).status, 403);
+  const [cookie] = await ours(context);
+  assert.ok(await isGood(cookie), "the sign-in that there is goes on");
+  await page.goto(CONSOLE);
+  await page.click("text=Sign out");
+  await page.locator('input[name="key"]').waitFor();
+  assert.ok(!(await isGood(cookie)), "signed out");
+  await context.clearCookies();
+}
+
+async function mixedUp(page, context) {
+  step("an answer with another state, or in a form, signs nobody in");
+  await page.goto(CONSOLE);
+  await page.click("text=Sign in with corp");
+  await page.locator('input[name="login"]').waitFor();
+  const [attempt] = await ours(context);
+  assert.match(attempt.name, /^__Host-towline-attempt-/);
+  assert.deepEqual([attempt.sameSite, attempt.httpOnly, attempt.secure], ["Lax", true, true]);
+  const left = attempt.expires - Date.now() / 1000;
+  assert.ok(left > 500 && left <= 601, `ten minutes: ${left}`);
+  const Cookie = `${attempt.name}=${attempt.value}`;
+  const form = await request("POST", "/sign-in/callback", { Cookie }, "code=x&state=y");
+  assert.equal(form.status, 405);
+  assert.equal(form.headers["set-cookie"], undefined);
+  await page.goto(`${CALLBACK}?code=x&state=${"A".repeat(43)}`);
+  await page.locator("text=belongs to no sign-in of this browser").waitFor();
+  assert.deepEqual(await ours(context), []);
+
+  step("an answer of another provider (its `iss`) signs nobody in");
+  const iss = encodeURIComponent("https://evil.example");
+  for (const who of [`&iss=${iss}`, ""]) {
+    const begun = await request("GET", "/console/sign-in/corp", {});
+    const state = new URL(begun.headers.location).searchParams.get("state");
+    const [mine] = begun.headers["set-cookie"][0].split(";");
+    const path = `/sign-in/callback?code=x&state=${state}${who}`;
+    const other = await request("GET", path, { Cookie: mine });
+    assert.equal(other.status, 403);
+    assert.match(other.text, /belongs to no sign-in/);
+  }
+}
+
+async function ledAstray(page) {
+  step("the way back is a page of the console");
+  for (const to of ["https://evil.example/", "\\evil.example", "/a\r\nX: y", "javascript:alert(1)"]) {
+    const path = `/console/sign-in/corp?to=${encodeURIComponent(to)}`;
+    assert.equal((await request("GET", path, {})).status, 400, to);
+  }
+  assert.equal((await request("GET", "/console/sign-in/none", {})).status, 400);
+  await page.goto(`${ORIGIN}/console/sign-in/corp?to=//evil.example/x`);
+  await atProvider(page, "ann");
+  await page.locator(".who").waitFor();
+  assert.equal(page.url(), `${CONSOLE}#//evil.example/x`);
+  await page.click("text=Sign out");
+  await page.locator('input[name="key"]').waitFor();
+}
+
+async function temporarily(page, context) {
+  step("temporary credentials sign in, and without their token they do not");
+  await context.clearCookies();
+  await page.goto(CONSOLE);
+  const { TOWLINE_TEMPORARY_KEY: key, TOWLINE_TEMPORARY_SECRET: secret } = process.env;
+  const fill = async (token) => {
+    await page.fill('input[name="key"]', key);
+    await page.fill('input[name="secret"]', secret);
+    if (token) {
+      await page.click("summary");
+      await page.fill('input[name="token"]', token);
+    }
+    await page.click('button[type="submit"]');
+  };
+  await fill("");
+  await page.locator('[role="alert"]', { hasText: "refused" }).waitFor();
+  await fill(process.env.TOWLINE_TEMPORARY_TOKEN);
+  await page.locator(".who", { hasText: "Signed in as admin" }).waitFor();
+  await page.click("text=Sign out");
+  await page.locator('input[name="key"]').waitFor();
+}
+
+async function madeAnew(page, context) {
+  step("a sign-in through the provider replaces the one that the browser had");
+  await context.clearCookies();
+  await signIn(page);
+  const [before] = await ours(context);
+  await page.evaluate(() => location.assign("/console/sign-in/corp"));
+  await atProvider(page, "ann");
+  await page.locator(".who", { hasText: "Signed in as ann" }).waitFor();
+  const [after] = await ours(context);
+  assert.notEqual(after.value, before.value);
+  assert.ok(!(await isGood(before)), "the one before is void");
+  assert.ok(await isGood(after));
+
+  step("who is in no group of the mapping is not let in");
+  await page.click("text=Sign out");
+  await page.locator('input[name="key"]').waitFor();
+  await context.clearCookies();
+  await page.goto(CONSOLE);
+  await page.click("text=Sign in with corp");
+  await atProvider(page, "eve");
+  await page.locator("text=none of your groups gives a role here").waitFor();
+  assert.deepEqual(await ours(context), []);
+}
+
+async function endedWith(page, context) {
+  for (const [end, restore] of [
+    ["remove the mapping", "restore the mapping"],
+    ["block ann", "unblock ann"],
+    ["remove the provider", undefined],
+  ]) {
+    step(`${end}: the next request is refused`);
+    await context.clearCookies();
+    await page.goto(CONSOLE);
+    await signedIn(page, "ann");
+    const [cookie] = await ours(context);
+    assert.ok(await isGood(cookie));
+    await ask(end);
+    assert.ok(!(await isGood(cookie)));
+    await page.evaluate(() => (location.hash = "#/sessions"));
+    await page.locator('input[name="key"]').waitFor();
+    if (restore) await ask(restore);
+  }
+  await eventually("no button without a provider", async () => {
+    await page.goto(CONSOLE);
+    await page.locator('input[name="key"]').waitFor();
+    return (await page.locator("text=Sign in with corp").count()) === 0;
+  });
+}
