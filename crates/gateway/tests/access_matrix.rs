@@ -38,6 +38,7 @@ use towline_ssm::operation::{Operation, ResourceKind, Service};
 use towline_ssm::sigv4::{Credentials, RequestParts, sha256, sign};
 use towline_store::{
     AccessRequest, DocumentText, NewActivation, NewDevice, NewDocument, NewSession, Role, Store,
+    Terms,
 };
 
 const KEY: &str = "AKIAAAAAAAAAAAAAAAAA";
@@ -441,6 +442,8 @@ async fn populate(store: &Store, vault: &Vault) {
         decided_by: String::new(),
         created_at: NOW,
         expires_at: UnixMillis(i64::MAX),
+        terms: Terms::default(),
+        minutes: 0,
     };
     store.access_requests().create(&request, NOW).await.unwrap();
 }

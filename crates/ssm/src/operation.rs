@@ -18,6 +18,10 @@ use crate::error::{ApiError, ErrorCode};
 /// operation has this name. Its resource is the device.
 pub const USE_RESERVED_SESSION: &str = "towline:UseReservedSession";
 
+/// The right to say which requests for access need which approvals: what making or changing a document
+/// of these types needs beside the right to documents.
+pub const MANAGE_APPROVAL_POLICIES: &str = "towline:ManageApprovalPolicies";
+
 /// The action of who may watch a session without its owner being told. Policies name it; no
 /// operation has this name. Its resource is the session.
 pub const WATCH_SESSION_UNSEEN: &str = "towline:WatchSessionUnseen";

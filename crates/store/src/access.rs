@@ -5,15 +5,100 @@
 //!   made and approved only while the requester exists.
 //! - A request is decided once: only a pending one is approved or rejected, only an approved one is
 //!   revoked.
+//! - Approvals are counted in the transaction that adds one: each person once, and the last one that
+//!   is needed opens the access.
 //! - Of the requests that have expired, half of [`limits::MAX_ACCESS_REQUESTS`] are kept at the most.
 
-use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, Sqlite, Transaction};
 
 use crate::error::StoreError;
 use crate::limits;
 use crate::store::{Store, within};
 use towline_host::clock::UnixMillis;
+use towline_ssm::documents::approval::Level;
+
+/// What a request needs, as its policy said when it was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Terms {
+    /// `Manual`, `Auto` or `BreakGlass`.
+    pub kind: String,
+    /// Name and version of the policy, `NAME:VERSION`; empty without one.
+    pub policy: String,
+    /// The levels; none is one approval by anybody with the right to decide.
+    pub levels: Vec<Level>,
+    /// When access holds: JSON of the policy's windows.
+    pub windows: String,
+    /// Minutes for which access can hold at the most.
+    pub most_minutes: i64,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self {
+            kind: "Manual".to_owned(),
+            policy: String::new(),
+            levels: Vec::new(),
+            windows: "[]".to_owned(),
+            most_minutes: *towline_ssm::api::access::MINUTES.end(),
+        }
+    }
+}
+
+impl Terms {
+    /// The level of this number, from 0.
+    #[must_use]
+    pub fn level(&self, number: usize) -> Option<Level> {
+        let anybody = || Level { approvers: Vec::new(), required: 1 };
+        let none = self.levels.is_empty() && number == 0;
+        self.levels.get(number).cloned().or_else(|| none.then(anybody))
+    }
+}
+
+/// One approval of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Approval {
+    /// Id of the person.
+    pub person_id: String,
+    /// ARN under which the person approved.
+    pub arn: String,
+    /// The level, from 0.
+    pub level: usize,
+    /// When.
+    pub approved_at: UnixMillis,
+}
+
+/// An approval that is to be counted.
+#[derive(Debug, Clone)]
+pub struct NewApproval<'a> {
+    /// The request.
+    pub request: &'a str,
+    /// Id of the person.
+    pub person: &'a str,
+    /// ARN under which the person approves.
+    pub arn: &'a str,
+    /// For how many minutes.
+    pub minutes: i64,
+    /// Whether the person may approve each level.
+    pub levels: &'a [bool],
+    /// When access ends at the latest, if it is the last approval.
+    pub latest: UnixMillis,
+}
+
+/// What became of an approval.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counted {
+    /// It was the last one: access is given.
+    Approved,
+    /// It counts, and more are needed.
+    More,
+    /// The person has approved already.
+    Twice,
+    /// The person is no approver of the level that has its turn, counted from 0.
+    NotHers(usize),
+    /// The request is not pending, has expired, or its requester does not exist.
+    Closed,
+}
 
 /// A request as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +125,10 @@ pub struct AccessRequest {
     pub created_at: UnixMillis,
     /// Deadline of the decision; after an approval, its end.
     pub expires_at: UnixMillis,
+    /// What it needs.
+    pub terms: Terms,
+    /// Minutes that its approvers agreed to so far; 0 before the first approval.
+    pub minutes: i64,
 }
 
 /// Operations on access requests.
@@ -56,7 +145,7 @@ impl Store {
 }
 
 const COLUMNS: &str = "SELECT id, principal, principal_id, principal_arn, reason, targets, tags, status, decided_by, created_at, \
-     expires_at FROM access_requests";
+     expires_at, kind, policy, levels, windows, most_minutes, minutes FROM access_requests";
 
 fn request(row: &SqliteRow) -> Result<AccessRequest, sqlx::Error> {
     Ok(AccessRequest {
@@ -71,6 +160,15 @@ fn request(row: &SqliteRow) -> Result<AccessRequest, sqlx::Error> {
         decided_by: row.try_get("decided_by")?,
         created_at: UnixMillis(row.try_get("created_at")?),
         expires_at: UnixMillis(row.try_get("expires_at")?),
+        terms: Terms {
+            kind: row.try_get("kind")?,
+            policy: row.try_get("policy")?,
+            levels: serde_json::from_str(row.try_get("levels")?)
+                .map_err(|error| sqlx::Error::Decode(error.into()))?,
+            windows: row.try_get("windows")?,
+            most_minutes: row.try_get("most_minutes")?,
+        },
+        minutes: row.try_get("minutes")?,
     })
 }
 
@@ -106,9 +204,12 @@ impl AccessRequests<'_> {
         .await?;
         let count = "SELECT COUNT(*) FROM access_requests WHERE id <> ?";
         within(&mut tx, count, &new.id, "access requests", limits::MAX_ACCESS_REQUESTS).await?;
+        let levels = serde_json::to_string(&new.terms.levels)
+            .map_err(|error| sqlx::Error::Encode(error.into()))?;
         let made = sqlx::query(
-            "INSERT INTO access_requests (id, principal, principal_id, principal_arn, reason, targets, tags, status, created_at, expires_at) \
-             SELECT ?, ?, unique_id, ?, ?, ?, ?, 'Pending', ?, ? FROM principals WHERE unique_id = ?",
+            "INSERT INTO access_requests (id, principal, principal_id, principal_arn, reason, targets, tags, status, created_at, expires_at, \
+             kind, policy, levels, windows, most_minutes, minutes) \
+             SELECT ?, ?, unique_id, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM principals WHERE unique_id = ?",
         )
         .bind(&new.id)
         .bind(&new.principal)
@@ -116,8 +217,15 @@ impl AccessRequests<'_> {
         .bind(&new.reason)
         .bind(&new.targets)
         .bind(&new.tags)
+        .bind(&new.status)
         .bind(new.created_at.0)
         .bind(new.expires_at.0)
+        .bind(&new.terms.kind)
+        .bind(&new.terms.policy)
+        .bind(levels)
+        .bind(&new.terms.windows)
+        .bind(new.terms.most_minutes)
+        .bind(new.minutes)
         .bind(&new.principal_id)
         .execute(&mut *tx)
         .await
@@ -159,35 +267,131 @@ impl AccessRequests<'_> {
         Ok(rows.iter().map(request).collect::<Result<_, _>>()?)
     }
 
-    /// Moves a request from one status to another. `false`: its status is another one, it has
-    /// expired, or it would be approved and its requester does not exist.
+    /// Rejects or revokes: moves a request from one status to another. `false`: its status is another
+    /// one, or it has expired.
     ///
     /// # Errors
     /// [`StoreError::Database`].
-    pub async fn decide(
+    pub async fn close(
         &self,
         id: &str,
         (from, to): (&str, &str),
         by: &str,
-        until: UnixMillis,
         now: UnixMillis,
     ) -> Result<bool, StoreError> {
         let done = sqlx::query(
-            "UPDATE access_requests SET status = ?, decided_by = ?, expires_at = ? \
-             WHERE id = ? AND status = ? AND expires_at > ? AND (? <> 'Approved' \
-             OR EXISTS (SELECT 1 FROM principals p WHERE p.unique_id = access_requests.principal_id))",
+            "UPDATE access_requests SET status = ?, decided_by = ? \
+             WHERE id = ? AND status = ? AND expires_at > ?",
         )
         .bind(to)
         .bind(by)
-        .bind(until.0)
         .bind(id)
         .bind(from)
         .bind(now.0)
-        .bind(to)
         .execute(&self.store.pool)
         .await?;
         Ok(done.rows_affected() > 0)
     }
+}
+
+impl AccessRequests<'_> {
+    /// Counts an approval.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn approve(
+        &self,
+        new: &NewApproval<'_>,
+        now: UnixMillis,
+    ) -> Result<Counted, StoreError> {
+        let mut tx = self.store.writing().await?;
+        let row = sqlx::query(&format!(
+            "{COLUMNS} WHERE id = ? AND status = 'Pending' AND expires_at > ? \
+             AND EXISTS (SELECT 1 FROM principals p WHERE p.unique_id = access_requests.principal_id)"
+        ))
+        .bind(new.request)
+        .bind(now.0)
+        .fetch_optional(&mut *tx)
+        .await?;
+        let Some(row) = row.as_ref().map(request).transpose()? else { return Ok(Counted::Closed) };
+        let before = approvals_of(&mut tx, new.request).await?;
+        if before.iter().any(|approval| approval.person_id == new.person) {
+            return Ok(Counted::Twice);
+        }
+        let current = current_level(&row.terms, &before);
+        let Some(level) = row.terms.level(current) else { return Ok(Counted::Closed) };
+        if !new.levels.get(current).copied().unwrap_or(false) {
+            return Ok(Counted::NotHers(current));
+        }
+        sqlx::query(
+            "INSERT INTO access_approvals (request_id, person_id, arn, level, approved_at) \
+             VALUES (?, ?, ?, ?, ?)",
+        )
+        .bind(new.request)
+        .bind(new.person)
+        .bind(new.arn)
+        .bind(i64::try_from(current).unwrap_or(i64::MAX))
+        .bind(now.0)
+        .execute(&mut *tx)
+        .await?;
+        let given = before.iter().filter(|approval| approval.level == current).count() + 1;
+        let last = given >= level.required as usize && row.terms.level(current + 1).is_none();
+        let agreed = if row.minutes > 0 { row.minutes.min(new.minutes) } else { new.minutes };
+        let agreed = agreed.min(row.terms.most_minutes);
+        let until = now.0.saturating_add(agreed.saturating_mul(60_000)).min(new.latest.0);
+        sqlx::query(
+            "UPDATE access_requests SET minutes = ?, decided_by = ?, status = ?, expires_at = ? \
+             WHERE id = ?",
+        )
+        .bind(agreed)
+        .bind(if last { new.arn } else { "" })
+        .bind(if last { "Approved" } else { "Pending" })
+        .bind(if last { until } else { row.expires_at.0 })
+        .bind(new.request)
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(if last { Counted::Approved } else { Counted::More })
+    }
+
+    /// The approvals of a request, in their order.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn approvals(&self, id: &str) -> Result<Vec<Approval>, StoreError> {
+        let mut tx = self.store.pool.begin().await?;
+        approvals_of(&mut tx, id).await
+    }
+}
+
+/// The level that has its turn, from 0: the first one that lacks approvals.
+#[must_use]
+pub fn current_level(terms: &Terms, approvals: &[Approval]) -> usize {
+    let given = |number| approvals.iter().filter(|approval| approval.level == number).count();
+    let lacks = |number: &usize| {
+        terms.level(*number).is_none_or(|level| given(*number) < level.required as usize)
+    };
+    (0..=terms.levels.len()).find(lacks).unwrap_or_default()
+}
+
+async fn approvals_of(
+    tx: &mut Transaction<'static, Sqlite>,
+    id: &str,
+) -> Result<Vec<Approval>, StoreError> {
+    let rows: Vec<(String, String, i64, i64)> = sqlx::query_as(
+        "SELECT person_id, arn, level, approved_at FROM access_approvals WHERE request_id = ? \
+         ORDER BY approved_at, person_id",
+    )
+    .bind(id)
+    .fetch_all(&mut **tx)
+    .await?;
+    let approval = |(person_id, arn, level, at)| Approval {
+        person_id,
+        arn,
+        level: usize::try_from(level).unwrap_or(usize::MAX),
+        approved_at: UnixMillis(at),
+    };
+    Ok(rows.into_iter().map(approval).collect())
 }
 
 #[cfg(test)]
@@ -213,7 +417,72 @@ mod tests {
             decided_by: String::new(),
             created_at: UnixMillis(created),
             expires_at: UnixMillis(expires),
+            terms: Terms::default(),
+            minutes: 0,
         }
+    }
+
+    fn level(required: u32) -> Level {
+        Level { approvers: Vec::new(), required }
+    }
+
+    #[tokio::test]
+    async fn three_approvers_at_once_are_counted_once_each() {
+        let (store, _dir) = scratch().await;
+        let ann = ann(&store).await;
+        let mut request = new(&ann, "oi-1", 1, 100);
+        request.terms.levels = vec![level(3)];
+        store.access_requests().create(&request, UnixMillis(1)).await.unwrap();
+        let approve = |person: &'static str| {
+            let store = store.clone();
+            async move {
+                let new = NewApproval {
+                    request: "oi-1",
+                    person,
+                    arn: person,
+                    minutes: 15,
+                    levels: &[true],
+                    latest: UnixMillis(i64::MAX),
+                };
+                store.access_requests().approve(&new, UnixMillis(2)).await.unwrap()
+            }
+        };
+        // Each asks twice, all at the same time.
+        let asked =
+            ["bob", "bob", "cid", "cid", "dan", "dan"].map(|who| tokio::spawn(approve(who)));
+        let mut counted = Vec::new();
+        for one in asked {
+            counted.push(one.await.unwrap());
+        }
+        let of = |what| counted.iter().filter(|counted| **counted == what).count();
+        assert_eq!((of(Counted::Approved), of(Counted::More)), (1, 2), "{counted:?}");
+        assert_eq!(of(Counted::Twice) + of(Counted::Closed), 3, "{counted:?}");
+        let approvals = store.access_requests().approvals("oi-1").await.unwrap();
+        assert_eq!(approvals.len(), 3);
+        let now = store.access_requests().get("oi-1").await.unwrap().unwrap();
+        assert_eq!((&*now.status, now.expires_at.0), ("Approved", 2 + 15 * 60_000));
+    }
+
+    #[tokio::test]
+    async fn a_level_has_its_turn_when_the_one_before_is_complete() {
+        let (store, _dir) = scratch().await;
+        let ann = ann(&store).await;
+        let mut request = new(&ann, "oi-1", 1, 100);
+        request.terms =
+            Terms { levels: vec![level(1), level(1)], most_minutes: 20, ..Terms::default() };
+        let requests = store.access_requests();
+        requests.create(&request, UnixMillis(1)).await.unwrap();
+        let approve = async |person: &str, levels: &[bool], minutes| {
+            let latest = UnixMillis(i64::MAX);
+            let new = NewApproval { request: "oi-1", person, arn: person, minutes, levels, latest };
+            requests.approve(&new, UnixMillis(2)).await.unwrap()
+        };
+        assert_eq!(approve("bob", &[false, true], 30).await, Counted::NotHers(0));
+        assert_eq!(approve("cid", &[true, false], 60).await, Counted::More);
+        assert_eq!(approve("cid", &[true, true], 60).await, Counted::Twice);
+        assert_eq!(approve("bob", &[false, true], 30).await, Counted::Approved);
+        let now = requests.get("oi-1").await.unwrap().unwrap();
+        assert_eq!((now.minutes, now.expires_at.0), (20, 2 + 20 * 60_000), "the policy's most");
     }
 
     #[tokio::test]
@@ -222,22 +491,30 @@ mod tests {
         let ann = ann(&store).await;
         let requests = store.access_requests();
         requests.create(&new(&ann, "oi-1", 1, 100), UnixMillis(1)).await.unwrap();
-        let decide = async |steps, now| {
-            requests
-                .decide("oi-1", steps, "arn:bob", UnixMillis(200), UnixMillis(now))
-                .await
-                .unwrap()
+        let approve = async |now| {
+            let new = NewApproval {
+                request: "oi-1",
+                person: "bob",
+                arn: "arn:bob",
+                minutes: 15,
+                levels: &[true],
+                latest: UnixMillis(200),
+            };
+            requests.approve(&new, UnixMillis(now)).await.unwrap()
         };
-        assert!(!decide(("Pending", "Approved"), 100).await, "too late");
-        assert!(!decide(("Approved", "Revoked"), 50).await, "not approved yet");
-        assert!(decide(("Pending", "Approved"), 50).await);
-        assert!(!decide(("Pending", "Rejected"), 60).await, "decided already");
+        let close = async |steps, now| {
+            requests.close("oi-1", steps, "arn:bob", UnixMillis(now)).await.unwrap()
+        };
+        assert_eq!(approve(100).await, Counted::Closed, "too late");
+        assert!(!close(("Approved", "Revoked"), 50).await, "not approved yet");
+        assert_eq!(approve(50).await, Counted::Approved);
+        assert!(!close(("Pending", "Rejected"), 60).await, "decided already");
         let now = requests.get("oi-1").await.unwrap().unwrap();
         assert_eq!(
             (now.status.as_str(), now.decided_by.as_str(), now.expires_at.0),
             ("Approved", "arn:bob", 200)
         );
-        assert!(decide(("Approved", "Revoked"), 150).await);
+        assert!(close(("Approved", "Revoked"), 150).await);
     }
 
     #[tokio::test]

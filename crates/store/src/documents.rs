@@ -143,6 +143,12 @@ fn document(row: &SqliteRow) -> Result<Document, sqlx::Error> {
     })
 }
 
+/// Kinds of which there are fewer than [`limits::MAX_DOCUMENTS`].
+const OF_KIND: [(&str, &str, i64); 2] = [
+    ("ManualApprovalPolicy", "documents of this type", limits::MAX_MANUAL_APPROVAL_POLICIES),
+    ("AutoApprovalPolicy", "documents of this type", 1),
+];
+
 impl Documents<'_> {
     /// Creates a document with its first version and its tags.
     ///
@@ -157,6 +163,10 @@ impl Documents<'_> {
         let mut tx = self.store.writing().await?;
         let count = "SELECT COUNT(*) FROM documents WHERE name <> ?";
         within(&mut tx, count, &new.name, "documents", limits::MAX_DOCUMENTS).await?;
+        let of_kind = "SELECT COUNT(*) FROM documents WHERE kind = ?";
+        for (kind, what, most) in OF_KIND.iter().filter(|(kind, ..)| *kind == new.kind) {
+            within(&mut tx, of_kind, kind, what, *most).await?;
+        }
         sqlx::query(
             "INSERT INTO documents (name, unique_id, kind, target_type, default_version, numbers_given) VALUES (?, ?, ?, ?, 1, 1)",
         )
@@ -252,6 +262,19 @@ impl Documents<'_> {
             "SELECT {COLUMNS}, '' AS content {FROM} WHERE v.version = d.default_version ORDER BY d.name"
         );
         let rows = sqlx::query(&sql).fetch_all(&self.store.pool).await?;
+        Ok(rows.iter().map(document).collect::<Result<_, _>>()?)
+    }
+
+    /// The default versions of all documents of this kind, by name, with their texts.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn of_kind(&self, kind: &str) -> Result<Vec<Document>, StoreError> {
+        let sql = format!(
+            "SELECT {COLUMNS}, v.content {FROM} WHERE v.version = d.default_version AND d.kind = ? \
+             ORDER BY d.name"
+        );
+        let rows = sqlx::query(&sql).bind(kind).fetch_all(&self.store.pool).await?;
         Ok(rows.iter().map(document).collect::<Result<_, _>>()?)
     }
 

@@ -61,7 +61,9 @@ mod tags;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
-pub use access::{AccessRequest, AccessRequests};
+pub use access::{
+    AccessRequest, AccessRequests, Approval, Counted, NewApproval, Terms, current_level,
+};
 pub use activations::{Activation, ActivationFilter, Activations, NewActivation};
 pub use audit::{AuditRow, AuditTrail, TrailBounds};
 pub use backup::{EPOCH, Voided, snapshot_of, void};

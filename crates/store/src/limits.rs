@@ -85,6 +85,9 @@ pub const MAX_PENDING_REQUESTS: i64 = 10;
 /// take 3 GB at the very most.
 pub const MAX_DOCUMENTS: i64 = 500;
 
+/// Policies of manual approval. AWS's quota; all of them are read for each request for access.
+pub const MAX_MANUAL_APPROVAL_POLICIES: i64 = 50;
+
 /// Versions of one document. AWS allows 1000; a hundred is a history that people still read.
 pub const MAX_DOCUMENT_VERSIONS: i64 = 100;
 

@@ -26,6 +26,7 @@ const STEPS: &[(i64, &str, &str)] = &[
     (21, "next pin", include_str!("../migrations/0021_next_pin.sql")),
     (23, "executables", include_str!("../migrations/0023_executables.sql")),
     (24, "sign-ins", include_str!("../migrations/0024_sign_ins.sql")),
+    (25, "approvals", include_str!("../migrations/0025_approvals.sql")),
     (31, "identity providers", include_str!("../migrations/0031_identity_providers.sql")),
     (32, "sign-ins by token", include_str!("../migrations/0032_sign_ins_by_token.sql")),
     (35, "agent kind", include_str!("../migrations/0035_agent_kind.sql")),
@@ -60,4 +61,31 @@ pub(super) async fn migrator() -> Result<Migrator, MigrateError> {
 #[cfg(test)]
 pub(super) async fn migrator_before(step: i64) -> Result<Migrator, MigrateError> {
     Migrator::new(Before(step)).await
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
+
+    use crate::{Store, Version};
+
+    #[tokio::test]
+    async fn documents_of_an_older_store_keep_their_versions() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("towline.db");
+        let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+        let pool = SqlitePool::connect_with(options.foreign_keys(true)).await.unwrap();
+        super::migrator_before(25).await.unwrap().run(&pool).await.unwrap();
+        for statement in [
+            "INSERT INTO documents (name, kind, default_version, numbers_given) VALUES ('d', 'Session', 1, 1)",
+            "INSERT INTO document_versions (name, version, format, content, hash, schema_version, created_at) \
+             VALUES ('d', 1, 'JSON', '{}', 'h', '1.0', 1)",
+        ] {
+            sqlx::query(statement).execute(&pool).await.unwrap();
+        }
+        pool.close().await;
+        let store = Store::open(&path).await.unwrap();
+        let document = store.documents().get("d", &Version::Default).await.unwrap().unwrap();
+        assert_eq!(document.text.content, "{}");
+    }
 }

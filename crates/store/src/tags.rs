@@ -48,6 +48,27 @@ impl Store {
 }
 
 impl Tags<'_> {
+    /// All tags of the devices that have one of these values of a tag: id, folded key and value, by id.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn of_devices_with(
+        &self,
+        key: &str,
+        values: &[String],
+    ) -> Result<Vec<(String, String, String)>, StoreError> {
+        let marks = vec!["?"; values.len().max(1)].join(", ");
+        let sql = format!(
+            "SELECT o.id, o.key_folded, o.value FROM tags t JOIN tags o ON o.kind = t.kind AND o.id = t.id \
+             WHERE t.kind = 'device' AND t.key_folded = ? AND t.value IN ({marks}) ORDER BY o.id"
+        );
+        let mut query = sqlx::query_as(&sql).bind(fold(key));
+        for value in values {
+            query = query.bind(value);
+        }
+        Ok(query.fetch_all(&self.store.search).await?)
+    }
+
     /// All tags of one resource, by key.
     ///
     /// # Errors

@@ -269,6 +269,72 @@ def access_is_asked_for_approved_used_and_taken_back():
     drop("ann", "boss")
 
 
+def approval_policy(name, kind, **content):
+    return boto("ssm").create_document(Name=name, DocumentType=kind, DocumentFormat="JSON",
+                                       Content=json.dumps({"schemaVersion": "1.0"} | content))
+
+
+@check
+def an_approval_policy_says_how_many_must_agree_and_in_which_order():
+    ask = allow(["ssm:StartAccessRequest", "ssm:GetAccessToken"])
+    decide = allow("towline:ApproveAccessRequest")
+    ann, bob, cid, dan = (new_user(name, policy) for name, policy in
+                          [("ann", ask), ("bob", decide), ("cid", decide), ("dan", decide)])
+    ssm = boto("ssm", ann)
+    target = {"Reason": "pump 7 leaks", "Targets": [{"Key": "InstanceIds", "Values": [DEVICE]}]}
+
+    def decides(who, request, expect=None, **more):
+        return towline("ApproveAccessRequest", {"AccessRequestId": request} | more, credentials=who, **({"expect": expect} if expect else {}))
+
+    dev = [{"key": "tag:Environment", "values": ["dev"]}]
+    two_levels = [{"minRequiredApprovals": 2}, {"approvers": ["user/dan"]}]
+    approval_policy("Dev-Devices", "ManualApprovalPolicy", accessDurationHours=1, targets=dev, approvalLevels=two_levels)
+    wants("InvalidDocumentContent", approval_policy, "Wrong", "ManualApprovalPolicy", accessDurationHours=1, approvalLevels=[])
+    first = ssm.start_access_request(**target)["AccessRequestId"]
+    decides(bob, first)
+    decides(bob, first, expect="ValidationException")  # one person counts once
+    assert ssm.get_access_token(AccessRequestId=first)["AccessRequestStatus"] == "Pending"
+    decides(cid, first, Minutes=30)
+    listed = next(r for r in towline("ListAccessRequests", {})["AccessRequests"] if r["AccessRequestId"] == first)
+    assert listed["Policy"] == "Dev-Devices:1", listed
+    shown = [(len(level["ApprovedBy"]), level["MinRequiredApprovals"], level["Approvers"]) for level in listed["Levels"]]
+    assert shown == [(2, 2, []), (0, 1, ["user/dan"])], shown
+    fourth = new_user("eve", decide)
+    decides(fourth, first, expect="ValidationException")  # the level is dan's
+    assert decides(dan, first)["AccessRequestStatus"] == "Approved"
+    given = ssm.get_access_token(AccessRequestId=first)
+    left = (given["Credentials"]["ExpirationTime"] - datetime.datetime.now(datetime.timezone.utc)).total_seconds()
+    assert 25 * 60 < left <= 30 * 60, left  # the least that an approver gave
+    boto("ssm", of(given)).start_session(Target=DEVICE)
+
+    approval_policy("All-Dev", "AutoApprovalPolicy", permit=[{"principals": ["user/ann"], "targets": dev}])
+    wants("DocumentLimitExceeded", approval_policy, "Second-Auto", "AutoApprovalPolicy", permit=[])
+    second = ssm.start_access_request(**target)["AccessRequestId"]
+    given = ssm.get_access_token(AccessRequestId=second)
+    assert given["AccessRequestStatus"] == "Approved", given
+    left = (given["Credentials"]["ExpirationTime"] - datetime.datetime.now(datetime.timezone.utc)).total_seconds()
+    assert 55 * 60 < left <= 60 * 60, left
+    forbid = json.dumps({"schemaVersion": "1.0", "forbid": [{"targets": dev}], "permit": [{}]})
+    boto("ssm").update_document(Name="All-Dev", Content=forbid, DocumentVersion="$LATEST")
+    boto("ssm").update_document_default_version(Name="All-Dev", DocumentVersion="2")
+    third = ssm.start_access_request(**target)["AccessRequestId"]
+    assert ssm.get_access_token(AccessRequestId=third)["AccessRequestStatus"] == "Pending"
+
+    approval_policy("Other", "ManualApprovalPolicy", accessDurationHours=1, targets=dev, approvalLevels=[{}])
+    wants("ValidationException", ssm.start_access_request, **target)  # two policies for one device
+    for name in ["Dev-Devices", "All-Dev", "Other"]:
+        boto("ssm").delete_document(Name=name)
+    drop("ann", "bob", "cid", "dan", "eve")
+
+
+@check
+def who_may_make_documents_may_not_decide_which_approvals_are_needed():
+    ann = new_user("ann", allow("ssm:CreateDocument"))
+    content = json.dumps({"schemaVersion": "1.0", "permit": [{}]})
+    wants("AccessDeniedException", boto("ssm", ann).create_document, Name="Mine", DocumentType="AutoApprovalPolicy", Content=content)
+    drop("ann")
+
+
 @check
 def the_stored_policies_are_explained():
     new_user("ann", allow("ssm:StartSession", "*", StringEquals={"ssm:resourceTag/Environment": "dev"},

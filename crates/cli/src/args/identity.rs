@@ -175,9 +175,10 @@ pub(crate) enum AccessCommand {
     Approve {
         /// Request id
         request: String,
-        /// Duration in minutes, 15 to 720
-        #[arg(long, default_value_t = 60)]
-        minutes: i64,
+        /// Duration in minutes, 15 to 720 or what the approval policy allows [default: 60, or the
+        /// policy's]
+        #[arg(long)]
+        minutes: Option<i64>,
     },
     /// Reject a request
     Reject {

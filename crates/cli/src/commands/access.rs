@@ -5,16 +5,17 @@
 
 use towline_ssm::Operation;
 use towline_ssm::api::access::{
-    AccessRequest, AccessRequestStatus, ApproveAccessRequestRequest, GetAccessTokenRequest,
-    GetAccessTokenResponse, ListAccessRequestsRequest, ListAccessRequestsResult,
-    StartAccessRequestRequest, StartAccessRequestResponse, Target,
+    AccessRequest, AccessRequestStatus, ApprovalLevel, ApproveAccessRequestRequest,
+    ApproveAccessRequestResult, GetAccessTokenRequest, GetAccessTokenResponse,
+    ListAccessRequestsRequest, ListAccessRequestsResult, StartAccessRequestRequest,
+    StartAccessRequestResponse, Target,
 };
 use towline_ssm::api::explain::{
     DeviceAccess, ExplainAccessRequest, ExplainAccessResult, ListDeviceAccessRequest,
     ListDeviceAccessResult,
 };
 
-use super::context::{Context, time_text};
+use super::context::{Context, removed_text, time_text};
 use super::target;
 use crate::args::identity::AccessCommand;
 use crate::args::policy::TestArgs;
@@ -27,7 +28,7 @@ pub(super) async fn run(context: &mut Context, command: AccessCommand) -> Result
         AccessCommand::Request { device, reason } => request(context, device, reason).await,
         AccessCommand::List => list(context).await,
         AccessCommand::Approve { request, minutes } => {
-            decide(context, request, "Approve", Some(minutes), None).await
+            decide(context, request, "Approve", minutes, None).await
         }
         AccessCommand::Reject { request } => decide(context, request, "Reject", None, None).await,
         AccessCommand::Revoke { request, end_sessions } => {
@@ -78,14 +79,26 @@ async fn list(context: &mut Context) -> Result<(), Failure> {
             } else {
                 status.into()
             },
+            approvals(request).into(),
             time_text(Some(request.expires_date)).into(),
             targets.collect::<Vec<_>>().join(" ").into(),
             request.reason.clone().into(),
         ]
     };
     let rows: Vec<_> = answer.access_requests.iter().map(row).collect();
-    let titles = ["REQUEST", "REQUESTER", "STATUS", "EXPIRES", "TARGETS", "REASON"];
+    let titles = ["REQUEST", "REQUESTER", "STATUS", "APPROVALS", "EXPIRES", "TARGETS", "REASON"];
     context.output.answer(&answer, |output| output.table(&titles, &rows))
+}
+
+/// Approvals that are there and that are needed, level by level: `2/3 0/1`.
+fn approvals(request: &AccessRequest) -> String {
+    if request.kind == "Auto" {
+        return "automatic".to_owned();
+    }
+    let level = |level: &ApprovalLevel| {
+        format!("{}/{}", level.approved_by.len(), level.min_required_approvals)
+    };
+    request.levels.iter().map(level).collect::<Vec<_>>().join(" ")
 }
 
 async fn decide(
@@ -101,7 +114,14 @@ async fn decide(
         minutes,
         end_sessions,
     };
-    context.removal(Operation::ApproveAccessRequest, &request).await
+    let answer: ApproveAccessRequestResult =
+        context.call(Operation::ApproveAccessRequest, &request).await?;
+    context.output.answer(&answer, |_| {
+        if answer.access_request_status == AccessRequestStatus::Pending {
+            return "approved; more approvals are needed (towline access list)\n".to_owned();
+        }
+        removed_text(answer.ended_sessions, answer.live_sessions)
+    })
 }
 
 async fn token(context: &mut Context, request: String) -> Result<(), Failure> {

@@ -45,11 +45,7 @@ impl Context {
         request: &impl Serialize,
     ) -> Result<(), Failure> {
         let answer: RightsRemoved = self.call(operation, request).await?;
-        self.output.answer(&answer, |_| match (answer.ended_sessions, answer.live_sessions) {
-            (0, 0) => String::new(),
-            (0, live) => format!("open sessions that go on: {live} (--end-sessions ends them)\n"),
-            (ended, _) => format!("sessions ended: {ended}\n"),
-        })
+        self.output.answer(&answer, |_| removed_text(answer.ended_sessions, answer.live_sessions))
     }
 
     /// Runs an operation that answers nothing, and prints nothing (JSON: an empty object).
@@ -60,6 +56,15 @@ impl Context {
     ) -> Result<(), Failure> {
         let _: Empty = self.call(operation, request).await?;
         self.output.done()
+    }
+}
+
+/// What became of the sessions of who lost a right.
+pub(super) fn removed_text(ended: u64, live: u64) -> String {
+    match (ended, live) {
+        (0, 0) => String::new(),
+        (0, live) => format!("open sessions that go on: {live} (--end-sessions ends them)\n"),
+        (ended, _) => format!("sessions ended: {ended}\n"),
     }
 }
 

@@ -1,8 +1,8 @@
 //! Access for a time, with approval.
 //!
-//! Data flow: StartAccessRequest -> somebody else decides with ApproveAccessRequest -> GetAccessToken
-//! gives the requester temporary credentials that may, beside what she may anyway, start sessions
-//! on the devices of the request.
+//! Data flow: StartAccessRequest -> approval policies say what it needs ([`super::approval_policies`])
+//! -> others decide ([`super::access_decisions`]) -> GetAccessToken gives the requester temporary
+//! credentials that may, beside what she may anyway, start sessions on the devices of the request.
 //!
 //! # Invariants
 //! - Nobody decides about her own request, in whatever role: the persons are compared, by id.
@@ -17,11 +17,10 @@ use std::time::Duration;
 use towline_host::clock::UnixMillis;
 use towline_host::entropy;
 use towline_ssm::api::access::{
-    AccessCredentials, AccessRequest, AccessRequestStatus, ApproveAccessRequestRequest,
-    GetAccessTokenRequest, GetAccessTokenResponse, ListAccessRequestsRequest,
-    ListAccessRequestsResult, StartAccessRequestRequest, StartAccessRequestResponse,
+    AccessCredentials, AccessRequest, AccessRequestStatus, ApprovalLevel, GetAccessTokenRequest,
+    GetAccessTokenResponse, ListAccessRequestsRequest, ListAccessRequestsResult,
+    StartAccessRequestRequest, StartAccessRequestResponse,
 };
-use towline_ssm::api::admin::RightsRemoved;
 use towline_ssm::clock::EpochSeconds;
 use towline_ssm::error::{ApiError, ErrorCode};
 use towline_ssm::ids::hex_lower;
@@ -36,8 +35,6 @@ use super::tags::request_tags;
 use super::token::{Holder, Token};
 use crate::limits;
 
-/// Minutes of access when the decision names none.
-const DEFAULT_MINUTES: i64 = 60;
 /// Page size when none is asked for.
 const PAGE: i64 = 100;
 
@@ -72,6 +69,7 @@ impl Api {
         if !call.caller.is_person() {
             return Err(ApiError::validation("access is asked for by users, not by roles"));
         }
+        let terms = self.terms_of(call, &request.targets).await?;
         let random: [u8; 6] = entropy::random().or_internal("no request id")?;
         let id = format!("oi-{}", hex_lower(&random));
         let tags: BTreeMap<_, _> =
@@ -85,11 +83,14 @@ impl Api {
             reason: request.reason,
             targets: serde_json::to_string(&request.targets).map_err(text)?,
             tags: serde_json::to_string(&tags).map_err(text)?,
-            status: "Pending".to_owned(),
-            decided_by: String::new(),
+            status: terms.opens.map_or("Pending", |_| "Approved").to_owned(),
+            decided_by: terms.opens_by,
             created_at: call.now,
-            expires_at: call.now.plus(limits::ACCESS_DECISION),
+            expires_at: terms.opens.unwrap_or(call.now.plus(limits::ACCESS_DECISION)),
+            terms: terms.stored,
+            minutes: 0,
         };
+        call.note("approvalPolicy", &*new.terms.policy);
         self.store()
             .access_requests()
             .create(&new, call.now)
@@ -100,7 +101,7 @@ impl Api {
     }
 
     /// A request, once policy has said yes to this operation on it.
-    async fn permitted_request(
+    pub(super) async fn permitted_request(
         &self,
         call: &Call,
         id: &str,
@@ -143,64 +144,6 @@ impl Api {
         Ok(GetAccessTokenResponse { credentials: Some(credentials), access_request_status })
     }
 
-    pub(super) async fn approve_access_request(
-        &self,
-        call: &Call,
-        request: ApproveAccessRequestRequest,
-    ) -> Result<RightsRemoved, ApiError> {
-        let row = self.permitted_request(call, &request.access_request_id).await?;
-        let row = row.ok_or_else(|| {
-            ApiError::new(ErrorCode::ResourceNotFoundException, "there is no such access request")
-        })?;
-        if row.principal_id == call.caller.person.id {
-            return Err(ApiError::validation(
-                "nobody decides about her own request, in no role: let somebody else do it",
-            ));
-        }
-        let minutes = request.minutes.unwrap_or(DEFAULT_MINUTES);
-        let life = Duration::from_secs(u64::try_from(minutes).unwrap_or(0) * 60);
-        let decision = request.decision.as_deref().unwrap_or("Approve");
-        call.note("decision", decision);
-        let (steps, until) = match decision {
-            "Reject" => (("Pending", "Rejected"), row.expires_at),
-            "Revoke" => (("Approved", "Revoked"), row.expires_at),
-            _ => (("Pending", "Approved"), call.now.plus(life)),
-        };
-        let decided = self
-            .store()
-            .access_requests()
-            .decide(&row.id, steps, &call.caller.arn, until, call.now)
-            .await;
-        if decided.or_internal("cannot decide about a request")? {
-            if steps.1 != "Revoked" {
-                return Ok(RightsRemoved::default());
-            }
-            let live = self.store().sessions().live_by_approval(&row.principal_id).await;
-            let end = request.end_sessions.unwrap_or(self.parts.removal_ends_sessions);
-            return self.end_or_count(call, &live.or_internal("cannot read sessions")?, end).await;
-        }
-        if steps.1 == "Approved" && self.requester(&row).await?.is_none() {
-            return Err(ApiError::validation(
-                "the user who made this request does not exist any more: it can only be rejected",
-            ));
-        }
-        let now = status(&row, call.now).as_str();
-        Err(ApiError::validation(format!(
-            "this request is {now}: only one that is {} can be decided so",
-            steps.0
-        )))
-    }
-
-    /// The user who made a request, if she still exists.
-    async fn requester(
-        &self,
-        row: &towline_store::AccessRequest,
-    ) -> Result<Option<towline_store::Principal>, ApiError> {
-        let found = self.store().principals().get(&row.principal).await;
-        let found = found.or_internal("cannot read a principal")?;
-        Ok(found.filter(|found| found.unique_id == row.principal_id))
-    }
-
     pub(super) async fn list_access_requests(
         &self,
         call: &Call,
@@ -220,27 +163,48 @@ impl Api {
         let size = usize::try_from(size).unwrap_or(usize::MAX);
         let at = |row: &towline_store::AccessRequest| format!("{} {}", row.created_at.0, row.id);
         let (rows, next_token) = page(rows, size, &self.pages, call.operation, at);
-        let shown = |row: towline_store::AccessRequest| {
-            Ok(AccessRequest {
-                status: status(&row, call.now),
-                targets: targets(&row)?,
-                access_request_id: row.id,
-                requester: row.principal_arn,
-                reason: row.reason,
-                created_date: EpochSeconds::from_millis(row.created_at.0),
-                expires_date: EpochSeconds::from_millis(row.expires_at.0),
-                decided_by: Some(row.decided_by).filter(|by| !by.is_empty()),
+        let mut access_requests = Vec::with_capacity(rows.len());
+        for row in rows {
+            access_requests.push(self.shown_request(call, row).await?);
+        }
+        Ok(ListAccessRequestsResult { access_requests, next_token })
+    }
+
+    async fn shown_request(
+        &self,
+        call: &Call,
+        row: towline_store::AccessRequest,
+    ) -> Result<AccessRequest, ApiError> {
+        let approvals = self.store().access_requests().approvals(&row.id).await;
+        let approvals = approvals.or_internal("cannot read approvals")?;
+        let by_people = row.terms.kind == "Manual";
+        let level = |number| {
+            let level = row.terms.level(number).filter(|_| by_people)?;
+            let of = approvals.iter().filter(|approval| approval.level == number);
+            Some(ApprovalLevel {
+                approvers: level.approvers,
+                min_required_approvals: level.required,
+                approved_by: of.map(|approval| approval.arn.clone()).collect(),
             })
         };
-        Ok(ListAccessRequestsResult {
-            access_requests: rows.into_iter().map(shown).collect::<Result<_, ApiError>>()?,
-            next_token,
+        Ok(AccessRequest {
+            status: status(&row, call.now),
+            targets: targets(&row)?,
+            levels: (0..).map_while(level).collect(),
+            access_request_id: row.id,
+            requester: row.principal_arn,
+            reason: row.reason,
+            created_date: EpochSeconds::from_millis(row.created_at.0),
+            expires_date: EpochSeconds::from_millis(row.expires_at.0),
+            decided_by: Some(row.decided_by).filter(|by| !by.is_empty()),
+            kind: row.terms.kind,
+            policy: Some(row.terms.policy).filter(|policy| !policy.is_empty()),
         })
     }
 }
 
 /// Where a request stands at this moment.
-fn status(row: &towline_store::AccessRequest, now: UnixMillis) -> AccessRequestStatus {
+pub(super) fn status(row: &towline_store::AccessRequest, now: UnixMillis) -> AccessRequestStatus {
     let stored = AccessRequestStatus::parse(&row.status).unwrap_or(AccessRequestStatus::Rejected);
     let ends = matches!(stored, AccessRequestStatus::Pending | AccessRequestStatus::Approved);
     if ends && row.expires_at <= now { AccessRequestStatus::Expired } else { stored }

@@ -83,6 +83,8 @@ mod tests {
             decided_by: String::new(),
             created_at: UnixMillis(0),
             expires_at: UnixMillis(1),
+            terms: towline_store::Terms::default(),
+            minutes: 0,
         };
         let policy = Policy::parse(&policy_of(&row).unwrap()).unwrap();
         let identity = vec![NamedPolicy::new("request", std::sync::Arc::new(policy))];

@@ -27,10 +27,12 @@ use towline_ssm::api::document::{
 };
 use towline_ssm::api::tags::MAX_TAGS_PER_RESOURCE;
 use towline_ssm::clock::EpochSeconds;
+use towline_ssm::documents::approval::windows_of;
 use towline_ssm::documents::content::{Content, Format, Kind, converted};
 use towline_ssm::documents::{RUN_SHELL, built_in};
 use towline_ssm::error::{ApiError, ErrorCode};
 use towline_ssm::ids::hex_lower;
+use towline_ssm::operation::MANAGE_APPROVAL_POLICIES;
 use towline_store::{
     Document, DocumentAsRead, DocumentText, NewDocument, SAME_NAME, SAME_TEXT, StoreError, TagKind,
     Version,
@@ -137,6 +139,7 @@ impl Api {
         question = question.with("aws:TagKeys", request.tags.iter().map(|tag| tag.key.clone()));
         question.facts.extend(request_tags(&request.tags));
         self.authorize(call, &question).await?;
+        self.may_have_kind(call, kind, &question).await?;
         if built_in::is_reserved(&name) {
             let message = format!(
                 "names that begin with {} belong to built-in documents",
@@ -194,6 +197,7 @@ impl Api {
             return Err(outdated(latest.latest_version));
         }
         let kind = kind_of(&latest)?;
+        self.may_have_kind(call, kind, &self.about_document(&name).await?).await?;
         let format = format_of(request.document_format.as_deref());
         let text =
             checked(kind, format, request.content, request.version_name, request.display_name)?;
@@ -237,6 +241,8 @@ impl Api {
         let tags = self.may(call, &name).await?;
         let version = version_of(Some(&request.document_version), None);
         let document = self.changeable(&name, &version).await?;
+        let question = self.about_document(&name).await?;
+        self.may_have_kind(call, kind_of(&document)?, &question).await?;
         let read = as_read(&document, tags);
         let set = match read.unique_id.is_empty() {
             true => true, // built in: it has one version
@@ -347,6 +353,8 @@ impl Api {
         let named = request.document_version.is_some() || request.version_name.is_some();
         let version = version_of(request.document_version.as_deref(), request.version_name);
         let document = self.existing_document(&name, &version).await?;
+        let question = self.about_document(&name).await?;
+        self.may_have_kind(call, kind_of(&document)?, &question).await?;
         let read = as_read(&document, tags);
         if read.unique_id.is_empty() {
             return Err(ApiError::new(
@@ -365,6 +373,19 @@ impl Api {
         }
         let message = "the default version cannot be removed alone: choose another default first, or remove the document";
         Err(ApiError::new(ErrorCode::InvalidDocumentOperation, message))
+    }
+
+    /// Goes on only if the caller may decide which approvals are needed, for documents that do.
+    async fn may_have_kind(
+        &self,
+        call: &Call,
+        kind: Kind,
+        question: &Question,
+    ) -> Result<(), ApiError> {
+        if kind.is_approval() {
+            self.authorize_action(call, MANAGE_APPROVAL_POLICIES, question).await?;
+        }
+        Ok(())
     }
 
     /// A document that may get other versions: an own one, or the shell document.
@@ -423,6 +444,7 @@ fn checked(
     display_name: Option<String>,
 ) -> Result<DocumentText, ApiError> {
     let read = Content::read(kind, format, &content)?;
+    super::windows::check(&windows_of(&read)?)?;
     Ok(DocumentText {
         version_name: version_name.unwrap_or_default(),
         display_name: display_name.unwrap_or_default(),
@@ -471,7 +493,9 @@ fn refused(error: &StoreError) -> ApiError {
         StoreError::Exists(what) if *what == SAME_TEXT => ErrorCode::DuplicateDocumentContent,
         StoreError::Exists(what) if *what == SAME_NAME => ErrorCode::DuplicateDocumentVersionName,
         StoreError::Exists(_) => ErrorCode::DocumentAlreadyExists,
-        StoreError::Full { what: "documents", .. } => ErrorCode::DocumentLimitExceeded,
+        StoreError::Full { what: "documents" | "documents of this type", .. } => {
+            ErrorCode::DocumentLimitExceeded
+        }
         StoreError::Full { what: "versions of this document", .. } => {
             ErrorCode::DocumentVersionLimitExceeded
         }

@@ -16,8 +16,10 @@
 //!   [`crate::plane::Sessions`].
 
 mod access;
+mod access_decisions;
 mod access_policy;
 mod activations;
+mod approval_policies;
 mod authn;
 mod authz;
 mod bodies;
@@ -66,6 +68,7 @@ mod watches;
 mod watching;
 mod way_in;
 mod web_identity;
+mod windows;
 
 pub use events::routes as event_routes;
 pub use http::routes;

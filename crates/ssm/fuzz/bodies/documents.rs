@@ -14,13 +14,14 @@ use towline_ssm::documents::preferences::SessionPreferences;
 /// One run.
 pub(crate) fn run(input: (String, Vec<String>)) {
     let (text, values) = input;
-    for kind in [Kind::Session, Kind::Command] {
+    for kind in Kind::ALL {
         for (format, other) in [(Format::Json, Format::Yaml), (Format::Yaml, Format::Json)] {
             let Ok(content) = Content::read(kind, format, &text) else { continue };
             let given = parameters(&content, &values);
             match kind {
                 Kind::Session => session(&content, &given),
                 Kind::Command => command(&content, &given),
+                Kind::ManualApproval | Kind::AutoApproval => {} // read when they are stored
             }
             let written = converted(format, other, &text).unwrap_or_default();
             let again = Content::outline(kind, other, &written);

@@ -14,11 +14,15 @@ use serde::{Deserialize, Serialize};
 use super::tags::{Tag, check_tags};
 use super::{Request, Violations};
 use crate::clock::EpochSeconds;
+use crate::documents::approval::HOURS;
 use crate::ids::DeviceId;
 
-/// Minutes for which access can be given: a quarter of an hour to twelve hours; an hour when
-/// absent.
+/// Minutes for which access without an approval policy can be given: a quarter of an hour to twelve
+/// hours; an hour when absent. A policy sets its own most, up to [`LONGEST`].
 pub const MINUTES: core::ops::RangeInclusive<i64> = 15..=720;
+
+/// Minutes for which an approval policy can give access: 336 hours, as at AWS.
+pub const LONGEST: i64 = *HOURS.end() as i64 * 60;
 
 /// Devices that are asked for: `InstanceIds` with ids, or `tag:KEY` with values of the tag. The
 /// shape is that of commands.
@@ -168,7 +172,8 @@ pub struct ApproveAccessRequestRequest {
     /// `Approve`, `Reject`, or `Revoke` for one that was approved; `Approve` when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decision: Option<String>,
-    /// For how many minutes, 15 to 720; 60 when absent.
+    /// For how many minutes: 15 to 720, or to what the approval policy allows; when absent, 60, or
+    /// what the approval policy allows. Access holds for the least that its approvers gave.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub minutes: Option<i64>,
     /// With `Revoke`: end the sessions that approved access of the requester opened; as the gateway
@@ -183,8 +188,36 @@ impl Request for ApproveAccessRequestRequest {
         if let Some(decision) = &self.decision {
             v.one_of("Decision", decision, &["Approve", "Reject", "Revoke"]);
         }
-        v.range("Minutes", self.minutes, *MINUTES.start(), *MINUTES.end());
+        v.range("Minutes", self.minutes, *MINUTES.start(), LONGEST);
     }
+}
+
+/// The answer to a decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ApproveAccessRequestResult {
+    /// Where the request stands now.
+    pub access_request_status: AccessRequestStatus,
+    /// With `Revoke`: sessions of the requester that go on.
+    #[serde(default)]
+    pub live_sessions: u64,
+    /// With `Revoke`: sessions of the requester that were ended.
+    #[serde(default)]
+    pub ended_sessions: u64,
+}
+
+/// A level of approvals, and how far it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ApprovalLevel {
+    /// Who may approve; everybody with the right to decide when empty.
+    #[serde(default)]
+    pub approvers: Vec<String>,
+    /// How many persons must approve.
+    pub min_required_approvals: u32,
+    /// ARNs of who has approved.
+    #[serde(default)]
+    pub approved_by: Vec<String>,
 }
 
 /// Lists requests.
@@ -223,9 +256,18 @@ pub struct AccessRequest {
     pub created_date: EpochSeconds,
     /// Until when the decision may be made, or holds.
     pub expires_date: EpochSeconds,
-    /// ARN of who decided.
+    /// ARN of who decided; of the policy, if it was approved automatically.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decided_by: Option<String>,
+    /// `Manual`, `Auto` or `BreakGlass`.
+    #[serde(default)]
+    pub kind: String,
+    /// Name and version of the approval policy, `NAME:VERSION`; absent without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
+    /// The levels, one after the other. One level without approvers when there is no policy.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub levels: Vec<ApprovalLevel>,
 }
 
 /// A page of requests, newest first.

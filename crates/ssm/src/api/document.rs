@@ -16,6 +16,7 @@ pub use super::document_list::{
 use super::tags::{Tag, check_tags};
 use super::{Request, Violations};
 use crate::clock::EpochSeconds;
+use crate::documents::content::Kind;
 pub use crate::ids::bare_name;
 use crate::ids::is_plain_name;
 
@@ -71,7 +72,7 @@ pub struct CreateDocumentRequest {
     /// A name of the first version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version_name: Option<String>,
-    /// `Session` or `Command`; `Command` when absent.
+    /// `Session`, `Command`, `ManualApprovalPolicy` or `AutoApprovalPolicy`; `Command` when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub document_type: Option<String>,
     /// `JSON` or `YAML`; `JSON` when absent.
@@ -423,9 +424,11 @@ const TYPES_NOT_KEPT: &[&str] = &[
     "CloudFormation",
     "ConformancePackTemplate",
     "QuickSetup",
-    "ManualApprovalPolicy",
-    "AutoApprovalPolicy",
 ];
+
+const KEPT: &str = "be Session, Command, ManualApprovalPolicy or AutoApprovalPolicy";
+const KEPT_ALONE: &str = "be Session, Command, ManualApprovalPolicy or AutoApprovalPolicy: other types are not kept \
+     here";
 
 fn is_number(text: &str) -> bool {
     !text.is_empty() && !text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit())
@@ -480,11 +483,10 @@ fn check_version(v: &mut Violations, version: Option<&str>) {
 
 fn check_type(v: &mut Violations, kind: Option<&str>) {
     match kind {
-        None | Some("Session" | "Command") => {}
-        Some(kind) if TYPES_NOT_KEPT.contains(&kind) => {
-            v.add("DocumentType", "be Session or Command: other types are not kept here");
-        }
-        Some(_) => v.add("DocumentType", "be Session or Command"),
+        None => {}
+        Some(kind) if Kind::parse(kind).is_some() => {}
+        Some(kind) if TYPES_NOT_KEPT.contains(&kind) => v.add("DocumentType", KEPT_ALONE),
+        Some(_) => v.add("DocumentType", KEPT),
     }
 }
 

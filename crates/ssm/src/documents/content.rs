@@ -29,6 +29,10 @@ pub enum Kind {
     Session,
     /// What Run Command runs: schemas 2.2, 2.0 and 1.2.
     Command,
+    /// Which requests for access need which approvals: schema 1.0.
+    ManualApproval,
+    /// Which requests for access need none: schema 1.0.
+    AutoApproval,
 }
 
 impl Kind {
@@ -38,19 +42,31 @@ impl Kind {
         match self {
             Self::Session => "Session",
             Self::Command => "Command",
+            Self::ManualApproval => "ManualApprovalPolicy",
+            Self::AutoApproval => "AutoApprovalPolicy",
         }
     }
+
+    /// All kinds.
+    pub const ALL: [Self; 4] =
+        [Self::Session, Self::Command, Self::ManualApproval, Self::AutoApproval];
 
     /// The kind of that name.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::Session, Self::Command].into_iter().find(|kind| kind.as_str() == name)
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+
+    /// Whether it says which requests for access need which approvals.
+    #[must_use]
+    pub const fn is_approval(self) -> bool {
+        matches!(self, Self::ManualApproval | Self::AutoApproval)
     }
 
     /// The schema versions it may have.
     const fn schemas(self) -> &'static [&'static str] {
         match self {
-            Self::Session => &["1.0"],
+            Self::Session | Self::ManualApproval | Self::AutoApproval => &["1.0"],
             Self::Command => SCHEMAS,
         }
     }
@@ -122,6 +138,9 @@ impl Content {
             Kind::Session => super::own::OwnDocument::read(&content).map(drop)?,
             Kind::Command => {
                 CommandDocument::parse(&Value::Object(content.tree.clone())).map(drop)?;
+            }
+            Kind::ManualApproval | Kind::AutoApproval => {
+                super::approval::windows_of(&content).map(drop)?;
             }
         }
         Ok(content)

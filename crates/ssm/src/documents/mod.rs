@@ -14,6 +14,7 @@
 //! - No permission and no user look-up. The gateway and the device decide which plans are
 //!   served and as which user.
 
+pub mod approval;
 pub mod built_in;
 mod catalogue;
 mod command_line;

@@ -1,8 +1,8 @@
 //! Changes, and what a removed principal leaves behind.
 
 use super::*;
-use crate::AccessRequest;
 use crate::testing::scratch;
+use crate::{AccessRequest, Counted, NewApproval, Terms};
 
 const NOW: UnixMillis = UnixMillis(1);
 
@@ -24,13 +24,22 @@ fn request(id: &str, of: &Principal) -> AccessRequest {
         decided_by: String::new(),
         created_at: NOW,
         expires_at: UnixMillis(100),
+        terms: Terms::default(),
+        minutes: 0,
     }
 }
 
 async fn approve(store: &Store, id: &str) -> bool {
-    let steps = ("Pending", "Approved");
-    let requests = store.access_requests();
-    requests.decide(id, steps, "arn:bob", UnixMillis(100), UnixMillis(2)).await.unwrap()
+    let new = NewApproval {
+        request: id,
+        person: "bob",
+        arn: "arn:bob",
+        minutes: 60,
+        levels: &[true],
+        latest: UnixMillis(100),
+    };
+    let counted = store.access_requests().approve(&new, UnixMillis(2)).await.unwrap();
+    counted == Counted::Approved
 }
 
 #[tokio::test]

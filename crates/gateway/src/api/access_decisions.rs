@@ -1,0 +1,178 @@
+//! Decisions about requests for access: approve, reject, revoke.
+//!
+//! Data flow: ApproveAccessRequest -> policy on the request and its tags -> the person and the levels
+//! that are hers -> the store, which counts.
+//!
+//! # Invariants
+//! - Nobody decides about her own request, in whatever role: the persons are compared, by id.
+//! - One person counts once for a request, in whatever role and level.
+//! - Who is no approver of a level that has its turn changes nothing; to reject, a right to decide is
+//!   enough.
+
+use towline_host::clock::UnixMillis;
+use towline_ssm::api::access::{
+    AccessRequestStatus, ApproveAccessRequestRequest, ApproveAccessRequestResult,
+};
+use towline_ssm::api::admin::RightsRemoved;
+use towline_ssm::documents::approval::{Level, Window};
+use towline_ssm::error::{ApiError, ErrorCode};
+use towline_store::{Counted, NewApproval};
+
+use super::access::status;
+use super::call::Call;
+use super::internal::{OrInternal as _, internal};
+use super::service::Api;
+use super::windows::open_until;
+
+/// Minutes of access when neither the decision nor a policy names some.
+const DEFAULT_MINUTES: i64 = 60;
+
+type Row = towline_store::AccessRequest;
+
+impl Api {
+    pub(super) async fn approve_access_request(
+        &self,
+        call: &Call,
+        request: ApproveAccessRequestRequest,
+    ) -> Result<ApproveAccessRequestResult, ApiError> {
+        let row = self.permitted_request(call, &request.access_request_id).await?;
+        let row = row.ok_or_else(|| {
+            ApiError::new(ErrorCode::ResourceNotFoundException, "there is no such access request")
+        })?;
+        if row.principal_id == call.caller.person.id {
+            return Err(ApiError::validation(
+                "nobody decides about her own request, in no role: let somebody else do it",
+            ));
+        }
+        let decision = request.decision.as_deref().unwrap_or("Approve");
+        call.note("decision", decision);
+        match decision {
+            "Reject" => self.close(call, &row, ("Pending", "Rejected")).await,
+            "Revoke" => {
+                let mut answer = self.close(call, &row, ("Approved", "Revoked")).await?;
+                let removed = self.revoked(call, &row, request.end_sessions).await?;
+                answer.live_sessions = removed.live_sessions;
+                answer.ended_sessions = removed.ended_sessions;
+                Ok(answer)
+            }
+            _ => self.approve(call, &row, request.minutes).await,
+        }
+    }
+
+    async fn approve(
+        &self,
+        call: &Call,
+        row: &Row,
+        minutes: Option<i64>,
+    ) -> Result<ApproveAccessRequestResult, ApiError> {
+        let most = row.terms.most_minutes;
+        let usual = if row.terms.policy.is_empty() { DEFAULT_MINUTES } else { most };
+        let minutes = minutes.unwrap_or(usual);
+        if minutes > most {
+            return Err(ApiError::validation(format!(
+                "access can be given for {most} minutes here"
+            )));
+        }
+        let latest = self.window_of(row, call.now)?;
+        let levels = self.levels_of(call, row).await?;
+        let new = NewApproval {
+            request: &row.id,
+            person: &call.caller.person.id,
+            arn: &call.caller.arn,
+            minutes,
+            levels: &levels,
+            latest,
+        };
+        let counted = self.store().access_requests().approve(&new, call.now).await;
+        let access_request_status = match counted.or_internal("cannot count an approval")? {
+            Counted::Approved => AccessRequestStatus::Approved,
+            Counted::More => AccessRequestStatus::Pending,
+            Counted::Twice => {
+                return Err(ApiError::validation(
+                    "you have approved this request already: another person must approve it",
+                ));
+            }
+            Counted::NotHers(level) => {
+                let approvers = row.terms.level(level).map(|level| level.approvers.join(", "));
+                return Err(ApiError::validation(format!(
+                    "level {} of this request has its turn, and you are none of its approvers: {}",
+                    level + 1,
+                    approvers.unwrap_or_default()
+                )));
+            }
+            Counted::Closed => return Err(self.closed(call, row, "Pending").await?),
+        };
+        Ok(answer(access_request_status))
+    }
+
+    async fn close(
+        &self,
+        call: &Call,
+        row: &Row,
+        steps: (&str, &str),
+    ) -> Result<ApproveAccessRequestResult, ApiError> {
+        let done =
+            self.store().access_requests().close(&row.id, steps, &call.caller.arn, call.now).await;
+        if !done.or_internal("cannot decide about a request")? {
+            return Err(self.closed(call, row, steps.0).await?);
+        }
+        let now = AccessRequestStatus::parse(steps.1).unwrap_or(AccessRequestStatus::Rejected);
+        Ok(answer(now))
+    }
+
+    async fn revoked(
+        &self,
+        call: &Call,
+        row: &Row,
+        end_sessions: Option<bool>,
+    ) -> Result<RightsRemoved, ApiError> {
+        let live = self.store().sessions().live_by_approval(&row.principal_id).await;
+        let end = end_sessions.unwrap_or(self.parts.removal_ends_sessions);
+        self.end_or_count(call, &live.or_internal("cannot read sessions")?, end).await
+    }
+
+    /// Why a request cannot be decided so any more.
+    async fn closed(&self, call: &Call, row: &Row, wanted: &str) -> Result<ApiError, ApiError> {
+        let row = self.store().access_requests().get(&row.id).await;
+        let row = row.or_internal("cannot read a request")?;
+        let now = row.as_ref().map_or(AccessRequestStatus::Expired, |row| status(row, call.now));
+        if let Some(row) = row.filter(|_| wanted == "Pending" && now.as_str() == wanted) {
+            if self.requester(&row).await?.is_none() {
+                return Ok(ApiError::validation(
+                    "the user who made this request does not exist any more: it can only be rejected",
+                ));
+            }
+        }
+        Ok(ApiError::validation(format!(
+            "this request is {}: only one that is {wanted} can be decided so",
+            now.as_str()
+        )))
+    }
+
+    /// The user who made a request, if she still exists.
+    async fn requester(&self, row: &Row) -> Result<Option<towline_store::Principal>, ApiError> {
+        let found = self.store().principals().get(&row.principal).await;
+        let found = found.or_internal("cannot read a principal")?;
+        Ok(found.filter(|found| found.unique_id == row.principal_id))
+    }
+
+    /// Which levels of a request the caller is an approver of.
+    async fn levels_of(&self, call: &Call, row: &Row) -> Result<Vec<bool>, ApiError> {
+        let names = self.names_of(call).await?;
+        let is_hers = |level: Level| {
+            level.approvers.is_empty() || level.approvers.iter().any(|name| names.has(name))
+        };
+        Ok((0..).map_while(|number| row.terms.level(number)).map(is_hers).collect())
+    }
+
+    /// Until when access of a request can hold, by the windows of its policy.
+    fn window_of(&self, row: &Row, now: UnixMillis) -> Result<UnixMillis, ApiError> {
+        let windows: Vec<Window> = serde_json::from_str(&row.terms.windows)
+            .map_err(|error| internal("windows of a request", &error))?;
+        open_until(&windows, now)
+    }
+}
+
+const fn answer(access_request_status: AccessRequestStatus) -> ApproveAccessRequestResult {
+    ApproveAccessRequestResult { access_request_status, live_sessions: 0, ended_sessions: 0 }
+}
