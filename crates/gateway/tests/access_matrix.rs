@@ -5,6 +5,8 @@
 //! not compile.
 #![allow(clippy::unwrap_used)] // also outside of the test functions: all of this is a test
 
+mod still_api;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,29 +19,22 @@ use axum::http::Request;
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
-use towline_archive::Archive;
-use towline_archive::settings::RawEvidence;
-use towline_gateway::api::{self, Api, Parts, SignInSettings};
-use towline_gateway::audit::AuditLog;
-use towline_gateway::certificate::{Facts, Watched};
-use towline_gateway::federation::ProviderKeys;
-use towline_gateway::metrics::Metrics;
+use towline_gateway::api::{self, Api, SignInSettings};
 use towline_gateway::origins::Origins;
-use towline_gateway::outbound::{Guard, Outbound};
 use towline_gateway::plane::Peer;
-use towline_gateway::readiness::Readiness;
-use towline_gateway::unattached::Unattached;
 use towline_gateway::vault::Vault;
-use towline_host::clock::{Clock, UnixMillis};
+use towline_host::clock::UnixMillis;
 use towline_ssm::api::sts::error_from_xml;
 use towline_ssm::error::ErrorCode;
-use towline_ssm::ids::{Realm, SecretAccessKey};
+use towline_ssm::ids::SecretAccessKey;
 use towline_ssm::operation::{Operation, ResourceKind, Service};
 use towline_ssm::sigv4::{Credentials, RequestParts, sha256, sign};
 use towline_store::{
     AccessRequest, DocumentText, NewActivation, NewDevice, NewDocument, NewSession, Role, Store,
     Terms,
 };
+
+use still_api::NOW;
 
 const KEY: &str = "AKIAAAAAAAAAAAAAAAAA";
 const OTHER_KEY: &str = "AKIABBBBBBBBBBBBBBBB";
@@ -50,7 +45,6 @@ const DEVICE: &str = "mi-0123456789abcdef0";
 const SESSION: &str = "ann-00000000000000001";
 const ACTIVATION: &str = "01234567-89ab-cdef-0123-456789abcdef";
 const REQUEST: &str = "oi-0123456789ab";
-const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
 const POLICY: &str =
     r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"ssm:*","Resource":"*"}]}"#;
 const TRUST: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"000000000000"},"Action":"sts:AssumeRole"}]}"#;
@@ -273,49 +267,15 @@ struct World {
 impl World {
     async fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(&dir.path().join("towline.db")).await.unwrap();
-        let clock = Clock::manual(NOW);
-        let vault = Arc::new(Vault::new(&[7; 32]).unwrap());
-        let (audit, _task) = AuditLog::start(store.clone(), clock.clone());
-        let settings = RawEvidence::default().settings(dir.path()).unwrap();
-        let (evidence, _failures) = Archive::start(dir.path(), settings, &clock).unwrap();
-        populate(&store, &vault).await;
-        let facts = Facts {
-            not_before: UnixMillis(0),
-            not_after: UnixMillis(i64::MAX),
-            missing_names: Vec::new(),
+        let mut parts = still_api::parts(dir.path()).await;
+        parts.sign_in = SignInSettings {
+            gateway_id: "gw".into(),
+            origins: Origins::default(),
+            idle: Duration::from_secs(60),
+            max: Duration::from_secs(600),
         };
-        let ready = Arc::new(Readiness::new(
-            store.clone(),
-            clock.clone(),
-            tokio::sync::watch::channel(false).1,
-            Arc::new(Watched::new(facts)),
-        ));
-        let parts = Parts {
-            store: store.clone(),
-            vault,
-            clock,
-            realm: Realm { region: REGION.into(), account: ACCOUNT.into() },
-            sessions: Arc::new(Unattached),
-            presence: Arc::new(Unattached),
-            commands: Arc::new(Unattached),
-            audit,
-            metrics: Arc::new(Metrics::default()),
-            evidence: Arc::new(evidence),
-            removal_ends_sessions: false,
-            seen: Vec::new(),
-            stream_url_host: None,
-            authority: String::new(),
-            links: Arc::default(),
-            ready,
-            sign_in: SignInSettings {
-                gateway_id: "gw".into(),
-                origins: Origins::default(),
-                idle: Duration::from_secs(60),
-                max: Duration::from_secs(600),
-            },
-            providers: ProviderKeys::new(Outbound::new(Guard::default(), None).unwrap()),
-        };
+        let store = parts.store.clone();
+        populate(&store, &parts.vault).await;
         let routes = api::routes(Arc::new(Api::new(parts).unwrap()));
         Self { routes, store, next_source: AtomicU16::new(1), _dir: dir }
     }

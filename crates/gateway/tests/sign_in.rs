@@ -2,6 +2,8 @@
 //! hand.
 #![allow(clippy::unwrap_used)] // also outside of the test functions: all of this is a test
 
+mod still_api;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,22 +14,12 @@ use axum::http::{Request, header};
 use http_body_util::BodyExt as _;
 use serde_json::Value;
 use tower::ServiceExt as _;
-use towline_archive::Archive;
-use towline_archive::settings::RawEvidence;
-use towline_gateway::api::{self, Api, Parts, SignInSettings};
-use towline_gateway::audit::AuditLog;
-use towline_gateway::certificate::{Facts, Watched};
-use towline_gateway::federation::ProviderKeys;
+use towline_gateway::api::{self, Api, SignInSettings};
 use towline_gateway::limits;
-use towline_gateway::metrics::Metrics;
 use towline_gateway::origins::Origins;
-use towline_gateway::outbound::{Guard, Outbound};
 use towline_gateway::plane::Peer;
-use towline_gateway::readiness::Readiness;
-use towline_gateway::unattached::Unattached;
-use towline_gateway::vault::Vault;
-use towline_host::clock::{Clock, UnixMillis};
-use towline_ssm::ids::{Realm, SecretAccessKey};
+use towline_host::clock::Clock;
+use towline_ssm::ids::SecretAccessKey;
 use towline_ssm::sigv4::{Credentials, RequestParts, sha256, sign};
 use towline_store::Store;
 
@@ -71,55 +63,21 @@ struct Desk {
 impl Desk {
     async fn open() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(&dir.path().join("towline.db")).await.unwrap();
-        let clock = Clock::manual(UnixMillis(1_800_000_000_000));
-        let vault = Arc::new(Vault::new(&[7; 32]).unwrap());
+        let mut parts = still_api::parts(dir.path()).await;
+        parts.sign_in = SignInSettings {
+            gateway_id: "0123456789abcdef".into(),
+            origins: Origins::new(vec![ORIGIN.into()]),
+            idle: IDLE,
+            max: MAX,
+        };
+        let (store, clock) = (parts.store.clone(), parts.clock.clone());
         for (name, key) in KEYS {
             store.principals().create(name, &[], clock.now()).await.unwrap();
-            let sealed = vault.seal(key, SECRET.as_bytes()).unwrap();
+            let sealed = parts.vault.seal(key, SECRET.as_bytes()).unwrap();
             store.principals().add_key(name, key, &sealed, clock.now()).await.unwrap();
         }
         let all = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#;
         store.principals().put_policy("ann", "p", all, clock.now()).await.unwrap();
-        let (audit, _task) = AuditLog::start(store.clone(), clock.clone());
-        let settings = RawEvidence::default().settings(dir.path()).unwrap();
-        let (evidence, _failures) = Archive::start(dir.path(), settings, &clock).unwrap();
-        let facts = Facts {
-            not_before: UnixMillis(0),
-            not_after: UnixMillis(i64::MAX),
-            missing_names: Vec::new(),
-        };
-        let ready = Arc::new(Readiness::new(
-            store.clone(),
-            clock.clone(),
-            tokio::sync::watch::channel(false).1,
-            Arc::new(Watched::new(facts)),
-        ));
-        let parts = Parts {
-            authority: String::new(),
-            store: store.clone(),
-            vault,
-            clock: clock.clone(),
-            realm: Realm { region: "xx-towline-1".into(), account: "000000000000".into() },
-            sessions: Arc::new(Unattached),
-            presence: Arc::new(Unattached),
-            commands: Arc::new(Unattached),
-            audit,
-            metrics: Arc::new(Metrics::default()),
-            evidence: Arc::new(evidence),
-            stream_url_host: None,
-            removal_ends_sessions: false,
-            seen: Vec::new(),
-            links: Arc::default(),
-            ready,
-            sign_in: SignInSettings {
-                gateway_id: "0123456789abcdef".into(),
-                origins: Origins::new(vec![ORIGIN.into()]),
-                idle: IDLE,
-                max: MAX,
-            },
-            providers: ProviderKeys::new(Outbound::new(Guard::default(), None).unwrap()),
-        };
         let routes = api::routes(Arc::new(Api::new(parts).unwrap()));
         Self { routes, store, clock, _dir: dir }
     }

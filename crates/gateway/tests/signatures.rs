@@ -2,6 +2,8 @@
 //! by hand.
 #![allow(clippy::unwrap_used)] // also outside of the test functions: all of this is a test
 
+mod still_api;
+
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -16,23 +18,13 @@ use http_body_util::BodyExt as _;
 use serde_json::Value;
 use tokio::sync::Notify;
 use tower::ServiceExt as _;
-use towline_archive::Archive;
-use towline_archive::settings::RawEvidence;
-use towline_gateway::api::{self, Api, Parts, SignInSettings};
-use towline_gateway::audit::AuditLog;
-use towline_gateway::certificate::{Facts, Watched};
-use towline_gateway::federation::ProviderKeys;
+use towline_gateway::api::{self, Api};
 use towline_gateway::limits;
 use towline_gateway::metrics::Metrics;
-use towline_gateway::outbound::{Guard, Outbound};
 use towline_gateway::plane::Peer;
-use towline_gateway::readiness::Readiness;
-use towline_gateway::unattached::Unattached;
-use towline_gateway::vault::Vault;
-use towline_host::clock::{Clock, UnixMillis};
-use towline_ssm::ids::{Realm, SecretAccessKey};
+use towline_host::clock::Clock;
+use towline_ssm::ids::SecretAccessKey;
 use towline_ssm::sigv4::{ALLOWED_SKEW_SECS, Credentials, RequestParts, sha256, sign};
-use towline_store::Store;
 
 const KEY: &str = "AKIAAAAAAAAAAAAAAAAA";
 const SECRET: &str = "a-secret-that-nobody-knows";
@@ -53,51 +45,14 @@ struct Desk {
 impl Desk {
     async fn open() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(&dir.path().join("towline.db")).await.unwrap();
-        let clock = Clock::manual(UnixMillis(1_800_000_000_000));
-        let vault = Arc::new(Vault::new(&[7; 32]).unwrap());
-        let principals = store.principals();
+        let parts = still_api::parts(dir.path()).await;
+        let (clock, metrics) = (parts.clock.clone(), Arc::clone(&parts.metrics));
+        let principals = parts.store.principals();
         principals.create("admin", &[], clock.now()).await.unwrap();
         let everything = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#;
         principals.put_policy("admin", "p", everything, clock.now()).await.unwrap();
-        let sealed = vault.seal(KEY, SECRET.as_bytes()).unwrap();
+        let sealed = parts.vault.seal(KEY, SECRET.as_bytes()).unwrap();
         principals.add_key("admin", KEY, &sealed, clock.now()).await.unwrap();
-        let (audit, _task) = AuditLog::start(store.clone(), clock.clone());
-        let metrics = Arc::new(Metrics::default());
-        let settings = RawEvidence::default().settings(dir.path()).unwrap();
-        let (evidence, _failures) = Archive::start(dir.path(), settings, &clock).unwrap();
-        let evidence = Arc::new(evidence);
-        let facts = Facts {
-            not_before: UnixMillis(0),
-            not_after: UnixMillis(i64::MAX),
-            missing_names: Vec::new(),
-        };
-        let ready = Arc::new(Readiness::new(
-            store.clone(),
-            clock.clone(),
-            tokio::sync::watch::channel(false).1,
-            Arc::new(Watched::new(facts)),
-        ));
-        let parts = Parts {
-            authority: String::new(),
-            store,
-            vault,
-            clock: clock.clone(),
-            realm: Realm { region: "xx-towline-1".into(), account: "000000000000".into() },
-            sessions: Arc::new(Unattached),
-            presence: Arc::new(Unattached),
-            commands: Arc::new(Unattached),
-            audit,
-            metrics: Arc::clone(&metrics),
-            evidence,
-            removal_ends_sessions: false,
-            seen: Vec::new(),
-            stream_url_host: None,
-            links: Arc::default(),
-            ready,
-            sign_in: SignInSettings::default(),
-            providers: ProviderKeys::new(Outbound::new(Guard::default(), None).unwrap()),
-        };
         Self { routes: api::routes(Arc::new(Api::new(parts).unwrap())), clock, metrics, _dir: dir }
     }
 
