@@ -1,6 +1,7 @@
 //! The command line of the agent: parsed, not executed.
 
 use crate::copy::Granted;
+use crate::separation::monitor::COMMAND;
 use lexopt::{Arg, Parser, ValueExt as _};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -75,6 +76,8 @@ pub enum Command {
     ConfigCheck,
     /// Serve the files of one path on standard input and output. The agent starts it.
     Copy(Granted),
+    /// Be a network process of the agent on standard input and output. The agent starts it.
+    Network,
     /// Print the version.
     Version,
     /// Print [`HELP`].
@@ -175,6 +178,7 @@ fn read(mut parser: Parser) -> Result<Arguments, lexopt::Error> {
         [COPY, way @ ("put" | "get"), path] => {
             Command::Copy(Granted { put: way == "put", follow, path: path.to_owned() })
         }
+        [COMMAND] => Command::Network,
         ["version"] => Command::Version,
         ["help"] => Command::Help,
         [] => {

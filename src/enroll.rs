@@ -15,9 +15,10 @@ use crate::config::Config;
 use crate::limits;
 use crate::link::dial::{DialError, Target, dial};
 use crate::link::driver::{Link, LinkError};
-use crate::link::tls::{self, Pins, TlsError};
+use crate::link::tls::{self, Pins, SignedSeconds, TlsError};
 use crate::logger;
 use crate::platform;
+use crate::separation::monitor::Separation;
 use crate::state::enrollment::{Address, Enrollment, Trust, certificates};
 use crate::state::key::{DeviceKey, hex, unhex32};
 use crate::state::next_pin::NextPin;
@@ -25,7 +26,6 @@ use crate::state::{Dir, StateError};
 use std::future::poll_fn;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::task::Poll;
 use towline_wire::VERSIONS;
 use towline_wire::frame::Frame;
@@ -128,13 +128,21 @@ pub async fn enroll(arguments: &Enroll, config: &Config) -> Result<Enrolled, Enr
     let code = activation_code(&arguments.code)?;
     let dir = Dir::at(&config.state_dir);
     let key = own_key(&dir, arguments.reenroll)?;
-    let signed = Arc::default();
-    let tls = tls::client_config(&trust, &key, &signed, &Pins::default())?;
+    let (signed, pins) = (SignedSeconds::default(), Pins::default());
+    let certified = key.for_tls().map_err(TlsError::from)?;
+    let tls = tls::client_config(&trust, certified, &signed, &pins)?;
     let target = Target {
         proxy: config.proxy_for(&gateway),
         gateway: gateway.clone(),
         tls,
         patience: limits::DIAL,
+        separation: Separation::of(
+            config.separation(),
+            &config.runtime_dir,
+            &trust,
+            &pins,
+            &signed,
+        ),
     };
     let mut link = Link::new(dial(&target).await?);
     let request = message::Enroll {

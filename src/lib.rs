@@ -17,6 +17,7 @@
 //! | [`first_boot`] | a device without an enrollment waits, or enrolls by an order |
 //! | [`enroll`], [`status`] | the other commands of the program |
 //! | [`handover`] | state transfer: another program takes over the sessions |
+//! | [`separation`] | the process without rights that reads the network |
 //! | [`service`] | the service manager: ready, alive, stopping |
 //! | [`logger`] | the agent's log |
 //! | [`alarm`] | the loop's timer |
@@ -49,6 +50,7 @@ pub mod platform;
 pub mod policy;
 pub mod process;
 pub mod pty;
+pub mod separation;
 pub mod service;
 pub mod session;
 mod start;

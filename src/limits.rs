@@ -182,6 +182,13 @@ pub const NOTSENT_LOWAT: u32 = 32 * 1024;
 /// How long sent bytes stay unacknowledged before the kernel gives the connection up.
 pub const TCP_USER_TIMEOUT: Duration = Duration::from_secs(90);
 
+/// Bytes that a network process holds in each direction. RAM: twice that, in that process.
+pub const SEPARATED_COPY: usize = 16 * 1024;
+/// Bytes that the kernel holds on the way to it. RAM: the kernel's.
+pub const SEPARATED_BUFFER: usize = 16 * 1024;
+/// Characters of a text of a network process that are shown.
+pub const SEPARATED_TEXT: usize = 400;
+
 /// Time for one dial, all steps together.
 pub const DIAL: Duration = Duration::from_secs(45);
 /// The same where a device has several gateways: a dead address must not keep it from the next one.

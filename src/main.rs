@@ -43,6 +43,7 @@ fn begin(predecessor: &mut Option<Predecessor>) -> ExitCode {
             return print(&format!("towline-agent {} ({})\n", platform::VERSION, platform::TARGET));
         }
         Command::Copy(granted) => return towline_agent::copy::serve(granted),
+        Command::Network => return towline_agent::separation::network::serve(),
         Command::Run
         | Command::Enroll(_)
         | Command::Status { .. }
@@ -97,9 +98,11 @@ fn act(arguments: &Arguments, config: Config, predecessor: &mut Option<Predecess
             Ok(Err(error)) => fail(error.exit_code(), &error.to_string()),
             Err(error) => fail(1, &error.to_string()),
         },
-        Command::ConfigCheck | Command::Copy(_) | Command::Version | Command::Help => {
-            ExitCode::SUCCESS
-        }
+        Command::ConfigCheck
+        | Command::Copy(_)
+        | Command::Network
+        | Command::Version
+        | Command::Help => ExitCode::SUCCESS,
     }
 }
 

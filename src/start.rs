@@ -7,7 +7,8 @@ use crate::config::{Config, GatewayOrder};
 use crate::first_boot;
 use crate::handover::Predecessor;
 use crate::link::gateways::{Gateways, Route};
-use crate::link::tls::{self, Pins};
+use crate::link::tls::{self, Pins, SignedSeconds, TlsError};
+use crate::separation::monitor::Separation;
 use crate::start_error::StartError;
 use crate::state::Dir;
 use crate::state::enrollment::Enrollment;
@@ -38,12 +39,15 @@ pub async fn run(
     let enrollment = Enrollment::load(&dir)?;
     let keys = KeyRing::load(&dir)?;
     let trust = config.trust.as_ref().unwrap_or(&enrollment.trust);
-    let signed = Arc::default();
+    let signed = SignedSeconds::default();
     let pins = Pins::default();
     pins.expect(NextPin::load(&dir).pin);
-    let tls = tls::client_config(trust, keys.in_use(), &signed, &pins)?;
+    let key = keys.in_use().for_tls().map_err(TlsError::from)?;
+    let tls = tls::client_config(trust, key, &signed, &pins)?;
+    let separation =
+        Separation::of(config.separation(), &config.runtime_dir, trust, &pins, &signed);
     let gateways = gateways(&config, &enrollment)?;
-    let parts = Parts { config, enrollment, keys, gateways, tls, signed, pins };
+    let parts = Parts { config, enrollment, keys, gateways, tls, signed, pins, separation };
     let mut agent = Agent::new(parts, predecessor.as_mut())?;
     drop(predecessor.take());
     Ok(agent.run().await)
@@ -58,7 +62,8 @@ pub fn would_run(config: &Config) -> Result<(), StartError> {
     let enrollment = Enrollment::load(&dir)?;
     let key = DeviceKey::load(&dir)?;
     let trust = config.trust.as_ref().unwrap_or(&enrollment.trust);
-    tls::client_config(trust, &key, &Arc::default(), &Pins::default())?;
+    let key = key.for_tls().map_err(TlsError::from)?;
+    tls::client_config(trust, key, &Arc::default(), &Pins::default())?;
     gateways(config, &enrollment)?;
     Ok(())
 }

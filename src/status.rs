@@ -40,6 +40,7 @@ pub struct Status {
     gateway: String,
     command_log: String,
     max_processes: String,
+    separation: String,
     renewal: String,
     warned: bool,
 }
@@ -57,6 +58,7 @@ impl Status {
             gateway: config.gateways.first().unwrap_or(&enrollment.gateway).to_string(),
             command_log: String::new(),
             max_processes,
+            separation: "one process".to_owned(),
             renewal: String::new(),
             warned: false,
         }
@@ -67,6 +69,14 @@ impl Status {
         let text = means.to_string();
         if text != self.command_log {
             self.command_log = text;
+            self.write();
+        }
+    }
+
+    /// How what reads the network is separated.
+    pub fn separation(&mut self, text: &str) {
+        if text != self.separation {
+            text.clone_into(&mut self.separation);
             self.write();
         }
     }
@@ -127,6 +137,7 @@ impl Status {
             ("sessions", self.sessions.to_string()),
             ("commandLog", quote(&self.command_log)),
             ("maxProcesses", quote(&self.max_processes)),
+            ("network", quote(&self.separation)),
             ("reload", quote(&self.renewal)),
         ]);
         if let Some(dir) = self.file.parent() {

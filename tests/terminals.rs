@@ -15,7 +15,7 @@ use tokio::io::unix::AsyncFd;
 use towline_agent::process::Exit;
 use towline_agent::process::ending::{Ending, Left};
 use towline_agent::process::environment::Environment;
-use towline_agent::process::family::Family;
+use towline_agent::process::family::{Family, Others};
 use towline_agent::process::reap::{Reaper, next_exit};
 use towline_agent::process::spawn::{Child, Io, Plan, Program, Request, SpawnError};
 use towline_agent::pty::{Size, foreground, resize};
@@ -189,8 +189,8 @@ impl World {
 
     /// Ends a family as the agent does.
     async fn end(&mut self, family: Family) {
-        let mut ending = Ending::begin(family, &[], Instant::now());
-        while ending.poke(&[], Instant::now()) == Left::Some {
+        let mut ending = Ending::begin(family, &Others::default(), Instant::now());
+        while ending.poke(&Others::default(), Instant::now()) == Left::Some {
             let deadline = ending.deadline().into();
             let _ = tokio::time::timeout_at(deadline, self.some_child_ended()).await;
         }
@@ -200,8 +200,8 @@ impl World {
     /// so it never kills.
     async fn end_without_a_kill(&mut self, family: Family) {
         let now = Instant::now();
-        let mut ending = Ending::begin(family, &[], now);
-        while ending.poke(&[], now) == Left::Some {
+        let mut ending = Ending::begin(family, &Others::default(), now);
+        while ending.poke(&Others::default(), now) == Left::Some {
             let _ = tokio::time::timeout(LOOK_AGAIN, self.some_child_ended()).await;
         }
     }

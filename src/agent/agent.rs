@@ -19,6 +19,7 @@ use crate::link::tls::{Pins, SignedSeconds};
 use crate::logger;
 use crate::process::reap::{Reaper, next_exit};
 use crate::process::spawn::SpawnError;
+use crate::separation::monitor::Separation;
 use crate::service::Service;
 use crate::session::gate::Gate;
 use crate::session::table::Table;
@@ -123,6 +124,8 @@ pub struct Parts {
     pub signed: SignedSeconds,
     /// The pins of the gateway; the TLS verifier reads them.
     pub pins: Pins,
+    /// Has what reads the network in a process without rights.
+    pub separation: Option<Separation>,
 }
 
 impl Agent {
@@ -142,7 +145,7 @@ impl Agent {
     }
 
     fn fresh(parts: Parts) -> io::Result<Self> {
-        let Parts { config, enrollment, keys, gateways, tls, signed, pins } = parts;
+        let Parts { config, enrollment, keys, gateways, tls, signed, pins, separation } = parts;
         let now = Instant::now();
         let boot = random_bytes()?;
         let reaper = Reaper::new()?;
@@ -153,9 +156,11 @@ impl Agent {
                 "ended {found} sessions of an earlier agent; {left} still have processes"
             );
         }
+        let mut table = Table::new(config.max_sessions, config.window, cgroups);
+        table.spare_network(separation.as_ref().map(|it| it.children.clone()));
         Ok(Self {
             connection: Connection::new(
-                (gateways, tls),
+                (gateways, tls, separation),
                 signed,
                 config.reconnect_max,
                 config.keep_alive_max,
@@ -164,7 +169,7 @@ impl Agent {
             gate: Gate::new(enrollment.device.clone(), enrollment.authority, boot),
             timekeeping: Timekeeping::default(),
             journal: Journal::open(&Dir::at(&config.state_dir), boot),
-            table: Table::new(config.max_sessions, config.window, cgroups),
+            table,
             log: CommandLog::new(config.audit, &config.spool_dir(), random_bytes()?, now),
             reaper,
             stops: [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?],
@@ -331,6 +336,9 @@ impl Agent {
 
     fn on_change(&mut self, change: Change, now: Instant) {
         let _link = self.connection.enter_span();
+        if let (Change::Dialled(_), Some(it)) = (&change, self.connection.separation()) {
+            self.status.separation(&it.describe());
+        }
         match change {
             Change::Dialled(Ok(link)) => self.begin_handshake(link, now),
             Change::Dialled(Err(error)) => {
@@ -359,6 +367,9 @@ impl Agent {
 
     pub(super) fn reap(&mut self, now: Instant) {
         while let Some((pid, exit)) = next_exit() {
+            if self.connection.separation().is_some_and(|it| it.children.ended(pid, exit)) {
+                continue;
+            }
             self.on_answer(pid, exit);
             self.table.on_exit(pid, exit, now);
         }

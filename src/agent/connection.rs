@@ -17,8 +17,10 @@ use crate::link::dial::{DialError, Target, dial};
 use crate::link::driver::{Link, LinkError};
 use crate::link::gateways::{Gateways, Route, pause};
 use crate::link::network::{Network, News};
+use crate::link::stream::Stream;
 use crate::link::tls::{self, SignedSeconds, TlsError};
 use crate::logger::{self, link_span};
+use crate::separation::monitor::Separation;
 use crate::state::enrollment::Address;
 use crate::state::key::DeviceKey;
 use ring::rand::{SecureRandom as _, SystemRandom};
@@ -29,8 +31,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
-use tokio::net::TcpStream;
-use tokio_rustls::client::TlsStream;
 use towline_wire::frame::Frame;
 use towline_wire::keepalive::{Action, KeepAlive};
 use towline_wire::message::RefusalCode;
@@ -38,7 +38,7 @@ use towline_wire::mux::Mux;
 use tracing::Span;
 use tracing::span::EnteredSpan;
 
-type Dialling = Pin<Box<dyn Future<Output = Result<TlsStream<TcpStream>, DialError>>>>;
+type Dialling = Pin<Box<dyn Future<Output = Result<Stream, DialError>>>>;
 
 /// What has happened to the connection.
 #[derive(Debug)]
@@ -65,6 +65,7 @@ enum Stage {
 pub(super) struct Connection {
     gateways: Gateways,
     tls: Arc<ClientConfig>,
+    separation: Option<Separation>,
     signed: SignedSeconds,
     stage: Stage,
     backoff: Backoff,
@@ -86,7 +87,7 @@ pub(super) struct Connection {
 impl Connection {
     /// A connection that is dialled at once.
     pub(super) fn new(
-        (gateways, tls): (Gateways, Arc<ClientConfig>),
+        (gateways, tls, separation): (Gateways, Arc<ClientConfig>, Option<Separation>),
         signed: SignedSeconds,
         reconnect_max: Duration,
         keep_alive_max: Duration,
@@ -96,6 +97,7 @@ impl Connection {
         Self {
             gateways,
             tls,
+            separation,
             signed,
             stage: Stage::Waiting { until: now },
             backoff: Backoff::new(reconnect_max),
@@ -163,6 +165,19 @@ impl Connection {
         Ok(())
     }
 
+    /// How what reads the network is separated, where the settings want it.
+    pub(super) fn separation(&self) -> Option<&Separation> {
+        self.separation.as_ref()
+    }
+
+    /// Ends the process that carries the link: this one is about to become another program, which does
+    /// not know it.
+    pub(super) fn leave_network_process(&mut self) {
+        if self.separation.is_some() && !matches!(self.stage, Stage::Waiting { .. }) {
+            self.stage = Stage::Waiting { until: Instant::now() };
+        }
+    }
+
     /// Ready when the network or the clock changed.
     pub(super) fn poll_news(&mut self, cx: &mut Context<'_>) -> Poll<News> {
         self.network.poll_news(cx)
@@ -203,7 +218,8 @@ impl Connection {
         if due {
             let Route { gateway, proxy } = self.gateways.current().clone();
             let (tls, patience) = (Arc::clone(&self.tls), self.gateways.patience());
-            let target = Target { gateway, proxy, tls, patience };
+            let separation = self.separation.clone();
+            let target = Target { gateway, proxy, tls, patience, separation };
             self.stage = Stage::Dialling(Box::pin(async move { dial(&target).await }));
         }
         due

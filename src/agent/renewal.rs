@@ -141,7 +141,7 @@ impl Agent {
         self.renewal = Renewal::WhenQuiet;
     }
 
-    fn hand_over(&self) -> io::Error {
+    fn hand_over(&mut self) -> io::Error {
         let written = memory().and_then(|file| {
             let mut to = Writer::new(file, Instant::now());
             to.text(VERSION)?;
@@ -156,6 +156,7 @@ impl Agent {
         match (written, program) {
             (Ok((state, descriptors)), Ok(program)) => {
                 self.service.reloading();
+                self.connection.leave_network_process();
                 execute(&installed(), &state, Some(&program), &descriptors)
             }
             (Err(error), _) | (_, Err(error)) => error,

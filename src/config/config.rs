@@ -19,6 +19,9 @@ pub const DEFAULT_FILE: &str = "/etc/towline/agent.toml";
 /// A directory in memory for the status file; see [`crate::status`].
 pub const DEFAULT_RUNTIME_DIR: &str = "/run/towline";
 
+/// The account of the network process unless set otherwise; packages make it.
+pub const NETWORK_USER: &str = "towline-net";
+
 /// All settings of the agent.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -52,6 +55,10 @@ pub struct Config {
     pub window: u32,
     /// Who runs a session for which nobody was named; the agent's own account if not set.
     pub default_user: Option<String>,
+    /// Whether what reads the network is a process of its own.
+    pub separated: Separated,
+    /// The account of that process.
+    pub network_user: String,
     /// The command log.
     pub audit: AuditSettings,
     /// What the device itself permits.
@@ -76,6 +83,17 @@ pub enum GatewayOrder {
     Listed,
     /// Any of them, drawn at each start: the devices of a fleet share them.
     Random,
+}
+
+/// Whether what reads the network is a process of its own, without rights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Separated {
+    /// One process does it all.
+    Off,
+    /// Where the device can have it. Log and status say where it cannot.
+    Wanted,
+    /// There is no link without it.
+    Demanded,
 }
 
 /// See [`AuditSettings::when_full`].
@@ -112,6 +130,8 @@ impl Default for Config {
             grace: limits::GRACE,
             window: limits::WINDOW,
             default_user: None,
+            separated: Separated::Off,
+            network_user: NETWORK_USER.to_owned(),
             audit: AuditSettings::default(),
             policy: DevicePolicy::default(),
         }
@@ -137,6 +157,8 @@ pub const KEYS: &[&str] = &[
     "sessions.allow_detach",
     "sessions.window_bytes",
     "sessions.default_user",
+    "security.separation",
+    "security.network_user",
     "audit.command_log",
     "audit.spool_bytes",
     "audit.when_full",
@@ -197,6 +219,12 @@ impl Config {
         self.state_dir.join("audit")
     }
 
+    /// Whether the network has a process of its own, and as which account.
+    #[must_use]
+    pub fn separation(&self) -> (Separated, &str) {
+        (self.separated, &self.network_user)
+    }
+
     /// The proxy for a host: none if the host is exempt.
     #[must_use]
     pub fn proxy_for(&self, gateway: &Address) -> Option<Proxy> {
@@ -243,6 +271,7 @@ impl Config {
         match key.split_once('.') {
             Some(("gateway", key)) => self.set_gateway(key, value),
             Some(("sessions", key)) => self.set_sessions(key, value),
+            Some(("security", key)) => self.set_security(key, value),
             Some(("audit", key)) => self.set_audit(key, value),
             Some(("policy", key)) => self.set_policy(key, value),
             _ => self.set_top_level(key, value),
@@ -313,6 +342,22 @@ impl Config {
             "default_user" => {
                 self.default_user = Some(text(value)?).filter(|user| !user.is_empty())
             }
+            _ => return Err(UNKNOWN.to_owned()),
+        }
+        Ok(())
+    }
+
+    fn set_security(&mut self, key: &str, value: Value) -> Result<(), String> {
+        match key {
+            "separation" => {
+                self.separated = match text(value)?.as_str() {
+                    "off" => Separated::Off,
+                    "wanted" => Separated::Wanted,
+                    "demanded" => Separated::Demanded,
+                    _ => return Err("must be \"off\", \"wanted\" or \"demanded\"".to_owned()),
+                }
+            }
+            "network_user" => self.network_user = text(value)?,
             _ => return Err(UNKNOWN.to_owned()),
         }
         Ok(())

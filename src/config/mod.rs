@@ -9,5 +9,6 @@ pub mod raw;
 mod values;
 
 pub use config::{
-    AuditSettings, Config, DEFAULT_FILE, DEFAULT_RUNTIME_DIR, GatewayOrder, KEYS, WhenFull,
+    AuditSettings, Config, DEFAULT_FILE, DEFAULT_RUNTIME_DIR, GatewayOrder, KEYS, NETWORK_USER,
+    Separated, WhenFull,
 };

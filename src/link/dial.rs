@@ -14,14 +14,16 @@
 //!   needs none.
 
 use super::proxy::{Proxy, ProxyError};
+use super::stream::Stream;
 use super::tls::{self, TlsError};
 use crate::limits;
+use crate::separation::monitor::{Failure, Order, Separation};
 use crate::state::enrollment::Address;
 use crate::sys::calls;
 use rustls::ClientConfig;
 use std::future::{Future, poll_fn};
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::os::fd::AsFd as _;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -74,6 +76,12 @@ pub enum DialError {
         /// What the library said.
         source: io::Error,
     },
+    /// What the network process says.
+    #[error("{0}")]
+    Apart(String),
+    /// There is no network process without rights, and the settings demand one.
+    #[error("security.separation is \"demanded\", and this device cannot have it: {0}")]
+    NotSeparated(String),
     /// The other side is not a Towline gateway.
     #[error("{address} speaks TLS but not Towline: check the gateway's port")]
     NotAGateway {
@@ -93,33 +101,88 @@ pub struct Target {
     pub tls: Arc<ClientConfig>,
     /// Time for all of it.
     pub patience: Duration,
+    /// Has a process without rights do it.
+    pub separation: Option<Separation>,
 }
 
 /// Dials once.
 ///
 /// # Errors
 /// [`DialError`].
-pub async fn dial(target: &Target) -> Result<TlsStream<TcpStream>, DialError> {
+pub async fn dial(target: &Target) -> Result<Stream, DialError> {
     let late = |_| DialError::Timeout { address: target.gateway.clone(), waited: target.patience };
     timeout(target.patience, dial_without_limit(target)).await.map_err(late)?
 }
 
-async fn dial_without_limit(target: &Target) -> Result<TlsStream<TcpStream>, DialError> {
-    let first = target.proxy.as_ref().map_or(&target.gateway, |proxy| &proxy.address);
-    let mut tcp = race(first, resolve(first).await?).await?;
-    tune(&tcp);
-    if let Some(proxy) = &target.proxy {
-        proxy.connect(&mut tcp, &target.gateway).await?;
+async fn dial_without_limit(target: &Target) -> Result<Stream, DialError> {
+    if let Some(separation) = target.separation.as_ref().filter(|it| !it.is_given_up()) {
+        match dial_apart(target, separation).await {
+            Err(DialError::NotSeparated(why)) if separation.give_up(&why) => {}
+            reached => return reached,
+        }
     }
-    let name = tls::server_name(&target.gateway)?;
-    let fail = |source| DialError::Handshake { address: target.gateway.clone(), source };
-    let connector = TlsConnector::from(target.tls.clone());
+    let first = target.first();
+    let addresses = resolve(first).await?;
+    let proxy = target.proxy.as_ref();
+    let stream = over(&target.gateway, proxy, &target.tls, addresses).await?;
+    Ok(Stream::Here(Box::new(stream)))
+}
+
+impl Target {
+    /// What is connected to: the proxy, else the gateway.
+    fn first(&self) -> &Address {
+        self.proxy.as_ref().map_or(&self.gateway, |proxy| &proxy.address)
+    }
+}
+
+/// The same in a process without rights; a look-up has one of its own.
+async fn dial_apart(target: &Target, separation: &Separation) -> Result<Stream, DialError> {
+    let failed = |failure| match failure {
+        Failure::Unavailable(why) => DialError::NotSeparated(why),
+        Failure::Failed(why) => DialError::Apart(why),
+    };
+    let first = target.first();
+    let addresses = match first.host.parse::<IpAddr>() {
+        Ok(ip) => vec![SocketAddr::new(ip, first.port)],
+        Err(_) => {
+            let found = timeout(limits::RESOLVE, separation.look_up(&first.host, first.port)).await;
+            let fail = |source| DialError::Resolve { host: first.host.clone(), source };
+            match found.map_err(|_| fail(io::ErrorKind::TimedOut.into()))? {
+                Err(Failure::Failed(why)) => return Err(fail(io::Error::other(why))),
+                found => found.map_err(failed)?,
+            }
+        }
+    };
+    let (gateway, proxy, tls) = (&target.gateway, target.proxy.as_ref(), &*target.tls);
+    let line = separation.connect(Order { gateway, proxy, addresses, tls }).await;
+    line.map(|line| Stream::Apart(Box::new(line))).map_err(failed)
+}
+
+/// Connects to one of these addresses of the proxy or gateway, and opens TLS with the gateway.
+///
+/// # Errors
+/// [`DialError`].
+pub async fn over(
+    gateway: &Address,
+    proxy: Option<&Proxy>,
+    tls: &Arc<ClientConfig>,
+    addresses: Vec<SocketAddr>,
+) -> Result<TlsStream<TcpStream>, DialError> {
+    let first = proxy.map_or(gateway, |proxy| &proxy.address);
+    let mut tcp = race(first, addresses).await?;
+    tune(&tcp);
+    if let Some(proxy) = proxy {
+        proxy.connect(&mut tcp, gateway).await?;
+    }
+    let name = tls::server_name(gateway)?;
+    let fail = |source| DialError::Handshake { address: gateway.clone(), source };
+    let connector = TlsConnector::from(tls.clone());
     let mut stream = connector
         .connect_with(name, tcp, |connection| connection.set_buffer_limit(Some(limits::TLS_BUFFER)))
         .await
         .map_err(fail)?;
     if stream.get_ref().1.alpn_protocol() != Some(towline_wire::ALPN) {
-        return Err(DialError::NotAGateway { address: target.gateway.clone() });
+        return Err(DialError::NotAGateway { address: gateway.clone() });
     }
     stream.get_mut().1.set_buffer_limit(Some(limits::TLS_BUFFER));
     Ok(stream)
@@ -147,6 +210,15 @@ async fn resolve(address: &Address) -> Result<Vec<SocketAddr>, DialError> {
         return Err(fail(io::ErrorKind::NotFound.into()));
     }
     Ok(alternate(found))
+}
+
+/// Looks a name up by the C library, which blocks; in the order of [`race`].
+///
+/// # Errors
+/// The resolver's.
+pub fn resolve_here(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    let found: Vec<_> = (host, port).to_socket_addrs()?.collect();
+    if found.is_empty() { Err(io::ErrorKind::NotFound.into()) } else { Ok(alternate(found)) }
 }
 
 /// IPv6 first, then the families in turn, at most [`limits::ADDRESSES`].

@@ -3,13 +3,11 @@
 //! Poll-based: nothing here blocks. Data stays in the [`Mux`] until the connection accepts it,
 //! so the echo of a keystroke overtakes bulk output at the last moment.
 
+use super::stream::Stream;
 use crate::limits;
 use std::io;
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
-use tokio::net::TcpStream;
-use tokio_rustls::client::TlsStream;
+use tokio::io::ReadBuf;
 use towline_wire::frame::{Frame, FrameError, FrameReader, MAX_DATA, MAX_FRAME};
 use towline_wire::mux::Mux;
 use towline_wire::text::connection_error;
@@ -20,6 +18,9 @@ pub enum LinkError {
     /// The connection broke.
     #[error("the connection broke: {}", connection_error(.0))]
     Io(#[from] io::Error),
+    /// The connection broke, as the network process says.
+    #[error("the connection broke: {0}")]
+    Broken(String),
     /// The gateway closed it.
     #[error("the gateway closed the connection")]
     Closed,
@@ -73,7 +74,7 @@ pub enum LinkError {
 /// One connection with its buffers.
 #[derive(Debug)]
 pub struct Link {
-    stream: TlsStream<TcpStream>,
+    stream: Stream,
     reader: FrameReader,
     out: Vec<u8>,
     sent: usize,
@@ -83,19 +84,14 @@ pub struct Link {
 impl Link {
     /// Nothing is sent yet.
     #[must_use]
-    pub fn new(stream: TlsStream<TcpStream>) -> Self {
+    pub fn new(stream: Stream) -> Self {
         Self { stream, reader: FrameReader::new(), out: Vec::new(), sent: 0, unflushed: false }
     }
 
     /// The device's own address on this connection.
     #[must_use]
     pub fn local_address(&self) -> String {
-        self.stream
-            .get_ref()
-            .0
-            .local_addr()
-            .map(|address| address.ip().to_string())
-            .unwrap_or_default()
+        self.stream.local_address()
     }
 
     /// Encodes a small frame that goes before whatever the mux has: versions, pings, pongs.
@@ -128,8 +124,8 @@ impl Link {
                 self.sent = 0;
                 return self.poll_flush(cx);
             }
-            match ready!(Pin::new(&mut self.stream).poll_write(cx, &self.out[self.sent..])) {
-                Ok(0) => return Poll::Ready(LinkError::Closed),
+            match ready!(self.stream.poll_write(cx, &self.out[self.sent..])) {
+                Ok(0) => return Poll::Ready(self.ended(LinkError::Closed)),
                 Ok(n) => {
                     self.sent += n;
                     self.unflushed = true;
@@ -138,14 +134,19 @@ impl Link {
                         self.sent = 0;
                     }
                 }
-                Err(error) => return Poll::Ready(error.into()),
+                Err(error) => return Poll::Ready(self.ended(error.into())),
             }
         }
     }
 
+    /// The error that says most.
+    fn ended(&self, error: LinkError) -> LinkError {
+        self.stream.last_words().map_or(error, LinkError::Broken)
+    }
+
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<LinkError> {
         if self.unflushed {
-            match ready!(Pin::new(&mut self.stream).poll_flush(cx)) {
+            match ready!(self.stream.poll_flush(cx)) {
                 Ok(()) => self.unflushed = false,
                 Err(error) => return Poll::Ready(error.into()),
             }
@@ -156,13 +157,13 @@ impl Link {
     /// Ready when bytes came: take the frames with [`Self::next_frame`] before the next call.
     pub fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
         let mut buffer = ReadBuf::new(self.reader.spare());
-        match ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer)) {
+        match ready!(self.stream.poll_read(cx, &mut buffer)) {
             Ok(()) => {
                 let n = buffer.filled().len();
                 self.reader.filled(n);
-                Poll::Ready(if n == 0 { Err(LinkError::Closed) } else { Ok(()) })
+                Poll::Ready(if n == 0 { Err(self.ended(LinkError::Closed)) } else { Ok(()) })
             }
-            Err(error) => Poll::Ready(Err(error.into())),
+            Err(error) => Poll::Ready(Err(self.ended(error.into()))),
         }
     }
 
@@ -184,6 +185,6 @@ impl Link {
 
     /// Tells the other side that nothing more comes, as far as that is possible without waiting.
     pub fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        Pin::new(&mut self.stream).poll_shutdown(cx).map(drop)
+        self.stream.poll_close(cx)
     }
 }

@@ -18,4 +18,5 @@ pub mod driver;
 pub mod gateways;
 pub mod network;
 pub mod proxy;
+pub mod stream;
 pub mod tls;

@@ -81,6 +81,18 @@ impl Proxy {
         Ok(Self { address, credentials: credentials.transpose()? })
     }
 
+    /// A proxy that was read before.
+    #[must_use]
+    pub fn at(address: Address, credentials: Option<String>) -> Self {
+        Self { address, credentials }
+    }
+
+    /// `USER:PASSWORD`, decoded.
+    #[must_use]
+    pub fn credentials(&self) -> Option<&str> {
+        self.credentials.as_deref()
+    }
+
     /// Asks for a tunnel to `target`. What follows on `stream` is the target's.
     ///
     /// # Errors

@@ -17,7 +17,7 @@ use rustls::client::{AlwaysResolvesClientRawPublicKeys, Resumption, WebPkiServer
 use rustls::crypto::{CryptoProvider, KeyProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::sign::SigningKey;
+use rustls::sign::{CertifiedKey, SigningKey};
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
 };
@@ -53,6 +53,8 @@ struct PinsInside {
     current: Option<[u8; 32]>,
     next: Option<[u8; 32]>,
     met_next: bool,
+    /// The gateway's at the last handshake, if no pin was right.
+    strange: Option<[u8; 32]>,
 }
 
 impl Pins {
@@ -86,15 +88,37 @@ impl Pins {
         self.lock().met_next
     }
 
+    /// The pins: of the key in use, and of the next one.
+    #[must_use]
+    pub fn both(&self) -> (Option<[u8; 32]>, Option<[u8; 32]>) {
+        let inside = self.lock();
+        (inside.current, inside.next)
+    }
+
+    /// Another process did the handshake, and says this of it.
+    pub fn tell_met_next(&self, met_next: bool) {
+        let mut inside = self.lock();
+        inside.met_next = met_next && inside.next.is_some();
+    }
+
+    /// What to say of a gateway whose key no pin matched at the last handshake; empty otherwise.
+    #[must_use]
+    pub fn strange(&self) -> String {
+        let inside = self.lock();
+        let (Some(seen), Some(expected)) = (inside.strange, inside.current) else {
+            return String::new();
+        };
+        let (seen, expected) = (hex(&seen), hex(&expected));
+        format!("the gateway shows a key with pin {seen}, {expected} is expected")
+    }
+
     fn meet(&self, seen: &[u8]) -> bool {
         let mut inside = self.lock();
         let is = |pin: Option<[u8; 32]>| pin.is_some_and(|pin| pin == seen);
         inside.met_next = is(inside.next) && !is(inside.current);
-        inside.met_next || is(inside.current)
-    }
-
-    fn shown(&self) -> String {
-        self.lock().current.map_or_else(String::new, |pin| hex(&pin))
+        let known = inside.met_next || is(inside.current);
+        inside.strange = if known { None } else { seen.try_into().ok() };
+        known
     }
 }
 
@@ -104,7 +128,7 @@ impl Pins {
 /// [`TlsError`]: what the administrator gave cannot be used.
 pub fn client_config(
     trust: &Trust,
-    key: &DeviceKey,
+    key: Arc<CertifiedKey>,
     signed: &SignedSeconds,
     pins: &Pins,
 ) -> Result<Arc<ClientConfig>, TlsError> {
@@ -118,9 +142,7 @@ pub fn client_config(
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_client_cert_resolver(Arc::new(AlwaysResolvesClientRawPublicKeys::new(
-            key.for_tls()?,
-        )));
+        .with_client_cert_resolver(Arc::new(AlwaysResolvesClientRawPublicKeys::new(key)));
     config.alpn_protocols = vec![towline_wire::ALPN.to_vec()];
     // A link lives for days: tickets would cost memory and save one signature a week.
     config.resumption = Resumption::disabled();
@@ -233,11 +255,7 @@ impl ServerCertVerifier for Verifier {
                 if pins.meet(seen.as_ref()) {
                     return Ok(ServerCertVerified::assertion());
                 }
-                logger::warning!(
-                    "the gateway shows a key with pin {}, {} is expected",
-                    hex(seen.as_ref()),
-                    pins.shown()
-                );
+                logger::warning!("{}", pins.strange());
                 Err(CertificateError::ApplicationVerificationFailure.into())
             }
         }

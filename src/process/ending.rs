@@ -8,9 +8,8 @@
 //! - Only an empty family completes it; it never gives up.
 //! - It does not poll the system.
 
-use super::family::Family;
+use super::family::{Family, Others};
 use crate::limits;
-use nix::unistd::Pid;
 use std::time::Instant;
 
 /// A session whose processes are being ended.
@@ -32,14 +31,14 @@ pub enum Left {
 impl Ending {
     /// Hangs up on everybody of the family.
     #[must_use]
-    pub fn begin(family: Family, others: &[Pid], now: Instant) -> Self {
+    pub fn begin(family: Family, others: &Others, now: Instant) -> Self {
         family.hang_up(others);
         Self { family, next_kill: now + limits::HANG_UP_GRACE }
     }
 
     /// Looks who is left, and kills them when their time is over.
     #[must_use]
-    pub fn poke(&mut self, others: &[Pid], now: Instant) -> Left {
+    pub fn poke(&mut self, others: &Others, now: Instant) -> Left {
         if self.family.is_empty(others) && self.family.remove() {
             return Left::Nothing;
         }

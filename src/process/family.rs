@@ -14,6 +14,21 @@ use crate::sys::proc_table::{self, Entry};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+/// Processes that are not of the session.
+#[derive(Debug, Default)]
+pub struct Others {
+    /// Leaders of all other sessions, living or being ended.
+    pub leaders: Vec<Pid>,
+    /// Children of the agent that are no session's.
+    pub bystanders: Vec<Pid>,
+}
+
+impl Others {
+    fn has(&self, pid: Pid) -> bool {
+        self.leaders.contains(&pid) || self.bystanders.contains(&pid)
+    }
+}
+
 /// The processes of one session.
 #[derive(Debug)]
 pub enum Family {
@@ -35,9 +50,9 @@ impl Family {
         Self::Marked { leader, mark: format!("{SESSION_VARIABLE}={session}") }
     }
 
-    /// Its living processes. `others` are the leaders of all other sessions, living or being ended.
+    /// Its living processes.
     #[must_use]
-    pub fn members(&self, others: &[Pid]) -> Vec<Pid> {
+    pub fn members(&self, others: &Others) -> Vec<Pid> {
         match self {
             Self::Cgroup(cgroup) => cgroup.members(),
             Self::Marked { leader, mark } => {
@@ -50,7 +65,7 @@ impl Family {
 
     /// True when none is left.
     #[must_use]
-    pub fn is_empty(&self, others: &[Pid]) -> bool {
+    pub fn is_empty(&self, others: &Others) -> bool {
         match self {
             Self::Cgroup(cgroup) => cgroup.is_empty(),
             Self::Marked { .. } => self.members(others).is_empty(),
@@ -58,7 +73,7 @@ impl Family {
     }
 
     /// Tells all of them that the operator is gone. Stopped ones are woken to hear it.
-    pub fn hang_up(&self, others: &[Pid]) {
+    pub fn hang_up(&self, others: &Others) {
         for pid in self.members(others) {
             let _ = kill(pid, Signal::SIGHUP);
             let _ = kill(pid, Signal::SIGCONT);
@@ -66,7 +81,7 @@ impl Family {
     }
 
     /// Kills all of them.
-    pub fn kill(&self, others: &[Pid]) {
+    pub fn kill(&self, others: &Others) {
         match self {
             Self::Cgroup(cgroup) => cgroup.kill(),
             Self::Marked { .. } => {
@@ -92,14 +107,14 @@ fn related(
     table: &[Entry],
     leader: Pid,
     agent: Pid,
-    others: &[Pid],
+    others: &Others,
     is_marked: impl Fn(Pid) -> bool,
 ) -> Vec<Pid> {
     let mut members: Vec<Pid> = Vec::new();
     for entry in table {
-        let stray = others.is_empty() && entry.parent == agent;
+        let stray = others.leaders.is_empty() && entry.parent == agent;
         let own = entry.pid == leader || entry.session == leader || stray || is_marked(entry.pid);
-        if own && entry.pid != agent && !others.contains(&entry.pid) {
+        if own && entry.pid != agent && !others.has(entry.pid) {
             members.push(entry.pid);
         }
     }
@@ -130,7 +145,8 @@ mod tests {
             .iter()
             .map(|&(p, pp, s)| Entry { pid: pid(p), parent: pid(pp), session: pid(s) })
             .collect();
-        let others: Vec<Pid> = others.iter().copied().map(pid).collect();
+        let leaders = others.iter().copied().map(pid).collect();
+        let others = Others { leaders, bystanders: vec![pid(400)] };
         let found = related(&table, pid(100), pid(AGENT), &others, |p| p.as_raw() >= 900);
         assert_eq!(found, expected.iter().copied().map(pid).collect::<Vec<_>>());
     }
@@ -151,7 +167,7 @@ mod tests {
 
     #[test]
     fn an_orphan_without_a_mark_falls_to_the_only_session() {
-        check(&[(300, AGENT, 300), (301, 300, 301)], &[], &[300, 301]);
+        check(&[(300, AGENT, 300), (301, 300, 301), (400, AGENT, 400)], &[], &[300, 301]);
     }
 
     #[test]

@@ -334,6 +334,29 @@ pub(crate) fn filter_messages(socket: BorrowedFd<'_>, steps: &[Filter]) -> nix::
     Errno::result(result).map(drop)
 }
 
+/// Has the kernel judge each further system call of this process by a program (seccomp(2)).
+///
+/// # Errors
+/// The kernel's: it has no filters, or the process may still gain privileges; or a program of more
+/// steps than the kernel takes.
+pub(crate) fn filter_calls(steps: &mut [libc::sock_filter]) -> nix::Result<()> {
+    let len = u16::try_from(steps.len()).map_err(|_| Errno::E2BIG)?;
+    let program = libc::sock_fprog { len, filter: steps.as_mut_ptr() };
+    let none: libc::c_ulong = 0;
+    // SAFETY: the operation reads one `sock_fprog` and the `len` steps behind its pointer, and both live
+    // across the call. The kernel checks the program itself. All arguments have the width of a register.
+    let result = unsafe {
+        libc::prctl(
+            libc::PR_SET_SECCOMP,
+            libc::SECCOMP_MODE_FILTER as libc::c_ulong,
+            ptr::from_ref(&program),
+            none,
+            none,
+        )
+    };
+    Errno::result(result).map(drop)
+}
+
 /// Takes a descriptor that the previous program in this process left open on purpose, and marks it as
 /// taken.
 ///

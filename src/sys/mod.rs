@@ -1,7 +1,8 @@
 //! Calls to the kernel and the C library: the lowest folder of the agent.
 //!
 //! `calls` holds the calls without a safe form, [`account`] reads the user database,
-//! [`proc_table`] reads `/proc`, [`memory`] makes files without names and gives memory back, [`cgroup`] writes cgroup directories, [`fn@watch`] registers a
+//! [`proc_table`] reads `/proc`, [`memory`] makes files without names and gives memory back, `seccomp` filters system calls,
+//! [`cgroup`] writes cgroup directories, [`fn@watch`] registers a
 //! descriptor with the runtime.
 //!
 //! # Invariants
@@ -18,6 +19,7 @@ pub(crate) mod calls;
 pub mod cgroup;
 pub mod memory;
 pub mod proc_table;
+pub(crate) mod seccomp;
 mod watch;
 
 pub use watch::watch;

@@ -53,6 +53,7 @@ mod rotation;
 mod run_command;
 mod scarcity;
 mod screen;
+mod separation;
 mod server_pin;
 mod session_life;
 mod several_gateways;

@@ -40,6 +40,7 @@ pub mod pin;
 pub mod proxy_header;
 pub mod record;
 pub mod rotation;
+pub mod separation;
 pub mod smux;
 pub mod stream;
 pub mod text;

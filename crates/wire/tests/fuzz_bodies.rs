@@ -14,6 +14,8 @@ mod message;
 mod mux;
 #[path = "../fuzz/bodies/proxy_header.rs"]
 mod proxy_header;
+#[path = "../fuzz/bodies/separation.rs"]
+mod separation;
 #[path = "../fuzz/bodies/smux.rs"]
 mod smux;
 #[path = "../fuzz/bodies/smux_parser.rs"]
@@ -26,6 +28,9 @@ use towline_wire::copy::{Answer, Ask, Entry, Kind};
 use towline_wire::frame::Frame;
 use towline_wire::lane::Lanes;
 use towline_wire::message::{EndReason, ExitStatus, FromAgent, Held, Size, ToAgent, encode};
+use towline_wire::separation::{
+    Dial, FromNetwork, Judged, Place, ToNetwork, Via, certificate_verify,
+};
 use towline_wire::smux::{Command, Header, Version};
 
 fn bytes(most: usize) -> impl Strategy<Value = Vec<u8>> {
@@ -99,6 +104,35 @@ fn messages() -> Vec<Vec<u8>> {
         encode(&ended),
     ];
     all.into_iter().flatten().collect()
+}
+
+/// What the agent's two processes say, and what the device's key signs.
+fn separated() -> Vec<Vec<u8>> {
+    let place = Place { ip: [7; 16], port: 443, scope: 3 };
+    let via = Via { host: "proxy".into(), port: 3128, credentials: Some("ann:word".into()) };
+    let dial = Dial {
+        host: "gw.example".into(),
+        port: 8443,
+        proxy: Some(via),
+        addresses: vec![place; 3],
+        trust: Judged::Pin { current: [1; 32], next: Some([2; 32]) },
+        signed: 1_700_000_000,
+        spki: vec![5; 44],
+    };
+    let root = Some("/run/towline/empty".to_owned());
+    let to = [
+        ToNetwork::Begin { uid: 990, gid: 990, root },
+        ToNetwork::Resolve { host: "gw.example".into(), port: 443 },
+        ToNetwork::Dial(dial),
+    ];
+    let from = [
+        FromNetwork::Sign(vec![9; 32]),
+        FromNetwork::Addresses(vec![place]),
+        FromNetwork::Failed { text: "refused".into(), note: "a pin".into() },
+    ];
+    let to = to.iter().filter_map(|message| encode(message).ok());
+    let from = from.iter().filter_map(|message| encode(message).ok());
+    to.chain(from).chain(certificate_verify(&[4; 48])).collect()
 }
 
 /// What both ends of a copy say.
@@ -178,6 +212,13 @@ proptest! {
         input in prop_oneof![bytes(100), nearly(copies())], root in "[a./]{0,6}", path in "[ab./\u{0}]{0,10}",
     ) {
         copy::run((input, root, path));
+    }
+
+    #[test]
+    fn what_the_agents_processes_say_has_one_encoding_and_asks_for_handshakes_alone(
+        input in prop_oneof![bytes(200), nearly(separated())],
+    ) {
+        separation::run(&input);
     }
 
     #[test]

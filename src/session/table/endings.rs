@@ -8,7 +8,9 @@ use super::table::Table;
 use crate::logger::{self, in_session};
 use crate::process::Exit;
 use crate::process::ending::{Ending, Left};
+use crate::process::family::Others;
 use crate::pty;
+use crate::separation::monitor::Children;
 use crate::session::running::Running;
 use crate::tunnel::Tunnel;
 use nix::unistd::Pid;
@@ -64,7 +66,7 @@ impl Table {
 
     pub(super) fn begin_end(&mut self, at: usize, now: Instant) {
         let pid = self.sessions[at].pid;
-        let others = self.leaders_but(pid);
+        let others = self.others_but(pid);
         if let Some(family) = self.sessions[at].family.take() {
             if self.sessions[at].has_terminal() {
                 pty::log_out(pid);
@@ -73,14 +75,18 @@ impl Table {
         }
     }
 
-    pub(super) fn leaders_but(&self, pid: Pid) -> Vec<Pid> {
+    pub(super) fn others_but(&self, pid: Pid) -> Others {
         let running = self
             .sessions
             .iter()
             .filter(|session| session.exited.is_none())
             .map(|session| session.pid);
         let ending = self.endings.iter().map(|(leader, _)| *leader);
-        running.chain(ending).chain(self.bystander).filter(|leader| *leader != pid).collect()
+        let network = self.network.iter().flat_map(Children::living);
+        Others {
+            leaders: running.chain(ending).filter(|leader| *leader != pid).collect(),
+            bystanders: network.chain(self.bystander).collect(),
+        }
     }
 
     /// A child of the agent ended; perhaps the leader of a session.
@@ -119,7 +125,7 @@ impl Table {
         }
         let mut at = 0;
         while at < self.endings.len() {
-            let others = self.leaders_but(self.endings[at].0);
+            let others = self.others_but(self.endings[at].0);
             match self.endings[at].1.poke(&others, now) {
                 Left::Some => at += 1,
                 Left::Nothing => drop(self.endings.swap_remove(at)),
@@ -139,6 +145,11 @@ impl Table {
         let endings = self.endings.iter().map(|(_, ending)| ending.deadline());
         let sessions = self.sessions.iter().filter_map(Running::deadline);
         endings.chain(sessions).chain(self.tunnels.iter().filter_map(Tunnel::deadline)).min()
+    }
+
+    /// Network processes are no session's, either.
+    pub fn spare_network(&mut self, children: Option<Children>) {
+        self.network = children;
     }
 
     /// A child of the agent that is no session's, for as long as it lives: no end of a session may

@@ -26,6 +26,7 @@ impl Table {
             most: _,
             window: _,
             bystander: _,
+            network: _,
             online: _,
             version: _,
             failure: _,

@@ -1,0 +1,428 @@
+//! The monitor's side: starts network processes, tells each its task, and signs its one handshake.
+//!
+//! Data flow: [`Separation::look_up`] -> [`Separation::connect`] -> a [`Line`], which carries the
+//! link's bytes.
+//!
+//! # Invariants
+//! - Whatever the process sends is a message that is due, or the end of the process.
+//! - Texts of the process reach log and status as plain characters, bounded.
+//! - A process that was dropped is killed, and only while its number is still its own: the agent
+//!   reports the ends of children by [`Children::ended`].
+
+use super::channel::{hear, say};
+use crate::config::Separated;
+use crate::limits;
+use crate::link::proxy::Proxy;
+use crate::link::tls::{Pins, SignedSeconds};
+use crate::logger;
+use crate::process::Exit;
+use crate::state::enrollment::{Address, Trust};
+use crate::sys::watch;
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, setsockopt, socketpair, sockopt};
+use nix::unistd::{Gid, Pid, Uid, User};
+use rustls::sign::CertifiedKey;
+use rustls::{ClientConfig, SignatureScheme};
+use std::cell::RefCell;
+use std::fs::DirBuilder;
+use std::io;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use tokio::io::unix::AsyncFd;
+use tokio::net::UnixStream;
+use towline_wire::message::{decode, encode};
+use towline_wire::separation::{
+    CA_PART, Dial, FromNetwork, Judged, Place, ToNetwork, Via, certificate_verify,
+};
+use towline_wire::text::plain;
+
+/// The command of this program that is a network process.
+pub const COMMAND: &str = "network";
+
+/// Why there is no answer or no line.
+#[derive(Debug)]
+pub enum Failure {
+    /// No network process can be had here, or not without rights.
+    Unavailable(String),
+    /// It did its task, and this came of it.
+    Failed(String),
+}
+
+/// The network processes that live: their numbers are theirs until the agent has reaped them.
+#[derive(Debug, Clone, Default)]
+pub struct Children(Rc<RefCell<Vec<Pid>>>);
+
+impl Children {
+    /// A child of the agent ended. True when it was one of these.
+    pub fn ended(&self, pid: Pid, exit: Exit) -> bool {
+        let mut living = self.0.borrow_mut();
+        let Some(at) = living.iter().position(|one| *one == pid) else { return false };
+        living.swap_remove(at);
+        if let Exit::Signal(number) = exit
+            && i32::from(number) != Signal::SIGKILL as i32
+        {
+            logger::warning!("the network process was ended by signal {number}");
+        }
+        true
+    }
+
+    /// Their numbers: no end of a session may touch them.
+    #[must_use]
+    pub fn living(&self) -> Vec<Pid> {
+        self.0.borrow().clone()
+    }
+}
+
+/// How this agent separates what reads the network.
+#[derive(Debug, Clone)]
+pub struct Separation {
+    inside: Rc<Inside>,
+    /// The processes.
+    pub children: Children,
+}
+
+#[derive(Debug)]
+struct Inside {
+    demanded: bool,
+    account: String,
+    /// An empty directory.
+    root: PathBuf,
+    trust: Trust,
+    pins: Pins,
+    signed: SignedSeconds,
+    /// Why everything is one process.
+    given_up: RefCell<Option<String>>,
+}
+
+/// What to connect to.
+#[derive(Debug)]
+pub struct Order<'a> {
+    /// The gateway.
+    pub gateway: &'a Address,
+    /// The proxy, where one is set.
+    pub proxy: Option<&'a Proxy>,
+    /// The addresses of the first of them.
+    pub addresses: Vec<SocketAddr>,
+    /// Has the key.
+    pub tls: &'a ClientConfig,
+}
+
+impl Separation {
+    /// As the settings want it; `None` when they want one process.
+    #[must_use]
+    pub fn of(
+        (wanted, account): (Separated, &str),
+        runtime_dir: &Path,
+        trust: &Trust,
+        pins: &Pins,
+        signed: &SignedSeconds,
+    ) -> Option<Self> {
+        let demanded = match wanted {
+            Separated::Off => return None,
+            Separated::Wanted => false,
+            Separated::Demanded => true,
+        };
+        let inside = Inside {
+            demanded,
+            account: account.to_owned(),
+            root: runtime_dir.join("empty"),
+            trust: trust.clone(),
+            pins: pins.clone(),
+            signed: signed.clone(),
+            given_up: RefCell::default(),
+        };
+        Some(Self { inside: Rc::new(inside), children: Children::default() })
+    }
+
+    /// Whether one process does it all, because it has to and may.
+    #[must_use]
+    pub fn is_given_up(&self) -> bool {
+        self.inside.given_up.borrow().is_some()
+    }
+
+    /// It cannot be here. True when the agent may go on as one process; it does so from now on.
+    #[must_use]
+    pub fn give_up(&self, why: &str) -> bool {
+        if self.inside.demanded {
+            return false;
+        }
+        logger::warning!("one process reads the network and has all rights: {why}");
+        *self.inside.given_up.borrow_mut() = Some(why.to_owned());
+        true
+    }
+
+    /// For `status`.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        match &*self.inside.given_up.borrow() {
+            Some(why) => format!("one process: {why}"),
+            None => format!("separate process as {}", self.inside.account),
+        }
+    }
+
+    /// Looks a name up, in a process without rights.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn look_up(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
+        let (mut process, _) = self.begin(false).await?;
+        process.say(&ToNetwork::Resolve { host: host.to_owned(), port }).await?;
+        match process.hear().await? {
+            FromNetwork::Addresses(found) => {
+                Ok(found.iter().take(limits::ADDRESSES).map(address_of).collect())
+            }
+            FromNetwork::Failed { text, .. } => Err(Failure::Failed(shown(&text))),
+            _ => Err(out_of_turn()),
+        }
+    }
+
+    /// Opens a connection, in a process without rights.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn connect(&self, order: Order<'_>) -> Result<Line, Failure> {
+        let (process, stream) = self.begin(true).await?;
+        self.task(process, stream, order).await
+    }
+
+    /// Tells a process whose rights are gone what to connect to, and signs for it once.
+    async fn task(
+        &self,
+        mut process: Process,
+        stream: UnixStream,
+        order: Order<'_>,
+    ) -> Result<Line, Failure> {
+        let key = order.tls.client_auth_cert_resolver.resolve(&[], &[SignatureScheme::ED25519]);
+        let key = key.ok_or_else(|| Failure::Unavailable("the key cannot sign".to_owned()))?;
+        if let Trust::Ca(pem) = &self.inside.trust {
+            for part in pem.as_bytes().chunks(CA_PART) {
+                process.say(&ToNetwork::Ca(part.to_vec())).await?;
+            }
+        }
+        process.say(&ToNetwork::Dial(self.dial(order, &key))).await?;
+        let mut may_sign = true;
+        loop {
+            match process.hear().await? {
+                FromNetwork::Sign(hash) if may_sign => {
+                    may_sign = false;
+                    process.say(&ToNetwork::Signature(sign(&key, &hash)?)).await?;
+                }
+                FromNetwork::Linked { local, met_next } if !may_sign => {
+                    self.inside.pins.tell_met_next(met_next);
+                    return Ok(Line { stream, process, local: shown(&local) });
+                }
+                FromNetwork::Failed { text, note } => {
+                    if !note.is_empty() {
+                        logger::warning!("{}", shown(&note));
+                    }
+                    return Err(Failure::Failed(shown(&text)));
+                }
+                _ => return Err(out_of_turn()),
+            }
+        }
+    }
+
+    fn dial(&self, order: Order<'_>, key: &CertifiedKey) -> Dial {
+        let (current, next) = self.inside.pins.both();
+        Dial {
+            host: order.gateway.host.clone(),
+            port: order.gateway.port,
+            proxy: order.proxy.map(|proxy| Via {
+                host: proxy.address.host.clone(),
+                port: proxy.address.port,
+                credentials: proxy.credentials().map(ToOwned::to_owned),
+            }),
+            addresses: order.addresses.into_iter().map(place_of).collect(),
+            trust: match (&self.inside.trust, current) {
+                (Trust::Public, _) => Judged::Public,
+                (Trust::Ca(_), _) => Judged::Ca,
+                (Trust::Pin(pin), current) => {
+                    Judged::Pin { current: current.unwrap_or(*pin), next }
+                }
+            },
+            signed: self.inside.signed.load(Ordering::Relaxed),
+            spki: key.cert.first().map(|spki| spki.to_vec()).unwrap_or_default(),
+        }
+    }
+
+    /// Starts a process, and has it give up its rights.
+    async fn begin(&self, confined: bool) -> Result<(Process, UnixStream), Failure> {
+        let unavailable = |error: io::Error| Failure::Unavailable(error.to_string());
+        let (uid, gid) = account(&self.inside.account)?;
+        let root = if confined { Some(self.empty_root()?) } else { None };
+        let (mut process, stream) = self.start().map_err(unavailable)?;
+        process.say(&ToNetwork::Begin { uid: uid.as_raw(), gid: gid.as_raw(), root }).await?;
+        match process.hear().await? {
+            FromNetwork::Confined => Ok((process, stream)),
+            FromNetwork::NotConfined(why) => Err(Failure::Unavailable(shown(&why))),
+            _ => Err(out_of_turn()),
+        }
+    }
+
+    fn empty_root(&self) -> Result<String, Failure> {
+        let root = &self.inside.root;
+        match DirBuilder::new().recursive(true).mode(0o755).create(root) {
+            Ok(()) => Ok(root.to_string_lossy().into_owned()),
+            Err(error) => Err(Failure::Unavailable(format!("{}: {error}", root.display()))),
+        }
+    }
+
+    #[allow(clippy::zombie_processes)] // the agent waits for all its children, including this one
+    fn start(&self) -> io::Result<(Process, UnixStream)> {
+        let flags = SockFlag::SOCK_CLOEXEC;
+        let (control, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)?;
+        let (stream, their_stream) = StdUnixStream::pair()?;
+        stream.set_nonblocking(true)?;
+        let _ = setsockopt(&stream, sockopt::SndBuf, &limits::SEPARATED_BUFFER);
+        let child = Command::new("/proc/self/exe")
+            .arg0("towline-agent")
+            .arg(COMMAND)
+            .env_clear()
+            .current_dir("/")
+            .stdin(Stdio::from(theirs))
+            .stdout(Stdio::from(OwnedFd::from(their_stream)))
+            .stderr(Stdio::null())
+            .spawn()?;
+        let pid = Pid::from_raw(child.id().cast_signed());
+        self.children.0.borrow_mut().push(pid);
+        let process = Process { pid, control: watch(control)?, children: self.children.clone() };
+        Ok((process, UnixStream::from_std(stream)?))
+    }
+}
+
+/// The account of the network process. It belongs to nobody else.
+fn account(name: &str) -> Result<(Uid, Gid), Failure> {
+    let unavailable = |why: String| Err(Failure::Unavailable(why));
+    if !Uid::effective().is_root() {
+        return unavailable("the agent is not root".to_owned());
+    }
+    match User::from_name(name) {
+        Ok(Some(user)) if user.uid.is_root() || name == "nobody" => {
+            unavailable(format!("the account \"{name}\" is not one of its own"))
+        }
+        Ok(Some(user)) => Ok((user.uid, user.gid)),
+        Ok(None) => unavailable(format!("this device has no account \"{name}\"")),
+        Err(errno) => unavailable(format!("the account \"{name}\" cannot be looked up: {errno}")),
+    }
+}
+
+fn sign(key: &Arc<CertifiedKey>, hash: &[u8]) -> Result<Vec<u8>, Failure> {
+    let form = certificate_verify(hash).ok_or_else(out_of_turn)?;
+    let signer = key.key.choose_scheme(&[SignatureScheme::ED25519]);
+    let signature = signer.and_then(|signer| signer.sign(&form).ok());
+    signature.ok_or_else(|| Failure::Failed("the device's key does not sign".to_owned()))
+}
+
+fn out_of_turn() -> Failure {
+    Failure::Failed("the network process broke the rules, and was ended".to_owned())
+}
+
+fn shown(text: &str) -> String {
+    plain(text, limits::SEPARATED_TEXT)
+}
+
+/// An address as a message has it.
+#[must_use]
+pub fn place_of(address: SocketAddr) -> Place {
+    let (ip, scope) = match address {
+        SocketAddr::V4(four) => (four.ip().to_ipv6_mapped(), 0),
+        SocketAddr::V6(six) => (*six.ip(), six.scope_id()),
+    };
+    Place { ip: ip.octets(), port: address.port(), scope }
+}
+
+/// And back.
+#[must_use]
+pub fn address_of(place: &Place) -> SocketAddr {
+    let six = Ipv6Addr::from(place.ip);
+    match six.to_canonical() {
+        IpAddr::V4(four) => SocketAddr::from((four, place.port)),
+        IpAddr::V6(six) => SocketAddrV6::new(six, place.port, 0, place.scope).into(),
+    }
+}
+
+/// A network process, and the socket for its messages.
+#[derive(Debug)]
+struct Process {
+    pid: Pid,
+    control: AsyncFd<OwnedFd>,
+    children: Children,
+}
+
+impl Process {
+    async fn say(&mut self, message: &ToNetwork) -> Result<(), Failure> {
+        loop {
+            let mut ready = self.control.writable().await.map_err(gone)?;
+            match say(self.control.get_ref().as_fd(), encode(message), true) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready.clear_ready(),
+                said => return said.map_err(gone),
+            }
+        }
+    }
+
+    async fn hear(&mut self) -> Result<FromNetwork, Failure> {
+        loop {
+            let mut ready = self.control.readable().await.map_err(gone)?;
+            match hear(self.control.get_ref().as_fd(), true, decode) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready.clear_ready(),
+                Err(error) => return Err(gone(error)),
+                Ok(None) => return Err(gone(io::ErrorKind::UnexpectedEof.into())),
+                Ok(Some(message)) => return Ok(message),
+            }
+        }
+    }
+}
+
+/// Whether it can be started here is known by then.
+fn gone(error: io::Error) -> Failure {
+    Failure::Failed(format!("the network process ended: {error}"))
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if self.children.0.borrow().contains(&self.pid)
+            && let Err(errno) = kill(self.pid, Signal::SIGKILL)
+            && errno != Errno::ESRCH
+        {
+            logger::error!("cannot end the network process: {errno}");
+        }
+    }
+}
+
+/// An open connection, whose bytes a network process passes on.
+#[derive(Debug)]
+pub struct Line {
+    /// The bytes.
+    pub stream: UnixStream,
+    process: Process,
+    local: String,
+}
+
+impl Line {
+    /// The device's own address on it, as the process says.
+    #[must_use]
+    pub fn local_address(&self) -> String {
+        self.local.clone()
+    }
+
+    /// Why the process ended the connection, if it said so.
+    #[must_use]
+    pub fn last_words(&self) -> Option<String> {
+        match hear(self.process.control.get_ref().as_fd(), true, decode) {
+            Ok(Some(FromNetwork::Failed { text, .. })) => Some(shown(&text)),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,164 @@
+//! The network process: one look-up, or one link.
+//!
+//! # Invariants
+//! - It reads nothing of the network before its rights are gone.
+//! - Once the link is open it can make no further connection.
+//! - It has no state beyond its one task, and no way to ask for a second one.
+
+use super::channel::{hear, say};
+use super::confine::{Confinement, confine, connect_no_more};
+use crate::limits;
+use crate::link::dial::{over, resolve_here};
+use crate::link::proxy::Proxy;
+use crate::link::tls::{Pins, client_config};
+use crate::separation::monitor::{address_of, place_of};
+use crate::state::enrollment::{Address, Trust};
+use nix::unistd::{Gid, Uid};
+use rustls::pki_types::CertificateDer;
+use rustls::sign::{CertifiedKey, Signer, SigningKey};
+use rustls::{SignatureAlgorithm, SignatureScheme};
+use std::io;
+use std::os::fd::AsFd as _;
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::process::ExitCode;
+use std::sync::Arc;
+use tokio::io::copy_bidirectional_with_sizes;
+use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::client::TlsStream;
+use towline_wire::message::{decode, encode};
+use towline_wire::separation::{Dial, FromNetwork, Judged, ToNetwork, transcript_hash};
+use towline_wire::text::connection_error;
+
+/// Serves the monitor on standard input until its task is over.
+#[must_use]
+pub fn serve() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE, // the monitor sees the end; there is nobody else to tell
+    }
+}
+
+fn tell(message: &FromNetwork) -> io::Result<()> {
+    say(io::stdin().as_fd(), encode(message), false)
+}
+
+fn ask() -> io::Result<ToNetwork> {
+    hear(io::stdin().as_fd(), false, decode)?.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+}
+
+/// A message that is not due.
+fn out_of_turn<T>() -> io::Result<T> {
+    Err(io::ErrorKind::InvalidData.into())
+}
+
+fn run() -> io::Result<()> {
+    let ToNetwork::Begin { uid, gid, root } = ask()? else { return out_of_turn() };
+    let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+    let begin = |root| match confine(&Confinement { uid, gid, root }) {
+        Ok(()) => tell(&FromNetwork::Confined).map(|()| true),
+        Err(why) => tell(&FromNetwork::NotConfined(why)).map(|()| false),
+    };
+    let Some(root) = root else {
+        return if begin(None)? { look_up() } else { Ok(()) };
+    };
+    // Made before the calls for it are refused.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let entered = runtime.enter();
+    let monitor = StdUnixStream::from(io::stdout().as_fd().try_clone_to_owned()?);
+    monitor.set_nonblocking(true)?;
+    let monitor = UnixStream::from_std(monitor)?;
+    drop(entered);
+    if begin(Some(&root))? { runtime.block_on(link(monitor)) } else { Ok(()) }
+}
+
+fn look_up() -> io::Result<()> {
+    let ToNetwork::Resolve { host, port } = ask()? else { return out_of_turn() };
+    let answer = match resolve_here(&host, port) {
+        Ok(found) => FromNetwork::Addresses(found.into_iter().map(place_of).collect()),
+        Err(error) => failed(connection_error(&error), String::new()),
+    };
+    tell(&answer)
+}
+
+fn failed(text: String, note: String) -> FromNetwork {
+    FromNetwork::Failed { text, note }
+}
+
+async fn link(mut monitor: UnixStream) -> io::Result<()> {
+    let mut ca = Vec::new();
+    let dial = loop {
+        match ask()? {
+            ToNetwork::Ca(part) if ca.len() < limits::CONFIG_FILE => ca.extend(part),
+            ToNetwork::Dial(dial) => break dial,
+            _ => return out_of_turn(),
+        }
+    };
+    let pins = Pins::default();
+    let mut stream = match connect(&dial, ca, &pins).await {
+        Ok(stream) => stream,
+        Err(text) => return tell(&failed(text, pins.strange())),
+    };
+    connect_no_more()?;
+    let local = stream.get_ref().0.local_addr().map(|address| address.ip().to_string());
+    tell(&FromNetwork::Linked { local: local.unwrap_or_default(), met_next: pins.has_met_next() })?;
+    drop((dial, pins));
+    let size = limits::SEPARATED_COPY;
+    match copy_bidirectional_with_sizes(&mut monitor, &mut stream, size, size).await {
+        Ok(_) => Ok(()),
+        Err(error) => tell(&failed(connection_error(&error), String::new())),
+    }
+}
+
+async fn connect(dial: &Dial, ca: Vec<u8>, pins: &Pins) -> Result<TlsStream<TcpStream>, String> {
+    let trust = match &dial.trust {
+        Judged::Public => Trust::Public,
+        Judged::Ca => Trust::Ca(String::from_utf8(ca).map_err(|error| error.to_string())?),
+        Judged::Pin { current, next } => {
+            pins.expect(*next);
+            Trust::Pin(*current)
+        }
+    };
+    let signed = Arc::new(dial.signed.into());
+    let key =
+        CertifiedKey::new(vec![CertificateDer::from(dial.spki.clone())], Arc::new(MonitorsKey));
+    let tls =
+        client_config(&trust, Arc::new(key), &signed, pins).map_err(|error| error.to_string())?;
+    let proxy = dial.proxy.as_ref().map(|via| {
+        Proxy::at(Address { host: via.host.clone(), port: via.port }, via.credentials.clone())
+    });
+    let gateway = Address { host: dial.host.clone(), port: dial.port };
+    let addresses = dial.addresses.iter().map(address_of).collect();
+    let reached = over(&gateway, proxy.as_ref(), &tls, addresses).await;
+    reached.map_err(|error| error.to_string())
+}
+
+/// The device's key, which only the monitor has.
+#[derive(Debug)]
+struct MonitorsKey;
+
+impl SigningKey for MonitorsKey {
+    fn choose_scheme(&self, offered: &[SignatureScheme]) -> Option<Box<dyn Signer>> {
+        offered.contains(&SignatureScheme::ED25519).then(|| Box::new(Self) as Box<dyn Signer>)
+    }
+
+    fn algorithm(&self) -> SignatureAlgorithm {
+        SignatureAlgorithm::ED25519
+    }
+}
+
+impl Signer for MonitorsKey {
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rustls::Error> {
+        let fail = |text: &str| rustls::Error::General(text.to_owned());
+        let hash =
+            transcript_hash(message).ok_or_else(|| fail("no client handshake of TLS 1.3"))?;
+        let asked = tell(&FromNetwork::Sign(hash.to_vec())).and_then(|()| ask());
+        match asked {
+            Ok(ToNetwork::Signature(signature)) => Ok(signature),
+            _ => Err(fail("the monitor does not sign")),
+        }
+    }
+
+    fn scheme(&self) -> SignatureScheme {
+        SignatureScheme::ED25519
+    }
+}
