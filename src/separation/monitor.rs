@@ -361,21 +361,21 @@ struct Process {
 impl Process {
     async fn say(&mut self, message: &ToNetwork) -> Result<(), Failure> {
         loop {
-            let mut ready = self.control.writable().await.map_err(gone)?;
+            let mut ready = self.control.writable().await.map_err(|error| gone(&error))?;
             match say(self.control.get_ref().as_fd(), encode(message), true) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready.clear_ready(),
-                said => return said.map_err(gone),
+                said => return said.map_err(|error| gone(&error)),
             }
         }
     }
 
     async fn hear(&mut self) -> Result<FromNetwork, Failure> {
         loop {
-            let mut ready = self.control.readable().await.map_err(gone)?;
+            let mut ready = self.control.readable().await.map_err(|error| gone(&error))?;
             match hear(self.control.get_ref().as_fd(), true, decode) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready.clear_ready(),
-                Err(error) => return Err(gone(error)),
-                Ok(None) => return Err(gone(io::ErrorKind::UnexpectedEof.into())),
+                Err(error) => return Err(gone(&error)),
+                Ok(None) => return Err(gone(&io::ErrorKind::UnexpectedEof.into())),
                 Ok(Some(message)) => return Ok(message),
             }
         }
@@ -383,7 +383,7 @@ impl Process {
 }
 
 /// Whether it can be started here is known by then.
-fn gone(error: io::Error) -> Failure {
+fn gone(error: &io::Error) -> Failure {
     Failure::Failed(format!("the network process ended: {error}"))
 }
 
