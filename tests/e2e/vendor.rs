@@ -398,6 +398,103 @@ fn wait_for(lab: &Lab, command: &str, device: &str, status: &str) -> Outcome<ser
 }
 
 #[test]
+fn a_document_for_several_systems_runs_the_branch_of_the_device() -> Outcome {
+    let lab = Lab::start()?;
+    let windows = VendorAgent::connected(&lab, WINDOWS)?;
+    wait_online(&lab, &windows)?;
+    let mac = VendorAgent::new(&lab, KEYS[1], MACOS)?;
+    mac.join(&lab)?;
+    wait_online(&lab, &mac)?;
+    let step = |action: &str, platform: &str| {
+        json!({ "action": action, "name": format!("on{platform}"),
+            "precondition": { "StringEquals": ["platformType", platform] },
+            "inputs": { "runCommand": [format!("echo {platform}")] } })
+    };
+    let content = json!({ "schemaVersion": "2.2", "mainSteps": [
+        step("aws:runPowerShellScript", "Windows"), step("aws:runShellScript", "MacOS"),
+    ] });
+    let made = json!({ "Name": "Both", "Content": content.to_string(), "DocumentType": "Command" });
+    let made = lab.admin().api("AmazonSSM.CreateDocument", &made)?;
+    ensure(made["DocumentDescription"]["PlatformTypes"] == json!(["Windows", "MacOS"]), || {
+        format!("{made}")
+    })?;
+    for (agent, platform, action) in
+        [(&windows, "Windows", "aws:runPowerShellScript"), (&mac, "MacOS", "aws:runShellScript")]
+    {
+        let body = json!({ "DocumentName": "Both", "InstanceIds": [agent.id()] });
+        let sent = lab.admin().api("AmazonSSM.SendCommand", &body)?;
+        let command = sent["Command"]["CommandId"].as_str().unwrap_or_default().to_owned();
+        let done = wait_for(&lab, &command, &agent.id(), "Success")?;
+        ensure(done["StandardOutputContent"] == format!("{platform}\n"), || format!("{done}"))?;
+        ensure(done["PluginName"] == format!("on{platform}"), || format!("{done}"))?;
+        let seen = agent.seen();
+        let steps: Vec<_> = seen.iter().filter(|line| line.starts_with("step ")).collect();
+        ensure(steps.len() == 1 && steps[0].contains(action), || format!("{steps:?}"))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn windows_runs_powershell_and_refuses_a_shell_script() -> Outcome {
+    let lab = Lab::start()?;
+    let agent = VendorAgent::connected(&lab, WINDOWS)?;
+    wait_online(&lab, &agent)?;
+    let id = agent.id();
+    let body = |document: &str, folder: &str| {
+        json!({ "DocumentName": document, "InstanceIds": [id],
+            "Parameters": { "commands": ["echo fine"], "workingDirectory": [folder] } })
+    };
+    let shell = body("AWS-RunShellScript", "");
+    let refused = lab.admin().api_raw("AmazonSSM.SendCommand", &shell.to_string())?;
+    ensure(refused.1.contains("UnsupportedPlatformType") && refused.1.contains(&id), || {
+        format!("{refused:?}")
+    })?;
+    let powershell = body("AWS-RunPowerShellScript", r"C:\Users");
+    let sent = lab.admin().api("AmazonSSM.SendCommand", &powershell)?;
+    let command = sent["Command"]["CommandId"].as_str().unwrap_or_default().to_owned();
+    let done = wait_for(&lab, &command, &id, "Success").map_err(with_traces(&lab, &agent))?;
+    ensure(done["StandardOutputContent"] == "fine\n", || format!("{done}"))?;
+    let seen = agent.seen();
+    let step = r#"step aws:runPowerShellScript in String("C:\\Users")"#;
+    ensure(seen.iter().any(|line| line == step), || format!("{seen:?}"))
+}
+
+#[test]
+fn a_session_on_windows_is_of_ssm_user_where_policy_allows_that_name() -> Outcome {
+    let lab = Lab::start()?;
+    let agent = VendorAgent::connected(&lab, WINDOWS)?;
+    wait_online(&lab, &agent)?;
+    let id = agent.id();
+    let exec = |operator: &towline_testkit::lab::Operator, user: &[&str]| {
+        let mut words = vec!["exec"];
+        words.extend(user);
+        words.extend([&*id, "--", "echo", "hi"]);
+        operator.run(&words)
+    };
+    let none = exec(&lab.admin(), &[])?;
+    let said = String::from_utf8_lossy(&none.stderr).into_owned();
+    ensure(!none.status.success() && said.contains("ssm-user"), || format!("{none:?}"))?;
+    let other = exec(&lab.admin(), &["--user", "operator"])?;
+    let said = String::from_utf8_lossy(&other.stderr).into_owned();
+    ensure(!other.status.success() && said.contains("run as ssm-user"), || format!("{other:?}"))?;
+    exec(&lab.admin(), &["--user", "ssm-user"])?;
+    let seen = agent.seen();
+    let own = "session NonInteractiveCommands as \"\" runAs false";
+    ensure(seen.iter().any(|line| line == own), || format!("{seen:?}"))?;
+    let policy = json!({
+        "Version": "2012-10-17",
+        "Statement": [
+            { "Effect": "Allow", "Action": "*", "Resource": "*" },
+            { "Effect": "Deny", "Action": "ssm:StartSession", "Resource": "*",
+              "Condition": { "StringEquals": { "towline:RunAs": "ssm-user" } } },
+        ],
+    });
+    let ann = lab.user("ann", Some(&policy.to_string()))?;
+    let denied = exec(&ann, &["--user", "ssm-user"])?;
+    ensure(denied.status.code() == Some(DENIED), || format!("{denied:?}"))
+}
+
+#[test]
 fn a_policy_tells_devices_apart_by_their_agent() -> Outcome {
     let lab = Lab::start()?;
     let agent = online(&lab)?;

@@ -357,6 +357,29 @@ impl Devices<'_> {
         Ok(rows.iter().map(kind).collect::<Result<_, sqlx::Error>>()?)
     }
 
+    /// The agents and systems (`platform_type`) of these devices.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`], [`StoreError::Row`].
+    pub async fn systems(
+        &self,
+        ids: &[String],
+    ) -> Result<HashMap<String, (AgentKind, String)>, StoreError> {
+        if ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let mut query: QueryBuilder<'_, Sqlite> = QueryBuilder::new(
+            "SELECT d.id, d.agent_kind, d.platform_type FROM devices d WHERE 1 = 1",
+        );
+        one_of(&mut query, "d.id", ids);
+        let rows = query.build().fetch_all(&self.store.pool).await?;
+        let system = |row: &SqliteRow| {
+            let kind = AgentKind::parse(row.try_get("agent_kind")?)?;
+            Ok((row.try_get("id")?, (kind, row.try_get("platform_type")?)))
+        };
+        Ok(rows.iter().map(system).collect::<Result<_, sqlx::Error>>()?)
+    }
+
     /// Whether a device of amazon-ssm-agent was registered from the machine of this fingerprint.
     ///
     /// # Errors

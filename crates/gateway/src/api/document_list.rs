@@ -11,8 +11,9 @@ use towline_ssm::api::document::{
     DocumentIdentifier, DocumentParameter, ListDocumentsRequest, ListDocumentsResult, bare_name,
 };
 use towline_ssm::api::tags::Tag;
+use towline_ssm::command_document::{CommandDocument, Platform};
 use towline_ssm::documents::built_in;
-use towline_ssm::documents::content::Content;
+use towline_ssm::documents::content::{Content, Kind};
 use towline_ssm::error::{ApiError, ErrorCode};
 use towline_store::{Document, TagKind, Version};
 
@@ -23,8 +24,6 @@ use super::internal::OrInternal as _;
 use super::paging::page;
 use super::service::Api;
 
-/// Every device here runs Linux.
-const PLATFORM: &str = "Linux";
 /// Owner of built-in documents, as clients know it.
 const BUILT_IN_OWNER: &str = "Amazon";
 
@@ -68,10 +67,10 @@ impl Api {
             created_date: date(&document),
             owner: self.owner(&document),
             tags: self.tags_of_document(&document.name).await?,
+            platform_types: platform_types(&document)?,
             name: document.name,
             display_name: some(document.text.display_name),
             version_name: some(document.text.version_name),
-            platform_types: vec![PLATFORM.to_owned()],
             document_version: document.version.to_string(),
             document_type: document.kind,
             schema_version: document.text.schema_version,
@@ -87,6 +86,7 @@ impl Api {
     ) -> Result<DocumentDescription, ApiError> {
         let format = format_of(Some(&document.text.format));
         let content = Content::outline(kind_of(&document)?, format, &document.text.content)?;
+        let platforms = platform_types(&document)?;
         let parameter =
             |parameter: towline_ssm::documents::content::ParameterOutline| DocumentParameter {
                 name: parameter.name,
@@ -107,7 +107,7 @@ impl Api {
             document_version: document.version.to_string(),
             description: content.description,
             parameters: content.parameters.into_iter().map(parameter).collect(),
-            platform_types: vec![PLATFORM.to_owned()],
+            platform_types: platforms,
             document_type: document.kind,
             schema_version: content.schema_version,
             latest_version: document.latest_version.to_string(),
@@ -148,6 +148,21 @@ impl Api {
             .or_internal("cannot read tags")?;
         Ok(tags.into_iter().map(|(key, value)| Tag { key, value }).collect())
     }
+}
+
+/// The systems that a document is for. Sessions are served on each of them.
+fn platform_types(document: &Document) -> Result<Vec<String>, ApiError> {
+    let names =
+        |platforms: &[Platform]| platforms.iter().map(|one| one.name().to_owned()).collect();
+    let kind = kind_of(document)?;
+    if kind != Kind::Command {
+        return Ok(names(&Platform::ALL));
+    }
+    let format = format_of(Some(&document.text.format));
+    let content = Content::outline(kind, format, &document.text.content)?;
+    // A text that was stored before its present rules runs nowhere.
+    let read = CommandDocument::parse(&serde_json::Value::Object(content.tree));
+    Ok(names(&read.map(|document| document.platforms()).unwrap_or_default()))
 }
 
 /// One filter: any of its values.

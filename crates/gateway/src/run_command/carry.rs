@@ -102,6 +102,7 @@ impl Carrier {
             reserved: false,
             work: Work::Script(Script {
                 bytes: planned.script.as_bytes(),
+                interpreter: planned.interpreter,
                 working_directory: &planned.working_directory,
                 timeout: planned.timeout,
                 given_to: &job.given_to,

@@ -2,7 +2,7 @@
 
 use towline_host::clock::UnixMillis;
 use towline_ssm::api::command::CommandStatus;
-use towline_ssm::command_document::{After, Plan, PlannedStep};
+use towline_ssm::command_document::{After, Interpreter, Plan, PlannedStep};
 use towline_store::{InvocationChange, InvocationRow, NewCommand, SentCommand};
 use towline_wire::message::ExitStatus;
 
@@ -17,6 +17,8 @@ const EXPIRES_AT: UnixMillis = UnixMillis(20_000);
 fn plan(steps: usize) -> Plan {
     let step = |at: usize| PlannedStep {
         skipped: None,
+        interpreter: Interpreter::Shell,
+        only_on: None,
         name: format!("step{at}"),
         folder: format!("awsrunShellScript/step{at}"),
         script: "true\n".into(),

@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 use towline_host::clock::UnixMillis;
 use towline_ssm::api::command::CommandStatus;
-use towline_ssm::command_document::{After, Plan, PlannedStep};
+use towline_ssm::command_document::{After, Host, Plan, PlannedStep};
 use towline_wire::lane::Lanes;
 use towline_wire::message::ExitStatus;
 
@@ -81,15 +81,15 @@ pub(super) enum End {
 }
 
 impl StepState {
-    /// How each step of a plan stands before anything was done.
-    pub(crate) fn first(plan: &Plan) -> Vec<Self> {
-        let state = |step: &PlannedStep| match &step.skipped {
+    /// How each step of a plan stands on a device before anything was done.
+    pub(crate) fn first(plan: &Plan, host: Host) -> Vec<Self> {
+        let state = |step: &PlannedStep| match step.skipped_on(host) {
             None => Self::default(),
             Some(reason) => Self {
                 status: CommandStatus::Success,
                 details: "Success".to_owned(),
                 code: 0,
-                reason: Some(reason.clone()),
+                reason: Some(reason),
                 skipped: true,
                 ..Self::default()
             },
@@ -202,6 +202,8 @@ pub(super) const SKIPPED: &str = "Skipped";
 
 #[cfg(test)]
 mod tests {
+    use towline_ssm::command_document::{Condition, Interpreter, Platform};
+
     use super::*;
 
     fn plan(after: &[(After, After, bool)]) -> Plan {
@@ -216,6 +218,8 @@ mod tests {
                 on_failure: *on_failure,
                 finally: *finally,
                 skipped: None,
+                interpreter: Interpreter::Shell,
+                only_on: None,
             };
         Plan { steps: after.iter().enumerate().map(step).collect() }
     }
@@ -254,8 +258,10 @@ mod tests {
     fn a_step_for_another_platform_counts_as_done_and_the_others_run() {
         use After::Continue;
         let mut both = plan(&[(Continue, Continue, false), (Continue, Continue, false)]);
-        both.steps[0].skipped = Some("not here".to_owned());
-        let mut states = StepState::first(&both);
+        both.steps[0].only_on =
+            Some(Condition { platform: Platform::Windows, shown: String::new() });
+        let host = Host { platform: Platform::Linux, powershell: false };
+        let mut states = StepState::first(&both, host);
         assert_eq!(next(&both, &states), Some(1));
         assert_eq!((states[0].status, states[0].code), (CommandStatus::Success, 0));
         states[1] = ended(3);

@@ -4,6 +4,7 @@
 //! [`Device::open`](super::Device::open), which puts it into the device's protocol and proves it.
 
 use towline_host::clock::UnixMillis;
+use towline_ssm::command_document::Interpreter;
 use towline_ssm::documents::SessionPlan;
 use towline_ssm::documents::preferences::SessionPreferences;
 use towline_wire::message::Destination;
@@ -52,6 +53,8 @@ pub enum Work<'a> {
 pub struct Script<'a> {
     /// The script.
     pub bytes: &'a [u8],
+    /// What runs it.
+    pub interpreter: Interpreter,
     /// Where it runs; empty: the user's home.
     pub working_directory: &'a str,
     /// Seconds after which the device ends it.

@@ -8,10 +8,11 @@ use std::collections::BTreeMap;
 
 use towline_wire::canonical;
 
-use super::document::{CommandDocument, RUN_SHELL_SCRIPT};
+use super::document::{CommandDocument, RUN_POWERSHELL_SCRIPT, RUN_SHELL_SCRIPT};
 use super::limits::{DEFAULT_TIMEOUT, MAX_SCRIPT, MAX_SCRIPTS, MAX_TIMEOUT};
 use super::parameter::{Kind, Parameter};
 use super::plan::{Plan, PlannedStep};
+use super::platform::Interpreter;
 use super::refusal::{content, invalid};
 use super::step::Step;
 use crate::documents::Parameters;
@@ -27,9 +28,9 @@ impl CommandDocument {
     /// `InvalidParameters` with what would be right; no value is repeated.
     pub fn bind(&self, name: &str, given: &Parameters) -> Result<Plan, ApiError> {
         let values = self.values(name, given)?;
-        let folder = |step: &Step| match name {
-            RUN_SHELL_SCRIPT => "awsrunShellScript/0.awsrunShellScript".to_owned(),
-            _ => format!("awsrunShellScript/{}", step.name.replace(':', "")),
+        let folder = |step: &Step| match (name, step.interpreter.folder()) {
+            (RUN_SHELL_SCRIPT | RUN_POWERSHELL_SCRIPT, folder) => format!("{folder}/0.{folder}"),
+            (_, folder) => format!("{folder}/{}", step.name.replace(':', "")),
         };
         let mut steps = Vec::new();
         for step in &self.steps {
@@ -47,6 +48,8 @@ impl CommandDocument {
                 name: step.name.clone(),
                 folder: folder(step),
                 script,
+                interpreter: step.interpreter,
+                only_on: step.only_on.clone(),
                 working_directory: working_directory(step, &values)?,
                 timeout: if step.skipped.is_some() { 0 } else { timeout(step, &values)? },
                 on_success: step.on_success,
@@ -62,7 +65,7 @@ impl CommandDocument {
         if steps.iter().all(|step| step.skipped.is_some()) {
             return Err(ApiError::new(
                 ErrorCode::UnsupportedPlatformType,
-                "no step of the document is for Linux",
+                "no step of the document runs on a device of this gateway",
             ));
         }
         Ok(Plan { steps })
@@ -133,13 +136,24 @@ fn add(script: &mut String, line: &str) {
 /// one spelling.
 fn working_directory(step: &Step, values: &Values<'_>) -> Result<String, ApiError> {
     let path = put(&step.working_directory, values);
-    if path.is_empty() {
+    if path.is_empty() || (step.interpreter == Interpreter::PowerShell && is_of_windows(&path)) {
         return Ok(path);
     }
     let checked = canonical::check_path(&path);
     checked
         .map_err(|fault| invalid(format!("the working directory of step {} {fault}", step.name)))?;
     Ok(path)
+}
+
+/// Whether a path is one of Windows in its one spelling: a drive, backslashes, no dots for folders.
+fn is_of_windows(path: &str) -> bool {
+    let Some((drive, rest)) = path.split_once(":\\") else { return false };
+    let odd = |c: char| c.is_control() || "/:*?\"<>|".contains(c);
+    let folder = |name: &str| !name.is_empty() && !name.ends_with(['.', ' ']);
+    drive.len() == 1
+        && drive.bytes().all(|b| b.is_ascii_alphabetic())
+        && !rest.contains(odd)
+        && (rest.is_empty() || rest.split('\\').all(folder))
 }
 
 fn timeout(step: &Step, values: &Values<'_>) -> Result<u32, ApiError> {

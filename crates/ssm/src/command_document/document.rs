@@ -7,12 +7,17 @@ use towline_policy::first_clash;
 
 use super::limits::{MAX_PARAMETERS, MAX_STEPS};
 use super::parameter::Parameter;
+use super::platform::{Host, Platform, skipped};
 use super::refusal::content;
 use super::runtime_config;
 use super::step::Step;
 use crate::documents::Parameters;
 use crate::error::ApiError;
 
+/// The document of ad-hoc commands for PowerShell.
+pub const RUN_POWERSHELL_SCRIPT: &str = "AWS-RunPowerShellScript";
+/// What is run by [`RUN_POWERSHELL_SCRIPT`].
+pub const RUN_POWERSHELL_SCRIPT_TEXT: &str = include_str!("run_powershell_script.json");
 /// Schema versions of command documents, all of which run.
 pub const SCHEMAS: &[&str] = &["2.2", "2.0", "1.2"];
 /// The document of ad-hoc commands.
@@ -38,6 +43,19 @@ impl CommandDocument {
         let defaults =
             self.parameters.iter().filter_map(|(name, p)| Some((name.clone(), p.default.clone()?)));
         defaults.chain(given.iter().map(|(name, values)| (name.clone(), values.clone()))).collect()
+    }
+
+    /// The platforms that one of its steps runs on, with an agent that has all interpreters.
+    #[must_use]
+    pub fn platforms(&self) -> Vec<Platform> {
+        let runs = |step: &Step, host| {
+            step.skipped.is_none()
+                && skipped(&step.name, step.only_on.as_ref(), step.interpreter, host).is_none()
+        };
+        let host = |platform| Host { platform, powershell: true };
+        let has_step =
+            |platform: &Platform| self.steps.iter().any(|step| runs(step, host(*platform)));
+        Platform::ALL.into_iter().filter(has_step).collect()
     }
 
     /// Reads a document.

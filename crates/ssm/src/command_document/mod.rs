@@ -1,5 +1,5 @@
-//! Command documents: schemas 2.2, 2.0 and 1.2 with `aws:runShellScript` steps, and what they mean with their
-//! parameters.
+//! Command documents: schemas 2.2, 2.0 and 1.2 with `aws:runShellScript` and `aws:runPowerShellScript` steps,
+//! and what they mean with their parameters.
 //!
 //! Data flow: a document's text -> [`CommandDocument::parse`] (all that could be wrong with it) ->
 //! [`CommandDocument::bind`] with the parameters of SendCommand -> a [`Plan`] of steps, each a
@@ -21,14 +21,19 @@ mod document;
 mod limits;
 mod parameter;
 mod plan;
+mod platform;
 mod refusal;
 mod runtime_config;
 mod step;
 #[cfg(test)]
 mod tests;
 
-pub use document::{CommandDocument, RUN_SHELL_SCRIPT, RUN_SHELL_SCRIPT_TEXT, SCHEMAS};
+pub use document::{
+    CommandDocument, RUN_POWERSHELL_SCRIPT, RUN_POWERSHELL_SCRIPT_TEXT, RUN_SHELL_SCRIPT,
+    RUN_SHELL_SCRIPT_TEXT, SCHEMAS,
+};
 pub use limits::{DEFAULT_TIMEOUT, MAX_PARAMETERS, MAX_SCRIPT, MAX_STEPS, MAX_TIMEOUT};
 pub use parameter::Parameter;
 pub use plan::{Plan, PlannedStep};
+pub use platform::{Condition, Host, Interpreter, Platform};
 pub use step::{After, Step};

@@ -1,5 +1,6 @@
 //! What a bound command document means on each device.
 
+use super::platform::{Condition, Host, Interpreter, skipped};
 use super::step::After;
 
 /// What is to be done on each device.
@@ -18,6 +19,12 @@ pub struct PlannedStep {
     pub folder: String,
     /// The script, at most [`MAX_SCRIPT`](super::MAX_SCRIPT) bytes.
     pub script: String,
+    /// What runs the script.
+    #[serde(default)]
+    pub interpreter: Interpreter,
+    /// The platform that it is for; none: every one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub only_on: Option<Condition>,
     /// Where it runs; empty: the user's home.
     pub working_directory: String,
     /// Seconds after which it is ended.
@@ -33,9 +40,24 @@ pub struct PlannedStep {
     pub skipped: Option<String>,
 }
 
+impl PlannedStep {
+    /// Why this host skips it, in AWS's words; `None`: it runs there.
+    #[must_use]
+    pub fn skipped_on(&self, host: Host) -> Option<String> {
+        let own = || skipped(&self.name, self.only_on.as_ref(), self.interpreter, host);
+        self.skipped.clone().or_else(own)
+    }
+}
+
 impl Plan {
-    /// The script of each step that runs, without its last line end: what policies see as
-    /// `towline:CommandLine`.
+    /// Whether a host runs one of its steps.
+    #[must_use]
+    pub fn runs_on(&self, host: Host) -> bool {
+        self.steps.iter().any(|step| step.skipped_on(host).is_none())
+    }
+
+    /// The script of each step that runs on some device, without its last line end: what policies see
+    /// as `towline:CommandLine`.
     pub fn command_lines(&self) -> impl Iterator<Item = &str> {
         self.steps
             .iter()

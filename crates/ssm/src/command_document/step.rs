@@ -3,17 +3,17 @@
 //! Data flow: a member of `mainSteps`, or of a 1.2 document's `runtimeConfig` -> [`Step`] -> binding.
 //!
 //! # Invariants
-//! - A step for another platform is kept as skipped, with the words of AWS's agent; its inputs are
-//!   not read. A step that this gateway could not run as written is refused.
+//! - A step for one platform is kept with that condition, and each device judges it. One with an action
+//!   of AWS's agent on Windows alone, or with another action and a condition, is kept as skipped
+//!   everywhere; its inputs are not read. A step that this gateway could not run as written is refused.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::platform::{Condition, Interpreter, Platform, in_words};
 use super::refusal::content;
 use crate::error::ApiError;
 
-/// The one action there is.
-pub(super) const ACTION: &str = "aws:runShellScript";
 /// Actions that AWS's agent has on Windows only, and skips elsewhere.
 const WINDOWS_ONLY: &[&str] = &["aws:applications", "aws:cloudWatch", "aws:psModule"];
 
@@ -34,6 +34,10 @@ pub enum After {
 pub struct Step {
     /// Its name, unique in the document.
     pub name: String,
+    /// What runs its script.
+    pub interpreter: Interpreter,
+    /// The platform that it is for; none: every one.
+    pub only_on: Option<Condition>,
     /// Lines of its script; one that is nothing but a list's placeholder becomes the list.
     pub run_command: Vec<String>,
     /// Where it runs.
@@ -62,28 +66,29 @@ impl Step {
         else {
             return Err(wrong("its action must be a text such as aws:runShellScript"));
         };
-        let reason = match for_linux(&value["precondition"]).ok_or_else(|| wrong(PRECONDITIONS))? {
-            _ if WINDOWS_ONLY.contains(&action) => {
-                Some(format!("unsupported plugin: {action}. Step name: {name}"))
+        let only_on = condition(&value["precondition"]).ok_or_else(|| wrong(PRECONDITIONS))?;
+        match Interpreter::of(action) {
+            Some(interpreter) => {
+                Self::of_inputs(name, (interpreter, only_on), &value["inputs"], "inputs.")
             }
-            Ok(()) => None,
-            Err(condition) => {
-                Some(format!("unsatisfied preconditions: '{condition}'. Step name: {name}"))
+            None if WINDOWS_ONLY.contains(&action) || only_on.is_some() => {
+                let reason = format!("unsupported plugin: {action}");
+                Ok(Self::skipped(name, in_words(&reason, name)))
             }
-        };
-        if let Some(reason) = reason {
-            return Ok(Self::skipped(name, &reason));
+            None => Err(wrong(
+                "its action is not served by this gateway, which runs aws:runShellScript and \
+                 aws:runPowerShellScript",
+            )),
         }
-        if action != ACTION {
-            return Err(wrong(
-                "its action is not served by this gateway, which runs aws:runShellScript",
-            ));
-        }
-        Self::of_inputs(name, &value["inputs"], "inputs.")
     }
 
     /// Reads what a step's script is, from the members of `inputs`, which errors call `at`.
-    pub(super) fn of_inputs(name: &str, inputs: &Value, at: &str) -> Result<Self, ApiError> {
+    pub(super) fn of_inputs(
+        name: &str,
+        (interpreter, only_on): (Interpreter, Option<Condition>),
+        inputs: &Value,
+        at: &str,
+    ) -> Result<Self, ApiError> {
         let wrong = |what: &str| content(format!("step {name}: {what}"));
         let run_command = match &inputs["runCommand"] {
             Value::String(line) => vec![line.clone()],
@@ -107,6 +112,8 @@ impl Step {
         let finally = &inputs["finallyStep"];
         Ok(Self {
             name: name.to_owned(),
+            interpreter,
+            only_on,
             run_command,
             working_directory: text("workingDirectory")?,
             timeout_seconds: text("timeoutSeconds")?,
@@ -117,17 +124,19 @@ impl Step {
         })
     }
 
-    /// A step for another platform: it is shown, and nothing of it runs.
-    fn skipped(name: &str, reason: &str) -> Self {
+    /// A step that no device here runs: it is shown, and nothing of it runs.
+    fn skipped(name: &str, reason: String) -> Self {
         Self {
             name: name.to_owned(),
+            interpreter: Interpreter::Shell,
+            only_on: None,
             run_command: Vec::new(),
             working_directory: String::new(),
             timeout_seconds: String::new(),
             on_success: After::Continue,
             on_failure: After::Continue,
             finally: false,
-            skipped: Some(format!("Step execution skipped due to {reason}")),
+            skipped: Some(reason),
         }
     }
 }
@@ -151,17 +160,17 @@ pub(super) fn name_of(value: &Value) -> Result<&str, ApiError> {
 const PRECONDITIONS: &str = "its precondition must be {\"StringEquals\": [\"platformType\", \
      \"Linux\"]}, with Linux, Windows or MacOS, or be left out";
 
-/// Whether a precondition lets Linux in: the condition that does not, as AWS's agent shows it.
-/// `None` for a precondition that cannot be judged here. As at AWS the two words may stand in
-/// either order, and the platform has no letter case.
-fn for_linux(precondition: &Value) -> Option<Result<(), String>> {
+/// The condition of a precondition; `Some(None)`: there is none. `None` for a precondition that cannot
+/// be judged here. As at AWS the two words may stand in either order, and the platform has no letter
+/// case.
+fn condition(precondition: &Value) -> Option<Option<Condition>> {
     let conditions = match precondition {
-        Value::Null => return Some(Ok(())),
+        Value::Null => return Some(None),
         Value::Object(conditions) => conditions,
         _ => return None,
     };
     if conditions.is_empty() {
-        return Some(Ok(()));
+        return Some(None);
     }
     if conditions.len() > 1 {
         return None;
@@ -172,7 +181,6 @@ fn for_linux(precondition: &Value) -> Option<Result<(), String>> {
         ("platformType", platform) | (platform, "platformType") => platform,
         _ => return None,
     };
-    let known = ["linux", "windows", "macos"];
-    let at = known.iter().position(|known| platform.eq_ignore_ascii_case(known))?;
-    Some(if at == 0 { Ok(()) } else { Err(format!("\"StringEquals\": [{one}, {other}]")) })
+    let shown = format!("\"StringEquals\": [{one}, {other}]");
+    Some(Some(Condition { platform: Platform::parse(platform)?, shown }))
 }

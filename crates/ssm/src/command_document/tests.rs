@@ -124,7 +124,7 @@ fn a_document_that_could_not_be_run_as_written_is_not_one() {
         document
     };
     let mut other_action = step.clone();
-    other_action["action"] = json!("aws:runPowerShellScript");
+    other_action["action"] = json!("aws:runDocument");
     for (document, words) in [
         (with("schemaVersion", json!("0.3")), "schemaVersion"),
         (with("mainSteps", json!([])), "at least one step"),
@@ -159,10 +159,14 @@ fn a_document_that_could_not_be_run_as_written_is_not_one() {
     assert!(CommandDocument::parse(&with("description", json!("x"))).is_ok());
 }
 
+const OURS: Host = Host { platform: Platform::Linux, powershell: false };
+const WINDOWS: Host = Host { platform: Platform::Windows, powershell: true };
+const MACOS: Host = Host { platform: Platform::MacOs, powershell: true };
+
 #[test]
-fn steps_for_another_platform_are_skipped_and_say_so() {
+fn each_platform_runs_its_own_steps_and_says_why_it_skips_the_others() {
     let step = |action: &str, name: &str, precondition: serde_json::Value| {
-        json!({ "action": action, "name": name, "inputs": { "runCommand": ["true"], "onFailure": "exit" },
+        json!({ "action": action, "name": name, "inputs": { "runCommand": [name], "onFailure": "exit" },
             "precondition": precondition })
     };
     let on = |platform: &str| json!({ "StringEquals": ["platformType", platform] });
@@ -170,30 +174,77 @@ fn steps_for_another_platform_are_skipped_and_say_so() {
         step("aws:runPowerShellScript", "there", on("Windows")),
         step("aws:applications", "older", json!(null)),
         step("aws:runShellScript", "here", json!({ "StringEquals": ["linux", "platformType"] })),
+        step("aws:runShellScript", "any", json!(null)),
     ]);
     let document =
         CommandDocument::parse(&json!({ "schemaVersion": "2.2", "mainSteps": steps })).unwrap();
-    let plan = document.bind("Three", &Parameters::new()).unwrap();
-    let skipped: Vec<_> = plan.steps.iter().map(|step| step.skipped.as_deref()).collect();
+    let plan = document.bind("Four", &Parameters::new()).unwrap();
+    let run = |host: Host| -> Vec<&str> {
+        let runs = plan.steps.iter().filter(|step| step.skipped_on(host).is_none());
+        runs.map(|step| step.name.as_str()).collect()
+    };
+    assert_eq!(run(OURS), ["here", "any"]);
+    assert_eq!(run(WINDOWS), ["there"]);
+    assert_eq!(run(MACOS), ["any"]);
+    let words = |at: usize, host: Host| plan.steps[at].skipped_on(host).unwrap();
     assert_eq!(
-        skipped,
-        [
-            Some(
-                "Step execution skipped due to unsatisfied preconditions: '\"StringEquals\": [platformType, Windows]'. Step name: there"
-            ),
-            Some(
-                "Step execution skipped due to unsupported plugin: aws:applications. Step name: older"
-            ),
-            None
-        ]
+        words(0, OURS),
+        "Step execution skipped due to unsatisfied preconditions: '\"StringEquals\": [platformType, Windows]'. Step name: there"
     );
-    assert_eq!((plan.steps[2].on_failure, plan.timeout()), (After::Exit, 3600));
+    for host in [OURS, WINDOWS] {
+        assert_eq!(
+            words(1, host),
+            "Step execution skipped due to unsupported plugin: aws:applications. Step name: older"
+        );
+    }
+    assert_eq!(
+        words(3, WINDOWS),
+        "Step execution skipped due to unsupported plugin: aws:runShellScript. Step name: any"
+    );
+    assert_eq!((plan.steps[2].on_failure, plan.timeout()), (After::Exit, 3 * 3600));
     assert_eq!(plan.steps[2].folder, "awsrunShellScript/here");
-    assert_eq!(plan.command_lines().collect::<Vec<_>>(), ["true"], "policies see what runs");
-    let none = json!({ "schemaVersion": "2.2", "mainSteps": [step("aws:runShellScript", "mac", on("MacOS"))] });
-    let none = CommandDocument::parse(&none).unwrap();
-    let error = none.bind("None", &Parameters::new()).unwrap_err();
-    assert_eq!(error.code, ErrorCode::UnsupportedPlatformType);
+    assert_eq!(plan.steps[0].folder, "awsrunPowerShellScript/there");
+    let lines: Vec<_> = plan.command_lines().collect();
+    assert_eq!(lines, ["there", "here", "any"], "policies see what runs on some device");
+}
+
+#[test]
+fn a_document_for_one_platform_runs_there_alone() {
+    let on = json!({ "StringEquals": ["platformType", "MacOS"] });
+    let step = json!({ "action": "aws:runShellScript", "name": "mac", "precondition": on,
+        "inputs": { "runCommand": ["true"] } });
+    let document = json!({ "schemaVersion": "2.2", "mainSteps": [step] });
+    let plan = CommandDocument::parse(&document).unwrap().bind("Mac", &Parameters::new()).unwrap();
+    assert!(plan.runs_on(MACOS) && !plan.runs_on(OURS) && !plan.runs_on(WINDOWS));
+    let none = json!({ "action": "aws:psModule", "name": "x", "inputs": {} });
+    let none = json!({ "schemaVersion": "2.2", "mainSteps": [none] });
+    let error = CommandDocument::parse(&none).unwrap().bind("None", &Parameters::new());
+    assert_eq!(error.unwrap_err().code, ErrorCode::UnsupportedPlatformType);
+}
+
+#[test]
+fn powershell_has_its_own_document_folder_and_paths() {
+    let document = serde_json::from_str(RUN_POWERSHELL_SCRIPT_TEXT).unwrap();
+    let document = CommandDocument::parse(&document).unwrap();
+    let at = |folder: &str| {
+        let given = parameters(&[("commands", &["Get-Date"]), ("workingDirectory", &[folder])]);
+        document.bind(RUN_POWERSHELL_SCRIPT, &given)
+    };
+    let plan = at("").unwrap();
+    let step = &plan.steps[0];
+    assert_eq!(step.interpreter, Interpreter::PowerShell);
+    assert_eq!(step.folder, "awsrunPowerShellScript/0.awsrunPowerShellScript");
+    assert!(plan.runs_on(WINDOWS) && plan.runs_on(MACOS) && !plan.runs_on(OURS));
+    for good in ["C:\\", "d:\\Program Files\\x", "/srv"] {
+        assert_eq!(at(good).unwrap().steps[0].working_directory, good);
+    }
+    for bad in
+        ["C:", "C:\\x\\..\\y", "C:\\x\\", "C:/x", "\\\\host\\x", "CD:\\x", "C:\\a:b", "C:\\a."]
+    {
+        assert!(at(bad).is_err(), "{bad}");
+    }
+    let shell = run_shell_script(&[("commands", &["pwd"]), ("workingDirectory", &["C:\\x"])]);
+    assert!(shell.is_err(), "a shell has no drives");
 }
 
 #[test]
@@ -256,8 +307,15 @@ fn documents_of_schema_1_2_and_2_0_run() {
     assert_eq!(CommandDocument::parse(&old(two)).unwrap().steps.len(), 2);
     let mut windows = old(run.clone());
     windows["runtimeConfig"] = json!({ "aws:runPowerShellScript": { "properties": [run] } });
+    let plan = CommandDocument::parse(&windows).unwrap().bind("Old", &Parameters::new()).unwrap();
+    assert_eq!(plan.steps[0].interpreter, Interpreter::PowerShell);
+    let both = windows["runtimeConfig"].as_object().unwrap().clone();
+    windows["runtimeConfig"]["aws:psModule"] = both["aws:runPowerShellScript"].clone();
     let error = CommandDocument::parse(&windows).unwrap_err();
-    assert!(error.message.contains("\"aws:runPowerShellScript\" is not served"), "{error}");
+    assert!(error.message.contains("and no other"), "{error}");
+    windows["runtimeConfig"] = json!({ "aws:psModule": {} });
+    let error = CommandDocument::parse(&windows).unwrap_err();
+    assert!(error.message.contains("\"aws:psModule\" is not served"), "{error}");
     let middle = json!({ "schemaVersion": "2.0", "mainSteps": [{ "action": "aws:runShellScript",
         "name": "a", "inputs": { "runCommand": ["true"] } }] });
     assert!(CommandDocument::parse(&middle).is_ok());

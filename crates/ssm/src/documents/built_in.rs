@@ -1,7 +1,7 @@
 //! The texts of the built-in documents, as GetDocument shows them.
 //!
 //! Data flow: [`super::BUILT_IN`] -> JSON in the form of AWS's own session documents; the command
-//! document stands in a file as it is.
+//! documents stand in files as they are.
 //!
 //! # Invariants
 //! - Made from the table that StartSession resolves with: parameters, defaults and patterns cannot
@@ -15,16 +15,24 @@ use super::names::{
     INTERACTIVE_COMMAND, NON_INTERACTIVE_COMMAND, PORT_FORWARDING, REMOTE_HOST_FORWARDING,
     RUN_SHELL, SSH_SESSION,
 };
-use crate::command_document::{RUN_SHELL_SCRIPT, RUN_SHELL_SCRIPT_TEXT};
+use crate::command_document::{
+    RUN_POWERSHELL_SCRIPT, RUN_POWERSHELL_SCRIPT_TEXT, RUN_SHELL_SCRIPT, RUN_SHELL_SCRIPT_TEXT,
+};
 
 /// Beginnings of names that are not for own documents: those of AWS, and ours.
 pub const RESERVED_PREFIXES: &[&str] = &["aws", "amazon", "amzn", "towline-"];
 
+/// Command documents and their texts.
+const COMMANDS: [(&str, &str); 2] = [
+    (RUN_SHELL_SCRIPT, RUN_SHELL_SCRIPT_TEXT),
+    (RUN_POWERSHELL_SCRIPT, RUN_POWERSHELL_SCRIPT_TEXT),
+];
+
 /// The kind and text (JSON) of a built-in document.
 #[must_use]
 pub fn text(name: &str) -> Option<(Kind, String)> {
-    if name == RUN_SHELL_SCRIPT {
-        return Some((Kind::Command, RUN_SHELL_SCRIPT_TEXT.to_owned()));
+    if let Some((_, text)) = COMMANDS.iter().find(|(own, _)| *own == name) {
+        return Some((Kind::Command, (*text).to_owned()));
     }
     let document = BUILT_IN.iter().find(|document| document.name == name)?;
     Some((Kind::Session, format!("{:#}", session(document))))
@@ -33,8 +41,11 @@ pub fn text(name: &str) -> Option<(Kind, String)> {
 /// The names of all built-in documents, sorted.
 #[must_use]
 pub fn names() -> Vec<&'static str> {
-    let mut names: Vec<_> =
-        BUILT_IN.iter().map(|document| document.name).chain([RUN_SHELL_SCRIPT]).collect();
+    let mut names: Vec<_> = BUILT_IN
+        .iter()
+        .map(|document| document.name)
+        .chain(COMMANDS.map(|(name, _)| name))
+        .collect();
     names.sort_unstable();
     names
 }

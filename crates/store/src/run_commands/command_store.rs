@@ -24,16 +24,16 @@ impl Store {
 }
 
 impl CommandStore<'_> {
-    /// Stores a command with a pending invocation for each device. `steps`: the initial steps of
-    /// each.
+    /// Stores a command with a pending invocation for each device. `steps`: the initial steps of a
+    /// device.
     ///
     /// # Errors
     /// [`StoreError::Full`] when too many invocations are open; nothing is written then.
-    pub async fn insert(
+    pub async fn insert<'s>(
         &self,
         new: &NewCommand,
         devices: &[String],
-        steps: &str,
+        steps: impl Fn(&str) -> &'s str,
     ) -> Result<(), StoreError> {
         let mut tx = self.store.writing().await?;
         prune(&mut tx, new.requested_at).await?;
@@ -55,7 +55,8 @@ impl CommandStore<'_> {
             );
             query.push_values(some, |mut row, device| {
                 row.push_bind(&new.id).push_bind(device).push_bind(new.requested_at.0);
-                row.push("'Pending'").push("'Pending'").push_bind(&[][..]).push_bind(steps);
+                row.push("'Pending'").push("'Pending'").push_bind(&[][..]);
+                row.push_bind(steps(device));
             });
             query.build().persistent(false).execute(&mut *tx).await?;
         }

@@ -61,7 +61,7 @@ fn devices(names: &[&str]) -> Vec<String> {
 async fn the_first_end_of_an_invocation_is_the_one_kept_with_its_output() {
     let (store, _dir) = scratch().await;
     let commands = store.run_commands();
-    commands.insert(&new("c", 5), &devices(&["mi-1"]), "[]").await.unwrap();
+    commands.insert(&new("c", 5), &devices(&["mi-1"]), |_| "[]").await.unwrap();
     assert_eq!(commands.open().await.unwrap().len(), 1);
     commands.change(&[ended("c", "mi-1", "Success")], &[end("c")], UnixMillis(9)).await.unwrap();
     commands.change(&[ended("c", "mi-1", "Failed")], &[], UnixMillis(9)).await.unwrap();
@@ -76,8 +76,8 @@ async fn the_first_end_of_an_invocation_is_the_one_kept_with_its_output() {
 async fn invocations_are_listed_newest_first_page_by_page() {
     let (store, _dir) = scratch().await;
     let commands = store.run_commands();
-    commands.insert(&new("a", 10), &devices(&["mi-1", "mi-2"]), "[]").await.unwrap();
-    commands.insert(&new("b", 20), &devices(&["mi-1", "mi-3"]), "[]").await.unwrap();
+    commands.insert(&new("a", 10), &devices(&["mi-1", "mi-2"]), |_| "[]").await.unwrap();
+    commands.insert(&new("b", 20), &devices(&["mi-1", "mi-3"]), |_| "[]").await.unwrap();
     let all = CommandFilter::default();
     let names = |rows: Vec<InvocationRow>| {
         rows.into_iter().map(|r| (r.command, r.device)).collect::<Vec<_>>()
@@ -103,8 +103,8 @@ async fn invocations_are_listed_newest_first_page_by_page() {
 async fn filters_narrow_both_lists() {
     let (store, _dir) = scratch().await;
     let commands = store.run_commands();
-    commands.insert(&new("a", 10), &devices(&["mi-1"]), "[]").await.unwrap();
-    commands.insert(&new("b", 20), &devices(&["mi-1"]), "[]").await.unwrap();
+    commands.insert(&new("a", 10), &devices(&["mi-1"]), |_| "[]").await.unwrap();
+    commands.insert(&new("b", 20), &devices(&["mi-1"]), |_| "[]").await.unwrap();
     commands.change(&[ended("a", "mi-1", "Success")], &[end("a")], UnixMillis(30)).await.unwrap();
     for (filter, expected) in [
         (CommandFilter { statuses: devices(&["Success"]), ..CommandFilter::default() }, vec!["a"]),
@@ -136,14 +136,14 @@ async fn filters_narrow_both_lists() {
 async fn history_older_than_thirty_days_goes_with_its_output_and_what_is_open_stays() {
     let (store, _dir) = scratch().await;
     let commands = store.run_commands();
-    commands.insert(&new("old", 0), &devices(&["mi-1"]), "[]").await.unwrap();
-    commands.insert(&new("open", 0), &devices(&["mi-1"]), "[]").await.unwrap();
+    commands.insert(&new("old", 0), &devices(&["mi-1"]), |_| "[]").await.unwrap();
+    commands.insert(&new("open", 0), &devices(&["mi-1"]), |_| "[]").await.unwrap();
     commands
         .change(&[ended("old", "mi-1", "Success")], &[end("old")], UnixMillis(1))
         .await
         .unwrap();
     let later = 31 * 86_400_000;
-    commands.insert(&new("new", later), &devices(&["mi-1"]), "[]").await.unwrap();
+    commands.insert(&new("new", later), &devices(&["mi-1"]), |_| "[]").await.unwrap();
     assert!(commands.get("old").await.unwrap().is_none());
     assert!(commands.heads("old", "mi-1", 0).await.unwrap().is_none());
     assert!(commands.get("open").await.unwrap().is_some());

@@ -19,6 +19,9 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// How long a script may take.
 const LONGEST: Duration = Duration::from_secs(120);
 
+const SHELL: &str = "aws:runShellScript";
+const POWERSHELL: &str = "aws:runPowerShellScript";
+
 fn ack(job: &str, code: &str, words: &str) -> Up {
     let payload = json!({
         "schemaVersion": 1, "jobId": job, "acknowledgedMessageId": "m", "createdDate": "",
@@ -68,7 +71,15 @@ pub(crate) fn take(agent: &Arc<VendorAgent>, payload: &Value, up: &SyncSender<Up
 
 fn run(agent: &VendorAgent, job: &str, content: &Value) {
     agent.send_up(reply(job, "InProgress", None));
-    let inputs = &content["DocumentContent"]["mainSteps"][0]["inputs"];
+    let step = &content["DocumentContent"]["mainSteps"][0];
+    let (action, inputs) = (step["action"].as_str().unwrap_or_default(), &step["inputs"]);
+    let own = if agent.platform.health == "Windows" { POWERSHELL } else { SHELL };
+    agent.note(format!("step {action} in {:?}", inputs["workingDirectory"]));
+    if action != own {
+        let words = format!("no plugin {action} on {}", agent.platform.health);
+        agent.send_up(reply(job, "Failed", Some(("Failed", 1, "", &words))));
+        return;
+    }
     let lines: Vec<&str> =
         inputs["runCommand"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     let child = Command::new("sh")

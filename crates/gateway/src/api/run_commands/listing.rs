@@ -162,7 +162,7 @@ impl Api {
         })?;
         let sent = self.sent(&row.command).await?;
         let steps: Vec<StepState> = shown::read(&row.steps)?;
-        let at = step_of(&sent, request.plugin_name.as_deref())?;
+        let at = step_of(&sent, &steps, request.plugin_name.as_deref())?;
         let state = steps.get(at).cloned().unwrap_or_default();
         let most = Lanes::new(4 * MAX_STDOUT as u64, 4 * MAX_STDERR as u64);
         let heads = self.heads(&sent, &row, at, &state, most).await?;
@@ -198,14 +198,18 @@ impl Api {
     }
 }
 
-/// The step that is meant.
-pub(super) fn step_of(sent: &Sent, name: Option<&str>) -> Result<usize, ApiError> {
+/// The step that is meant: without a name the only one that the device runs.
+pub(super) fn step_of(
+    sent: &Sent,
+    steps: &[StepState],
+    name: Option<&str>,
+) -> Result<usize, ApiError> {
     let names =
         || sent.plan.steps.iter().map(|step| step.name.as_str()).collect::<Vec<_>>().join(", ");
     let at = match name {
         Some(name) => sent.plan.steps.iter().position(|step| step.name.eq_ignore_ascii_case(name)),
         None => {
-            let run = |at: &usize| sent.plan.steps[*at].skipped.is_none();
+            let run = |at: &usize| steps.get(*at).is_some_and(|state| !state.skipped);
             let mut all = (0..sent.plan.steps.len()).filter(run);
             all.next().filter(|_| all.next().is_none())
         }

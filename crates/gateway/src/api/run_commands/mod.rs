@@ -12,4 +12,5 @@ mod listing;
 mod output;
 mod send;
 mod shown;
+mod systems;
 mod targets;

@@ -44,7 +44,7 @@ impl Api {
         })?;
         let sent = self.sent(command).await?;
         let at = match &request.plugin_name {
-            Some(name) => step_of(&sent, Some(name))?,
+            Some(name) => step_of(&sent, &[], Some(name))?,
             None => 0,
         };
         let steps: Vec<StepState> = shown::read(&row.steps)?;

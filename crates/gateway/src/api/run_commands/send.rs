@@ -20,7 +20,7 @@ use crate::api::documents::{format_of, kind_of, version_of};
 use crate::api::internal::{OrInternal as _, internal};
 use crate::api::resolution::{COMMAND_LINE, RUN_AS_TAG, parameter_facts};
 use crate::api::service::Api;
-use crate::run_command::{Place, StepState, times};
+use crate::run_command::{Place, times};
 
 /// How many devices at once when the caller says nothing, as at AWS.
 const CONCURRENCY: &str = "50";
@@ -52,15 +52,15 @@ impl Api {
         let plan = found.document.bind(name, &request.parameters)?;
         let place = self.place(name, &request)?;
         refuse_what_is_not_served(&request)?;
+        let named = request.instance_ids.as_ref().is_some_and(|ids| !ids.is_empty());
         let devices = self.devices_meant(call, &request, &facts).await?;
+        let suited = self.suited(devices, &plan, named).await?;
         let new = self.new_command(call, name, &request, &found, &plan, &place)?;
         call.note("commandId", &*new.id);
-        call.note("targetCount", devices.len().to_string());
-        let steps = serde_json::to_string(&StepState::first(&plan))
-            .map_err(|error| internal("a command's steps", &error))?;
+        call.note("targetCount", suited.devices.len().to_string());
         self.store()
             .run_commands()
-            .insert(&new, &devices, &steps)
+            .insert(&new, &suited.devices, |device| suited.steps(device))
             .await
             .or_internal("cannot store a command")?;
         self.parts.commands.sent(&new.id).await;

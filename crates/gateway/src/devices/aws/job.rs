@@ -40,6 +40,8 @@ use crate::sessions::{DeviceEnd, Order, Script, Session};
 
 /// The user that the agent runs jobs as.
 const ROOT: &str = "root";
+/// The same on Windows.
+const SYSTEM: &str = "SYSTEM";
 
 impl ControlChannel {
     /// Orders a step of a command.
@@ -50,11 +52,11 @@ impl ControlChannel {
         session: &Arc<Session>,
     ) -> Result<(), StartError> {
         let refused = |why: &str| Err(StartError::Refused { why: why.to_owned() });
-        if self.is_windows {
-            return refused("Run Command on Windows with amazon-ssm-agent is not served yet");
-        }
-        if order.run_as.is_some_and(|user| user != ROOT) {
-            return refused("amazon-ssm-agent runs the steps of commands as root only");
+        let own = if self.is_windows { SYSTEM } else { ROOT };
+        if let Some(user) = order.run_as.filter(|user| *user != own) {
+            let why =
+                format!("amazon-ssm-agent runs the steps of commands as {own}, not as {user}");
+            return refused(&why);
         }
         let Ok(text) = std::str::from_utf8(script.bytes) else {
             return refused("amazon-ssm-agent takes scripts of text only");
@@ -100,7 +102,7 @@ fn document(text: &str, script: &Script<'_>) -> Value {
         "schemaVersion": "2.2",
         "description": "",
         "mainSteps": [{
-            "action": "aws:runShellScript",
+            "action": script.interpreter.action(),
             "name": "step",
             "inputs": {
                 "runCommand": text.split('\n').collect::<Vec<_>>(),

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use ring::digest::{SHA256, digest};
 use ring::rand::{SecureRandom, SystemRandom};
 use towline_host::clock::Clock;
+use towline_ssm::command_document::Interpreter;
 use towline_ssm::documents::SessionPlan;
 use towline_wire::canonical::relative_to_home;
 use towline_wire::grant::{Grant, SignedGrant};
@@ -100,6 +101,9 @@ fn sha256(bytes: &[u8]) -> [u8; 32] {
 fn launch_of(link: &Link, work: &Work<'_>) -> Result<Launch, StartError> {
     let (plan, tunnel, preferences) = match *work {
         Work::Script(script) => {
+            if script.interpreter != Interpreter::Shell {
+                return Err(StartError::Refused { why: "towline-agent runs no PowerShell".into() });
+            }
             return Ok(Launch::Script(message::Script {
                 length: u32::try_from(script.bytes.len()).unwrap_or(u32::MAX),
                 sha256: sha256(script.bytes),

@@ -104,6 +104,7 @@ fn step(scene: &Scene, script: &[u8]) -> crate::sessions::StepSession {
         reserved: false,
         work: Work::Script(Script {
             bytes: script,
+            interpreter: towline_ssm::command_document::Interpreter::Shell,
             working_directory: "",
             timeout: 60,
             given_to: &[],
