@@ -14,6 +14,11 @@ use towline_testkit::{Outcome, Trouble, process};
 
 /// `aws ssm start-session` to the device, finding our program under the plugin's name.
 pub(crate) fn start_session(lab: &Lab, device: &Device, more: &[&str]) -> Outcome<Command> {
+    start_session_on(lab, device.id(), more)
+}
+
+/// The same to the device of this id.
+pub(crate) fn start_session_on(lab: &Lab, device: &str, more: &[&str]) -> Outcome<Command> {
     let folder = lab.directory().join("plugin");
     if !folder.exists() {
         std::fs::create_dir(&folder)?;
@@ -26,7 +31,7 @@ pub(crate) fn start_session(lab: &Lab, device: &Device, more: &[&str]) -> Outcom
     // tool.
     command.env_remove("TOWLINE_ENDPOINT").env_remove("TOWLINE_CA").env("PATH", path);
     command.env("TOWLINE_CONFIG", lab.directory().join("no-towline-config"));
-    command.args(["-m", "awscli", "ssm", "start-session", "--target", device.id()]).args(more);
+    command.args(["-m", "awscli", "ssm", "start-session", "--target", device]).args(more);
     Ok(command)
 }
 

@@ -1,6 +1,8 @@
 //! A device with amazon-ssm-agent, as a peer plays it: registered by an activation, seen in lists,
 //! reached by shells and commands.
 
+mod clients;
+
 use std::io::{Read, Write};
 use std::process::Stdio;
 use std::sync::atomic::Ordering;
@@ -13,6 +15,7 @@ use towline_testkit::trouble::ensure;
 use towline_testkit::{Outcome, Trouble, eventually, process};
 
 use crate::codes::DENIED;
+use crate::peers::vendor::session::NOBODY;
 use crate::peers::vendor::{KEYS, LINUX, MACOS, VendorAgent, WINDOWS};
 use crate::tunnel::{Forward, echo_server};
 
@@ -114,6 +117,29 @@ fn a_session_without_a_user_is_refused_in_words() -> Outcome {
     let out = lab.admin().run(&["exec", &agent.id(), "--", "true"])?;
     let said = String::from_utf8_lossy(&out.stderr).into_owned();
     ensure(!out.status.success() && said.contains("name the user"), || format!("{out:?}"))
+}
+
+#[test]
+fn a_user_whom_the_device_does_not_have_ends_the_session_in_the_agent_s_words() -> Outcome {
+    let lab = Lab::start()?;
+    let agent = online(&lab)?;
+    for words in [&["shell"][..], &["exec"]] {
+        let id = agent.id();
+        let mut all = words.to_vec();
+        all.extend(["--user", NOBODY, &id]);
+        if words == ["exec"] {
+            all.extend(["--", "true"]);
+        }
+        let mut command = lab.admin().towline(&all);
+        command.stdin(Stdio::null());
+        let out = process::finish(command, PATIENCE)?;
+        let said = String::from_utf8_lossy(&out.stderr).into_owned();
+        ensure(!out.status.success() && said.contains("user no-such-user does not exist"), || {
+            format!("{out:?}")
+        })?;
+        ensure(!said.contains("waiting up to") && !said.contains("ERROR"), || said)?;
+    }
+    Ok(())
 }
 
 #[test]
@@ -486,7 +512,7 @@ fn a_session_on_windows_is_of_ssm_user_where_policy_allows_that_name() -> Outcom
         "Statement": [
             { "Effect": "Allow", "Action": "*", "Resource": "*" },
             { "Effect": "Deny", "Action": "ssm:StartSession", "Resource": "*",
-              "Condition": { "StringEquals": { "towline:RunAs": "ssm-user" } } },
+              "Condition": { "StringEquals": { "towline:DocumentParameter/runAsUser": "ssm-user" } } },
         ],
     });
     let ann = lab.user("ann", Some(&policy.to_string()))?;

@@ -9,7 +9,7 @@ mod copy_sessions;
 mod faults;
 mod flow;
 mod plugin;
-mod ssh;
+pub(crate) mod ssh;
 mod store;
 
 use std::io::{Read, Write};

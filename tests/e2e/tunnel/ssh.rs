@@ -14,7 +14,7 @@ use towline_testkit::{Outcome, Trouble, eventually, files};
 use super::{PATIENCE, pattern};
 
 /// An sshd on the device, and a configuration of ssh made by `towline ssh-config`.
-pub(super) struct Ssh {
+pub(crate) struct Ssh {
     folder: PathBuf,
     pub(super) port: u16,
     config: PathBuf,
@@ -22,7 +22,7 @@ pub(super) struct Ssh {
 }
 
 impl Ssh {
-    pub(super) fn start(lab: &Lab, printed: &str) -> Outcome<Self> {
+    pub(crate) fn start(lab: &Lab, printed: &str) -> Outcome<Self> {
         let folder = lab.directory().join("ssh");
         std::fs::create_dir(&folder)?;
         for name in ["host", "client"] {
@@ -47,13 +47,13 @@ impl Ssh {
     }
 
     /// `PROGRAM -F config`, with the operator's environment for the proxy command.
-    fn command(&self, lab: &Lab, program: &str) -> Command {
+    pub(crate) fn command(&self, lab: &Lab, program: &str) -> Command {
         let mut command = lab.admin().equip(Command::new(program));
         command.arg("-F").arg(&self.config).stdin(Stdio::null());
         command
     }
 
-    fn run(&self, lab: &Lab, program: &str, words: &[&str]) -> Outcome<Output> {
+    pub(crate) fn run(&self, lab: &Lab, program: &str, words: &[&str]) -> Outcome<Output> {
         let out = self.command(lab, program).args(words).output()?;
         ensure(out.status.success(), || format!("{program} {words:?}: {out:?}"))?;
         Ok(out)

@@ -258,9 +258,15 @@ impl Api {
         let size = usize::try_from(size).unwrap_or(usize::MAX);
         let at = |row: &towline_store::Session| format!("{} {}", row.started_at.0, row.new.id);
         let (rows, next_token) = page(rows, size, &self.pages, call.operation, at);
+        let devices: Vec<String> = rows.iter().map(|row| row.new.device_id.clone()).collect();
+        let kinds = self.store().devices().agent_kinds(&devices).await;
+        let kinds = kinds.or_internal("cannot read devices")?;
         let mut sessions = Vec::with_capacity(rows.len());
         for row in rows {
-            sessions.push(self.described_session(row).await);
+            let kind = kinds.get(&row.new.device_id).map(|kind| kind.as_str().to_owned());
+            let mut session = self.described_session(row).await;
+            session.towline_agent_kind = kind;
+            sessions.push(session);
         }
         Ok(DescribeSessionsResponse { sessions, next_token })
     }
@@ -397,6 +403,7 @@ fn shown(row: towline_store::Session) -> Session {
     let text = |text: String| Some(text).filter(|text| !text.is_empty());
     let minutes = |max: Duration| max.as_secs().div_ceil(60).to_string();
     Session {
+        towline_agent_kind: None, // the list knows it
         session_id: row.new.id,
         target: row.new.device_id,
         status: match row.status {

@@ -519,6 +519,9 @@ pub const VENDOR_RING: usize = 256 * 1024;
 /// How long one half of a session's end waits for the other, which comes by another channel.
 pub const VENDOR_END_WAIT: Duration = Duration::from_secs(2);
 
+/// How long a session without a websocket of its agent is not said to wait for its device.
+pub const VENDOR_LOST_WAIT: Duration = Duration::from_millis(500);
+
 /// How long the end of a job that was stopped is awaited.
 pub const VENDOR_CANCEL_WAIT: Duration = Duration::from_secs(10);
 

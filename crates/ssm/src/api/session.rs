@@ -261,6 +261,9 @@ pub struct Session {
     /// Not of AWS: it needs no client.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub towline_detached: Option<bool>,
+    /// Not of AWS: the agent of its device, `towline` or `vendor`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub towline_agent_kind: Option<String>,
     /// ARN of who started it.
     pub owner: String,
     /// The reason given at its start.

@@ -18,6 +18,9 @@ use super::{VendorAgent, port};
 /// How long the agent waits until the rest of its output is acknowledged: 2 s.
 const DRAIN: Duration = Duration::from_secs(2);
 
+/// A user whom no device of this peer has.
+pub(crate) const NOBODY: &str = "no-such-user";
+
 /// Runs one session to its end.
 pub(crate) fn run(agent: &Arc<VendorAgent>, payload: &Value, up: &SyncSender<Up>) {
     let session = payload["TaskId"].as_str().unwrap_or_default().to_owned();
@@ -30,7 +33,10 @@ pub(crate) fn run(agent: &Arc<VendorAgent>, payload: &Value, up: &SyncSender<Up>
         content["RunAsUser"].as_str().unwrap_or_default(),
         document["inputs"]["runAsEnabled"]
     ));
-    let outcome = serve(agent, &session, &kind, &document["properties"]);
+    let outcome = match content["RunAsUser"].as_str() {
+        Some(NOBODY) => fail(agent, &session, &kind, &document["properties"]),
+        _ => serve(agent, &session, &kind, &document["properties"]),
+    };
     let (status, words) = match outcome {
         Ok(()) => ("Success", String::new()),
         Err(trouble) => ("Failed", trouble.to_string()),
@@ -41,6 +47,21 @@ pub(crate) fn run(agent: &Arc<VendorAgent>, payload: &Value, up: &SyncSender<Up>
         "FinalTaskStatus": status, "IsRoutingFailure": false, "Output": words, "RetryNumber": 1,
     });
     let _ = up.send((MessageType::AgentTaskComplete, complete));
+}
+
+/// A user whom the device does not have: the words go out as an error, and the data channel ends without
+/// "Terminating".
+fn fail(agent: &Arc<VendorAgent>, session: &str, kind: &str, properties: &Value) -> Outcome {
+    let mut stream = Stream::open(agent, session)?;
+    if kind != "Standard_Stream" {
+        shake_hands(&mut stream, kind, properties)?;
+    }
+    let words = format!("failed to start pty since RunAs user {NOBODY} does not exist");
+    stream.send(PayloadType::StdErr, words.as_bytes());
+    while !stream.is_acknowledged() {
+        stream.turn()?;
+    }
+    Err(towline_testkit::Trouble::new(format!("\n----------ERROR-------\n{words}")))
 }
 
 fn serve(agent: &Arc<VendorAgent>, session: &str, kind: &str, properties: &Value) -> Outcome {

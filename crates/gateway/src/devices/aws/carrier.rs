@@ -34,12 +34,15 @@ use super::agents::{VendorAgents, message_id};
 use super::output::Output;
 use super::session::{Kind, Told, VendorSession};
 use crate::limits::{
-    AWS_FIRST_MESSAGE, VENDOR_END_WAIT, VENDOR_INPUT, VENDOR_SILENCE, VENDOR_STALLED,
+    AWS_FIRST_MESSAGE, VENDOR_END_WAIT, VENDOR_INPUT, VENDOR_LOST_WAIT, VENDOR_SILENCE,
+    VENDOR_STALLED,
 };
 use crate::plane::{EndReason, StartError};
 
 /// The bytes that an official client sends for these signals; the agent knows no others.
 const KEYS: [(u8, u8); 3] = [(2, 0x03), (3, 0x1c), (20, 0x1a)];
+/// What the agent puts between its words and an error, with dashes around it.
+const ERROR_MARK: &str = "ERROR";
 /// What stands for every other signal.
 const INTERRUPT: u8 = 0x03;
 /// The version that this gateway has as a client: new enough for ports with many connections.
@@ -88,6 +91,8 @@ struct Carrier {
     /// Input that went into the channel.
     taken: u64,
     opened: bool,
+    /// The agent has no websocket, since then.
+    apart: Option<Instant>,
     /// The session waits for the device.
     lost: bool,
     ending: Ending,
@@ -108,6 +113,7 @@ impl Carrier {
             output,
             taken: 0,
             opened: false,
+            apart: None,
             lost: false,
             ending: Ending::default(),
         }
@@ -175,11 +181,15 @@ impl Carrier {
         if let Some(at) = self.ending.at.filter(|_| !self.ending.told) {
             wake = wake.min(at);
         }
+        if let Some(at) = self.lost_at() {
+            wake = wake.min(at);
+        }
         wake.max(now)
     }
 
     fn socket_up(&mut self) {
         self.channel.attach_agent();
+        self.apart = None;
         if std::mem::take(&mut self.lost) {
             let end = Arc::clone(&self.own);
             self.own.session.device_up(end);
@@ -188,10 +198,18 @@ impl Carrier {
 
     fn socket_lost(&mut self) {
         self.channel.detach();
-        if self.ending.terminating || self.ending.told {
-            return;
-        }
-        if self.opened {
+        self.apart.get_or_insert_with(Instant::now);
+    }
+
+    /// When the session is to be told that its device is away: an agent that ends without a word on the
+    /// data channel says so on the other one a moment later.
+    fn lost_at(&self) -> Option<Instant> {
+        let waits = self.opened && !self.lost && !self.ending.terminating && !self.ending.told;
+        self.apart.filter(|_| waits).map(|apart| apart + VENDOR_LOST_WAIT)
+    }
+
+    fn lose(&mut self) {
+        if self.lost_at().is_some_and(|at| Instant::now() >= at) {
             self.lost = true;
             self.output.detach();
             self.own.session.device_lost(crate::sessions::DeviceEnd::connection(&*self.own));
@@ -210,6 +228,7 @@ impl Carrier {
         self.follow(told);
         self.events();
         self.settle();
+        self.lose();
         self.output.flow(&self.own.session);
         false
     }
@@ -330,14 +349,17 @@ impl Carrier {
         }
         let at = *ending.at.get_or_insert_with(|| Instant::now() + VENDOR_END_WAIT);
         let known = ending.exit.is_some() || ending.completed.is_some();
-        if !(ending.terminating && known) && Instant::now() < at || !self.output.has_room() {
+        let hung_up = ending.terminating || self.apart.is_some();
+        if !(hung_up && known) && Instant::now() < at || !self.output.has_room() {
             return;
         }
         ending.told = true;
         let (exit, completed) = (ending.exit, ending.completed.take());
         let failed = completed.filter(|how| exit.is_none() && how.final_task_status == "Failed");
         if let Some(how) = failed {
-            let text = format!("the device could not run it: {}", how.output);
+            let why = how.output.trim_start_matches([' ', '-']).trim_start_matches(ERROR_MARK);
+            let text =
+                format!("the device could not run it: {}", why.trim_start_matches([' ', '-']));
             self.end(EndReason::NotOpened, &text);
             return;
         }
