@@ -2,6 +2,7 @@
 //! reached by shells and commands.
 
 mod clients;
+mod hostile;
 
 use std::io::{Read, Write};
 use std::process::Stdio;

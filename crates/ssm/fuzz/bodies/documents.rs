@@ -6,7 +6,7 @@
 
 use serde_json::Value;
 use towline_ssm::api::session::Parameters;
-use towline_ssm::command_document::{CommandDocument, MAX_SCRIPT};
+use towline_ssm::command_document::{CommandDocument, Host, MAX_SCRIPT, Platform};
 use towline_ssm::documents::content::{Content, Format, Kind, converted};
 use towline_ssm::documents::own::OwnDocument;
 use towline_ssm::documents::preferences::SessionPreferences;
@@ -56,6 +56,13 @@ fn command(content: &Content, given: &Parameters) {
     if let Ok(plan) = document.bind("own", given) {
         assert!(plan.steps.iter().all(|step| step.script.len() <= MAX_SCRIPT));
         let _ = plan.timeout();
+        for platform in Platform::ALL {
+            let hosts = [true, false].map(|powershell| Host { platform, powershell });
+            assert!(
+                document.platforms().contains(&platform)
+                    || !hosts.map(|h| plan.runs_on(h)).contains(&true)
+            );
+        }
     }
 }
 

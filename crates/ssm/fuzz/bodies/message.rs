@@ -11,7 +11,8 @@ use towline_ssm::message::payload::{
 };
 use towline_ssm::sigv4::RsaPublicKey;
 use towline_ssm::vendor::DeviceOperation;
-use towline_ssm::vendor::control::JobReply;
+use towline_ssm::vendor::calls::{GetMessages, Health, NewKey, Register};
+use towline_ssm::vendor::control::{JobAck, JobReply, OpenControlChannel, TaskComplete};
 
 /// One run.
 pub(crate) fn run(bytes: &[u8]) {
@@ -29,6 +30,14 @@ pub(crate) fn run(bytes: &[u8]) {
         let _ = RsaPublicKey::from_base64(text);
         let _ = DeviceOperation::parse(text);
     }
+    let _ = serde_json::from_slice::<JobAck>(bytes).map(|ack| ack.verdict());
+    let _ = serde_json::from_slice::<JobReply>(bytes).map(|reply| reply.parsed());
+    let _ = serde_json::from_slice::<OpenControlChannel>(bytes);
+    let _ = serde_json::from_slice::<TaskComplete>(bytes);
+    let _ = serde_json::from_slice::<Register>(bytes);
+    let _ = serde_json::from_slice::<NewKey>(bytes);
+    let _ = serde_json::from_slice::<Health>(bytes);
+    let _ = serde_json::from_slice::<GetMessages>(bytes);
     let _ = Acknowledge::from_payload(bytes);
     let _ = ChannelClosed::from_payload(bytes);
     let _ = Flag::from_payload(bytes);

@@ -8,6 +8,7 @@
 //!   left out.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use towline_ssm::command_document::{Host, Plan, Platform};
 use towline_ssm::error::{ApiError, ErrorCode};
@@ -54,10 +55,9 @@ impl Api {
                     }
                     continue;
                 }
-                if !suited.steps.contains_key(&host) {
+                if let Entry::Vacant(vacant) = suited.steps.entry(host) {
                     let steps = serde_json::to_string(&StepState::first(plan, host));
-                    let steps = steps.map_err(|error| internal("a command's steps", &error))?;
-                    suited.steps.insert(host, steps);
+                    vacant.insert(steps.map_err(|error| internal("a command's steps", &error))?);
                 }
                 suited.hosts.insert(id.clone(), host);
                 suited.devices.push(id.clone());
