@@ -1,6 +1,7 @@
 //! Devices that do not keep to the protocol: tokens of another channel, frames that are too large, another
 //! device's session. Each time the gateway and the other devices go on.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -11,7 +12,7 @@ use towline_testkit::trouble::ensure;
 use towline_testkit::{Outcome, Trouble};
 use tungstenite::Message;
 
-use super::{online, wait_online};
+use super::{online, send, wait_for, wait_online};
 use crate::peers::vendor::stream::look;
 use crate::peers::vendor::{KEYS, LINUX, Socket, VendorAgent, token_of};
 
@@ -125,6 +126,20 @@ fn frames_that_are_no_messages_are_ignored() -> Outcome {
 }
 
 #[test]
+fn a_job_that_an_agent_drops_while_it_starts_is_ordered_again_and_runs_once() -> Outcome {
+    let lab = Lab::start()?;
+    let agent = online(&lab)?;
+    agent.faults.drop_jobs.store(1, Ordering::Relaxed);
+    let id = agent.id();
+    let command = send(&lab, &id, "echo fine")?;
+    let done = wait_for(&lab, &command, &id, "Success")?;
+    ensure(done["StandardOutputContent"] == "fine\n", || format!("{done}"))?;
+    let seen = agent.seen();
+    let count = |what: &str| seen.iter().filter(|line| line.contains(what)).count();
+    ensure(count("job dropped") == 1 && count(" taken") == 1, || format!("{seen:?}"))
+}
+
+#[test]
 fn another_device_s_session_is_not_given_out() -> Outcome {
     let lab = Lab::start()?;
     let agent = online(&lab)?;
@@ -147,5 +162,5 @@ fn another_device_s_session_is_not_given_out() -> Outcome {
     ensure(said.contains("channel_closed"), || said)?;
     drop(data);
     shell.line("echo again-$((6 * 7))")?;
-    shell.expect("again-42")
+    shell.expect("again-42").map(drop)
 }

@@ -74,6 +74,12 @@ impl VendorAgent {
         }
     }
 
+    fn drops_job(&self) -> bool {
+        let left = |left: u32| left.checked_sub(1);
+        let (set, got) = (Ordering::Relaxed, Ordering::Relaxed);
+        self.faults.drop_jobs.fetch_update(set, got, left).is_ok()
+    }
+
     /// The last reply of a job has one id, whenever it is sent.
     fn id_of(&self, payload: &Value, ids: &mut MessageIds) -> MessageId {
         let content = payload["content"].as_str().unwrap_or_default();
@@ -96,6 +102,7 @@ impl VendorAgent {
             MessageType::AgentTaskAcknowledge => {
                 self.note(format!("end of {} heard", payload["TaskId"].as_str().unwrap_or("?")));
             }
+            MessageType::AgentJob if self.drops_job() => self.note("job dropped"),
             MessageType::AgentJob => job::take(self, &payload, up),
             MessageType::AgentJobReplyAck => {
                 let job = payload["jobId"].as_str().unwrap_or_default();

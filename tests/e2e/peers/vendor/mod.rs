@@ -68,6 +68,8 @@ pub(crate) struct Faults {
     pub(crate) lose: AtomicU32,
     /// Each message of this number is sent twice; 0: none.
     pub(crate) double: AtomicU32,
+    /// So many jobs are dropped without a word, as by an agent that starts.
+    pub(crate) drop_jobs: AtomicU32,
 }
 
 /// One agent.
