@@ -104,7 +104,7 @@ fn body_of_newer(operation: Operation) -> &'static str {
         Operation::PutPrincipalBoundary => {
             r#"{"PrincipalName":"somebody","PolicyDocument":"{\"Version\":\"2012-10-17\",\"Statement\":[]}"}"#
         }
-        Operation::StartAccessRequest => {
+        Operation::StartAccessRequest | Operation::BreakGlass => {
             r#"{"Reason":"a test","Targets":[{"Key":"InstanceIds","Values":["mi-00000000000000000"]}]}"#
         }
         Operation::GetAccessToken | Operation::ApproveAccessRequest => {
@@ -114,6 +114,12 @@ fn body_of_newer(operation: Operation) -> &'static str {
             r#"{"Principal":"somebody","Action":"ssm:StartSession","Resource":"arn:aws:ssm:*:*:document/x"}"#
         }
         Operation::ListDeviceAccess => r#"{"InstanceId":"mi-00000000000000000"}"#,
+        Operation::CreateWebhook => {
+            r#"{"WebhookName":"some","Url":"https://hooks.example/secret"}"#
+        }
+        Operation::DeleteWebhook | Operation::ListDeadLetters | Operation::ResendDeadLetters => {
+            r#"{"WebhookName":"some"}"#
+        }
         Operation::CreateIdentityProvider => {
             r#"{"ProviderName":"some","Issuer":"https://id.example","Audiences":["a"]}"#
         }

@@ -55,7 +55,7 @@ impl Topic {
             | "RevokeDeviceKey" => &[Self::Devices],
             "DeregisterManagedInstance" => &[Self::Devices, Self::Sessions],
             "StartSession" | "ResumeSession" | "TerminateSession" => &[Self::Sessions],
-            "StartAccessRequest" | "ApproveAccessRequest" => &[Self::Access],
+            "StartAccessRequest" | "ApproveAccessRequest" | "BreakGlass" => &[Self::Access],
             "SendCommand" | "CancelCommand" => &[Self::Commands],
             _ => &[],
         }

@@ -37,6 +37,7 @@ mod lock;
 pub mod log_queue;
 pub mod logging;
 pub mod metrics;
+pub mod notifications;
 pub mod origins;
 pub mod outbound;
 pub mod pace;

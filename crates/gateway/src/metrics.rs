@@ -87,6 +87,12 @@ pub struct Metrics {
     pub throttled: Counter,
     /// Enrollments refused.
     pub enrollments_refused: Counter,
+    /// Notifications that a receiver took.
+    pub notifications_sent: Counter,
+    /// Attempts to send a notification that failed.
+    pub notifications_failed: Counter,
+    /// Notifications that were given up.
+    pub notifications_given_up: Counter,
     answers: Vec<Answers>,
 }
 
@@ -101,6 +107,9 @@ impl Default for Metrics {
             authentication_failed: Counter::default(),
             throttled: Counter::default(),
             enrollments_refused: Counter::default(),
+            notifications_sent: Counter::default(),
+            notifications_failed: Counter::default(),
+            notifications_given_up: Counter::default(),
             answers: Operation::ALL.iter().map(|_| Answers::default()).collect(),
         }
     }
@@ -119,7 +128,7 @@ impl Metrics {
     }
 
     /// Counters without labels: name, what they count, value.
-    pub fn counters(&self) -> [(&'static str, &'static str, u64); 7] {
+    pub fn counters(&self) -> [(&'static str, &'static str, u64); 10] {
         [
             ("towline_connections_total", "TCP connections accepted.", self.connections.get()),
             (
@@ -151,6 +160,21 @@ impl Metrics {
                 "towline_enrolments_refused_total",
                 "Enrollments refused.",
                 self.enrollments_refused.get(),
+            ),
+            (
+                "towline_notifications_sent_total",
+                "Notifications that a webhook took.",
+                self.notifications_sent.get(),
+            ),
+            (
+                "towline_notifications_failed_total",
+                "Attempts to send a notification that failed.",
+                self.notifications_failed.get(),
+            ),
+            (
+                "towline_notifications_given_up_total",
+                "Notifications that were given up.",
+                self.notifications_given_up.get(),
             ),
         ]
     }

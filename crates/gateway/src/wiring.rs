@@ -40,6 +40,7 @@ use crate::listener::tls::{TlsConfigs, TlsError};
 use crate::listener::{Bounds, Pipes, TlsListener, socket};
 use crate::local::Local;
 use crate::metrics::Metrics;
+use crate::notifications::{Bell, Sender};
 use crate::origins::Origins;
 use crate::outbound::Outbound;
 use crate::pace::Pace;
@@ -411,6 +412,14 @@ impl Gateway {
         let (store, metrics) = (foundation.store.clone(), Arc::clone(&foundation.metrics));
         let sessions = plane.sessions;
         tokio::spawn(handle_news(Arc::clone(&sessions), store.clone(), news));
+        let bell = Bell::default();
+        let sender = Sender {
+            store: store.clone(),
+            vault: Arc::clone(&vault),
+            client: outbound(&foundation.config)?,
+            clock: foundation.clock.clone(),
+        };
+        tokio::spawn(sender.run(bell.clone(), stop.clone(), Arc::clone(&metrics)));
         let api = Api::new(Parts {
             seen,
             store: store.clone(),
@@ -430,6 +439,7 @@ impl Gateway {
             links,
             ready: Arc::clone(&ready),
             providers: ProviderKeys::new(outbound(&foundation.config)?),
+            bell,
         })?;
         if let Some(listener) = monitor {
             let monitor = Monitor {

@@ -96,7 +96,15 @@ fn row_of(operation: Operation) -> Row {
         | Operation::GetHealth
         | Operation::ListCommands
         | Operation::ListCommandInvocations
+        | Operation::ListWebhooks
         | Operation::ListAccessRequests => row(json!({}), PLAIN, "done"),
+        Operation::CreateWebhook => {
+            let url = "https://hooks.example/secret";
+            row(json!({ "WebhookName": "target", "Url": url }), PLAIN, "done")
+        }
+        Operation::DeleteWebhook | Operation::ListDeadLetters | Operation::ResendDeadLetters => {
+            row(json!({ "WebhookName": "target" }), PLAIN, "ResourceNotFoundException")
+        }
         // Both document and device must be allowed; the one document here that has a tag is not one
         // of commands.
         Operation::SendCommand => row(
@@ -231,6 +239,10 @@ fn row_of(operation: Operation) -> Row {
             row(document(json!({ "PermissionType": "Share" })), TAGGED, "done")
         }
         Operation::StartAccessRequest => {
+            let targets = json!([{ "Key": "InstanceIds", "Values": [DEVICE] }]);
+            row(json!({ "Reason": "r", "Targets": targets }), TAGGED, "done")
+        }
+        Operation::BreakGlass => {
             let targets = json!([{ "Key": "InstanceIds", "Values": [DEVICE] }]);
             row(json!({ "Reason": "r", "Targets": targets }), TAGGED, "done")
         }
@@ -405,7 +417,7 @@ async fn populate(store: &Store, vault: &Vault) {
         terms: Terms::default(),
         minutes: 0,
     };
-    store.access_requests().create(&request, NOW).await.unwrap();
+    store.access_requests().create(&request, None, NOW).await.unwrap();
 }
 
 async fn things_of_devices(store: &Store, dev: &[(String, String)]) {

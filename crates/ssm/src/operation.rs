@@ -283,6 +283,8 @@ operations! {
     StartAccessRequest: Ssm, write, Device;
     /// Gives the credentials of an approved request.
     GetAccessToken: Ssm, write, AccessRequest;
+    /// Opens access to devices at once, in an emergency, and tells everybody.
+    BreakGlass: Towline, write, Device;
     /// Decides about a request for access.
     ApproveAccessRequest: Towline, write, AccessRequest;
     /// Lists requests for access.
@@ -327,6 +329,16 @@ operations! {
     DeleteIdentityProvider: Towline, write, IdentityProvider;
     /// Lists the people and jobs that an identity provider vouched for.
     ListFederatedPeople: Towline, read, IdentityProvider;
+    /// Makes a receiver of notifications.
+    CreateWebhook: Towline, write, Any;
+    /// Lists receivers of notifications.
+    ListWebhooks: Towline, read, Any;
+    /// Removes a receiver of notifications with what waits for it.
+    DeleteWebhook: Towline, write, Any;
+    /// Lists notifications that a receiver did not take.
+    ListDeadLetters: Towline, read, Any;
+    /// Sends them again.
+    ResendDeadLetters: Towline, write, Any;
     /// Lets a person or job of an identity provider in no more, or again.
     UpdateFederatedPerson: Towline, write, IdentityProvider;
 }

@@ -14,6 +14,7 @@ use sqlx::{Row, Sqlite, Transaction};
 
 use crate::error::StoreError;
 use crate::limits;
+use crate::notifications::{self, Message};
 use crate::store::{Store, within};
 use towline_host::clock::UnixMillis;
 use towline_ssm::documents::approval::Level;
@@ -83,6 +84,8 @@ pub struct NewApproval<'a> {
     pub levels: &'a [bool],
     /// When access ends at the latest, if it is the last approval.
     pub latest: UnixMillis,
+    /// What is told, by what becomes of it.
+    pub tell: &'a [(Counted, Message)],
 }
 
 /// What became of an approval.
@@ -179,7 +182,12 @@ impl AccessRequests<'_> {
     /// [`StoreError::Full`] when the principal has [`limits::MAX_PENDING_REQUESTS`] undecided
     /// requests, or the table is full of requests that have not expired; [`StoreError::Missing`]
     /// when the requester was removed.
-    pub async fn create(&self, new: &AccessRequest, now: UnixMillis) -> Result<(), StoreError> {
+    pub async fn create(
+        &self,
+        new: &AccessRequest,
+        tell: Option<&Message>,
+        now: UnixMillis,
+    ) -> Result<(), StoreError> {
         let mut tx = self.store.writing().await?;
         let pending = "SELECT COUNT(*) FROM access_requests WHERE principal_id = ? AND status = 'Pending' AND expires_at > ";
         let pending: i64 = sqlx::query_scalar(&format!("{pending}?"))
@@ -187,7 +195,18 @@ impl AccessRequests<'_> {
             .bind(now.0)
             .fetch_one(&mut *tx)
             .await?;
-        if pending >= limits::MAX_PENDING_REQUESTS {
+        let same = "SELECT COUNT(*) FROM access_requests WHERE principal_id = ? AND status = 'Pending' \
+                    AND expires_at > ? AND targets = ?";
+        let same: i64 = sqlx::query_scalar(same)
+            .bind(&new.principal_id)
+            .bind(now.0)
+            .bind(&new.targets)
+            .fetch_one(&mut *tx)
+            .await?;
+        if new.status == "Pending" && same > 0 {
+            return Err(StoreError::Exists("request for these devices waits for approval and"));
+        }
+        if new.status == "Pending" && pending >= limits::MAX_PENDING_REQUESTS {
             return Err(StoreError::Full {
                 what: "undecided requests of this principal",
                 limit: limits::MAX_PENDING_REQUESTS,
@@ -233,6 +252,9 @@ impl AccessRequests<'_> {
         if made.rows_affected() == 0 {
             return Err(StoreError::Missing("principal"));
         }
+        if let Some(message) = tell {
+            notifications::add(&mut tx, message, now).await?;
+        }
         tx.commit().await?;
         Ok(())
     }
@@ -277,8 +299,10 @@ impl AccessRequests<'_> {
         id: &str,
         (from, to): (&str, &str),
         by: &str,
+        tell: &Message,
         now: UnixMillis,
     ) -> Result<bool, StoreError> {
+        let mut tx = self.store.writing().await?;
         let done = sqlx::query(
             "UPDATE access_requests SET status = ?, decided_by = ? \
              WHERE id = ? AND status = ? AND expires_at > ?",
@@ -288,9 +312,14 @@ impl AccessRequests<'_> {
         .bind(id)
         .bind(from)
         .bind(now.0)
-        .execute(&self.store.pool)
+        .execute(&mut *tx)
         .await?;
-        Ok(done.rows_affected() > 0)
+        if done.rows_affected() == 0 {
+            return Ok(false);
+        }
+        notifications::add(&mut tx, tell, now).await?;
+        tx.commit().await?;
+        Ok(true)
     }
 }
 
@@ -350,8 +379,42 @@ impl AccessRequests<'_> {
         .bind(new.request)
         .execute(&mut *tx)
         .await?;
+        let counted = if last { Counted::Approved } else { Counted::More };
+        for (_, message) in new.tell.iter().filter(|(when, _)| *when == counted) {
+            notifications::add(&mut tx, message, now).await?;
+        }
         tx.commit().await?;
-        Ok(if last { Counted::Approved } else { Counted::More })
+        Ok(counted)
+    }
+
+    /// Lets access hold until a later time. `false`: it is not approved, has ended, or ends later.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn extend(
+        &self,
+        id: &str,
+        until: UnixMillis,
+        tell: &Message,
+        now: UnixMillis,
+    ) -> Result<bool, StoreError> {
+        let mut tx = self.store.writing().await?;
+        let done = sqlx::query(
+            "UPDATE access_requests SET expires_at = ? \
+             WHERE id = ? AND status = 'Approved' AND expires_at > ? AND expires_at < ?",
+        )
+        .bind(until.0)
+        .bind(id)
+        .bind(now.0)
+        .bind(until.0)
+        .execute(&mut *tx)
+        .await?;
+        if done.rows_affected() == 0 {
+            return Ok(false);
+        }
+        notifications::add(&mut tx, tell, now).await?;
+        tx.commit().await?;
+        Ok(true)
     }
 
     /// The approvals of a request, in their order.
@@ -422,6 +485,10 @@ mod tests {
         }
     }
 
+    fn told() -> Message {
+        Message { id: "msg_1".into(), kind: "k".into(), body: "{}".into() }
+    }
+
     fn level(required: u32) -> Level {
         Level { approvers: Vec::new(), required }
     }
@@ -432,7 +499,7 @@ mod tests {
         let ann = ann(&store).await;
         let mut request = new(&ann, "oi-1", 1, 100);
         request.terms.levels = vec![level(3)];
-        store.access_requests().create(&request, UnixMillis(1)).await.unwrap();
+        store.access_requests().create(&request, None, UnixMillis(1)).await.unwrap();
         let approve = |person: &'static str| {
             let store = store.clone();
             async move {
@@ -443,6 +510,7 @@ mod tests {
                     minutes: 15,
                     levels: &[true],
                     latest: UnixMillis(i64::MAX),
+                    tell: &[],
                 };
                 store.access_requests().approve(&new, UnixMillis(2)).await.unwrap()
             }
@@ -471,10 +539,18 @@ mod tests {
         request.terms =
             Terms { levels: vec![level(1), level(1)], most_minutes: 20, ..Terms::default() };
         let requests = store.access_requests();
-        requests.create(&request, UnixMillis(1)).await.unwrap();
+        requests.create(&request, None, UnixMillis(1)).await.unwrap();
         let approve = async |person: &str, levels: &[bool], minutes| {
             let latest = UnixMillis(i64::MAX);
-            let new = NewApproval { request: "oi-1", person, arn: person, minutes, levels, latest };
+            let new = NewApproval {
+                request: "oi-1",
+                person,
+                arn: person,
+                minutes,
+                levels,
+                latest,
+                tell: &[],
+            };
             requests.approve(&new, UnixMillis(2)).await.unwrap()
         };
         assert_eq!(approve("bob", &[false, true], 30).await, Counted::NotHers(0));
@@ -490,7 +566,7 @@ mod tests {
         let (store, _dir) = scratch().await;
         let ann = ann(&store).await;
         let requests = store.access_requests();
-        requests.create(&new(&ann, "oi-1", 1, 100), UnixMillis(1)).await.unwrap();
+        requests.create(&new(&ann, "oi-1", 1, 100), None, UnixMillis(1)).await.unwrap();
         let approve = async |now| {
             let new = NewApproval {
                 request: "oi-1",
@@ -499,11 +575,12 @@ mod tests {
                 minutes: 15,
                 levels: &[true],
                 latest: UnixMillis(200),
+                tell: &[],
             };
             requests.approve(&new, UnixMillis(now)).await.unwrap()
         };
         let close = async |steps, now| {
-            requests.close("oi-1", steps, "arn:bob", UnixMillis(now)).await.unwrap()
+            requests.close("oi-1", steps, "arn:bob", &told(), UnixMillis(now)).await.unwrap()
         };
         assert_eq!(approve(100).await, Counted::Closed, "too late");
         assert!(!close(("Approved", "Revoked"), 50).await, "not approved yet");
@@ -518,18 +595,68 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn one_request_for_the_same_devices_waits_at_a_time() {
+        let (store, _dir) = scratch().await;
+        let ann = ann(&store).await;
+        let requests = store.access_requests();
+        requests.create(&new(&ann, "oi-1", 1, 100), None, UnixMillis(1)).await.unwrap();
+        let again = requests.create(&new(&ann, "oi-2", 2, 100), None, UnixMillis(2)).await;
+        assert!(matches!(again, Err(StoreError::Exists(_))), "{again:?}");
+        requests.create(&new(&ann, "oi-2", 101, 200), None, UnixMillis(101)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_is_told_is_stored_with_what_it_tells_for_each_receiver_in_order() {
+        let (store, _dir) = scratch().await;
+        let ann = ann(&store).await;
+        let told = store.notifications();
+        for name in ["one", "two"] {
+            let webhook = crate::Webhook {
+                name: name.into(),
+                unique_id: String::new(),
+                host: "h".into(),
+                format: "Standard".into(),
+                sealed: vec![],
+                created_at: UnixMillis(1),
+            };
+            told.create(&webhook).await.unwrap();
+        }
+        let requests = store.access_requests();
+        let message = |id: &str| Message { id: id.into(), kind: "k".into(), body: "{}".into() };
+        let request = new(&ann, "oi-1", 1, 100);
+        requests.create(&request, Some(&message("msg_1")), UnixMillis(1)).await.unwrap();
+        // What is refused tells nothing.
+        assert!(requests.create(&request, Some(&message("msg_x")), UnixMillis(1)).await.is_err());
+        let steps = ("Pending", "Rejected");
+        requests.close("oi-1", steps, "b", &message("msg_2"), UnixMillis(2)).await.unwrap();
+        assert!(
+            !requests.close("oi-1", steps, "b", &message("msg_y"), UnixMillis(2)).await.unwrap()
+        );
+        for webhook in told.webhooks().await.unwrap() {
+            for wanted in ["msg_1", "msg_2"] {
+                let first = told.first(&webhook.unique_id).await.unwrap().unwrap();
+                assert_eq!(first.message.id, wanted);
+                told.received(&webhook.unique_id, first.position).await.unwrap();
+            }
+            assert_eq!(told.counts(&webhook.unique_id).await.unwrap(), (0, 0));
+        }
+    }
+
+    #[tokio::test]
     async fn undecided_requests_of_one_principal_are_bounded_until_they_are_over() {
         let (store, _dir) = scratch().await;
         let ann = ann(&store).await;
         let requests = store.access_requests();
         for n in 0..limits::MAX_PENDING_REQUESTS {
-            requests.create(&new(&ann, &format!("oi-{n}"), n, 100), UnixMillis(1)).await.unwrap();
+            let mut one = new(&ann, &format!("oi-{n}"), n, 100);
+            one.targets = format!("[{n}]");
+            requests.create(&one, None, UnixMillis(1)).await.unwrap();
         }
         assert!(matches!(
-            requests.create(&new(&ann, "oi-x", 9, 100), UnixMillis(1)).await,
+            requests.create(&new(&ann, "oi-x", 9, 100), None, UnixMillis(1)).await,
             Err(StoreError::Full { .. })
         ));
-        requests.create(&new(&ann, "oi-x", 101, 200), UnixMillis(101)).await.unwrap();
+        requests.create(&new(&ann, "oi-x", 101, 200), None, UnixMillis(101)).await.unwrap();
         let page = requests.list(None, 2).await.unwrap();
         assert_eq!(page[0].id, "oi-x");
         let rest = requests.list(Some((page[1].created_at, &page[1].id)), 100).await.unwrap();

@@ -28,6 +28,7 @@ pub(crate) enum IdKind {
     Document,
     Provider,
     Federated,
+    Webhook,
 }
 
 impl IdKind {
@@ -40,8 +41,8 @@ impl IdKind {
         }
     }
 
-    /// The four letters that AWS puts in front; documents, providers and their people have no such id
-    /// there.
+    /// The four letters that AWS puts in front; documents, providers, their people and receivers of
+    /// notifications have no such id there.
     const fn prefix(self) -> &'static str {
         match self {
             Self::User => "AIDA",
@@ -50,6 +51,7 @@ impl IdKind {
             Self::Document => "ADOC",
             Self::Provider => "AIDP",
             Self::Federated => "AIDF",
+            Self::Webhook => "AIDW",
         }
     }
 }

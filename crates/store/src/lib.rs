@@ -47,6 +47,7 @@ mod identity_providers;
 mod keys;
 pub mod limits;
 mod migrations;
+mod notifications;
 mod principals;
 mod roles;
 mod run_commands;
@@ -82,6 +83,7 @@ pub use documents::{SAME_NAME, SAME_TEXT};
 pub use error::StoreError;
 pub use identity_providers::{FederatedPerson, IdentityProvider, IdentityProviders};
 pub use keys::{DeviceKey, DeviceKeys, KeyStatus, fingerprint};
+pub use notifications::{After, Message, Notification, Notifications, Webhook};
 pub use principals::{AccessKey, Principal, Principals};
 pub use roles::{Role, Roles};
 pub use run_commands::{

@@ -68,6 +68,12 @@ pub const MAX_KEYS_OF_DEVICE: i64 = 100;
 /// Members of a group that are listed, for people to read.
 pub const MAX_MEMBERS_LISTED: i64 = 1000;
 
+/// Receivers of notifications.
+pub const MAX_WEBHOOKS: i64 = 20;
+
+/// Notifications kept for one receiver, about 1 KiB each; the oldest makes room.
+pub const MAX_NOTIFICATIONS: i64 = 10_000;
+
 /// Minutes until an idle session ends unless a setting says otherwise: the default of AWS's session
 /// preferences.
 pub const DEFAULT_IDLE_MINUTES: u64 = 20;

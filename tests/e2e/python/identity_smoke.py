@@ -263,9 +263,16 @@ def access_is_asked_for_approved_used_and_taken_back():
     assert [r["AccessRequestId"] for r in page["AccessRequests"] + rest["AccessRequests"]] == [own, second, first]
     wants("ValidationException", ssm.start_access_request, Reason="r", Targets=[{"Key": "InstanceIds", "Values": ["x"]}])
     wants("ResourceNotFoundException", ssm.get_access_token, AccessRequestId="oi-000000000000")
-    for _ in range(10):
-        ssm.start_access_request(**target)
-    wants("ServiceQuotaExceededException", ssm.start_access_request, **target)
+    again = ssm.start_access_request(**target)["AccessRequestId"]
+    wants("ResourceAlreadyExistsException", ssm.start_access_request, **target)  # one at a time for a device
+    towline("ApproveAccessRequest", {"AccessRequestId": again, "Decision": "Reject"}, credentials=boss)
+
+    def of_site(number):
+        return {"Reason": "r", "Targets": [{"Key": "tag:Site", "Values": [f"s{number}"]}]}
+
+    for number in range(10):
+        ssm.start_access_request(**of_site(number))
+    wants("ServiceQuotaExceededException", ssm.start_access_request, **of_site(10))
     drop("ann", "boss")
 
 
@@ -301,6 +308,7 @@ def an_approval_policy_says_how_many_must_agree_and_in_which_order():
     assert shown == [(2, 2, []), (0, 1, ["user/dan"])], shown
     fourth = new_user("eve", decide)
     decides(fourth, first, expect="ValidationException")  # the level is dan's
+    decides(dan, first, Decision="Extend", expect="ValidationException")
     assert decides(dan, first)["AccessRequestStatus"] == "Approved"
     given = ssm.get_access_token(AccessRequestId=first)
     left = (given["Credentials"]["ExpirationTime"] - datetime.datetime.now(datetime.timezone.utc)).total_seconds()
@@ -325,6 +333,54 @@ def an_approval_policy_says_how_many_must_agree_and_in_which_order():
     for name in ["Dev-Devices", "All-Dev", "Other"]:
         boto("ssm").delete_document(Name=name)
     drop("ann", "bob", "cid", "dan", "eve")
+
+
+@check
+def access_is_extended_before_its_end_by_who_decides():
+    ask = allow(["ssm:StartAccessRequest", "ssm:GetAccessToken"])
+    ann, bob = new_user("ann", ask), new_user("bob", allow("towline:ApproveAccessRequest"))
+    ssm = boto("ssm", ann)
+    target = {"Reason": "pump 7 leaks", "Targets": [{"Key": "InstanceIds", "Values": [DEVICE]}]}
+    request = ssm.start_access_request(**target)["AccessRequestId"]
+    extend = {"AccessRequestId": request, "Decision": "Extend", "Minutes": 120}
+    towline("ApproveAccessRequest", extend, credentials=bob, expect="ValidationException")  # nothing is approved yet
+    towline("ApproveAccessRequest", {"AccessRequestId": request, "Minutes": 15}, credentials=bob)
+    towline("ApproveAccessRequest", extend, credentials=ann, expect="AccessDeniedException")
+    towline("ApproveAccessRequest", extend, credentials=bob)
+    towline("ApproveAccessRequest", extend | {"Minutes": 15}, credentials=bob, expect="ValidationException")  # no shortening
+    given = ssm.get_access_token(AccessRequestId=request)
+    left = (given["Credentials"]["ExpirationTime"] - datetime.datetime.now(datetime.timezone.utc)).total_seconds()
+    assert 115 * 60 < left <= 120 * 60, left
+    drop("ann", "bob")
+
+
+@check
+def an_emergency_opens_access_at_once_and_is_told_although_the_receiver_is_down():
+    ann = new_user("ann", allow("towline:BreakGlass"))
+    eve = new_user("eve", allow("ssm:StartAccessRequest"))
+    made = towline("CreateWebhook", {"WebhookName": "down", "Url": "https://hooks.invalid/secret-path"})
+    assert made["Secret"].startswith("whsec_"), made
+    target = {"Reason": "line stands still", "Targets": [{"Key": "InstanceIds", "Values": [DEVICE]}]}
+    towline("BreakGlass", target, credentials=eve, expect="AccessDeniedException")
+    towline("BreakGlass", target | {"Reason": ""}, credentials=ann, expect="ValidationException")
+    towline("BreakGlass", target | {"Minutes": 241}, credentials=ann, expect="ValidationException")
+    opened = towline("BreakGlass", target, credentials=ann)
+    given = opened["Credentials"]
+    temporary = Credentials(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
+    boto("ssm", temporary).start_session(Target=DEVICE)
+    waiting = towline("ListWebhooks", {})["Webhooks"]
+    assert [(w["WebhookName"], w["Host"], w["Waiting"]) for w in waiting] == [("down", "hooks.invalid", 1)], waiting
+    assert "secret-path" not in json.dumps(waiting)
+    shown = towline("ListAccessRequests", {})["AccessRequests"][0]
+    assert (shown["AccessRequestId"], shown["Kind"]) == (opened["AccessRequestId"], "BreakGlass"), shown
+    towline("ApproveAccessRequest", {"AccessRequestId": opened["AccessRequestId"], "Decision": "Revoke"})
+    wants("ExpiredTokenException", boto("ssm", temporary).start_session, Target=DEVICE)
+    assert towline("ListDeadLetters", {"WebhookName": "down"}) == {"DeadLetters": []}
+    assert towline("ResendDeadLetters", {"WebhookName": "down"}) == {"Resent": 0}
+    towline("ListDeadLetters", {"WebhookName": "none"}, expect="ResourceNotFoundException")
+    towline("CreateWebhook", {"WebhookName": "bad", "Url": "ftp://x/"}, expect="ValidationException")
+    towline("DeleteWebhook", {"WebhookName": "down"})
+    drop("ann", "eve")
 
 
 @check

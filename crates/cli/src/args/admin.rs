@@ -34,6 +34,42 @@ pub(crate) enum AdminCommand {
     /// Manage identity providers: whose tokens are accepted
     #[command(subcommand)]
     Provider(Box<ProviderCommand>),
+    /// Manage webhooks: who is told of requests for access
+    #[command(subcommand)]
+    Webhook(WebhookCommand),
+}
+
+/// `admin webhook`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum WebhookCommand {
+    /// Add a webhook and print its secret
+    Create {
+        /// Name
+        name: String,
+        /// File with the URL, or `-` for standard input
+        #[arg(long, value_name = "FILE")]
+        url: PathBuf,
+        /// How messages are written: Standard, Slack or Teams
+        #[arg(long, default_value = "Standard")]
+        format: String,
+    },
+    /// List webhooks with the number of messages that wait and that were given up
+    List,
+    /// List messages that were given up
+    Dead {
+        /// Name
+        name: String,
+    },
+    /// Send messages again that were given up
+    Resend {
+        /// Name
+        name: String,
+    },
+    /// Delete a webhook and what waits for it
+    Delete {
+        /// Name
+        name: String,
+    },
 }
 
 /// `admin user`.

@@ -180,6 +180,26 @@ pub(crate) enum AccessCommand {
         #[arg(long)]
         minutes: Option<i64>,
     },
+    /// Extend granted access before it ends
+    Extend {
+        /// Request id
+        request: String,
+        /// Minutes from now, 15 to 720 or what the approval policy allows
+        #[arg(long, default_value_t = 60)]
+        minutes: i64,
+    },
+    /// Open access at once in an emergency; everybody who can decide is told
+    BreakGlass {
+        /// Devices: ids, names, or tag:KEY=VALUE for all devices with a tag
+        #[arg(required = true)]
+        device: Vec<String>,
+        /// Reason
+        #[arg(long)]
+        reason: String,
+        /// Duration in minutes, 15 to 240
+        #[arg(long, default_value_t = 60)]
+        minutes: i64,
+    },
     /// Reject a request
     Reject {
         /// Request id
@@ -197,5 +217,8 @@ pub(crate) enum AccessCommand {
     Token {
         /// Request id
         request: String,
+        /// Wait until somebody has decided
+        #[arg(long)]
+        wait: bool,
     },
 }

@@ -5,10 +5,10 @@
 
 use towline_ssm::Operation;
 use towline_ssm::api::access::{
-    AccessRequest, AccessRequestStatus, ApprovalLevel, ApproveAccessRequestRequest,
-    ApproveAccessRequestResult, GetAccessTokenRequest, GetAccessTokenResponse,
-    ListAccessRequestsRequest, ListAccessRequestsResult, StartAccessRequestRequest,
-    StartAccessRequestResponse, Target,
+    AccessCredentials, AccessRequest, AccessRequestStatus, ApprovalLevel,
+    ApproveAccessRequestRequest, ApproveAccessRequestResult, BreakGlassRequest, BreakGlassResult,
+    GetAccessTokenRequest, GetAccessTokenResponse, ListAccessRequestsRequest,
+    ListAccessRequestsResult, StartAccessRequestRequest, StartAccessRequestResponse, Target,
 };
 use towline_ssm::api::explain::{
     DeviceAccess, ExplainAccessRequest, ExplainAccessResult, ListDeviceAccessRequest,
@@ -34,15 +34,17 @@ pub(super) async fn run(context: &mut Context, command: AccessCommand) -> Result
         AccessCommand::Revoke { request, end_sessions } => {
             decide(context, request, "Revoke", None, end_sessions.then_some(true)).await
         }
-        AccessCommand::Token { request } => token(context, request).await,
+        AccessCommand::Extend { request, minutes } => {
+            decide(context, request, "Extend", Some(minutes), None).await
+        }
+        AccessCommand::BreakGlass { device, reason, minutes } => {
+            break_glass(context, device, reason, minutes).await
+        }
+        AccessCommand::Token { request, wait } => token(context, request, wait).await,
     }
 }
 
-async fn request(
-    context: &mut Context,
-    devices: Vec<String>,
-    reason: String,
-) -> Result<(), Failure> {
+async fn targets_of(context: &mut Context, devices: Vec<String>) -> Result<Vec<Target>, Failure> {
     let mut targets = Vec::new();
     let mut ids = Vec::new();
     for device in devices {
@@ -56,6 +58,15 @@ async fn request(
     if !ids.is_empty() {
         targets.push(Target { key: "InstanceIds".to_owned(), values: ids });
     }
+    Ok(targets)
+}
+
+async fn request(
+    context: &mut Context,
+    devices: Vec<String>,
+    reason: String,
+) -> Result<(), Failure> {
+    let targets = targets_of(context, devices).await?;
     let request = StartAccessRequestRequest { reason, targets, tags: Vec::new() };
     let answer: StartAccessRequestResponse =
         context.call(Operation::StartAccessRequest, &request).await?;
@@ -92,8 +103,10 @@ async fn list(context: &mut Context) -> Result<(), Failure> {
 
 /// Approvals that are there and that are needed, level by level: `2/3 0/1`.
 fn approvals(request: &AccessRequest) -> String {
-    if request.kind == "Auto" {
-        return "automatic".to_owned();
+    match request.kind.as_str() {
+        "Auto" => return "automatic".to_owned(),
+        "BreakGlass" => return "emergency".to_owned(),
+        _ => {}
     }
     let level = |level: &ApprovalLevel| {
         format!("{}/{}", level.approved_by.len(), level.min_required_approvals)
@@ -124,18 +137,47 @@ async fn decide(
     })
 }
 
-async fn token(context: &mut Context, request: String) -> Result<(), Failure> {
-    let request = GetAccessTokenRequest { access_request_id: request };
-    let answer: GetAccessTokenResponse = context.call(Operation::GetAccessToken, &request).await?;
+async fn break_glass(
+    context: &mut Context,
+    devices: Vec<String>,
+    reason: String,
+    minutes: i64,
+) -> Result<(), Failure> {
+    let targets = targets_of(context, devices).await?;
+    let request = BreakGlassRequest { reason, targets, minutes: Some(minutes) };
+    let answer: BreakGlassResult = context.call(Operation::BreakGlass, &request).await?;
+    let text = exports(&answer.credentials);
+    context.output.answer(&answer, |_| text)
+}
+
+/// Seconds that one question waits for a decision.
+const WAIT_SECONDS: i64 = 20;
+
+async fn token(context: &mut Context, request: String, wait: bool) -> Result<(), Failure> {
+    let request = GetAccessTokenRequest {
+        access_request_id: request,
+        towline_wait_seconds: wait.then_some(WAIT_SECONDS),
+    };
+    let answer = loop {
+        let answer: GetAccessTokenResponse =
+            context.call(Operation::GetAccessToken, &request).await?;
+        if !wait || answer.access_request_status != AccessRequestStatus::Pending {
+            break answer;
+        }
+    };
     let Some(credentials) = &answer.credentials else {
         let status = answer.access_request_status.as_str().to_lowercase();
         return Err(Failure::Usage(format!("no credentials: the request is {status}")));
     };
-    let text = format!(
+    let text = exports(credentials);
+    context.output.answer(&answer, |_| text)
+}
+
+fn exports(credentials: &AccessCredentials) -> String {
+    format!(
         "export AWS_ACCESS_KEY_ID={}\nexport AWS_SECRET_ACCESS_KEY={}\nexport AWS_SESSION_TOKEN={}\n",
         credentials.access_key_id, credentials.secret_access_key, credentials.session_token
-    );
-    context.output.answer(&answer, |_| text)
+    )
 }
 
 /// `policy test` without policies of its own: the gateway's stored ones. Returns the exit code.

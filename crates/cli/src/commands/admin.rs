@@ -17,7 +17,7 @@ use towline_ssm::api::device_keys::{
 };
 
 use super::context::{Context, read_document, tags, tags_text, time_text};
-use super::{identity, provider, target};
+use super::{identity, provider, target, webhook};
 use crate::args::admin::{
     AdminCommand, DeviceCommand, KeyCommand, PolicyArgs, UserCommand, UserPolicyCommand,
 };
@@ -52,6 +52,7 @@ pub(super) async fn run(context: &mut Context, command: AdminCommand) -> Result<
         AdminCommand::Boundary(args) => identity::boundary(context, args).await,
         AdminCommand::Device(command) => device(context, command).await,
         AdminCommand::Provider(command) => provider::run(context, *command).await,
+        AdminCommand::Webhook(command) => webhook::run(context, command).await,
     }
 }
 

@@ -31,5 +31,6 @@ mod target;
 mod tunnel;
 mod verify;
 mod watch;
+mod webhook;
 
 pub(crate) use dispatch::dispatch;

@@ -33,6 +33,7 @@ const MAY_SEE: Table<'_> = &[
             "lock",
             "log_queue",
             "metrics",
+            "notifications",
             "origins",
             "outbound",
             "plane",
@@ -78,6 +79,7 @@ const MAY_SEE: Table<'_> = &[
         "listener",
         &["authority", "limits", "metrics", "pace", "plane", "readiness", "throttle", "transport"],
     ),
+    ("notifications", &["limits", "metrics", "outbound", "vault"]),
     ("plane", &["transport"]),
     (
         "local",

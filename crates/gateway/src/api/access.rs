@@ -8,6 +8,7 @@
 //! - Nobody decides about her own request, in whatever role: the persons are compared, by id.
 //! - A request is its requester's, not her name's: with her it is void ([`towline_store::Change`]).
 //! - An explicit deny and a permission boundary of the requester hold with such credentials, too.
+//! - Access of an emergency is stored and told in one transaction; no receiver can hold it up.
 //! - Taken back, or past its time, a request gives nothing from the next call on. A session that
 //!   runs then goes on, unless it is ended with the revocation ([`super::removal`]).
 
@@ -17,14 +18,17 @@ use std::time::Duration;
 use towline_host::clock::UnixMillis;
 use towline_host::entropy;
 use towline_ssm::api::access::{
-    AccessCredentials, AccessRequest, AccessRequestStatus, ApprovalLevel, GetAccessTokenRequest,
-    GetAccessTokenResponse, ListAccessRequestsRequest, ListAccessRequestsResult,
-    StartAccessRequestRequest, StartAccessRequestResponse,
+    AccessCredentials, AccessRequest, AccessRequestStatus, ApprovalLevel, BreakGlassRequest,
+    BreakGlassResult, GetAccessTokenRequest, GetAccessTokenResponse, ListAccessRequestsRequest,
+    ListAccessRequestsResult, StartAccessRequestRequest, StartAccessRequestResponse, Target,
 };
+use towline_ssm::api::tags::Tag;
 use towline_ssm::clock::EpochSeconds;
 use towline_ssm::error::{ApiError, ErrorCode};
 use towline_ssm::ids::hex_lower;
+use towline_store::Terms;
 
+use super::access_letters::{BROKEN, CREATED, GRANTED};
 use super::access_policy::targets;
 use super::authz::Question;
 use super::call::Call;
@@ -35,6 +39,8 @@ use super::tags::request_tags;
 use super::token::{Holder, Token};
 use crate::limits;
 
+/// Minutes of access in an emergency when the request names none.
+const EMERGENCY_MINUTES: i64 = 60;
 /// Page size when none is asked for.
 const PAGE: i64 = 100;
 
@@ -43,12 +49,14 @@ fn not_found() -> ApiError {
 }
 
 impl Api {
-    pub(super) async fn start_access_request(
+    /// Goes on only if the caller may do this operation on all targets, as a user.
+    async fn authorize_targets(
         &self,
         call: &Call,
-        request: StartAccessRequestRequest,
-    ) -> Result<StartAccessRequestResponse, ApiError> {
-        for target in &request.targets {
+        targets: &[Target],
+        tags: &[Tag],
+    ) -> Result<(), ApiError> {
+        for target in targets {
             for value in &target.values {
                 let mut question = match target.key.strip_prefix("tag:") {
                     None => self.about_device(value).await?,
@@ -62,13 +70,85 @@ impl Api {
                         facts: vec![],
                     },
                 };
-                question.facts.extend(request_tags(&request.tags));
+                question.facts.extend(request_tags(tags));
                 self.authorize(call, &question).await?;
             }
         }
         if !call.caller.is_person() {
             return Err(ApiError::validation("access is asked for by users, not by roles"));
         }
+        Ok(())
+    }
+
+    /// Opens access in an emergency: nobody approves, and everybody is told in the same transaction.
+    pub(super) async fn break_glass(
+        &self,
+        call: &Call,
+        request: BreakGlassRequest,
+    ) -> Result<BreakGlassResult, ApiError> {
+        self.authorize_targets(call, &request.targets, &[]).await?;
+        let random: [u8; 6] = entropy::random().or_internal("no request id")?;
+        let minutes = request.minutes.unwrap_or(EMERGENCY_MINUTES);
+        let text = |error| internal("a request cannot be written", &error);
+        let row = towline_store::AccessRequest {
+            id: format!("oi-{}", hex_lower(&random)),
+            principal: call.caller.principal.clone(),
+            principal_id: call.caller.principal_id.clone(),
+            principal_arn: call.caller.arn.clone(),
+            reason: request.reason,
+            targets: serde_json::to_string(&request.targets).map_err(text)?,
+            tags: "{}".to_owned(),
+            status: "Approved".to_owned(),
+            decided_by: call.caller.arn.clone(),
+            created_at: call.now,
+            expires_at: UnixMillis(call.now.0.saturating_add(minutes.saturating_mul(60_000))),
+            terms: Terms {
+                kind: "BreakGlass".to_owned(),
+                most_minutes: minutes,
+                ..Terms::default()
+            },
+            minutes,
+        };
+        call.note("accessRequestId", &*row.id);
+        call.note("reason", &*row.reason);
+        let letter = self.letter(call, BROKEN, &row)?;
+        let made = self.store().access_requests().create(&row, Some(&letter), call.now).await;
+        made.or_internal("cannot store a request")?;
+        self.parts.bell.ring();
+        tracing::warn!(
+            request = row.id,
+            by = row.principal_arn,
+            "access was opened in an emergency"
+        );
+        let credentials = self.credentials_of(call, &row, call.now)?;
+        Ok(BreakGlassResult { access_request_id: row.id, credentials })
+    }
+
+    /// Credentials of a request that is approved.
+    fn credentials_of(
+        &self,
+        call: &Call,
+        row: &towline_store::AccessRequest,
+        now: UnixMillis,
+    ) -> Result<AccessCredentials, ApiError> {
+        let holder = Holder::Access { name: row.principal.clone(), request: row.id.clone() };
+        let left = Duration::from_millis(u64::try_from(row.expires_at.0 - now.0).unwrap_or(0));
+        let made = self.mint(Token::new(holder, call.caller.root(), now, left))?;
+        call.note("issuedAccessKeyId", &*made.access_key_id);
+        Ok(AccessCredentials {
+            access_key_id: made.access_key_id,
+            secret_access_key: made.secret_access_key,
+            session_token: made.session_token,
+            expiration_time: made.expiration,
+        })
+    }
+
+    pub(super) async fn start_access_request(
+        &self,
+        call: &Call,
+        request: StartAccessRequestRequest,
+    ) -> Result<StartAccessRequestResponse, ApiError> {
+        self.authorize_targets(call, &request.targets, &request.tags).await?;
         let terms = self.terms_of(call, &request.targets).await?;
         let random: [u8; 6] = entropy::random().or_internal("no request id")?;
         let id = format!("oi-{}", hex_lower(&random));
@@ -91,11 +171,11 @@ impl Api {
             minutes: 0,
         };
         call.note("approvalPolicy", &*new.terms.policy);
-        self.store()
-            .access_requests()
-            .create(&new, call.now)
-            .await
-            .or_internal("cannot store a request")?;
+        let event = if terms.opens.is_some() { GRANTED } else { CREATED };
+        let letter = self.letter(call, event, &new)?;
+        let made = self.store().access_requests().create(&new, Some(&letter), call.now).await;
+        made.or_internal("cannot store a request")?;
+        self.parts.bell.ring();
         call.note("accessRequestId", &*id);
         Ok(StartAccessRequestResponse { access_request_id: id })
     }
@@ -124,24 +204,31 @@ impl Api {
         call: &Call,
         request: GetAccessTokenRequest,
     ) -> Result<GetAccessTokenResponse, ApiError> {
-        let row = self.permitted_request(call, &request.access_request_id).await?;
-        let row =
-            row.filter(|row| row.principal_id == call.caller.principal_id).ok_or_else(not_found)?;
-        let access_request_status = status(&row, call.now);
-        if access_request_status != AccessRequestStatus::Approved {
-            return Ok(GetAccessTokenResponse { credentials: None, access_request_status });
+        let id = &request.access_request_id;
+        let wait = Duration::from_secs(
+            u64::try_from(request.towline_wait_seconds.unwrap_or(0)).unwrap_or(0),
+        );
+        let until = tokio::time::Instant::now() + wait;
+        let mut changes = self.parts.audit.changes().watch();
+        let mut row = self.permitted_request(call, id).await?;
+        loop {
+            changes.borrow_and_update();
+            let hers = row.filter(|row| row.principal_id == call.caller.principal_id);
+            let known = hers.ok_or_else(not_found)?;
+            let now = self.parts.clock.now();
+            let access_request_status = status(&known, now);
+            if access_request_status == AccessRequestStatus::Approved {
+                let credentials = Some(self.credentials_of(call, &known, now)?);
+                return Ok(GetAccessTokenResponse { credentials, access_request_status });
+            }
+            let changed = tokio::time::timeout_at(until, changes.changed());
+            let pending = access_request_status == AccessRequestStatus::Pending;
+            if !pending || wait.is_zero() || !matches!(changed.await, Ok(Ok(()))) {
+                return Ok(GetAccessTokenResponse { credentials: None, access_request_status });
+            }
+            let read = self.store().access_requests().get(id).await;
+            row = read.or_internal("cannot read a request")?;
         }
-        let holder = Holder::Access { name: row.principal, request: row.id };
-        let left = Duration::from_millis(u64::try_from(row.expires_at.0 - call.now.0).unwrap_or(0));
-        let made = self.mint(Token::new(holder, call.caller.root(), call.now, left))?;
-        call.note("issuedAccessKeyId", &*made.access_key_id);
-        let credentials = AccessCredentials {
-            access_key_id: made.access_key_id,
-            secret_access_key: made.secret_access_key,
-            session_token: made.session_token,
-            expiration_time: made.expiration,
-        };
-        Ok(GetAccessTokenResponse { credentials: Some(credentials), access_request_status })
     }
 
     pub(super) async fn list_access_requests(

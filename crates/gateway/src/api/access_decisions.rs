@@ -19,6 +19,7 @@ use towline_ssm::error::{ApiError, ErrorCode};
 use towline_store::{Counted, NewApproval};
 
 use super::access::status;
+use super::access_letters::{APPROVED, COUNTED, EXTENDED, REJECTED, REVOKED};
 use super::call::Call;
 use super::internal::{OrInternal as _, internal};
 use super::service::Api;
@@ -55,6 +56,7 @@ impl Api {
                 answer.ended_sessions = removed.ended_sessions;
                 Ok(answer)
             }
+            "Extend" => self.extend(call, &row, request.minutes).await,
             _ => self.approve(call, &row, request.minutes).await,
         }
     }
@@ -82,6 +84,10 @@ impl Api {
             minutes,
             levels: &levels,
             latest,
+            tell: &[
+                (Counted::Approved, self.letter(call, APPROVED, row)?),
+                (Counted::More, self.letter(call, COUNTED, row)?),
+            ],
         };
         let counted = self.store().access_requests().approve(&new, call.now).await;
         let access_request_status = match counted.or_internal("cannot count an approval")? {
@@ -102,7 +108,50 @@ impl Api {
             }
             Counted::Closed => return Err(self.closed(call, row, "Pending").await?),
         };
+        self.parts.bell.ring();
         Ok(answer(access_request_status))
+    }
+
+    /// Lets access hold longer. That is another approval: where one is not enough, a new request has to
+    /// be made.
+    async fn extend(
+        &self,
+        call: &Call,
+        row: &Row,
+        minutes: Option<i64>,
+    ) -> Result<ApproveAccessRequestResult, ApiError> {
+        let one = row.terms.level(1).is_none()
+            && row.terms.level(0).is_some_and(|level| level.required == 1);
+        if row.terms.kind != "Manual" || !one {
+            return Err(ApiError::validation(
+                "this access needs more than one approval, or was not approved by a person: make a \
+                 new request",
+            ));
+        }
+        let levels = self.levels_of(call, row).await?;
+        if levels.first() != Some(&true) {
+            return Err(ApiError::validation("you are none of the approvers of this request"));
+        }
+        let most = row.terms.most_minutes;
+        let minutes = minutes.unwrap_or(DEFAULT_MINUTES.min(most));
+        if minutes > most {
+            return Err(ApiError::validation(format!(
+                "access can be given for {most} minutes here"
+            )));
+        }
+        let latest = self.window_of(row, call.now)?;
+        let until = call.now.0.saturating_add(minutes.saturating_mul(60_000)).min(latest.0);
+        let letter = self.letter(call, EXTENDED, row)?;
+        let store = self.store().access_requests();
+        let done = store.extend(&row.id, UnixMillis(until), &letter, call.now).await;
+        if !done.or_internal("cannot extend access")? {
+            let now = status(row, call.now).as_str();
+            return Err(ApiError::validation(format!(
+                "this request is {now}: only access that is Approved, and ends earlier, is extended"
+            )));
+        }
+        self.parts.bell.ring();
+        Ok(answer(AccessRequestStatus::Approved))
     }
 
     async fn close(
@@ -111,11 +160,14 @@ impl Api {
         row: &Row,
         steps: (&str, &str),
     ) -> Result<ApproveAccessRequestResult, ApiError> {
-        let done =
-            self.store().access_requests().close(&row.id, steps, &call.caller.arn, call.now).await;
+        let event = if steps.1 == "Revoked" { REVOKED } else { REJECTED };
+        let letter = self.letter(call, event, row)?;
+        let store = self.store().access_requests();
+        let done = store.close(&row.id, steps, &call.caller.arn, &letter, call.now).await;
         if !done.or_internal("cannot decide about a request")? {
             return Err(self.closed(call, row, steps.0).await?);
         }
+        self.parts.bell.ring();
         let now = AccessRequestStatus::parse(steps.1).unwrap_or(AccessRequestStatus::Rejected);
         Ok(answer(now))
     }

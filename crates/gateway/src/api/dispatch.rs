@@ -67,6 +67,13 @@ impl Api {
             Operation::UpdateFederatedPerson => {
                 json(self.update_federated_person(call, parse(body)?).await)
             }
+            Operation::CreateWebhook => json(self.create_webhook(call, parse(body)?).await),
+            Operation::ListWebhooks => json(self.list_webhooks(call, parse(body)?).await),
+            Operation::DeleteWebhook => json(self.delete_webhook(call, parse(body)?).await),
+            Operation::ListDeadLetters => json(self.list_dead_letters(call, parse(body)?).await),
+            Operation::ResendDeadLetters => {
+                json(self.resend_dead_letters(call, parse(body)?).await)
+            }
             Operation::StartSession => json(Box::pin(self.start_session(call, parse(body)?)).await),
             Operation::ResumeSession => json(self.resume_session(call, parse(body)?).await),
             Operation::TerminateSession => json(self.terminate_session(call, parse(body)?).await),
@@ -140,6 +147,7 @@ impl Api {
                 json(self.start_access_request(call, parse(body)?).await)
             }
             Operation::GetAccessToken => json(self.get_access_token(call, parse(body)?).await),
+            Operation::BreakGlass => json(Box::pin(self.break_glass(call, parse(body)?)).await),
             Operation::ApproveAccessRequest => {
                 json(self.approve_access_request(call, parse(body)?).await)
             }

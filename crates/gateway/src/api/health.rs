@@ -23,6 +23,9 @@ use super::service::Api;
 use crate::limits::SEARCH_WAIT;
 use crate::log_queue;
 
+/// Failed attempts after which a receiver that is away is a complaint.
+const MANY_ATTEMPTS: i64 = 3;
+
 impl Api {
     pub(super) async fn get_health(
         &self,
@@ -58,6 +61,7 @@ impl Api {
         complaints.extend(unsaid);
         complaints.extend(disk.recording_paused.iter().map(|why| paused(why)));
         complaints.extend(told(&backlog, log_queue::lost()));
+        complaints.extend(self.undelivered().await?);
         Ok(GetHealthResult {
             ready: fault.is_none(),
             complaints,
@@ -74,6 +78,28 @@ impl Api {
             sink: sink(&backlog),
             counters: self.counters(),
         })
+    }
+
+    /// Receivers that do not get their notifications.
+    async fn undelivered(&self) -> Result<Vec<String>, ApiError> {
+        let (store, wrong) = (self.store().notifications(), "cannot count notifications");
+        let mut all = Vec::new();
+        for webhook in store.webhooks().await.or_internal(wrong)? {
+            let (_, dead) = store.counts(&webhook.unique_id).await.or_internal(wrong)?;
+            if dead > 0 {
+                let name = webhook.name;
+                all.push(format!(
+                    "webhook {name} did not take {dead} notifications: see `towline admin webhook \
+                     dead {name}`"
+                ));
+            }
+            let first = store.first(&webhook.unique_id).await.or_internal(wrong)?;
+            if let Some(first) = first.filter(|first| first.attempts >= MANY_ATTEMPTS) {
+                let error = first.error;
+                all.push(format!("webhook {} takes no notifications: {error}", webhook.host));
+            }
+        }
+        Ok(all)
     }
 
     fn node(&self) -> NodeHealth {

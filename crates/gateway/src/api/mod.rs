@@ -17,6 +17,7 @@
 
 mod access;
 mod access_decisions;
+mod access_letters;
 mod access_policy;
 mod activations;
 mod approval_policies;
@@ -68,6 +69,7 @@ mod watches;
 mod watching;
 mod way_in;
 mod web_identity;
+mod webhooks;
 mod windows;
 
 pub use events::routes as event_routes;

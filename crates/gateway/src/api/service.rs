@@ -26,6 +26,7 @@ use crate::audit::AuditLog;
 use crate::federation::ProviderKeys;
 use crate::limits::MAX_SEARCHES;
 use crate::metrics::Metrics;
+use crate::notifications::Bell;
 use crate::plane::{Commands, Presence, Sessions};
 use crate::readiness::Readiness;
 use crate::sign_in_links::SignInLinks;
@@ -70,6 +71,8 @@ pub struct Parts {
     pub links: Arc<SignInLinks>,
     /// What identity providers publish.
     pub providers: ProviderKeys,
+    /// Wakes what sends notifications.
+    pub bell: Bell,
 }
 
 /// The API, shared by all requests.

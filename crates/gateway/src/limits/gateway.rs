@@ -546,6 +546,21 @@ const _: () = assert!(AUDIT_BATCH <= AUDIT_QUEUE);
 /// How long a request to a configured address may take, from the name to the last byte.
 pub const OUTBOUND_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Pause before a notification is sent again; it doubles with each failure.
+pub const NOTIFICATION_PAUSE: Duration = Duration::from_secs(5);
+
+/// Longest pause of that kind.
+pub const NOTIFICATION_PAUSE_MOST: Duration = Duration::from_secs(600);
+
+/// How long a notification is sent again before it is given up.
+pub const NOTIFICATION_LIFE: Duration = Duration::from_secs(24 * 3600);
+
+/// Notifications that one receiver gets before the others are looked at again.
+pub const NOTIFICATIONS_AT_ONCE: usize = 100;
+
+/// Bytes of a receiver's answer that are read.
+pub const MAX_NOTIFICATION_ANSWER: usize = 64 * 1024;
+
 /// How long one address may take to accept.
 pub const OUTBOUND_DIAL: Duration = Duration::from_secs(3);
 

@@ -90,6 +90,8 @@ pub struct Ask<'a> {
     pub body: Option<Vec<u8>>,
     /// Most bytes of the answer.
     pub most: usize,
+    /// Any status that begins with 2 is success, not 200 alone.
+    pub any_success: bool,
 }
 
 /// The client. Cheap to clone.
@@ -211,7 +213,7 @@ async fn request<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         }
         Err(error) => return Err(broken(&error)),
     };
-    if status == StatusCode::OK {
+    if status == StatusCode::OK || (ask.any_success && status.is_success()) {
         return Ok(body);
     }
     Err(OutboundError::Status { host: host(), status: status.as_u16(), body })

@@ -17,3 +17,4 @@ mod url;
 
 pub use client::{Ask, Outbound, OutboundError};
 pub use guard::Guard;
+pub use url::host_of;

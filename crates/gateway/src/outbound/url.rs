@@ -44,6 +44,14 @@ impl Target {
     }
 }
 
+/// The host of a URL that can be asked.
+///
+/// # Errors
+/// [`OutboundError::Url`].
+pub fn host_of(url: &str) -> Result<String, OutboundError> {
+    Target::parse(url).map(|target| target.host)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -14,6 +14,7 @@ use towline_gateway::audit::AuditLog;
 use towline_gateway::certificate::{Facts, Watched};
 use towline_gateway::federation::ProviderKeys;
 use towline_gateway::metrics::Metrics;
+use towline_gateway::notifications::Bell;
 use towline_gateway::outbound::{Guard, Outbound};
 use towline_gateway::readiness::Readiness;
 use towline_gateway::unattached::Unattached;
@@ -62,5 +63,6 @@ pub(crate) async fn parts(dir: &Path) -> Parts {
         ready,
         sign_in: SignInSettings::default(),
         providers: ProviderKeys::new(Outbound::new(Guard::default(), None).unwrap()),
+        bell: Bell::default(),
     }
 }

@@ -86,12 +86,54 @@ fn check_id(v: &mut Violations, id: &str) {
 pub struct GetAccessTokenRequest {
     /// Which.
     pub access_request_id: String,
+    /// Of ours: how many seconds the answer waits for a decision, at most 20; none when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub towline_wait_seconds: Option<i64>,
 }
 
 impl Request for GetAccessTokenRequest {
     fn check(&self, v: &mut Violations) {
         check_id(v, &self.access_request_id);
+        v.range("TowlineWaitSeconds", self.towline_wait_seconds, 0, 20);
     }
+}
+
+/// Opens access at once, in an emergency.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct BreakGlassRequest {
+    /// Why.
+    pub reason: String,
+    /// To what.
+    pub targets: Vec<Target>,
+    /// For how many minutes, 15 to 240; 60 when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub minutes: Option<i64>,
+}
+
+/// Minutes for which access of an emergency can be opened.
+pub const EMERGENCY: core::ops::RangeInclusive<i64> = 15..=240;
+
+impl Request for BreakGlassRequest {
+    fn check(&self, v: &mut Violations) {
+        let request = StartAccessRequestRequest {
+            reason: self.reason.clone(),
+            targets: self.targets.clone(),
+            tags: Vec::new(),
+        };
+        request.check(v);
+        v.range("Minutes", self.minutes, *EMERGENCY.start(), *EMERGENCY.end());
+    }
+}
+
+/// The answer to it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct BreakGlassResult {
+    /// The request that was made and approved with it: who decides can revoke it.
+    pub access_request_id: String,
+    /// The credentials.
+    pub credentials: AccessCredentials,
 }
 
 /// Where a request stands.
@@ -169,7 +211,7 @@ pub struct GetAccessTokenResponse {
 pub struct ApproveAccessRequestRequest {
     /// Which.
     pub access_request_id: String,
-    /// `Approve`, `Reject`, or `Revoke` for one that was approved; `Approve` when absent.
+    /// `Approve`, `Reject`, or `Revoke` and `Extend` for one that was approved; `Approve` when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decision: Option<String>,
     /// For how many minutes: 15 to 720, or to what the approval policy allows; when absent, 60, or
@@ -186,7 +228,7 @@ impl Request for ApproveAccessRequestRequest {
     fn check(&self, v: &mut Violations) {
         check_id(v, &self.access_request_id);
         if let Some(decision) = &self.decision {
-            v.one_of("Decision", decision, &["Approve", "Reject", "Revoke"]);
+            v.one_of("Decision", decision, &["Approve", "Reject", "Revoke", "Extend"]);
         }
         v.range("Minutes", self.minutes, *MINUTES.start(), LONGEST);
     }

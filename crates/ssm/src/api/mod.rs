@@ -38,6 +38,7 @@ pub mod sts;
 pub mod sts_tokens;
 pub mod tags;
 pub mod watch;
+pub mod webhook;
 
 pub use check::Violations;
 pub use codec::{Empty, MAX_BODY, Request, error_from_answer, from_answer, parse, to_json};

@@ -37,6 +37,7 @@ async fn approve(store: &Store, id: &str) -> bool {
         minutes: 60,
         levels: &[true],
         latest: UnixMillis(100),
+        tell: &[],
     };
     let counted = store.access_requests().approve(&new, UnixMillis(2)).await.unwrap();
     counted == Counted::Approved
@@ -47,7 +48,7 @@ async fn requests_of_a_removed_user_are_void_and_stay_so_under_the_old_name() {
     let (store, _dir) = scratch().await;
     let ann = principal(&store, "ann").await;
     for id in ["oi-1", "oi-2"] {
-        store.access_requests().create(&request(id, &ann), NOW).await.unwrap();
+        store.access_requests().create(&request(id, &ann), None, NOW).await.unwrap();
     }
     assert!(approve(&store, "oi-1").await);
     let removed = crate::testing::remove(&store, "ann").await;
@@ -59,7 +60,7 @@ async fn requests_of_a_removed_user_are_void_and_stay_so_under_the_old_name() {
         assert_eq!((&*row.status, &*row.decided_by), (status, "arn:boss"), "{id}");
     }
     assert!(!approve(&store, "oi-2").await);
-    let late = store.access_requests().create(&request("oi-3", &ann), NOW).await;
+    let late = store.access_requests().create(&request("oi-3", &ann), None, NOW).await;
     assert!(matches!(late, Err(StoreError::Missing(_))), "{late:?}");
 }
 

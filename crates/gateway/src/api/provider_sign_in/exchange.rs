@@ -136,7 +136,7 @@ impl Api {
             None => form.push_str(&format!("&client_id={}", encoded(client_id))),
         }
         let body = Some(form.into_bytes());
-        let ask = Ask { url, headers: &headers, body, most: MAX_DISCOVERY };
+        let ask = Ask { url, headers: &headers, body, most: MAX_DISCOVERY, ..Ask::default() };
         let answer = self.parts.providers.client().ask(ask).await.map_err(|error| said(&error))?;
         serde_json::from_slice(&answer).map_err(|_| refused("the provider's answer is no JSON"))
     }
@@ -159,8 +159,13 @@ impl Api {
             return Ok(vouch);
         };
         let bearer = format!("Bearer {access_token}");
-        let ask =
-            Ask { url, headers: &[("authorization", &bearer)], body: None, most: MAX_DISCOVERY };
+        let ask = Ask {
+            url,
+            headers: &[("authorization", &bearer)],
+            body: None,
+            most: MAX_DISCOVERY,
+            ..Ask::default()
+        };
         let answer = self.parts.providers.client().ask(ask).await.map_err(|error| said(&error))?;
         let more: Value = serde_json::from_slice(&answer)
             .map_err(|_| refused("the provider's userinfo is no JSON"))?;

@@ -1,0 +1,182 @@
+//! Sends messages to their receivers.
+//!
+//! Data flow: [`Bell`] rings, or the time of a message comes -> [`Sender::turn`]: for each receiver its
+//! first messages, until one fails or none is due.
+//!
+//! # Invariants
+//! - A message that fails keeps the later ones of its receiver waiting: order is kept.
+//! - After [`NOTIFICATION_LIFE`] of failures a message is given up, and the next one has its turn.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::sync::{Notify, watch};
+use towline_host::clock::{Clock, UnixMillis};
+use towline_store::{After, Notification, Store, StoreError, Webhook};
+
+use super::message::{Secrets, body_for};
+use super::signature::{secret_bytes, signature};
+use crate::limits::{
+    MAX_NOTIFICATION_ANSWER, NOTIFICATION_LIFE, NOTIFICATION_PAUSE, NOTIFICATION_PAUSE_MOST,
+    NOTIFICATIONS_AT_ONCE,
+};
+use crate::metrics::Metrics;
+use crate::outbound::{Ask, Outbound};
+use crate::vault::Vault;
+
+/// Wakes the sender. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Bell(Arc<Notify>);
+
+impl Bell {
+    /// There is something to send.
+    pub fn ring(&self) {
+        self.0.notify_one();
+    }
+}
+
+/// What a turn has done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Turn {
+    /// Messages that were received.
+    pub received: u64,
+    /// Attempts that failed.
+    pub failed: u64,
+    /// Messages that were given up.
+    pub given_up: u64,
+    /// When the next one is due.
+    pub next: Option<UnixMillis>,
+}
+
+/// Sends.
+pub struct Sender {
+    /// The store.
+    pub store: Store,
+    /// Opens addresses and secrets.
+    pub vault: Arc<Vault>,
+    /// The way out.
+    pub client: Outbound,
+    /// The time.
+    pub clock: Clock,
+}
+
+impl Sender {
+    /// Sends until `stop` becomes true.
+    pub async fn run(self, bell: Bell, mut stop: watch::Receiver<bool>, metrics: Arc<Metrics>) {
+        loop {
+            let turn = match self.turn().await {
+                Ok(turn) => turn,
+                Err(error) => {
+                    tracing::warn!(%error, "notifications cannot be read from the store");
+                    Turn {
+                        next: Some(self.clock.now().plus(NOTIFICATION_PAUSE)),
+                        ..Turn::default()
+                    }
+                }
+            };
+            metrics.notifications_sent.add(turn.received);
+            metrics.notifications_failed.add(turn.failed);
+            metrics.notifications_given_up.add(turn.given_up);
+            let wait = turn.next.map_or(NOTIFICATION_PAUSE_MOST, |at| {
+                let left = at.0.saturating_sub(self.clock.now().0);
+                Duration::from_millis(u64::try_from(left).unwrap_or(0)).min(NOTIFICATION_PAUSE_MOST)
+            });
+            tokio::select! {
+                () = bell.0.notified() => {}
+                () = tokio::time::sleep(wait) => {}
+                stopped = stop.wait_for(|stop| *stop) => {
+                    let _ = stopped;
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Sends what is due now, to all receivers at the same time.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn turn(&self) -> Result<Turn, StoreError> {
+        let webhooks = self.store.notifications().webhooks().await?;
+        let mut whole = Turn::default();
+        for turn in join_all(webhooks.iter().map(|webhook| self.turn_of(webhook))).await {
+            let turn = turn?;
+            whole.received += turn.received;
+            whole.failed += turn.failed;
+            whole.given_up += turn.given_up;
+            whole.next = whole.next.into_iter().chain(turn.next).min();
+        }
+        Ok(whole)
+    }
+
+    async fn turn_of(&self, webhook: &Webhook) -> Result<Turn, StoreError> {
+        let mut turn = Turn::default();
+        let store = self.store.notifications();
+        for _ in 0..NOTIFICATIONS_AT_ONCE {
+            let Some(first) = store.first(&webhook.unique_id).await? else { return Ok(turn) };
+            let now = self.clock.now();
+            if first.next_at > now {
+                turn.next = Some(first.next_at);
+                return Ok(turn);
+            }
+            let Err(error) = self.send(webhook, &first).await else {
+                store.received(&webhook.unique_id, first.position).await?;
+                turn.received += 1;
+                continue;
+            };
+            turn.failed += 1;
+            let after = after(&first, self.clock.now());
+            if after == After::GiveUp {
+                turn.given_up += 1;
+                let id = &first.message.id;
+                tracing::warn!(webhook = webhook.name, id, error, "a notification was given up");
+            }
+            store.failed(&webhook.unique_id, first.position, &error, after).await?;
+        }
+        turn.next = Some(self.clock.now());
+        Ok(turn)
+    }
+
+    async fn send(&self, webhook: &Webhook, what: &Notification) -> Result<(), String> {
+        let sealed = Secrets::sealed_for(&webhook.name);
+        let opened =
+            self.vault.open(&sealed, &webhook.sealed).map_err(|error| error.to_string())?;
+        let secrets: Secrets =
+            serde_json::from_slice(&opened).map_err(|error| error.to_string())?;
+        let key = secret_bytes(&secrets.secret).ok_or("the stored secret is none")?;
+        let body = body_for(&webhook.format, &what.message.body);
+        let at = self.clock.now().0.div_euclid(1000);
+        let signature = signature(&key, &what.message.id, at, &body);
+        let at = at.to_string();
+        let headers = [
+            ("content-type", "application/json"),
+            ("webhook-id", &*what.message.id),
+            ("webhook-timestamp", &*at),
+            ("webhook-signature", &*signature),
+        ];
+        let ask = Ask {
+            url: &secrets.url,
+            headers: &headers,
+            body: Some(body.into_bytes()),
+            most: MAX_NOTIFICATION_ANSWER,
+            any_success: true,
+        };
+        // The address may hold a secret (Slack, Teams): errors name the host alone.
+        self.client.ask(ask).await.map(drop).map_err(|error| error.to_string())
+    }
+}
+
+/// What follows a failure: pauses that double, up to [`NOTIFICATION_PAUSE_MOST`].
+fn after(failed: &Notification, now: UnixMillis) -> After {
+    if now.0.saturating_sub(failed.created_at.0) >= millis(NOTIFICATION_LIFE) {
+        return After::GiveUp;
+    }
+    let doubled = u32::try_from(failed.attempts).unwrap_or(u32::MAX).min(16);
+    let pause = NOTIFICATION_PAUSE.saturating_mul(1 << doubled).min(NOTIFICATION_PAUSE_MOST);
+    After::Again(now.plus(pause))
+}
+
+fn millis(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
+}
