@@ -209,6 +209,8 @@ fn a_device_that_is_away_is_news_too() -> Outcome {
     device.relay.close(true);
     device.relay.cut();
     desk.terminal.expect("[the device is not connected: waiting up to")?;
+    desk.terminal.expect("[a Towline agent waits at most 10 s between two dials; ^C leaves]")?;
+    desk.terminal.expect("[the device is not connected: waiting up to")?;
     device.relay.close(false);
     desk.terminal.expect("\u{1b}7\r\n\u{1b}[K\u{1b}8")?;
     desk.terminal.line("echo sum-$((50 - 8)); exit")?;

@@ -81,6 +81,8 @@ pub(crate) const MAX_TRACKED_SEQUENCE: usize = 96;
 pub(crate) const UNDO_TIMEOUT: Duration = Duration::from_millis(300);
 /// Time after which an operator is told that the gateway has not answered yet.
 pub(crate) const CONNECT_NOTICE: Duration = Duration::from_secs(2);
+/// How long the status line shows one of two texts that take turns.
+pub(crate) const STATUS_TURN: Duration = Duration::from_secs(4);
 /// Room in each direction of a tunnel or a copy, bytes: the most that a device can be set to and
 /// that a gateway passes on. At a round trip of 100 ms this is 40 MB/s.
 pub(crate) const TUNNEL_WINDOW: u32 = 4 * 1024 * 1024;

@@ -155,7 +155,8 @@ pub(crate) fn with_rustup(triple: &str, mut cargo: Command, word: &str) -> Outco
     Ok(cargo)
 }
 
-/// `cargo zigbuild` for an operator's machine, with std of rustup.
+/// `cargo zigbuild` for a Mac, with std of rustup. The linker leaves the names of functions out: the
+/// program that cargo would strip with knows no Mach-O, and would break the signature.
 ///
 /// # Errors
 /// There is no std for the triple, or no zig.
@@ -163,7 +164,10 @@ pub(crate) fn with_zig(triple: &str) -> Outcome<Command> {
     let bin = zig()?.join("bin");
     let mut cargo = Command::new(bin.join("cargo-zigbuild"));
     cargo.current_dir(workspace()).env("CARGO_ZIGBUILD_ZIG_PATH", bin.join("python-zig"));
-    with_rustup(triple, cargo, "zigbuild")
+    let mut command = with_rustup(triple, cargo, "zigbuild")?;
+    let flags = [remaps().join(" "), "-Clink-arg=-s".into()].join(" ");
+    command.env("RUSTFLAGS", flags).env("CARGO_PROFILE_SERVER_STRIP", "false");
+    Ok(command)
 }
 
 /// Paths of the machine that builds, by what they are called inside the binary.

@@ -74,10 +74,6 @@ impl System {
         command.arg("--target-dir").arg(folder().join("build"));
         // For size: at level 3 the program for Windows has 7.7 MB.
         command.env("CARGO_PROFILE_SERVER_OPT_LEVEL", "s");
-        if self != Self::Windows {
-            // Cargo would strip with a program that knows no Mach-O, behind the signature.
-            command.env("CARGO_PROFILE_SERVER_STRIP", "false");
-        }
         Ok(command)
     }
 

@@ -24,6 +24,7 @@ use super::notices;
 use super::outlet::Outlet;
 use super::patience::{chance, until};
 use super::streams::{Broken, Received, Streams};
+use super::trouble::Trouble;
 use crate::api::{CallError, Sort};
 use crate::exit;
 use crate::limits::{CLOSE_TIMEOUT, MAX_PASSED_SIGNALS, TUNNEL_WINDOW};
@@ -55,6 +56,8 @@ enum Event {
     Stuck,
     /// The reader of the output is gone.
     Abandoned,
+    /// The status line says something else.
+    Turn,
     /// Closing has taken long enough.
     Deadline,
 }
@@ -69,16 +72,6 @@ enum Phase {
     },
     /// It is over; local output may have to be written.
     Over(Ending),
-}
-
-/// What the operator is shown while bytes do not flow.
-#[derive(Default)]
-struct Trouble {
-    text: String,
-    /// Bytes that were typed and are kept.
-    typed: usize,
-    /// Bytes that were typed and found no room.
-    discarded: usize,
 }
 
 /// Drives a session to its end.
@@ -164,6 +157,10 @@ impl Driver {
                 Event::Stuck => {}
                 // Told here and not by a write: the link may be away, or the device silent.
                 Event::Abandoned => self.close(Ending::abandoned())?,
+                Event::Turn => {
+                    self.trouble.turn(Instant::now());
+                    self.show_again();
+                }
                 Event::Deadline => self.leave(),
             }
         }
@@ -180,6 +177,8 @@ impl Driver {
         let wants_input = (running || self.local.raw.is_some())
             && self.local.wants_input(&mut self.streams, attached);
         let stuck = self.local.stuck_at().filter(|_| !wants_input);
+        let is_drawn = running && !self.attached && self.local.raw.is_some();
+        let turn = self.trouble.turns_at().filter(|_| is_drawn);
         let again = self.local.ended.as_ref().and_then(EndOfInput::due).filter(|_| running);
         let Local { input, buffer, outlets: [out, err], signals, .. } = &mut self.local;
         tokio::select! {
@@ -191,6 +190,7 @@ impl Driver {
             () = until(again) => Event::EndAgain,
             () = until(stuck) => Event::Stuck,
             () = platform::gone(self.reader.as_ref()), if running => Event::Abandoned,
+            () = until(turn) => Event::Turn,
             () = until(deadline) => Event::Deadline,
         }
     }
@@ -260,7 +260,8 @@ impl Driver {
             }
             ToClient::Waiting { grace } => {
                 self.attached = false;
-                self.show(format!("the device is not connected: waiting up to {grace} s"));
+                self.trouble.device_is_away(grace, Instant::now());
+                self.show_again();
                 Ok(())
             }
             ToClient::Ended { reason, text } => {
@@ -380,17 +381,13 @@ impl Driver {
 
     /// Shows why bytes do not flow, and what can be done about it.
     fn show(&mut self, text: String) {
-        self.trouble.text = text;
+        self.trouble.tell(text);
         self.show_again();
     }
 
     fn show_again(&mut self) {
-        let Trouble { text, typed, .. } = &self.trouble;
-        let text = match (self.local.raw.is_some(), *typed) {
-            (false, _) => text.clone(),
-            (true, 0) => format!("{text}; ^C leaves"),
-            (true, typed) => format!("{text}; ^C leaves; {typed} bytes kept"),
-        };
+        let raw = self.local.raw.is_some();
+        let text = if raw { self.trouble.line() } else { self.trouble.message() };
         self.local.status.show(&text, self.local.size());
     }
 

@@ -34,6 +34,7 @@ mod patience;
 mod pipe;
 mod run;
 mod streams;
+mod trouble;
 
 pub(crate) use aws::CLIENT_VERSION;
 pub(crate) use begin::{Begin, Manner, Prefix, Token};

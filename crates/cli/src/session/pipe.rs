@@ -17,6 +17,7 @@ use super::error::SessionError;
 use super::link::{self, Begun, Link, Source};
 use super::patience::chance;
 use super::streams::{Broken, Received, Streams};
+use super::trouble;
 use crate::api::{CallError, Client, Sort};
 use crate::exit;
 use crate::limits::TUNNEL_WINDOW;
@@ -177,7 +178,7 @@ impl Pipe {
             }
             ToClient::Waiting { grace } => {
                 self.said_lost = true;
-                Ok(Happened::News(format!("the device is not connected: waiting up to {grace} s")))
+                Ok(Happened::News(trouble::device_is_away(grace)))
             }
             ToClient::Ended { reason, text } => Ok(Happened::Ended(Ending::of(reason, &text))),
             ToClient::Refused { text, .. } => {
