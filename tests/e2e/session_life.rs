@@ -271,12 +271,32 @@ fn no_text_of_a_device_controls_a_terminal() -> Outcome {
 fn a_session_on_a_quarantined_device_is_refused_with_the_reason() -> Outcome {
     let lab = Lab::start()?;
     let device = lab.enrolled(&DeviceSetup::default())?;
+    quarantine_all(&lab)?;
+    let said = lab.admin().run(&["exec", device.id(), "--", "true"])?;
+    let words = String::from_utf8_lossy(&said.stderr).into_owned();
+    ensure(words.contains("is quarantined"), || words.clone())
+}
+
+#[test]
+fn a_device_is_back_within_15_s_after_its_quarantine_is_lifted() -> Outcome {
+    let lab = Lab::start()?;
+    let device = lab.device()?;
+    quarantine_all(&lab)?;
+    device.relay.cut();
+    eventually("the device was refused", PATIENCE, || {
+        device.logged().contains("refused: ").then_some(())
+    })?;
+    lab.admin().text(&["admin", "device", "approve", device.id()])?;
+    eventually("the device is back", Duration::from_secs(15), || {
+        exec_works(&lab, &device, "back").ok()
+    })
+}
+
+/// Writes into the store what two processes with one key would bring about.
+fn quarantine_all(lab: &Lab) -> Outcome {
     let database = lab.gateway.directory().join("towline.db");
     let script = "import sqlite3,sys; c=sqlite3.connect(sys.argv[1],timeout=20); \
                   c.execute(\"update devices set status='quarantined'\"); c.commit()";
     let done = lab.admin().python().args(["-c", script]).arg(&database).status()?;
-    ensure(done.success(), || "the store cannot be written".into())?;
-    let said = lab.admin().run(&["exec", device.id(), "--", "true"])?;
-    let words = String::from_utf8_lossy(&said.stderr).into_owned();
-    ensure(words.contains("is quarantined"), || words.clone())
+    ensure(done.success(), || "the store cannot be written".into())
 }

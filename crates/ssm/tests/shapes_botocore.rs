@@ -53,7 +53,8 @@ fn tag() -> Value {
 
 #[test]
 fn requests_know_every_member_of_the_model() {
-    let session = json!({"Target": "t", "DocumentName": "d", "Reason": "r", "Parameters": {"a": ["b"]},
+    let session = json!({"Target": "t", "DocumentName": "d", "Reason": "r",
+        "Parameters": {"a": ["b"]},
         "TowlineTerminal": {"Term": "xterm", "Rows": 1, "Cols": 1}});
     check("StartSessionRequest", &known::<StartSessionRequest>(session), true);
     check("ResumeSessionRequest", &known::<ResumeSessionRequest>(json!({"SessionId": "s"})), true);
@@ -70,7 +71,8 @@ fn requests_know_every_member_of_the_model() {
         &known::<GetConnectionStatusRequest>(json!({"Target": "t"})),
         true,
     );
-    let devices = json!({"InstanceInformationFilterList": [], "Filters": [], "MaxResults": 5, "NextToken": "n"});
+    let devices = json!({"InstanceInformationFilterList": [], "Filters": [], "MaxResults": 5,
+        "NextToken": "n"});
     check(
         "DescribeInstanceInformationRequest",
         &known::<DescribeInstanceInformationRequest>(devices),
@@ -90,8 +92,10 @@ fn requests_know_every_member_of_the_model() {
 
 #[test]
 fn requests_about_activations_and_tags_know_every_member_of_the_model() {
-    let create = json!({"Description": "d", "DefaultInstanceName": "n", "IamRole": "r", "RegistrationLimit": 1,
-        "ExpirationDate": 1, "Tags": [tag()], "RegistrationMetadata": [tag()], "TowlineRequireApproval": true});
+    let create = json!({"Description": "d", "DefaultInstanceName": "n", "IamRole": "r",
+        "RegistrationLimit": 1,
+        "ExpirationDate": 1, "Tags": [tag()], "RegistrationMetadata": [tag()],
+        "TowlineRequireApproval": true});
     check("CreateActivationRequest", &known::<CreateActivationRequest>(create), true);
     check("RegistrationMetadataItem", &known::<RegistrationMetadataItem>(tag()), true);
     let list = json!({"Filters": [], "MaxResults": 1, "NextToken": "n"});
@@ -120,8 +124,10 @@ fn requests_about_documents_know_every_member_of_the_model() {
     check("DocumentRequires", &known::<DocumentRequires>(requires.clone()), true);
     let attachment = json!({"Key": "SourceUrl", "Values": ["v"], "Name": "n"});
     check("AttachmentsSource", &known::<AttachmentsSource>(attachment.clone()), true);
-    let all = json!({"Content": "c", "Name": "n", "Requires": [requires], "Attachments": [attachment], "DisplayName": "d",
-        "VersionName": "v", "DocumentType": "t", "DocumentFormat": "f", "TargetType": "/", "Tags": [tag()],
+    let all = json!({"Content": "c", "Name": "n", "Requires": [requires],
+        "Attachments": [attachment], "DisplayName": "d",
+        "VersionName": "v", "DocumentType": "t", "DocumentFormat": "f", "TargetType": "/",
+        "Tags": [tag()],
         "DocumentVersion": "1", "Force": true});
     check("CreateDocumentRequest", &known::<CreateDocumentRequest>(all.clone()), true);
     check("UpdateDocumentRequest", &known::<UpdateDocumentRequest>(all.clone()), true);
@@ -147,11 +153,15 @@ fn requests_about_documents_know_every_member_of_the_model() {
 
 #[test]
 fn answers_about_documents_have_no_member_that_clients_would_not_know() {
-    let full = json!({"Hash": "h", "HashType": "Sha256", "Name": "n", "DisplayName": "d", "VersionName": "v", "Owner": "o",
+    let full = json!({"Hash": "h", "HashType": "Sha256", "Name": "n", "DisplayName": "d",
+        "VersionName": "v", "Owner": "o",
         "CreatedDate": 1, "Status": "Active", "DocumentVersion": "1", "Description": "d",
-        "Parameters": [{"Name": "n", "Type": "String"}], "PlatformTypes": ["Linux"], "DocumentType": "Session",
-        "SchemaVersion": "1.0", "LatestVersion": "1", "DefaultVersion": "1", "DocumentFormat": "JSON", "TargetType": "/",
-        "Tags": [tag()], "Content": "c", "IsDefaultVersion": true, "NextToken": "n", "DefaultVersionName": "v"});
+        "Parameters": [{"Name": "n", "Type": "String"}], "PlatformTypes": ["Linux"],
+        "DocumentType": "Session",
+        "SchemaVersion": "1.0", "LatestVersion": "1", "DefaultVersion": "1",
+        "DocumentFormat": "JSON", "TargetType": "/",
+        "Tags": [tag()], "Content": "c", "IsDefaultVersion": true, "NextToken": "n",
+        "DefaultVersionName": "v"});
     check("DocumentDescription", &known::<DocumentDescription>(full.clone()), false);
     check("GetDocumentResult", &known::<GetDocumentResult>(full.clone()), false);
     check("DocumentIdentifier", &known::<DocumentIdentifier>(full.clone()), false);
@@ -168,18 +178,24 @@ fn answers_about_documents_have_no_member_that_clients_would_not_know() {
 
 #[test]
 fn requests_about_commands_know_every_member_of_the_model() {
-    let send = json!({"InstanceIds": [], "Targets": [], "DocumentName": "d", "DocumentVersion": "1", "DocumentHash": "h",
-        "DocumentHashType": "Sha256", "TimeoutSeconds": 30, "Comment": "c", "Parameters": {"a": ["b"]},
-        "OutputS3Region": "r", "OutputS3BucketName": "b", "OutputS3KeyPrefix": "p", "MaxConcurrency": "1",
-        "MaxErrors": "0", "ServiceRoleArn": "r", "NotificationConfig": {}, "CloudWatchOutputConfig": {},
+    let send = json!({"InstanceIds": [], "Targets": [], "DocumentName": "d",
+        "DocumentVersion": "1", "DocumentHash": "h",
+        "DocumentHashType": "Sha256", "TimeoutSeconds": 30, "Comment": "c",
+        "Parameters": {"a": ["b"]},
+        "OutputS3Region": "r", "OutputS3BucketName": "b", "OutputS3KeyPrefix": "p",
+        "MaxConcurrency": "1",
+        "MaxErrors": "0", "ServiceRoleArn": "r", "NotificationConfig": {},
+        "CloudWatchOutputConfig": {},
         "AlarmConfiguration": {}});
     check("SendCommandRequest", &known::<SendCommandRequest>(send), true);
     check("Target", &known::<Target>(json!({"Key": "k", "Values": []})), true);
     let logs = json!({"CloudWatchLogGroupName": "g", "CloudWatchOutputEnabled": true});
     check("CloudWatchOutputConfig", &known::<CloudWatchOutputConfig>(logs), true);
-    let list = json!({"CommandId": "c", "InstanceId": "i", "MaxResults": 1, "NextToken": "n", "Filters": [], "Details": true});
+    let list = json!({"CommandId": "c", "InstanceId": "i", "MaxResults": 1, "NextToken": "n",
+        "Filters": [], "Details": true});
     check("ListCommandInvocationsRequest", &known::<ListCommandInvocationsRequest>(list), true);
-    let list = json!({"CommandId": "c", "InstanceId": "i", "MaxResults": 1, "NextToken": "n", "Filters": []});
+    let list = json!({"CommandId": "c", "InstanceId": "i", "MaxResults": 1, "NextToken": "n",
+        "Filters": []});
     check("ListCommandsRequest", &known::<ListCommandsRequest>(list), true);
     check("CommandFilter", &known::<CommandFilter>(json!({"key": "k", "value": "v"})), true);
     let get = json!({"CommandId": "c", "InstanceId": "i", "PluginName": "p"});
@@ -193,23 +209,30 @@ fn requests_about_commands_know_every_member_of_the_model() {
 
 #[test]
 fn answers_about_commands_have_no_member_that_clients_would_not_know() {
-    let command = json!({"CommandId": "c", "DocumentName": "d", "DocumentVersion": "1", "ExpiresAfter": 1,
-        "RequestedDateTime": 1, "Status": "Success", "OutputS3Region": "r", "MaxConcurrency": "1", "MaxErrors": "0",
+    let command = json!({"CommandId": "c", "DocumentName": "d", "DocumentVersion": "1",
+        "ExpiresAfter": 1,
+        "RequestedDateTime": 1, "Status": "Success", "OutputS3Region": "r", "MaxConcurrency": "1",
+        "MaxErrors": "0",
         "TargetCount": 1, "CompletedCount": 1, "ErrorCount": 0, "DeliveryTimedOutCount": 0,
         "CloudWatchOutputConfig": {}, "TimeoutSeconds": 30});
     check("Command", &known::<Command>(command.clone()), false);
     check("SendCommandResult", &known::<SendCommandResult>(json!({"Command": command})), true);
     check("ListCommandsResult", &known::<ListCommandsResult>(json!({"NextToken": "n"})), true);
-    let invocation = json!({"CommandId": "c", "InstanceId": "i", "DocumentName": "d", "DocumentVersion": "1",
-        "RequestedDateTime": 1, "Status": "Delayed", "CloudWatchOutputConfig": {}, "TowlineReason": "r"});
+    let invocation = json!({"CommandId": "c", "InstanceId": "i", "DocumentName": "d",
+        "DocumentVersion": "1",
+        "RequestedDateTime": 1, "Status": "Delayed", "CloudWatchOutputConfig": {},
+        "TowlineReason": "r"});
     check("CommandInvocation", &known::<CommandInvocation>(invocation), false);
     let page = known::<ListCommandInvocationsResult>(json!({"NextToken": "n"}));
     check("ListCommandInvocationsResult", &page, true);
-    let plugin = json!({"Name": "n", "Status": "Failed", "ResponseCode": 1, "ResponseStartDateTime": 1,
+    let plugin = json!({"Name": "n", "Status": "Failed", "ResponseCode": 1,
+        "ResponseStartDateTime": 1,
         "ResponseFinishDateTime": 2, "OutputS3Region": "r", "TowlineReason": "r"});
     check("CommandPlugin", &known::<CommandPlugin>(plugin), true);
-    let one = json!({"CommandId": "c", "InstanceId": "i", "DocumentName": "d", "DocumentVersion": "1", "PluginName": "p",
-        "ResponseCode": 0, "Status": "Success", "CloudWatchOutputConfig": {}, "TowlineReason": "r"});
+    let one = json!({"CommandId": "c", "InstanceId": "i", "DocumentName": "d",
+        "DocumentVersion": "1", "PluginName": "p",
+        "ResponseCode": 0, "Status": "Success", "CloudWatchOutputConfig": {},
+        "TowlineReason": "r"});
     check("GetCommandInvocationResult", &known::<GetCommandInvocationResult>(one), true);
 }
 
@@ -234,7 +257,8 @@ fn shapes_of_inventory_and_of_document_permissions_are_those_of_the_model() {
 
 #[test]
 fn answers_have_no_member_that_clients_would_not_know() {
-    let start = json!({"SessionId": "s", "TokenValue": "t", "StreamUrl": "u", "TowlineInputRecorded": true});
+    let start = json!({"SessionId": "s", "TokenValue": "t", "StreamUrl": "u",
+        "TowlineInputRecorded": true});
     check("StartSessionResponse", &known::<StartSessionResponse>(start.clone()), true);
     check("ResumeSessionResponse", &known::<ResumeSessionResponse>(start), true);
     check(
@@ -247,8 +271,10 @@ fn answers_have_no_member_that_clients_would_not_know() {
         &known::<DescribeSessionsResponse>(json!({"NextToken": "n"})),
         true,
     );
-    let session = json!({"SessionId": "s", "Target": "t", "Status": "Failed", "StartDate": 1, "EndDate": 2,
-        "DocumentName": "d", "Owner": "o", "Reason": "r", "Details": "d", "OutputUrl": {}, "MaxSessionDuration": "1",
+    let session = json!({"SessionId": "s", "Target": "t", "Status": "Failed", "StartDate": 1,
+        "EndDate": 2,
+        "DocumentName": "d", "Owner": "o", "Reason": "r", "Details": "d", "OutputUrl": {},
+        "MaxSessionDuration": "1",
         "AccessType": "Standard", "TowlineCommands": 3, "TowlineRecordingBytes": 400,
         "TowlineInputRecorded": true});
     check("Session", &known::<Session>(session), true);
@@ -258,10 +284,14 @@ fn answers_have_no_member_that_clients_would_not_know() {
     check("GetConnectionStatusResponse", &known::<GetConnectionStatusResponse>(status), true);
     let page = known::<DescribeInstanceInformationResult>(json!({"NextToken": "n"}));
     check("DescribeInstanceInformationResult", &page, true);
-    let device = json!({"InstanceId": "i", "PingStatus": "Online", "LastPingDateTime": 1, "AgentVersion": "v",
-        "IsLatestVersion": true, "PlatformType": "Linux", "PlatformName": "n", "PlatformVersion": "v",
-        "ActivationId": "a", "IamRole": "r", "RegistrationDate": 1, "ResourceType": "t", "Name": "n",
-        "IPAddress": "::1", "ComputerName": "c", "TowlineTags": [tag()], "TowlineState": "pending"});
+    let device = json!({"InstanceId": "i", "PingStatus": "Online", "LastPingDateTime": 1,
+        "AgentVersion": "v",
+        "IsLatestVersion": true, "PlatformType": "Linux", "PlatformName": "n",
+        "PlatformVersion": "v",
+        "ActivationId": "a", "IamRole": "r", "RegistrationDate": 1, "ResourceType": "t",
+        "Name": "n",
+        "IPAddress": "::1", "ComputerName": "c", "TowlineTags": [tag()],
+        "TowlineState": "pending"});
     check("InstanceInformation", &known::<InstanceInformation>(device), false);
     let made = json!({"ActivationId": "a", "ActivationCode": "c"});
     check("CreateActivationResult", &known::<CreateActivationResult>(made), true);
@@ -270,8 +300,10 @@ fn answers_have_no_member_that_clients_would_not_know() {
         &known::<DescribeActivationsResult>(json!({"NextToken": "n"})),
         true,
     );
-    let activation = json!({"ActivationId": "a", "Description": "d", "DefaultInstanceName": "n", "IamRole": "r",
-        "RegistrationLimit": 1, "RegistrationsCount": 1, "ExpirationDate": 1, "Expired": false, "CreatedDate": 1,
+    let activation = json!({"ActivationId": "a", "Description": "d", "DefaultInstanceName": "n",
+        "IamRole": "r",
+        "RegistrationLimit": 1, "RegistrationsCount": 1, "ExpirationDate": 1, "Expired": false,
+        "CreatedDate": 1,
         "Tags": [tag()]});
     check("Activation", &known::<Activation>(activation), true);
     check("ListTagsForResourceResult", &known::<ListTagsForResourceResult>(json!({})), true);
