@@ -155,8 +155,7 @@ pub(crate) fn with_rustup(triple: &str, mut cargo: Command, word: &str) -> Outco
     Ok(cargo)
 }
 
-/// `cargo zigbuild` for a Mac, with std of rustup. The linker leaves the names of functions out: the
-/// program that cargo would strip with knows no Mach-O, and would break the signature.
+/// `cargo zigbuild` for a Mac, with std of rustup. What it builds is to be [`stripped`].
 ///
 /// # Errors
 /// There is no std for the triple, or no zig.
@@ -165,9 +164,28 @@ pub(crate) fn with_zig(triple: &str) -> Outcome<Command> {
     let mut cargo = Command::new(bin.join("cargo-zigbuild"));
     cargo.current_dir(workspace()).env("CARGO_ZIGBUILD_ZIG_PATH", bin.join("python-zig"));
     let mut command = with_rustup(triple, cargo, "zigbuild")?;
-    let flags = [remaps().join(" "), "-Clink-arg=-s".into()].join(" ");
-    command.env("RUSTFLAGS", flags).env("CARGO_PROFILE_SERVER_STRIP", "false");
+    // Cargo would call a program that this machine has for its own format, and for no other.
+    command.env("CARGO_PROFILE_SERVER_STRIP", "false");
     Ok(command)
+}
+
+/// A Mach-O program without its names, beside the whole one. Rust's own tool signs it anew, ad hoc.
+///
+/// # Errors
+/// The tool is not there, or what it says.
+pub(crate) fn stripped(program: &Path) -> Outcome<PathBuf> {
+    let out = Command::new("rustc").args(["--print", "sysroot"]).current_dir(workspace()).output();
+    let sysroot = PathBuf::from(String::from_utf8_lossy(&out?.stdout).trim());
+    let host = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+    let place = program.with_file_name("stripped");
+    std::fs::create_dir_all(&place)?;
+    let name = program.file_name().ok_or_else(|| Trouble::new("a program without a name"))?;
+    let stripped = place.join(name);
+    let mut strip = Command::new(sysroot.join("lib/rustlib").join(host).join("bin/rust-objcopy"));
+    strip.env("LD_LIBRARY_PATH", sysroot.join("lib"));
+    strip.arg("--strip-all").arg(program).arg(&stripped);
+    run::checked(strip)?;
+    Ok(stripped)
 }
 
 /// Paths of the machine that builds, by what they are called inside the binary.

@@ -3,7 +3,10 @@
 //! # Invariants
 //! - Nothing but libraries of the base system is loaded: a framework would need Apple's SDK to link, and
 //!   a certificate store of the system is none of ours (webpki-roots, `--ca`).
-//! - A program for Apple's processors has a signature, ad hoc: the kernel kills one without.
+//! - A program for Apple's processors has a signature, ad hoc, of the bytes that it has: the kernel
+//!   kills one without, and one that was changed.
+
+use super::signature;
 
 /// The first four bytes of a program of 64 bits.
 const MAGIC: u32 = 0xfeed_facf;
@@ -32,11 +35,11 @@ pub(crate) fn check(file: &[u8], for_arm: bool) -> Result<String, String> {
         let found = number(file, at);
         return Err(format!("byte {at}: expected {expected:#x} of a Mach-O, found {found:x?}"));
     }
-    let (mut libraries, mut version, mut is_signed) = (Vec::new(), None, false);
+    let (mut libraries, mut version, mut signed_at) = (Vec::new(), None, None);
     for (kind, command) in commands(file)? {
         match kind {
             LOAD_DYLIB => libraries.push(library(command)?),
-            CODE_SIGNATURE => is_signed = true,
+            CODE_SIGNATURE => signed_at = number(command, 8),
             BUILD_VERSION => version = number(command, 12),
             VERSION_MIN => version = number(command, 8),
             _ => {}
@@ -46,10 +49,13 @@ pub(crate) fn check(file: &[u8], for_arm: bool) -> Result<String, String> {
         return Err(format!("it loads {other}, which is not one of {}", OF_THE_SYSTEM.join(", ")));
     }
     let version = version.ok_or("it does not say which macOS it needs")?;
-    if for_arm && !is_signed {
-        return Err("it has no signature: macOS on Apple's processors would kill it".to_owned());
-    }
-    let signed = if is_signed { "signed ad hoc" } else { "not signed" };
+    let signed = match signed_at.and_then(|at| usize::try_from(at).ok()) {
+        Some(at) => format!("signed ad hoc, {} pages checked", signature::check(file, at)?),
+        None if for_arm => {
+            return Err("it has no signature: macOS on Apple's processors would kill it".to_owned());
+        }
+        None => "not signed".to_owned(),
+    };
     let (major, minor) = (version >> 16, version >> 8 & 0xff);
     Ok(format!("Mach-O for macOS {major}.{minor}, loads {}, {signed}", libraries.join(" and ")))
 }
@@ -103,10 +109,19 @@ mod tests {
     const NEEDS_11: [u32; 6] = [BUILD_VERSION, 24, 1, 11 << 16, 0, 0];
     const SIGNED: [u32; 4] = [CODE_SIGNATURE, 16, 0, 0];
 
+    /// The same with a signature at its end.
+    fn signed(processor: u32, commands: &[Vec<u32>]) -> Vec<u8> {
+        let end = u32::try_from(program(processor, commands).len() + 16).unwrap();
+        let of_signature = vec![CODE_SIGNATURE, 16, end, 0];
+        let mut file = program(processor, &[commands, &[of_signature]].concat());
+        file.extend(signature::tests::of(&file));
+        file
+    }
+
     #[test]
     fn a_program_that_needs_the_system_alone_is_described() {
-        let commands = [loads("/usr/lib/libSystem.B.dylib"), NEEDS_11.into(), SIGNED.into()];
-        let said = check(&program(OF_ARM, &commands), true).unwrap();
+        let commands = [loads("/usr/lib/libSystem.B.dylib"), NEEDS_11.into()];
+        let said = check(&signed(OF_ARM, &commands), true).unwrap();
         assert!(said.contains("11.0") && said.contains("signed ad hoc"), "{said}");
     }
 

@@ -4,6 +4,7 @@
 mod command;
 mod macho;
 mod pack;
+mod signature;
 mod system;
 mod wine;
 mod zip;

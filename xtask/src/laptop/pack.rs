@@ -2,7 +2,7 @@
 //!
 //! | system | archive | managers |
 //! |---|---|---|
-//! | Windows | zip | Scoop (`towline.json`), winget (`towline.installer.yaml`) |
+//! | Windows | zip | Scoop (`towline.json`), winget (a folder of three files) |
 //! | macOS | tar.gz | Homebrew (`towline.rb`), for both processors |
 //!
 //! # Invariants
@@ -12,6 +12,7 @@
 use std::path::Path;
 
 use towline_testkit::lab::programs::workspace;
+use towline_testkit::trouble::ensure;
 use towline_testkit::{Outcome, files};
 
 use super::system::{ALL, System};
@@ -26,7 +27,8 @@ use crate::package::{Entry, folder};
 const TEXTS: &[&str] = &["LICENSE-APACHE", "LICENSE-MIT"];
 /// What package managers are told, by this system's folder in `packaging/laptop`.
 const SCOOP: &str = "towline.json";
-const WINGET: &str = "towline.installer.yaml";
+const WINGET: &[&str] =
+    &["winget/towline.yaml", "winget/towline.installer.yaml", "winget/towline.locale.en-US.yaml"];
 const HOMEBREW: &str = "towline.rb";
 
 /// Packs the program of a system.
@@ -50,11 +52,11 @@ pub(crate) fn archive(system: System, program: &Path, version: &str) -> Outcome 
     };
     files::write(&place.join(&name), &bytes)?;
     console::step(&format!("laptop/{name}: {} bytes", bytes.len()));
-    let managers: &[&str] = match system {
-        System::Windows => &[SCOOP, WINGET],
+    let managers: Vec<&str> = match system {
+        System::Windows => [&[SCOOP], WINGET].concat(),
         // One file names both archives: it is written once both are there.
-        System::MacIntel => &[],
-        System::MacArm => &[HOMEBREW],
+        System::MacIntel => Vec::new(),
+        System::MacArm => vec![HOMEBREW],
     };
     managers.iter().try_for_each(|file| tell(file, &place, version))
 }
@@ -88,5 +90,10 @@ fn tell(file: &str, place: &Path, version: &str) -> Outcome {
             text = text.replace(&mark, &digest::sha256(&std::fs::read(archive)?));
         }
     }
-    files::write(&place.join(file), text)
+    ensure(!text.contains("@VERSION@") && !text.contains("@SHA256"), || {
+        format!("{file} has a mark that no archive fills in")
+    })?;
+    let path = place.join(file);
+    std::fs::create_dir_all(path.parent().unwrap_or(place))?;
+    files::write(&path, text)
 }

@@ -83,7 +83,11 @@ impl System {
     /// The build failed, or what it gave is too large or no program of this system.
     pub(super) fn build(self) -> Outcome<PathBuf> {
         run::checked(self.command()?)?;
-        let program = folder().join("build").join(self.triple()).join("server").join(self.file());
+        let built = folder().join("build").join(self.triple()).join("server").join(self.file());
+        let program = match self {
+            Self::Windows => built,
+            Self::MacIntel | Self::MacArm => toolchain::stripped(&built)?,
+        };
         let bytes = std::fs::read(&program)?;
         let size = u64::try_from(bytes.len())?;
         console::line(&format!("{}: {size} bytes of {MOST_BYTES}", self.name()));
