@@ -21,7 +21,7 @@ use towline_testkit::trouble::{ensure, pause};
 use towline_testkit::{Outcome, Trouble, eventually, facts};
 
 use crate::figures::grouped;
-use crate::{console, figures, run, setup};
+use crate::{budget, console, figures, run, setup};
 
 /// Devices, unless told otherwise.
 const DEVICES: usize = 1000;
@@ -35,6 +35,9 @@ const WORK: Duration = Duration::from_millis(20);
 const ALL_COME: Duration = Duration::from_secs(600);
 /// How long memory settles, and how long an idle gateway is watched.
 const IDLE: Duration = Duration::from_secs(20);
+/// Devices that come together where few come at a time, and how many times.
+const FEW: usize = 250;
+const TIMES: usize = 6;
 
 /// `fleet WORDS…`.
 ///
@@ -96,11 +99,16 @@ impl Simulators {
     fn start(lab: &Lab, devices: usize) -> Outcome<Self> {
         let processes = devices.div_ceil(OF_PROCESS).max(2);
         let of_each = devices.div_ceil(processes);
-        let counts = Arc::new(Mutex::new(vec![Counts::default(); processes]));
+        let firsts = (0..processes).map(|process| process * of_each);
+        let parts = firsts.map(|first| (first, of_each.min(devices.saturating_sub(first))));
+        Self::of_parts(lab, &parts.collect::<Vec<_>>())
+    }
+
+    /// A process for each part: its first device, and how many.
+    fn of_parts(lab: &Lab, parts: &[(usize, usize)]) -> Outcome<Self> {
+        let counts = Arc::new(Mutex::new(vec![Counts::default(); parts.len()]));
         let mut children = Vec::new();
-        for process in 0..processes {
-            let first = process * of_each;
-            let count = of_each.min(devices.saturating_sub(first));
+        for (process, (first, count)) in parts.iter().enumerate() {
             let mut command = Command::new(std::env::current_exe()?);
             command.args(["fleet", "devices", &first.to_string(), &count.to_string()]);
             command.arg(lab.gateway.address().to_string()).arg(lab.gateway.ca());
@@ -145,6 +153,10 @@ fn measure(devices: usize) -> Outcome<Vec<Vec<String>>> {
     fleet::store(&lab.gateway.directory().join("towline.db"), devices)?;
     lab.gateway.start_again()?;
     pause(Duration::from_secs(2));
+    let few = if devices >= FEW * TIMES { Some(few_at_a_time(&mut lab)?) } else { None };
+    lab.gateway.process().stop()?;
+    lab.gateway.start_again()?;
+    pause(Duration::from_secs(2));
     let empty = facts::memory(lab.gateway.process().pid())?.rss;
     console::step("the devices come");
     let simulators = Simulators::start(&lab, devices)?;
@@ -157,7 +169,10 @@ fn measure(devices: usize) -> Outcome<Vec<Vec<String>>> {
     let pid = lab.gateway.process().pid();
     let idle = facts::memory(pid)?.rss;
     row("gateway's RSS empty / with all idle", format!("{} / {}", mb(empty), mb(idle)));
-    row("RSS of one idle device", kib(idle.saturating_sub(empty), devices));
+    row("RSS of one idle device, all come at once", kib(idle.saturating_sub(empty), devices));
+    if let Some(few) = few {
+        row(&format!("RSS of a further idle device, {FEW} come at a time"), few);
+    }
     let before = facts::cpu_us(pid)?;
     pause(IDLE);
     let used = facts::cpu_us(pid)?.saturating_sub(before);
@@ -180,6 +195,23 @@ fn measure(devices: usize) -> Outcome<Vec<Vec<String>>> {
     row("gateway's RSS after that", mb(most));
     row("dials that came to nothing", simulators.counts().failures.to_string());
     Ok(rows)
+}
+
+/// What a further idle device costs where few come at a time: the handshakes of all at once leave
+/// holes in the gateway's memory that later links fill.
+fn few_at_a_time(lab: &mut Lab) -> Outcome<String> {
+    let pid = lab.gateway.process().pid();
+    let (mut simulators, mut readings) = (Vec::new(), Vec::new());
+    for time in 0..TIMES {
+        console::step(&format!("{} devices", FEW * (time + 1)));
+        let more = Simulators::of_parts(lab, &[(FEW * time, FEW)])?;
+        more.all_come(FEW)?;
+        simulators.push(more);
+        pause(Duration::from_secs(2));
+        readings.push(facts::memory(pid)?.rss);
+    }
+    console::line(&format!("RSS {readings:?} KiB"));
+    Ok(format!("{:.1} KiB", budget::growth(&readings) / FEW as f64))
 }
 
 /// Waits until all are linked again, and starts sessions meanwhile.

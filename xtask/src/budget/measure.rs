@@ -148,7 +148,7 @@ fn gateway(promise: &super::GatewayPromise) -> Outcome<Figure> {
 /// largest. What is allocated once, such as the cache of one more connection to the store, is one
 /// step's growth, whenever it comes, and is left out. The difference of two readings varied by a
 /// third for that reason.
-fn growth(readings: &[u64]) -> f64 {
+pub(crate) fn growth(readings: &[u64]) -> f64 {
     let mut steps: Vec<f64> =
         readings.windows(2).map(|pair| pair[1] as f64 - pair[0] as f64).collect();
     steps.sort_by(f64::total_cmp);

@@ -6,3 +6,4 @@ mod measure;
 
 use command::{Figure, GatewayPromise, Promise};
 pub(crate) use command::{check, command};
+pub(crate) use measure::growth;
