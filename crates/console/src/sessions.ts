@@ -25,7 +25,23 @@ export interface Wanted {
   /** Times of `<input type="datetime-local">`, in the user's time zone. */
   from: string;
   to: string;
+  document: string;
+  /** One of [`ENDS`]; empty for any. */
+  end: string;
 }
+
+/** How the sentence of an end begins, by what the address names it. */
+export const ENDS = {
+  program: "the program",
+  closed: "closed by the operator",
+  terminated: "terminated",
+  idle: "ended: nothing was typed",
+  duration: "ended: the session reached",
+  client: "ended: no client",
+  device: "ended: the device",
+  refused: "could not be opened",
+} as const;
+export type End = keyof typeof ENDS;
 
 export const PAGE_SIZE = 50;
 /** Sessions that the page holds at most. */
@@ -40,6 +56,8 @@ export function wantedOf(query: URLSearchParams): Wanted {
     device: text("device"),
     from: text("from"),
     to: text("to"),
+    document: text("document"),
+    end: text("end") in ENDS ? text("end") : "",
   };
 }
 
@@ -61,6 +79,8 @@ export function requestOf(wanted: Wanted, token: string | null): object {
     { key: "Target", value: wanted.device.trim() },
     { key: "InvokedAfter", value: instant(wanted.from) ?? "" },
     { key: "InvokedBefore", value: instant(wanted.to) ?? "" },
+    { key: "TowlineDocument", value: wanted.document.trim() },
+    { key: "TowlineEnd", value: wanted.state === "History" ? (ENDS[wanted.end as End] ?? "") : "" },
   ].filter(({ value }) => value !== "");
   return {
     State: wanted.state,

@@ -137,6 +137,10 @@ pub struct SessionFilter {
     pub owners: Vec<String>,
     /// Statuses.
     pub statuses: Vec<SessionStatus>,
+    /// Documents.
+    pub documents: Vec<String>,
+    /// How the sentence of the end begins.
+    pub end: Option<String>,
     /// Started at or after this.
     pub invoked_after: Option<UnixMillis>,
     /// Started at or before this.
@@ -388,6 +392,12 @@ impl SessionStore<'_> {
         one_of(&mut query, "device_id", &filter.device_ids);
         one_of(&mut query, "principal_arn", &filter.owners);
         one_of(&mut query, "status", &statuses);
+        one_of(&mut query, "document", &filter.documents);
+        if let Some(end) = &filter.end {
+            // Text sorts by bytes: what begins with it lies between it and it with the last character.
+            query.push(" AND details >= ").push_bind(end.clone());
+            query.push(" AND details < ").push_bind(format!("{end}{}", char::MAX));
+        }
         if let Some(at) = filter.invoked_after {
             query.push(" AND started_at >= ").push_bind(at.0);
         }
@@ -504,6 +514,7 @@ pub(super) mod tests {
                 vec!["b"],
             ),
             (SessionFilter { owners: vec!["nobody".into()], ..SessionFilter::default() }, vec![]),
+            (SessionFilter { documents: vec!["other".into()], ..SessionFilter::default() }, vec![]),
             (
                 SessionFilter {
                     statuses: vec![SessionStatus::Connected],
@@ -521,6 +532,32 @@ pub(super) mod tests {
                 expected,
                 "{filter:?}"
             );
+        }
+    }
+
+    #[tokio::test]
+    async fn history_is_found_by_how_the_sentence_of_its_end_begins() {
+        let (store, _dir) = scratch().await;
+        let sessions = store.sessions();
+        for (id, end) in [
+            ("a", "terminated by ann"),
+            ("b", "terminated"),
+            ("c", "ended: 100 %_"),
+            ("d", "the program ended"),
+        ] {
+            sessions.insert(&new(id, "mi-1"), UnixMillis(10)).await.unwrap();
+            sessions.end(id, false, end, UnixMillis(20)).await.unwrap();
+        }
+        for (end, expected) in [
+            ("terminated", vec!["a", "b"]),
+            ("terminated by", vec!["a"]),
+            ("ended: 100 %", vec!["c"]),
+            ("%", vec![]),
+            ("Terminated", vec![]),
+        ] {
+            let filter =
+                SessionFilter { ended: true, end: Some(end.into()), ..SessionFilter::default() };
+            assert_eq!(ids(sessions.query(&filter, None, 9).await.unwrap()), expected, "{end}");
         }
     }
 

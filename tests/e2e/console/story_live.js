@@ -216,6 +216,18 @@ async function listed(context, page, terminal) {
   await other.getByLabel("State").selectOption("History");
   await other.getByRole("button", { name: "Show" }).click();
   await row.filter({ hasText: "terminated by arn:" }).waitFor();
+  const ended = other.getByLabel("How it ended");
+  await ended.selectOption({ label: "idle for too long" });
+  await other.getByRole("button", { name: "Show" }).click();
+  await other.locator("text=No session matches.").waitFor();
+  assert.match(other.url(), /end=idle/);
+  await ended.selectOption({ label: "terminated" });
+  await other.getByRole("textbox", { name: "Document" }).fill("no-such-document");
+  await other.getByRole("button", { name: "Show" }).click();
+  await other.locator("text=No session matches.").waitFor();
+  await other.getByRole("textbox", { name: "Document" }).fill("");
+  await other.getByRole("button", { name: "Show" }).click();
+  await row.waitFor();
   await axe(other, "sessions");
   await other.setViewportSize({ width: 360, height: 640 });
   const wide = await other.evaluate(() => document.documentElement.scrollWidth);

@@ -60,6 +60,8 @@ def sessions_are_paged_and_filtered():
         assert len(page["Sessions"]) <= 2
         seen += [s["SessionId"] for s in page["Sessions"]]
     assert started <= set(seen) and len(seen) == len(set(seen)), (started, seen)
+    by_document = [{"key": "TowlineDocument", "value": "no-such-document"}]
+    assert ssm.describe_sessions(State="Active", Filters=by_document)["Sessions"] == []
     by_owner = ssm.describe_sessions(State="Active", Filters=[{"key": "Owner", "value": "nobody"}])["Sessions"]
     assert by_owner == []
     for session in started:

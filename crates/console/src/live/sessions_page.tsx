@@ -10,6 +10,8 @@ import { type PageProps, addressOf } from "../pages.ts";
 import { TableFrame } from "../parts.tsx";
 import { dateOf, t } from "../strings.ts";
 import {
+  ENDS,
+  type End,
   type Listed,
   MOST_LISTED,
   PAGE_SIZE,
@@ -110,6 +112,8 @@ function Filters({ wanted, text }: { wanted: Wanted; text: Signal<string> }) {
           device: value("device"),
           from: value("from"),
           to: value("to"),
+          document: value("document"),
+          end: value("end"),
         });
       }}
     >
@@ -140,6 +144,23 @@ function Filters({ wanted, text }: { wanted: Wanted; text: Signal<string> }) {
         {t("startedBefore")}
         <input type="datetime-local" name="to" defaultValue={wanted.to} key={wanted.to} />
       </label>
+      <label>
+        {t("document")}
+        <input name="document" defaultValue={wanted.document} key={`n${wanted.document}`} />
+      </label>
+      {wanted.state === "History" && (
+        <label>
+          {t("endOfSession")}
+          <select name="end" key={wanted.end}>
+            <option value="">{t("anyEnd")}</option>
+            {(Object.keys(ENDS) as End[]).map((end) => (
+              <option key={end} value={end} selected={end === wanted.end}>
+                {t(`end_${end}`)}
+              </option>
+            ))}
+          </select>
+        </label>
+      )}
       <button type="submit">{t("show")}</button>
       <label>
         {t("narrowShown")}

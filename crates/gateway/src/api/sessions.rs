@@ -356,6 +356,8 @@ fn filter(request: &DescribeSessionsRequest) -> Result<SessionFilter, ApiError> 
             "InvokedBefore" => filter.invoked_before = Some(instant(&one.value)?),
             "Target" => filter.device_ids.push(one.value.clone()),
             "Owner" => filter.owners.push(one.value.clone()),
+            "TowlineDocument" => filter.documents.push(one.value.clone()),
+            "TowlineEnd" => filter.end = Some(one.value.clone()),
             "SessionId" => filter.ids.push(one.value.clone()),
             "Status" => match SessionStatus::parse(&one.value) {
                 Some(status) => filter.statuses.push(status),

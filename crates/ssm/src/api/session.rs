@@ -194,9 +194,19 @@ pub struct SessionFilter {
 
 /// Values of `DescribeSessions`' `State`.
 pub const SESSION_STATES: &[&str] = &["Active", "History"];
-/// Keys that sessions can be filtered by.
-pub const SESSION_FILTER_KEYS: &[&str] =
-    &["InvokedAfter", "InvokedBefore", "Target", "Owner", "Status", "SessionId", "AccessType"];
+/// Keys that sessions can be filtered by. The last two are not AWS's: the document's name, and how the
+/// sentence of the end begins.
+pub const SESSION_FILTER_KEYS: &[&str] = &[
+    "InvokedAfter",
+    "InvokedBefore",
+    "Target",
+    "Owner",
+    "Status",
+    "SessionId",
+    "AccessType",
+    "TowlineDocument",
+    "TowlineEnd",
+];
 
 impl Request for DescribeSessionsRequest {
     fn check(&self, v: &mut Violations) {
