@@ -20,6 +20,7 @@ mod flood_strangers;
 mod fuzz;
 mod laptop;
 mod package;
+mod pictures;
 mod programs;
 mod qemu;
 mod real_fleet;
@@ -46,6 +47,7 @@ const COMMANDS: &[(&str, &str)] = &[
     ("test [--dev]", "everything that CI runs; --dev: gateway and CLI unoptimised, no budget"),
     ("test FILTER", "all test programs built, tests whose names contain FILTER run"),
     ("console", "the web console, which the next build of the gateway embeds"),
+    ("pictures", "pictures of the web console's pages for its documentation"),
     ("build", "the three programs, each in the profile it ships in"),
     ("budget [--write]", "sizes, memory, wake-ups and idle bytes against targets/*/budget.toml"),
     (
@@ -55,6 +57,10 @@ const COMMANDS: &[(&str, &str)] = &[
     ("bench [ROUNDS] [--write]", "keystroke, session start, bulk output against ssh -R"),
     ("bench only SAMPLE [ROUNDS]", "one of its samples: keys, typed, starts, bulk"),
     ("bench tunnel [near]", "forwards against ssh -L, files against scp; near: loopback only"),
+    (
+        "bench console [DEVICES] [--quick] [--write]",
+        "the web console in Chromium beside a plain page; --quick: no recording of 1 GiB",
+    ),
     ("endure [KILLS]", "link, agent and gateway killed at random: what the command log keeps"),
     ("endure cuts [N]", "links cut at both ends of running shells: every byte compared"),
     ("recall", "share of executed programs on record, and its cost"),
@@ -114,6 +120,7 @@ fn command(words: &[&str]) -> Outcome {
         ["test", "--dev"] => suite::all(false),
         ["test", filter] => suite::filtered(filter),
         ["console"] => web::build(),
+        ["pictures"] => pictures::command(),
         ["build"] => programs::shipped(),
         ["budget"] => budget::command(false),
         ["budget", "--write"] => budget::command(true),

@@ -31,7 +31,7 @@ const ROW = 44;
 /** The list is read again so often, at the most. */
 const EVERY_MS = 3000;
 /** How long nothing is typed before the gateway is asked. */
-const TYPED_MS = 150;
+const TYPED_MS = 60;
 
 export function DevicesPage({ place }: PageProps) {
   const question = useSignal<Question>({ words: "", state: "" });

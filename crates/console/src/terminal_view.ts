@@ -5,7 +5,7 @@
 // is opened after a question and only if it is http or https.
 
 import { FitAddon } from "@xterm/addon-fit";
-import { SearchAddon } from "@xterm/addon-search";
+import type { SearchAddon } from "@xterm/addon-search";
 import { SerializeAddon } from "@xterm/addon-serialize";
 import { UnicodeGraphemesAddon } from "@xterm/addon-unicode-graphemes";
 import { type ITheme, Terminal } from "@xterm/xterm";
@@ -88,7 +88,8 @@ export class TerminalView {
   private readonly term: Terminal;
   private readonly fit = new FitAddon();
   private readonly serializer = new SerializeAddon();
-  private readonly search = new SearchAddon();
+  /** Its script is loaded with the first search. */
+  private search: Promise<SearchAddon> | null = null;
   private readonly tail = new EscapeTail();
   private readonly abort = new AbortController();
   private readonly observer: ResizeObserver;
@@ -114,7 +115,6 @@ export class TerminalView {
     });
     this.term.loadAddon(this.fit);
     this.term.loadAddon(this.serializer);
-    this.term.loadAddon(this.search);
     this.term.loadAddon(new UnicodeGraphemesAddon());
     this.term.open(element);
     if (restored) {
@@ -191,9 +191,15 @@ export class TerminalView {
   }
 
   /** Selects the next place of a text, or the one before. False: the text is not there. */
-  find(text: string, back: boolean): boolean {
+  async find(text: string, back: boolean): Promise<boolean> {
+    this.search ??= import("@xterm/addon-search").then(({ SearchAddon }) => {
+      const search = new SearchAddon();
+      this.term.loadAddon(search);
+      return search;
+    });
+    const search = await this.search;
     const options = { incremental: false, caseSensitive: false };
-    return back ? this.search.findPrevious(text, options) : this.search.findNext(text, options);
+    return back ? search.findPrevious(text, options) : search.findNext(text, options);
   }
 
   /** The screen as it is now, for the next page in this tab; of more than `most` characters its end. */

@@ -11,13 +11,14 @@
 //!
 //! # Not here
 //! - Port forwarding: [`tunnel`], a run of its own.
+//! - The web console: [`page`], a run of its own.
 
 use towline_testkit::{Outcome, Trouble};
 
 use super::rig::Rig;
 use super::sample::{bulk, keystrokes, starts};
 use super::stats::{Series, median};
-use super::{counted, sample, stats, tunnel};
+use super::{counted, page, sample, stats, tunnel};
 use crate::{console, figures, programs, setup};
 
 /// Rounds unless the command line gives another number. Fewer prove nothing: a round's p50 moves by a factor of two.
@@ -49,6 +50,7 @@ pub(crate) fn command(words: &[&str]) -> Outcome {
     match words {
         [] => compare(ROUNDS, false),
         ["--write"] => compare(ROUNDS, true),
+        ["console", more @ ..] => page::command(more),
         ["tunnel"] => tunnel::compare(false),
         ["tunnel", "near"] => tunnel::compare(true),
         ["switches"] => counted::report(&mut rig()?),
@@ -58,7 +60,7 @@ pub(crate) fn command(words: &[&str]) -> Outcome {
         [rounds, "--write"] => compare(rounds.parse()?, true),
         _ => Err(Trouble::new(
             "usage: cargo xtask bench [ROUNDS] [--write] | only SAMPLE [ROUNDS] | switches | \
-             tunnel [near]",
+             tunnel [near] | console [DEVICES] [--quick] [--write]",
         )),
     }
 }

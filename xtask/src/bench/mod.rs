@@ -5,6 +5,7 @@ mod command;
 mod copy;
 mod counted;
 mod delay;
+mod page;
 mod peer;
 mod rig;
 mod sample;

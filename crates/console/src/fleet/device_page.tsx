@@ -21,7 +21,7 @@ export function DevicePage({ place }: PageProps) {
   const [id = ""] = place.rest;
   const body = { Filters: [{ Key: "InstanceIds", Values: [id] }] };
   const target = "AmazonSSM.DescribeInstanceInformation";
-  const answer = useAnswer<{ InstanceInformationList: Device[] }>(target, body, EVERY_MS);
+  const answer = useAnswer<{ InstanceInformationList: Device[] }>(target, body, EVERY_MS, "devices");
   const device = answer.value.value?.InstanceInformationList[0];
   return (
     <main class="sheet" key={id}>

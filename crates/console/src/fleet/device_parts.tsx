@@ -26,7 +26,7 @@ function SessionTable(props: { id: string; state: string; label: string; everyMs
   const filter = [{ key: "Target", value: props.id }];
   const body = { State: props.state, MaxResults: 50, Filters: filter };
   const target = "AmazonSSM.DescribeSessions";
-  const answer = useAnswer<{ Sessions: Listed[] }>(target, body, props.everyMs);
+  const answer = useAnswer<{ Sessions: Listed[] }>(target, body, props.everyMs, "sessions");
   const chosen = useSignal("");
   const sessions = answer.value.value?.Sessions ?? [];
   return (

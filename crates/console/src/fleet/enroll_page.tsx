@@ -235,7 +235,7 @@ function Activations() {
 /** Devices that wait for approval. */
 function Pending() {
   const body = { State: "pending", MaxResults: MOST_PENDING };
-  const answer = useAnswer<FoundDevices>("Towline.SearchDevices", body, 5000);
+  const answer = useAnswer<FoundDevices>("Towline.SearchDevices", body, 5000, "devices");
   const trouble = useSignal("");
   const approve = (id: string): void => {
     trouble.value = "";

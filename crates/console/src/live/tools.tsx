@@ -75,8 +75,10 @@ function Search({ view }: { view: () => TerminalView | null }) {
   const missing = useSignal(false);
   const input = useRef<HTMLInputElement>(null);
   useEffect(() => input.current?.focus(), []);
-  const find = (back: boolean): void => {
-    missing.value = text.value !== "" && view()?.find(text.value, back) === false;
+  const find = async (back: boolean): Promise<void> => {
+    const wanted = text.value;
+    const found = wanted === "" || ((await view()?.find(wanted, back).catch(() => true)) ?? true);
+    if (text.value === wanted) missing.value = !found;
   };
   return (
     <span class="find" role="search">
@@ -88,10 +90,10 @@ function Search({ view }: { view: () => TerminalView | null }) {
         value={text.value}
         onInput={(event) => {
           text.value = event.currentTarget.value;
-          find(true);
+          void find(true);
         }}
         onKeyDown={(event) => {
-          if (event.key === "Enter") find(!event.shiftKey);
+          if (event.key === "Enter") void find(!event.shiftKey);
           if (event.key === "Escape") view()?.focus();
         }}
       />
