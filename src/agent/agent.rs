@@ -157,7 +157,7 @@ impl Agent {
             );
         }
         let mut table = Table::new(config.max_sessions, config.window, cgroups);
-        table.spare_network(separation.as_ref().map(|it| it.children.clone()));
+        table.separate(separation.clone());
         Ok(Self {
             connection: Connection::new(
                 (gateways, tls, separation),

@@ -170,14 +170,6 @@ impl Connection {
         self.separation.as_ref()
     }
 
-    /// Ends the process that carries the link: this one is about to become another program, which does
-    /// not know it.
-    pub(super) fn leave_network_process(&mut self) {
-        if self.separation.is_some() && !matches!(self.stage, Stage::Waiting { .. }) {
-            self.stage = Stage::Waiting { until: Instant::now() };
-        }
-    }
-
     /// Ready when the network or the clock changed.
     pub(super) fn poll_news(&mut self, cx: &mut Context<'_>) -> Poll<News> {
         self.network.poll_news(cx)

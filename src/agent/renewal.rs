@@ -156,7 +156,9 @@ impl Agent {
         match (written, program) {
             (Ok((state, descriptors)), Ok(program)) => {
                 self.service.reloading();
-                self.connection.leave_network_process();
+                if let Some(separation) = self.connection.separation() {
+                    separation.children.end_all();
+                }
                 execute(&installed(), &state, Some(&program), &descriptors)
             }
             (Err(error), _) | (_, Err(error)) => error,

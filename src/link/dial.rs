@@ -115,14 +115,13 @@ pub async fn dial(target: &Target) -> Result<Stream, DialError> {
 }
 
 async fn dial_without_limit(target: &Target) -> Result<Stream, DialError> {
+    let addresses = resolve(target.first(), target.separation.as_ref()).await?;
     if let Some(separation) = target.separation.as_ref().filter(|it| !it.is_given_up()) {
-        match dial_apart(target, separation).await {
+        match dial_apart(target, separation, addresses.clone()).await {
             Err(DialError::NotSeparated(why)) if separation.give_up(&why) => {}
             reached => return reached,
         }
     }
-    let first = target.first();
-    let addresses = resolve(first).await?;
     let proxy = target.proxy.as_ref();
     let stream = over(&target.gateway, proxy, &target.tls, addresses).await?;
     Ok(Stream::Here(Box::new(stream)))
@@ -135,23 +134,15 @@ impl Target {
     }
 }
 
-/// The same in a process without rights; a look-up has one of its own.
-async fn dial_apart(target: &Target, separation: &Separation) -> Result<Stream, DialError> {
+/// The same in a process without rights.
+async fn dial_apart(
+    target: &Target,
+    separation: &Separation,
+    addresses: Vec<SocketAddr>,
+) -> Result<Stream, DialError> {
     let failed = |failure| match failure {
         Failure::Unavailable(why) => DialError::NotSeparated(why),
         Failure::Failed(why) => DialError::Apart(why),
-    };
-    let first = target.first();
-    let addresses = match first.host.parse::<IpAddr>() {
-        Ok(ip) => vec![SocketAddr::new(ip, first.port)],
-        Err(_) => {
-            let found = timeout(limits::RESOLVE, separation.look_up(&first.host, first.port)).await;
-            let fail = |source| DialError::Resolve { host: first.host.clone(), source };
-            match found.map_err(|_| fail(io::ErrorKind::TimedOut.into()))? {
-                Err(Failure::Failed(why)) => return Err(fail(io::Error::other(why))),
-                found => found.map_err(failed)?,
-            }
-        }
     };
     let (gateway, proxy, tls) = (&target.gateway, target.proxy.as_ref(), &*target.tls);
     let line = separation.connect(Order { gateway, proxy, addresses, tls }).await;
@@ -197,15 +188,17 @@ fn tune(tcp: &TcpStream) {
     let _ = nix::sys::socket::setsockopt(tcp, nix::sys::socket::sockopt::TcpUserTimeout, &millis);
 }
 
-async fn resolve(address: &Address) -> Result<Vec<SocketAddr>, DialError> {
+async fn resolve(
+    address: &Address,
+    separation: Option<&Separation>,
+) -> Result<Vec<SocketAddr>, DialError> {
     if let Ok(ip) = address.host.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(ip, address.port)]);
     }
     let fail = |source| DialError::Resolve { host: address.host.clone(), source };
     let late = |_| fail(io::ErrorKind::TimedOut.into());
-    let found = tokio::net::lookup_host((address.host.as_str(), address.port));
-    let found: Vec<_> =
-        timeout(limits::RESOLVE, found).await.map_err(late)?.map_err(fail)?.collect();
+    let found = Separation::names(separation, &address.host, address.port);
+    let found = timeout(limits::RESOLVE, found).await.map_err(late)?.map_err(fail)?;
     if found.is_empty() {
         return Err(fail(io::ErrorKind::NotFound.into()));
     }

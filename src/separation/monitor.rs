@@ -17,6 +17,7 @@ use crate::link::tls::{Pins, SignedSeconds};
 use crate::logger;
 use crate::process::Exit;
 use crate::state::enrollment::{Address, Trust};
+use crate::sys::memory::unnamed_file;
 use crate::sys::watch;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
@@ -25,8 +26,8 @@ use nix::unistd::{Gid, Pid, Uid, User};
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, SignatureScheme};
 use std::cell::RefCell;
-use std::fs::DirBuilder;
-use std::io;
+use std::fs::{DirBuilder, File};
+use std::io::{self, Seek as _, SeekFrom, Write as _};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::DirBuilderExt as _;
@@ -41,7 +42,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::net::UnixStream;
 use towline_wire::message::{decode, encode};
 use towline_wire::separation::{
-    CA_PART, Dial, FromNetwork, Judged, Place, ToNetwork, Via, certificate_verify,
+    Dial, FromNetwork, Judged, Place, ToNetwork, Via, certificate_verify,
 };
 use towline_wire::text::plain;
 
@@ -73,6 +74,13 @@ impl Children {
             logger::warning!("the network process was ended by signal {number}");
         }
         true
+    }
+
+    /// Ends them all: this process is about to become another program, which does not know them.
+    pub fn end_all(&self) {
+        for pid in self.living() {
+            end(pid);
+        }
     }
 
     /// Their numbers: no end of a session may touch them.
@@ -169,13 +177,27 @@ impl Separation {
         }
     }
 
-    /// Looks a name up, in a process without rights.
+    /// Looks a name up: in a process without rights where there is one, else by the C library on a thread
+    /// of the runtime.
     ///
     /// # Errors
-    /// [`Failure`].
-    pub async fn look_up(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
+    /// The resolver's, or why there is no such process.
+    pub async fn names(this: Option<&Self>, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        if let Some(separation) = this.filter(|it| !it.is_given_up()) {
+            match separation.look_up(host, port).await {
+                Ok(found) => return Ok(found),
+                Err(Failure::Unavailable(why)) if separation.give_up(&why) => {}
+                Err(Failure::Unavailable(why) | Failure::Failed(why)) => {
+                    return Err(io::Error::other(why));
+                }
+            }
+        }
+        Ok(tokio::net::lookup_host((host, port)).await?.collect())
+    }
+
+    async fn look_up(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
         let (mut process, _) = self.begin(false).await?;
-        process.say(&ToNetwork::Resolve { host: host.to_owned(), port }).await?;
+        process.say(&ToNetwork::Resolve { host: host.to_owned(), port })?;
         match process.hear().await? {
             FromNetwork::Addresses(found) => {
                 Ok(found.iter().take(limits::ADDRESSES).map(address_of).collect())
@@ -203,18 +225,13 @@ impl Separation {
     ) -> Result<Line, Failure> {
         let key = order.tls.client_auth_cert_resolver.resolve(&[], &[SignatureScheme::ED25519]);
         let key = key.ok_or_else(|| Failure::Unavailable("the key cannot sign".to_owned()))?;
-        if let Trust::Ca(pem) = &self.inside.trust {
-            for part in pem.as_bytes().chunks(CA_PART) {
-                process.say(&ToNetwork::Ca(part.to_vec())).await?;
-            }
-        }
-        process.say(&ToNetwork::Dial(self.dial(order, &key))).await?;
+        process.say(&ToNetwork::Dial(self.dial(order, &key)))?;
         let mut may_sign = true;
         loop {
             match process.hear().await? {
                 FromNetwork::Sign(hash) if may_sign => {
                     may_sign = false;
-                    process.say(&ToNetwork::Signature(sign(&key, &hash)?)).await?;
+                    process.say(&ToNetwork::Signature(sign(&key, &hash)?))?;
                 }
                 FromNetwork::Linked { local, met_next } if !may_sign => {
                     self.inside.pins.tell_met_next(met_next);
@@ -260,7 +277,7 @@ impl Separation {
         let (uid, gid) = account(&self.inside.account)?;
         let root = if confined { Some(self.empty_root()?) } else { None };
         let (mut process, stream) = self.start().map_err(unavailable)?;
-        process.say(&ToNetwork::Begin { uid: uid.as_raw(), gid: gid.as_raw(), root }).await?;
+        process.say(&ToNetwork::Begin { uid: uid.as_raw(), gid: gid.as_raw(), root })?;
         match process.hear().await? {
             FromNetwork::Confined => Ok((process, stream)),
             FromNetwork::NotConfined(why) => Err(Failure::Unavailable(shown(&why))),
@@ -274,6 +291,15 @@ impl Separation {
             Ok(()) => Ok(root.to_string_lossy().into_owned()),
             Err(error) => Err(Failure::Unavailable(format!("{}: {error}", root.display()))),
         }
+    }
+
+    /// A file in memory with the CA's PEM text, where there is one; in the place of standard error.
+    fn ca(&self) -> io::Result<Stdio> {
+        let Trust::Ca(pem) = &self.inside.trust else { return Ok(Stdio::null()) };
+        let mut file = File::from(unnamed_file(c"towline-ca")?);
+        file.write_all(pem.as_bytes())?;
+        file.seek(SeekFrom::Start(0))?;
+        Ok(Stdio::from(file))
     }
 
     #[allow(clippy::zombie_processes)] // the agent waits for all its children, including this one
@@ -290,7 +316,7 @@ impl Separation {
             .current_dir("/")
             .stdin(Stdio::from(theirs))
             .stdout(Stdio::from(OwnedFd::from(their_stream)))
-            .stderr(Stdio::null())
+            .stderr(self.ca()?)
             .spawn()?;
         let pid = Pid::from_raw(child.id().cast_signed());
         self.children.0.borrow_mut().push(pid);
@@ -359,14 +385,9 @@ struct Process {
 }
 
 impl Process {
-    async fn say(&mut self, message: &ToNetwork) -> Result<(), Failure> {
-        loop {
-            let mut ready = self.control.writable().await.map_err(|error| gone(&error))?;
-            match say(self.control.get_ref().as_fd(), encode(message), true) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready.clear_ready(),
-                said => return said.map_err(|error| gone(&error)),
-            }
-        }
+    /// The socket has room: these are few and small messages.
+    fn say(&self, message: &ToNetwork) -> Result<(), Failure> {
+        say(self.control.get_ref().as_fd(), encode(message), true).map_err(|error| gone(&error))
     }
 
     async fn hear(&mut self) -> Result<FromNetwork, Failure> {
@@ -389,12 +410,16 @@ fn gone(error: &io::Error) -> Failure {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if self.children.0.borrow().contains(&self.pid)
-            && let Err(errno) = kill(self.pid, Signal::SIGKILL)
-            && errno != Errno::ESRCH
-        {
-            logger::error!("cannot end the network process: {errno}");
+        if self.children.0.borrow().contains(&self.pid) {
+            end(self.pid);
         }
+    }
+}
+
+fn end(pid: Pid) {
+    match kill(pid, Signal::SIGKILL) {
+        Ok(()) | Err(Errno::ESRCH) => {}
+        Err(errno) => logger::error!("cannot end the network process: {errno}"),
     }
 }
 

@@ -17,7 +17,8 @@ use nix::unistd::{Gid, Uid};
 use rustls::pki_types::CertificateDer;
 use rustls::sign::{CertifiedKey, Signer, SigningKey};
 use rustls::{SignatureAlgorithm, SignatureScheme};
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::process::ExitCode;
@@ -68,7 +69,10 @@ fn run() -> io::Result<()> {
     monitor.set_nonblocking(true)?;
     let monitor = UnixStream::from_std(monitor)?;
     drop(entered);
-    if begin(Some(&root))? { runtime.block_on(link(monitor)) } else { Ok(()) }
+    let mut ca = String::new();
+    let file = File::from(io::stderr().as_fd().try_clone_to_owned()?);
+    file.take(limits::CONFIG_FILE as u64).read_to_string(&mut ca)?;
+    if begin(Some(&root))? { runtime.block_on(link(monitor, ca)) } else { Ok(()) }
 }
 
 fn look_up() -> io::Result<()> {
@@ -84,15 +88,8 @@ fn failed(text: String, note: String) -> FromNetwork {
     FromNetwork::Failed { text, note }
 }
 
-async fn link(mut monitor: UnixStream) -> io::Result<()> {
-    let mut ca = Vec::new();
-    let dial = loop {
-        match ask()? {
-            ToNetwork::Ca(part) if ca.len() < limits::CONFIG_FILE => ca.extend(part),
-            ToNetwork::Dial(dial) => break dial,
-            _ => return out_of_turn(),
-        }
-    };
+async fn link(mut monitor: UnixStream, ca: String) -> io::Result<()> {
+    let ToNetwork::Dial(dial) = ask()? else { return out_of_turn() };
     let pins = Pins::default();
     let mut stream = match connect(&dial, ca, &pins).await {
         Ok(stream) => stream,
@@ -109,10 +106,10 @@ async fn link(mut monitor: UnixStream) -> io::Result<()> {
     }
 }
 
-async fn connect(dial: &Dial, ca: Vec<u8>, pins: &Pins) -> Result<TlsStream<TcpStream>, String> {
+async fn connect(dial: &Dial, ca: String, pins: &Pins) -> Result<TlsStream<TcpStream>, String> {
     let trust = match &dial.trust {
         Judged::Public => Trust::Public,
-        Judged::Ca => Trust::Ca(String::from_utf8(ca).map_err(|error| error.to_string())?),
+        Judged::Ca => Trust::Ca(ca),
         Judged::Pin { current, next } => {
             pins.expect(*next);
             Trust::Pin(*current)

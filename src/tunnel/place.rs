@@ -22,6 +22,7 @@ use towline_wire::message::{Destination, Framing};
 use crate::limits;
 use crate::policy::DevicePolicy;
 use crate::policy::forwards::{Forward, LOOPBACK, permits};
+use crate::separation::monitor::Separation;
 
 type Asking = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>>>>;
 
@@ -44,6 +45,7 @@ pub struct Place {
     /// Why the device permits no further connection.
     forbidden: Option<String>,
     names: Names,
+    separation: Option<Separation>,
 }
 
 impl std::fmt::Debug for Place {
@@ -74,7 +76,13 @@ impl Place {
             ),
             None => Names::Unknown,
         };
-        Self { to, document, forwards, forbidden: None, descriptors, names }
+        Self { to, document, forwards, forbidden: None, descriptors, names, separation: None }
+    }
+
+    /// Has names looked up by a process without rights.
+    #[must_use]
+    pub fn separated(self, separation: Option<Separation>) -> Self {
+        Self { separation, ..self }
     }
 
     /// How the connections stand in the stream.
@@ -111,12 +119,14 @@ impl Place {
                 }
                 Names::Unknown | Names::Known(..) => {
                     let (host, port) = (self.to.host.clone().unwrap_or_default(), self.to.port);
+                    let separation = self.separation.clone();
                     self.names = Names::Asking(Box::pin(async move {
-                        let asked = tokio::net::lookup_host((host.as_str(), port));
-                        let found = timeout(limits::TUNNEL_DIAL, asked)
+                        let asked = Separation::names(separation.as_ref(), &host, port);
+                        let mut found = timeout(limits::TUNNEL_DIAL, asked)
                             .await
                             .map_err(|_| io::ErrorKind::TimedOut)??;
-                        Ok(found.take(limits::ADDRESSES).collect())
+                        found.truncate(limits::ADDRESSES);
+                        Ok(found)
                     }));
                 }
                 Names::Asking(asking) => {

@@ -14,6 +14,7 @@ use towline_testkit::trouble::ensure;
 use towline_testkit::{Outcome, Trouble, eventually, facts};
 
 use crate::echo::{BACK, comes_back, echo, round_trip};
+use crate::tunnel::{Forward, ask, echo_server};
 
 const ACCOUNT: &str = "games";
 const UID: &str = "5";
@@ -146,6 +147,22 @@ fn an_upgrade_goes_on_with_the_shell_and_leaves_no_process_behind() -> Outcome {
     })?;
     round_trip(&mut shell, &text.take_bytes(5_000), "after")?;
     ensure(network_process(&device)? != before, || "the old process lives".into())
+}
+
+#[test]
+fn a_connection_through_a_tunnel_to_a_name_outlives_the_network_process() -> Outcome {
+    let lab = Lab::start()?;
+    let device = lab.device_with(&separated("policy.allowed_forwards = [\"localhost:*\"]"))?;
+    let server = echo_server()?;
+    let forward = Forward::start(&lab, &device, &format!("0:localhost:{}", server.port()))?;
+    let mut stream = forward.connect()?;
+    ask(&mut stream, b"before")?;
+    for _ in 0..3 {
+        process::send(network_process(&device)?, Signal::KILL)?;
+        ask(&mut stream, b"after")?;
+    }
+    // Names of tunnels are looked up by such a process, too: its end is no end of the link.
+    ask(&mut forward.connect()?, b"another")
 }
 
 #[test]

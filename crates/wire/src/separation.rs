@@ -21,9 +21,6 @@ use serde::{Deserialize, Serialize};
 /// Bytes of the largest message.
 pub const MAX: usize = 16 * 1024;
 
-/// Bytes of a CA's PEM text in one message.
-pub const CA_PART: usize = 12 * 1024;
-
 /// From the monitor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToNetwork {
@@ -44,8 +41,6 @@ pub enum ToNetwork {
         /// The port to put into the addresses.
         port: u16,
     },
-    /// A part of the CA's PEM text, in front of [`Self::Dial`].
-    Ca(Vec<u8>),
     /// Connect.
     Dial(Dial),
     /// The answer to [`FromNetwork::Sign`].
@@ -121,7 +116,7 @@ pub struct Via {
 pub enum Judged {
     /// By the public CAs.
     Public,
-    /// By the CA of the messages before.
+    /// By the CA whose PEM text is in the file that the process was started with.
     Ca,
     /// By the SHA-256 of its key.
     Pin {

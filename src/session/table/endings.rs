@@ -10,7 +10,7 @@ use crate::process::Exit;
 use crate::process::ending::{Ending, Left};
 use crate::process::family::Others;
 use crate::pty;
-use crate::separation::monitor::Children;
+use crate::separation::monitor::Separation;
 use crate::session::running::Running;
 use crate::tunnel::Tunnel;
 use nix::unistd::Pid;
@@ -82,7 +82,7 @@ impl Table {
             .filter(|session| session.exited.is_none())
             .map(|session| session.pid);
         let ending = self.endings.iter().map(|(leader, _)| *leader);
-        let network = self.network.iter().flat_map(Children::living);
+        let network = self.separation.iter().flat_map(|it| it.children.living());
         Others {
             leaders: running.chain(ending).filter(|leader| *leader != pid).collect(),
             bystanders: network.chain(self.bystander).collect(),
@@ -147,9 +147,9 @@ impl Table {
         endings.chain(sessions).chain(self.tunnels.iter().filter_map(Tunnel::deadline)).min()
     }
 
-    /// Network processes are no session's, either.
-    pub fn spare_network(&mut self, children: Option<Children>) {
-        self.network = children;
+    /// Network processes are no session's, either, and look names of tunnels up.
+    pub fn separate(&mut self, separation: Option<Separation>) {
+        self.separation = separation;
     }
 
     /// A child of the agent that is no session's, for as long as it lives: no end of a session may

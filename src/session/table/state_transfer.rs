@@ -26,7 +26,7 @@ impl Table {
             most: _,
             window: _,
             bystander: _,
-            network: _,
+            separation: _,
             online: _,
             version: _,
             failure: _,

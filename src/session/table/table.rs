@@ -5,7 +5,7 @@ use crate::logger::{self, in_session};
 use crate::process::ending::Ending;
 use crate::process::spawn::SpawnError;
 use crate::pty::Size;
-use crate::separation::monitor::Children;
+use crate::separation::monitor::Separation;
 use crate::session::running::Running;
 use crate::session::script::Gathering;
 use crate::sys::cgroup::Home;
@@ -36,8 +36,8 @@ pub struct Table {
     pub(super) window: u32,
     /// A child of the agent that belongs to no session.
     pub(super) bystander: Option<Pid>,
-    /// See [`Table::spare_network`].
-    pub(super) network: Option<Children>,
+    /// See [`Table::separate`].
+    pub(super) separation: Option<Separation>,
     pub(super) online: bool,
     /// The wire version of the link.
     pub version: u16,
@@ -64,7 +64,7 @@ impl Table {
             most,
             window,
             bystander: None,
-            network: None,
+            separation: None,
             online: false,
             version: towline_wire::VERSIONS.min,
             failure: None,

@@ -31,7 +31,8 @@ impl Table {
                 passed.forwards.clone(),
                 passed.grant.document.clone(),
                 self.descriptors_for_tunnels(),
-            ),
+            )
+            .separated(self.separation.clone()),
             room,
         ));
         Ok(())
