@@ -69,10 +69,7 @@ fn run() -> io::Result<()> {
     monitor.set_nonblocking(true)?;
     let monitor = UnixStream::from_std(monitor)?;
     drop(entered);
-    let mut ca = String::new();
-    let file = File::from(io::stderr().as_fd().try_clone_to_owned()?);
-    file.take(limits::CONFIG_FILE as u64).read_to_string(&mut ca)?;
-    if begin(Some(&root))? { runtime.block_on(link(monitor, ca)) } else { Ok(()) }
+    if begin(Some(&root))? { runtime.block_on(link(monitor)) } else { Ok(()) }
 }
 
 fn look_up() -> io::Result<()> {
@@ -88,10 +85,10 @@ fn failed(text: String, note: String) -> FromNetwork {
     FromNetwork::Failed { text, note }
 }
 
-async fn link(mut monitor: UnixStream, ca: String) -> io::Result<()> {
+async fn link(mut monitor: UnixStream) -> io::Result<()> {
     let ToNetwork::Dial(dial) = ask()? else { return out_of_turn() };
     let pins = Pins::default();
-    let mut stream = match connect(&dial, ca, &pins).await {
+    let mut stream = match connect(&dial, &pins).await {
         Ok(stream) => stream,
         Err(text) => return tell(&failed(text, pins.strange())),
     };
@@ -106,10 +103,10 @@ async fn link(mut monitor: UnixStream, ca: String) -> io::Result<()> {
     }
 }
 
-async fn connect(dial: &Dial, ca: String, pins: &Pins) -> Result<TlsStream<TcpStream>, String> {
+async fn connect(dial: &Dial, pins: &Pins) -> Result<TlsStream<TcpStream>, String> {
     let trust = match &dial.trust {
         Judged::Public => Trust::Public,
-        Judged::Ca => Trust::Ca(ca),
+        Judged::Ca => Trust::Ca(given_ca().map_err(|error| error.to_string())?),
         Judged::Pin { current, next } => {
             pins.expect(*next);
             Trust::Pin(*current)
@@ -127,6 +124,14 @@ async fn connect(dial: &Dial, ca: String, pins: &Pins) -> Result<TlsStream<TcpSt
     let addresses = dial.addresses.iter().map(address_of).collect();
     let reached = over(&gateway, proxy.as_ref(), &tls, addresses).await;
     reached.map_err(|error| error.to_string())
+}
+
+/// The CA's PEM text: a file in memory in the place of standard error.
+fn given_ca() -> io::Result<String> {
+    let mut pem = String::new();
+    let file = File::from(io::stderr().as_fd().try_clone_to_owned()?);
+    file.take(limits::CONFIG_FILE as u64).read_to_string(&mut pem)?;
+    Ok(pem)
 }
 
 /// The device's key, which only the monitor has.

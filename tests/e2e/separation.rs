@@ -150,6 +150,29 @@ fn an_upgrade_goes_on_with_the_shell_and_leaves_no_process_behind() -> Outcome {
 }
 
 #[test]
+fn a_pin_is_judged_in_the_network_process_and_a_wrong_one_is_named_in_the_log() -> Outcome {
+    let lab = Lab::start()?;
+    let wrong = "00".repeat(32);
+    let mut device = lab.device_with(&separated(""))?;
+    device.process()?.stop()?;
+    device.configure(&separated(&format!("gateway.pin = \"{wrong}\"")).config)?;
+    device.start()?;
+    let expected = format!("{wrong} is expected");
+    eventually("the log names both pins", BACK, || {
+        let logged = device.logged();
+        let (_, behind) = logged.split_once("the gateway shows a key with pin ")?;
+        let (right, _) = behind.split_once(", ").filter(|(_, rest)| rest.starts_with(&expected))?;
+        Some(right.to_owned())
+    })
+    .and_then(|right| {
+        device.process()?.stop()?;
+        device.configure(&separated(&format!("gateway.pin = \"{right}\"")).config)?;
+        device.start()?;
+        device.wait_online(&lab.admin())
+    })
+}
+
+#[test]
 fn a_connection_through_a_tunnel_to_a_name_outlives_the_network_process() -> Outcome {
     let lab = Lab::start()?;
     let device = lab.device_with(&separated("policy.allowed_forwards = [\"localhost:*\"]"))?;
