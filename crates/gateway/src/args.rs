@@ -205,6 +205,13 @@ pub(crate) struct Init {
     /// HOST or HOST:PORT in StreamUrl; default: the host that each client used.
     #[arg(long, value_name = "H")]
     stream_url_host: Option<String>,
+    /// Keep the store in this PostgreSQL database, which holds none yet, instead of a file. No
+    /// password in the address: see --store-password-file.
+    #[arg(long, value_name = "postgres://USER@HOST/DATABASE")]
+    store: Option<String>,
+    /// File with the password for --store; default: PGPASSWORD, else ~/.pgpass.
+    #[arg(long, value_name = "FILE", requires = "store")]
+    store_password_file: Option<PathBuf>,
     /// Print the result as one JSON object.
     #[arg(long)]
     pub(crate) json: bool,
@@ -242,6 +249,8 @@ impl Init {
             region: self.region.clone(),
             account_id: self.account_id.clone(),
             stream_url_host: self.stream_url_host.clone(),
+            store: self.store.clone(),
+            store_password_file: self.store_password_file.clone(),
         }
     }
 }

@@ -8,7 +8,6 @@ use std::path::Path;
 
 use towline_host::clock::UnixMillis;
 use towline_host::files;
-use towline_store::{StoreError, tag_clashes_in};
 
 use crate::authority::Authority;
 use crate::certificate::Facts;
@@ -53,16 +52,7 @@ pub async fn look(dir: &Path, now: UnixMillis) -> Report {
         Ok(facts) => report.warnings.extend(facts.complaints(now)),
         Err(error) => report.faults.push(error),
     }
-    let store = dir.join(config::STORE);
-    if !std::fs::metadata(&store).is_ok_and(|known| known.len() > 0) {
-        report.faults.push(format!("{} is not there or empty", store.display()));
-    } else {
-        match tag_clashes_in(&store).await {
-            Ok(clashes) if clashes.is_empty() => {}
-            Ok(clashes) => report.faults.push(StoreError::TagClashes(clashes).to_string()),
-            Err(error) => report.faults.push(error.to_string()),
-        }
-    }
+    report.faults.extend(config.store.fault().await);
     report.faults.dedup();
     report
 }

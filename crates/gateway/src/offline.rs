@@ -11,14 +11,15 @@ use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
 
 use towline_gateway::audit::AuditLog;
+use towline_gateway::checkup;
+use towline_gateway::config::{self, Config};
 use towline_gateway::local::{self, Answer, Order};
 use towline_gateway::rescue::{self, RescueKey};
 use towline_gateway::vault::Vault;
-use towline_gateway::{checkup, config};
 use towline_host::clock::Clock;
 use towline_host::files;
 use towline_host::lock::{DirLock, LockError};
-use towline_store::{Store, remove_tag_in};
+use towline_store::remove_tag_in;
 
 use crate::Failure;
 use crate::args::{AdminKey, RemoveTag};
@@ -64,7 +65,7 @@ async fn alone(dir: &Path) -> Result<RescueKey, Failure> {
         towline_gateway::limits::MAX_CONFIG_FILE,
     )?);
     let vault = Vault::new(&sealing)?;
-    let store = Store::open_existing(&dir.join(config::STORE)).await?;
+    let store = Config::load(dir)?.store.open().await?;
     let clock = Clock::system();
     let (audit, task) = AuditLog::start(store.clone(), clock.clone());
     let uid = nix::unistd::geteuid().as_raw();
@@ -135,7 +136,8 @@ pub(crate) async fn check(dir: &Path) -> Result<(), Failure> {
 pub(crate) async fn remove_tag(options: &RemoveTag) -> Result<(), Failure> {
     let _lock = DirLock::take(&options.dir)?;
     let RemoveTag { dir, kind, id, key } = options;
-    if remove_tag_in(&dir.join(config::STORE), kind, id, key).await? {
+    let place = Config::load(dir)?.store;
+    if remove_tag_in(place.file()?, kind, id, key).await? {
         writeln!(std::io::stdout(), "removed")?;
         return Ok(());
     }

@@ -7,7 +7,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use towline_gateway::authority::Authority;
-use towline_gateway::config;
+use towline_gateway::config::{self, Config};
 use towline_gateway::limits::MAX_CONFIG_FILE;
 use towline_gateway::listener::tls::TlsConfigs;
 use towline_gateway::local::{self, Answer, Order};
@@ -15,7 +15,6 @@ use towline_gateway::server_pins::{self, PinReport, ServerPins};
 use towline_host::clock::Clock;
 use towline_host::files;
 use towline_host::lock::{DirLock, LockError};
-use towline_store::Store;
 
 use crate::Failure;
 use crate::args::Pin;
@@ -48,7 +47,7 @@ pub(crate) async fn run(command: &Pin) -> Result<(), Failure> {
 async fn alone(dir: &Path, order: Order) -> Result<PinReport, Failure> {
     let key = files::read(&dir.join(config::AUTHORITY_KEY), MAX_CONFIG_FILE)?;
     let authority = Authority::from_pkcs8(&zeroize::Zeroizing::new(key))?;
-    let store = Store::open_existing(&dir.join(config::STORE)).await?;
+    let store = Config::load(dir)?.store.open().await?;
     let pins = ServerPins::load(&store).await?;
     if let Order::NextPin(pin) = order {
         pins.say(&store, &authority, pin, Clock::system().now()).await?;

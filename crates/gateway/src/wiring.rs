@@ -219,7 +219,7 @@ impl Gateway {
             .map_err(GatewayError::Certificate)?;
         certificate::log(&facts, clock.now());
         let certificate = Arc::new(Watched::new(facts));
-        let store = Store::open_existing(&dir.join(config::STORE)).await?;
+        let store = config.store.open().await?;
         let epoch = store.settings().get(EPOCH).await?.unwrap_or_default();
         let vault = Arc::new(vault.of_epoch(epoch));
         keep_limits(&store, &config).await?;

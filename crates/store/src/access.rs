@@ -9,9 +9,8 @@
 //!   is needed opens the access.
 //! - Of the requests that have expired, half of [`limits::MAX_ACCESS_REQUESTS`] are kept at the most.
 
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, Sqlite, Transaction};
 
+use crate::engine::{self, Row, Tx};
 use crate::error::StoreError;
 use crate::limits;
 use crate::notifications::{self, Message};
@@ -150,7 +149,7 @@ impl Store {
 const COLUMNS: &str = "SELECT id, principal, principal_id, principal_arn, reason, targets, tags, status, decided_by, created_at, \
      expires_at, kind, policy, levels, windows, most_minutes, minutes FROM access_requests";
 
-fn request(row: &SqliteRow) -> Result<AccessRequest, sqlx::Error> {
+fn request(row: &Row) -> Result<AccessRequest, sqlx::Error> {
     Ok(AccessRequest {
         id: row.try_get("id")?,
         principal: row.try_get("principal")?,
@@ -190,14 +189,14 @@ impl AccessRequests<'_> {
     ) -> Result<(), StoreError> {
         let mut tx = self.store.writing().await?;
         let pending = "SELECT COUNT(*) FROM access_requests WHERE principal_id = ? AND status = 'Pending' AND expires_at > ";
-        let pending: i64 = sqlx::query_scalar(&format!("{pending}?"))
+        let pending: i64 = engine::query_scalar(&format!("{pending}?"))
             .bind(&new.principal_id)
             .bind(now.0)
             .fetch_one(&mut *tx)
             .await?;
         let same = "SELECT COUNT(*) FROM access_requests WHERE principal_id = ? AND status = 'Pending' \
                     AND expires_at > ? AND targets = ?";
-        let same: i64 = sqlx::query_scalar(same)
+        let same: i64 = engine::query_scalar(same)
             .bind(&new.principal_id)
             .bind(now.0)
             .bind(&new.targets)
@@ -212,7 +211,7 @@ impl AccessRequests<'_> {
                 limit: limits::MAX_PENDING_REQUESTS,
             });
         }
-        sqlx::query(
+        engine::query(
             "DELETE FROM access_requests WHERE id IN (SELECT id FROM access_requests WHERE expires_at <= ? \
              ORDER BY created_at DESC LIMIT ? OFFSET ?)",
         )
@@ -225,7 +224,7 @@ impl AccessRequests<'_> {
         within(&mut tx, count, &new.id, "access requests", limits::MAX_ACCESS_REQUESTS).await?;
         let levels = serde_json::to_string(&new.terms.levels)
             .map_err(|error| sqlx::Error::Encode(error.into()))?;
-        let made = sqlx::query(
+        let made = engine::query(
             "INSERT INTO access_requests (id, principal, principal_id, principal_arn, reason, targets, tags, status, created_at, expires_at, \
              kind, policy, levels, windows, most_minutes, minutes) \
              SELECT ?, ?, unique_id, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM principals WHERE unique_id = ?",
@@ -264,7 +263,7 @@ impl AccessRequests<'_> {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn get(&self, id: &str) -> Result<Option<AccessRequest>, StoreError> {
-        let row = sqlx::query(&format!("{COLUMNS} WHERE id = ?"))
+        let row = engine::query(&format!("{COLUMNS} WHERE id = ?"))
             .bind(id)
             .fetch_optional(&self.store.pool)
             .await?;
@@ -285,7 +284,7 @@ impl AccessRequests<'_> {
             "{COLUMNS} WHERE (created_at, id) < (?, ?) ORDER BY created_at DESC, id DESC LIMIT ?"
         );
         let rows =
-            sqlx::query(&sql).bind(at.0).bind(id).bind(limit).fetch_all(&self.store.pool).await?;
+            engine::query(&sql).bind(at.0).bind(id).bind(limit).fetch_all(&self.store.pool).await?;
         Ok(rows.iter().map(request).collect::<Result<_, _>>()?)
     }
 
@@ -303,7 +302,7 @@ impl AccessRequests<'_> {
         now: UnixMillis,
     ) -> Result<bool, StoreError> {
         let mut tx = self.store.writing().await?;
-        let done = sqlx::query(
+        let done = engine::query(
             "UPDATE access_requests SET status = ?, decided_by = ? \
              WHERE id = ? AND status = ? AND expires_at > ?",
         )
@@ -334,7 +333,7 @@ impl AccessRequests<'_> {
         now: UnixMillis,
     ) -> Result<Counted, StoreError> {
         let mut tx = self.store.writing().await?;
-        let row = sqlx::query(&format!(
+        let row = engine::query(&format!(
             "{COLUMNS} WHERE id = ? AND status = 'Pending' AND expires_at > ? \
              AND EXISTS (SELECT 1 FROM principals p WHERE p.unique_id = access_requests.principal_id)"
         ))
@@ -352,7 +351,7 @@ impl AccessRequests<'_> {
         if !new.levels.get(current).copied().unwrap_or(false) {
             return Ok(Counted::NotHers(current));
         }
-        sqlx::query(
+        engine::query(
             "INSERT INTO access_approvals (request_id, person_id, arn, level, approved_at) \
              VALUES (?, ?, ?, ?, ?)",
         )
@@ -368,7 +367,7 @@ impl AccessRequests<'_> {
         let agreed = if row.minutes > 0 { row.minutes.min(new.minutes) } else { new.minutes };
         let agreed = agreed.min(row.terms.most_minutes);
         let until = now.0.saturating_add(agreed.saturating_mul(60_000)).min(new.latest.0);
-        sqlx::query(
+        engine::query(
             "UPDATE access_requests SET minutes = ?, decided_by = ?, status = ?, expires_at = ? \
              WHERE id = ?",
         )
@@ -399,7 +398,7 @@ impl AccessRequests<'_> {
         now: UnixMillis,
     ) -> Result<bool, StoreError> {
         let mut tx = self.store.writing().await?;
-        let done = sqlx::query(
+        let done = engine::query(
             "UPDATE access_requests SET expires_at = ? \
              WHERE id = ? AND status = 'Approved' AND expires_at > ? AND expires_at < ?",
         )
@@ -422,7 +421,7 @@ impl AccessRequests<'_> {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn approvals(&self, id: &str) -> Result<Vec<Approval>, StoreError> {
-        let mut tx = self.store.pool.begin().await?;
+        let mut tx = self.store.pool.reading().await?;
         approvals_of(&mut tx, id).await
     }
 }
@@ -438,10 +437,10 @@ pub fn current_level(terms: &Terms, approvals: &[Approval]) -> usize {
 }
 
 async fn approvals_of(
-    tx: &mut Transaction<'static, Sqlite>,
+    tx: &mut Tx,
     id: &str,
 ) -> Result<Vec<Approval>, StoreError> {
-    let rows: Vec<(String, String, i64, i64)> = sqlx::query_as(
+    let rows: Vec<(String, String, i64, i64)> = engine::query_as(
         "SELECT person_id, arn, level, approved_at FROM access_approvals WHERE request_id = ? \
          ORDER BY approved_at, person_id",
     )

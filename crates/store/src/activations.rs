@@ -4,9 +4,7 @@
 //! - The code is kept as its SHA-256 only. It has 160 random bits, so no slow hash is needed
 //!   against guessing.
 
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row, Sqlite};
-
+use crate::engine::{self, QueryBuilder, Row};
 use crate::error::StoreError;
 use crate::limits;
 use crate::store::{Store, within};
@@ -69,7 +67,7 @@ impl Store {
 const COLUMNS: &str = "SELECT id, code_hash, description, default_name, iam_role, tags, device_tag_keys, uses_allowed, uses, \
      require_approval, source_cidr, created_by, created_at, expires_at FROM activations";
 
-fn activation(row: &SqliteRow) -> Result<Activation, sqlx::Error> {
+fn activation(row: &Row) -> Result<Activation, sqlx::Error> {
     let tags: String = row.try_get("tags")?;
     let keys: String = row.try_get("device_tag_keys")?;
     Ok(Activation {
@@ -105,7 +103,7 @@ impl Activations<'_> {
         let mut tx = self.store.writing().await?;
         let count = "SELECT COUNT(*) FROM activations WHERE id <> ?";
         within(&mut tx, count, &new.id, "activations", limits::MAX_ACTIVATIONS).await?;
-        sqlx::query(
+        engine::query(
             "INSERT INTO activations (id, code_hash, description, default_name, iam_role, tags, device_tag_keys, uses_allowed, \
              require_approval, source_cidr, created_by, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )
@@ -134,7 +132,7 @@ impl Activations<'_> {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn get(&self, id: &str) -> Result<Option<Activation>, StoreError> {
-        let row = sqlx::query(&format!("{COLUMNS} WHERE id = ?"))
+        let row = engine::query(&format!("{COLUMNS} WHERE id = ?"))
             .bind(id)
             .fetch_optional(&self.store.pool)
             .await?;
@@ -151,7 +149,7 @@ impl Activations<'_> {
         after: &str,
         limit: i64,
     ) -> Result<Vec<Activation>, StoreError> {
-        let mut query: QueryBuilder<'_, Sqlite> = QueryBuilder::new(COLUMNS);
+        let mut query: QueryBuilder = QueryBuilder::new(COLUMNS);
         query.push(" WHERE id > ").push_bind(after);
         let lists = [
             ("id", &filter.ids),
@@ -171,7 +169,7 @@ impl Activations<'_> {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn delete(&self, id: &str) -> Result<bool, StoreError> {
-        let done = sqlx::query("DELETE FROM activations WHERE id = ?")
+        let done = engine::query("DELETE FROM activations WHERE id = ?")
             .bind(id)
             .execute(&self.store.pool)
             .await?;

@@ -5,6 +5,7 @@
 //!   they push out only each other.
 //! - [`AuditTrail::prune`] removes no row that was not exported.
 
+use crate::engine;
 use crate::error::StoreError;
 use crate::limits::REMOVED_AT_ONCE;
 use crate::seen_requests::{self, SeenRequest};
@@ -62,7 +63,7 @@ impl AuditTrail<'_> {
     pub async fn append(&self, rows: &[AuditRow], seen: &[SeenRequest]) -> Result<(), StoreError> {
         let mut tx = self.store.writing().await?;
         for row in rows {
-            sqlx::query(
+            engine::query(
                 "INSERT INTO audit (at, principal, action, outcome, line, stranger) \
                  VALUES (?, ?, ?, ?, ?, ?)",
             )
@@ -85,7 +86,7 @@ impl AuditTrail<'_> {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn list(&self, after: i64, limit: i64) -> Result<Vec<(i64, String)>, StoreError> {
-        Ok(sqlx::query_as("SELECT id, line FROM audit WHERE id > ? ORDER BY id LIMIT ?")
+        Ok(engine::query_as("SELECT id, line FROM audit WHERE id > ? ORDER BY id LIMIT ?")
             .bind(after)
             .bind(limit)
             .fetch_all(&self.store.pool)
@@ -103,7 +104,7 @@ impl AuditTrail<'_> {
         from: UnixMillis,
         limit: i64,
     ) -> Result<Vec<(i64, i64, String)>, StoreError> {
-        Ok(sqlx::query_as(NEWEST)
+        Ok(engine::query_as(NEWEST)
             .bind(before.0.0)
             .bind(before.1)
             .bind(from.0)
@@ -117,7 +118,7 @@ impl AuditTrail<'_> {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn last(&self) -> Result<i64, StoreError> {
-        Ok(sqlx::query_scalar("SELECT COALESCE(MAX(id), 0) FROM audit")
+        Ok(engine::query_scalar("SELECT COALESCE(MAX(id), 0) FROM audit")
             .fetch_one(&self.store.pool)
             .await?)
     }
@@ -136,7 +137,7 @@ impl AuditTrail<'_> {
         ] {
             // Looked for without the writer's lock.
             let last: Option<i64> =
-                sqlx::query_scalar(nth).bind(most).fetch_optional(&self.store.pool).await?;
+                engine::query_scalar(nth).bind(most).fetch_optional(&self.store.pool).await?;
             if let Some(last) = last {
                 removed += self.remove(beyond, i64::MIN, last.min(bounds.exported)).await?;
             }
@@ -158,7 +159,7 @@ impl AuditTrail<'_> {
     async fn remove(&self, sql: &'static str, key: i64, last: i64) -> Result<u64, StoreError> {
         let mut removed = 0;
         loop {
-            let done = sqlx::query(sql)
+            let done = engine::query(sql)
                 .bind(key)
                 .bind(last)
                 .bind(REMOVED_AT_ONCE)
@@ -189,7 +190,7 @@ const BEYOND_STRANGER: &str = "DELETE FROM audit WHERE id IN (SELECT id FROM aud
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::scratch;
+    use crate::testing::{scratch, scratch_file};
 
     fn row(n: i64) -> AuditRow {
         AuditRow {
@@ -242,7 +243,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_search_reads_in_the_order_of_time_without_sorting() {
-        let (store, _dir) = scratch().await;
+        let (store, _dir) = scratch_file().await;
         // The clock was set back in between.
         let rows: Vec<_> = [1, 2, 9, 4, 4, 6].map(row).into();
         store.audit().append(&rows, &[]).await.unwrap();
@@ -252,7 +253,7 @@ mod tests {
         let next = store.audit().newest((UnixMillis(4), 4), UnixMillis(2), 4).await.unwrap();
         assert_eq!(next, [(2, 2, "2".to_owned())]);
         let explain = format!("EXPLAIN QUERY PLAN {NEWEST}");
-        let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(&explain)
+        let plan: Vec<(i64, i64, i64, String)> = engine::query_as(&explain)
             .bind(9)
             .bind(9)
             .bind(1)

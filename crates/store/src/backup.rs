@@ -7,10 +7,11 @@
 
 use std::path::Path;
 
+use sqlx::Connection as _;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{Connection as _, Sqlite, Transaction};
 use towline_host::clock::UnixMillis;
 
+use crate::engine::{self, Tx};
 use crate::error::StoreError;
 use crate::limits;
 use crate::store::Store;
@@ -47,8 +48,11 @@ impl Store {
     /// # Errors
     /// The database's.
     pub async fn snapshot(&self, to: &Path) -> Result<(), StoreError> {
+        if self.is_shared() {
+            return Err(StoreError::OnServer("a backup of it is made with pg_dump"));
+        }
         let to = to.to_string_lossy().into_owned();
-        sqlx::query("VACUUM INTO ?").bind(to).execute(&self.pool).await?;
+        engine::query("VACUUM INTO ?").bind(to).execute(&self.pool).await?;
         Ok(())
     }
 }
@@ -61,7 +65,7 @@ pub async fn snapshot_of(path: &Path, to: &Path) -> Result<(), StoreError> {
     let options = SqliteConnectOptions::new().filename(path).busy_timeout(limits::STORE_BUSY);
     let mut connection = SqliteConnection::connect_with(&options).await?;
     let to = to.to_string_lossy().into_owned();
-    sqlx::query("VACUUM INTO ?").bind(to).execute(&mut connection).await?;
+    engine::query("VACUUM INTO ?").bind(to).execute(&mut connection).await?;
     Ok(connection.close().await?)
 }
 
@@ -80,7 +84,7 @@ pub async fn void(
     end_rights(&mut tx, now, &mut voided).await?;
     end_commands(&mut tx, now, &mut voided, steps).await?;
     list(&mut tx, &mut voided).await?;
-    sqlx::query(
+    engine::query(
         "INSERT INTO settings (key, value) VALUES (?, ?) \
          ON CONFLICT (key) DO UPDATE SET value = excluded.value",
     )
@@ -92,14 +96,8 @@ pub async fn void(
     Ok(voided)
 }
 
-type Writing = Transaction<'static, Sqlite>;
-
-async fn end_rights(
-    tx: &mut Writing,
-    now: UnixMillis,
-    voided: &mut Voided,
-) -> Result<(), StoreError> {
-    let done = sqlx::query(
+async fn end_rights(tx: &mut Tx, now: UnixMillis, voided: &mut Voided) -> Result<(), StoreError> {
+    let done = engine::query(
         "UPDATE activations SET expires_at = ? WHERE expires_at > ? AND uses < uses_allowed",
     )
     .bind(now.0)
@@ -107,14 +105,14 @@ async fn end_rights(
     .execute(&mut **tx)
     .await?;
     voided.activations = done.rows_affected();
-    let done = sqlx::query(
+    let done = engine::query(
         "UPDATE access_requests SET status = 'Revoked', decided_by = 'restore' \
          WHERE status IN ('Pending', 'Approved')",
     )
     .execute(&mut **tx)
     .await?;
     voided.access_requests = done.rows_affected();
-    let done = sqlx::query(
+    let done = engine::query(
         "UPDATE sessions SET status = 'Terminated', details = ?, ended_at = ?, resume_state = NULL \
          WHERE ended_at IS NULL",
     )
@@ -127,18 +125,18 @@ async fn end_rights(
 }
 
 async fn end_commands(
-    tx: &mut Writing,
+    tx: &mut Tx,
     now: UnixMillis,
     voided: &mut Voided,
     steps: impl Fn(&str, &str) -> String,
 ) -> Result<(), StoreError> {
-    let open: Vec<(String, String, String)> = sqlx::query_as(
+    let open: Vec<(String, String, String)> = engine::query_as(
         "SELECT command_id, device_id, steps FROM command_invocations WHERE ended_at IS NULL",
     )
     .fetch_all(&mut **tx)
     .await?;
     for (command, device, text) in &open {
-        sqlx::query(
+        engine::query(
             "UPDATE command_invocations SET status = 'TimedOut', details = 'ExecutionTimedOut', \
              reason = ?, steps = ?, ended_at = ? WHERE command_id = ? AND device_id = ?",
         )
@@ -149,13 +147,13 @@ async fn end_commands(
         .bind(device)
         .execute(&mut **tx)
         .await?;
-        sqlx::query("UPDATE commands SET error_count = error_count + 1 WHERE id = ?")
+        engine::query("UPDATE commands SET error_count = error_count + 1 WHERE id = ?")
             .bind(command)
             .execute(&mut **tx)
             .await?;
     }
     voided.invocations = open.len() as u64;
-    sqlx::query(
+    engine::query(
         "UPDATE commands SET status = 'TimedOut', details = 'ExecutionTimedOut', \
          completed_count = target_count, ended_at = ? WHERE ended_at IS NULL",
     )
@@ -165,13 +163,13 @@ async fn end_commands(
     Ok(())
 }
 
-async fn list(tx: &mut Writing, voided: &mut Voided) -> Result<(), StoreError> {
-    voided.devices = sqlx::query_as(
+async fn list(tx: &mut Tx, voided: &mut Voided) -> Result<(), StoreError> {
+    voided.devices = engine::query_as(
         "SELECT id, name, status FROM devices WHERE status <> 'revoked' ORDER BY id",
     )
     .fetch_all(&mut **tx)
     .await?;
-    voided.users = sqlx::query_as(
+    voided.users = engine::query_as(
         "SELECT principal, COUNT(*) FROM access_keys WHERE status = 'Active' \
          GROUP BY principal ORDER BY principal",
     )
@@ -187,7 +185,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_snapshot_has_what_was_written_before_it_and_opens_as_a_whole_store() {
-        let (store, dir) = crate::testing::scratch().await;
+        let (store, dir) = crate::testing::scratch_file().await;
         store.principals().create("ann", &[], UnixMillis(1)).await.unwrap();
         let copy = dir.path().join("copy.db");
         store.snapshot(&copy).await.unwrap();

@@ -4,8 +4,7 @@
 //! - Each list has at most [`MOST_GROUPS`] rows, the largest first.
 //! - It reads over the connections for searches: whole tables are counted.
 
-use sqlx::Row as _;
-
+use crate::engine::{self, Row};
 use crate::error::StoreError;
 use crate::store::Store;
 
@@ -63,8 +62,8 @@ impl Census<'_> {
     }
 
     async fn groups(&self, sql: &'static str) -> Result<Vec<(String, i64)>, StoreError> {
-        let rows = sqlx::query(sql).bind(MOST_GROUPS).fetch_all(&self.store.search).await?;
-        let group = |row: &sqlx::sqlite::SqliteRow| -> Result<(String, i64), sqlx::Error> {
+        let rows = engine::query(sql).bind(MOST_GROUPS).fetch_all(&self.store.search).await?;
+        let group = |row: &Row| -> Result<(String, i64), sqlx::Error> {
             Ok((row.try_get("name")?, row.try_get("number")?))
         };
         Ok(rows.iter().map(group).collect::<Result<_, _>>()?)

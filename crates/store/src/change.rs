@@ -14,10 +14,9 @@
 //! # Not here
 //! - What policies mean, and who is an administrator: the gateway.
 
-use sqlx::sqlite::SqliteConnection;
-use sqlx::{Sqlite, Transaction};
 use towline_host::clock::UnixMillis;
 
+use crate::engine::{self, Connection, Tx};
 use crate::error::StoreError;
 use crate::identity::{IdKind, new_id};
 use crate::limits;
@@ -29,7 +28,7 @@ use crate::tags::{Tag, TagKind, put_all};
 /// An open change.
 #[derive(Debug)]
 pub struct Change {
-    tx: Transaction<'static, Sqlite>,
+    tx: Tx,
 }
 
 /// What a removed principal leaves.
@@ -73,7 +72,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn as_it_is(&self) -> Result<Change, StoreError> {
-        Ok(Change { tx: self.pool.begin().await? })
+        Ok(Change { tx: self.pool.reading().await? })
     }
 
     /// Begins a change of a principal that was read before.
@@ -83,7 +82,7 @@ impl Store {
     pub async fn change_of(&self, principal: &Principal) -> Result<Change, StoreError> {
         let mut change = self.change().await?;
         let now: Option<String> =
-            sqlx::query_scalar("SELECT unique_id FROM principals WHERE name = ?")
+            engine::query_scalar("SELECT unique_id FROM principals WHERE name = ?")
                 .bind(&principal.name)
                 .fetch_optional(&mut *change.tx)
                 .await?;
@@ -96,14 +95,14 @@ impl Store {
 
 /// The policies of one principal, as this connection sees them.
 pub(crate) async fn policy_texts(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     principal: &str,
 ) -> Result<PolicyTexts, StoreError> {
     const OF: &str =
         "SELECT name, document FROM principal_policies WHERE principal = ? ORDER BY name";
     let mut identity: Vec<(String, String)> =
-        sqlx::query_as(OF).bind(principal).fetch_all(&mut *connection).await?;
-    let groups: Vec<String> = sqlx::query_scalar(
+        engine::query_as(OF).bind(principal).fetch_all(&mut *connection).await?;
+    let groups: Vec<String> = engine::query_scalar(
         "SELECT group_name FROM group_members WHERE member = ? ORDER BY group_name",
     )
     .bind(principal)
@@ -111,10 +110,10 @@ pub(crate) async fn policy_texts(
     .await?;
     for group in groups {
         let rows: Vec<(String, String)> =
-            sqlx::query_as(OF).bind(&group).fetch_all(&mut *connection).await?;
+            engine::query_as(OF).bind(&group).fetch_all(&mut *connection).await?;
         identity.extend(rows.into_iter().map(|(name, text)| (format!("{group}: {name}"), text)));
     }
-    let boundary = sqlx::query_scalar("SELECT document FROM boundaries WHERE principal = ?")
+    let boundary = engine::query_scalar("SELECT document FROM boundaries WHERE principal = ?")
         .bind(principal)
         .fetch_optional(&mut *connection)
         .await?;
@@ -144,7 +143,7 @@ impl Change {
     /// [`StoreError::Database`].
     pub async fn users_with_a_key(&mut self) -> Result<Vec<String>, StoreError> {
         let sql = "SELECT DISTINCT principal FROM access_keys WHERE status = 'Active' ORDER BY 1";
-        Ok(sqlx::query_scalar(sql).fetch_all(&mut *self.tx).await?)
+        Ok(engine::query_scalar(sql).fetch_all(&mut *self.tx).await?)
     }
 
     /// Tags of a principal.
@@ -152,7 +151,7 @@ impl Change {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn tags(&mut self, principal: &str) -> Result<Vec<Tag>, StoreError> {
-        Ok(sqlx::query_as("SELECT key, value FROM tags WHERE kind = ? AND id = ?")
+        Ok(engine::query_as("SELECT key, value FROM tags WHERE kind = ? AND id = ?")
             .bind(TagKind::Principal.as_str())
             .bind(principal)
             .fetch_all(&mut *self.tx)
@@ -165,7 +164,7 @@ impl Change {
     /// [`StoreError::Database`].
     pub async fn trusts(&mut self) -> Result<Vec<Trust>, StoreError> {
         let rows: Vec<(String, String)> =
-            sqlx::query_as("SELECT principal, trust FROM roles ORDER BY principal")
+            engine::query_as("SELECT principal, trust FROM roles ORDER BY principal")
                 .fetch_all(&mut *self.tx)
                 .await?;
         Ok(rows.into_iter().map(|(role, text)| Trust { role, text }).collect())
@@ -180,7 +179,7 @@ impl Change {
         names: &'n [String],
     ) -> Result<Option<&'n str>, StoreError> {
         for name in names {
-            let known: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM principals WHERE name = ?")
+            let known: i64 = engine::query_scalar("SELECT COUNT(*) FROM principals WHERE name = ?")
                 .bind(name)
                 .fetch_one(&mut *self.tx)
                 .await?;
@@ -215,7 +214,7 @@ impl Change {
         let tx = &mut self.tx;
         let count = "SELECT COUNT(*) FROM principals WHERE name <> ?";
         within(tx, count, name, "principals", limits::MAX_PRINCIPALS).await?;
-        sqlx::query("INSERT INTO principals (name, unique_id, created_at) VALUES (?, ?, ?)")
+        engine::query("INSERT INTO principals (name, unique_id, created_at) VALUES (?, ?, ?)")
             .bind(name)
             .bind(&unique_id)
             .bind(now.0)
@@ -238,7 +237,7 @@ impl Change {
         now: UnixMillis,
     ) -> Result<Principal, StoreError> {
         let made = self.insert(name, role.unique_id.clone(), tags, now).await?;
-        sqlx::query(
+        engine::query(
             "INSERT INTO roles (principal, unique_id, trust, max_seconds) VALUES (?, ?, ?, ?)",
         )
         .bind(name)
@@ -260,7 +259,7 @@ impl Change {
         trust: Option<&str>,
         max_seconds: Option<i64>,
     ) -> Result<bool, StoreError> {
-        let done = sqlx::query(
+        let done = engine::query(
             "UPDATE roles SET trust = COALESCE(?, trust), max_seconds = COALESCE(?, max_seconds) WHERE principal = ?",
         )
         .bind(trust)
@@ -278,7 +277,7 @@ impl Change {
     pub async fn live_sessions(&mut self, ids: &[String]) -> Result<Vec<String>, StoreError> {
         let mut found = Vec::new();
         for id in ids {
-            let rows: Vec<String> = sqlx::query_scalar(
+            let rows: Vec<String> = engine::query_scalar(
                 "SELECT id FROM sessions WHERE ended_at IS NULL AND (principal_id = ? OR person_id = ?) ORDER BY id",
             )
             .bind(id)
@@ -297,7 +296,7 @@ impl Change {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn member_ids(&mut self, group: &str) -> Result<Vec<String>, StoreError> {
-        Ok(sqlx::query_scalar(
+        Ok(engine::query_scalar(
             "SELECT p.unique_id FROM group_members m JOIN principals p ON p.name = m.member WHERE m.group_name = ?",
         )
         .bind(group)
@@ -318,16 +317,16 @@ impl Change {
     ) -> Result<Removed, StoreError> {
         let id = &principal.unique_id;
         let sessions = self.live_sessions(std::slice::from_ref(id)).await?;
-        sqlx::query("DELETE FROM principals WHERE unique_id = ?")
+        engine::query("DELETE FROM principals WHERE unique_id = ?")
             .bind(id)
             .execute(&mut *self.tx)
             .await?;
-        sqlx::query("DELETE FROM tags WHERE kind = ? AND id = ?")
+        engine::query("DELETE FROM tags WHERE kind = ? AND id = ?")
             .bind(TagKind::Principal.as_str())
             .bind(&principal.name)
             .execute(&mut *self.tx)
             .await?;
-        let requests = sqlx::query(
+        let requests = engine::query(
             "UPDATE access_requests SET status = CASE WHEN status = 'Pending' THEN 'Rejected' ELSE 'Revoked' END, \
              decided_by = ? WHERE principal_id = ? AND status IN ('Pending', 'Approved') AND expires_at > ?",
         )
@@ -353,7 +352,7 @@ impl Change {
         let (tx, count) = (&mut self.tx, "SELECT COUNT(*) FROM access_keys WHERE principal = ?");
         within(tx, count, principal, "access keys of this principal", limits::MAX_ACCESS_KEYS)
             .await?;
-        sqlx::query(
+        engine::query(
             "INSERT INTO access_keys (id, principal, sealed, status, created_at) VALUES (?, ?, ?, 'Active', ?)",
         )
         .bind(id)
@@ -376,12 +375,13 @@ impl Change {
         id: &str,
         active: bool,
     ) -> Result<bool, StoreError> {
-        let done = sqlx::query("UPDATE access_keys SET status = ? WHERE id = ? AND principal = ?")
-            .bind(if active { "Active" } else { "Inactive" })
-            .bind(id)
-            .bind(principal)
-            .execute(&mut *self.tx)
-            .await?;
+        let done =
+            engine::query("UPDATE access_keys SET status = ? WHERE id = ? AND principal = ?")
+                .bind(if active { "Active" } else { "Inactive" })
+                .bind(id)
+                .bind(principal)
+                .execute(&mut *self.tx)
+                .await?;
         Ok(done.rows_affected() > 0)
     }
 
@@ -390,7 +390,7 @@ impl Change {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn delete_key(&mut self, principal: &str, id: &str) -> Result<bool, StoreError> {
-        let done = sqlx::query("DELETE FROM access_keys WHERE id = ? AND principal = ?")
+        let done = engine::query("DELETE FROM access_keys WHERE id = ? AND principal = ?")
             .bind(id)
             .bind(principal)
             .execute(&mut *self.tx)
@@ -411,14 +411,14 @@ impl Change {
         now: UnixMillis,
     ) -> Result<(), StoreError> {
         let tx = &mut self.tx;
-        let known: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM principals WHERE name = ?")
+        let known: i64 = engine::query_scalar("SELECT COUNT(*) FROM principals WHERE name = ?")
             .bind(principal)
             .fetch_one(&mut **tx)
             .await?;
         if known == 0 {
             return Err(StoreError::Missing("principal"));
         }
-        sqlx::query(
+        engine::query(
             "INSERT INTO principal_policies (principal, name, document, updated_at) VALUES (?, ?, ?, ?) \
              ON CONFLICT (principal, name) DO UPDATE SET document = excluded.document, updated_at = excluded.updated_at",
         )
@@ -441,7 +441,7 @@ impl Change {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn delete_policy(&mut self, principal: &str, name: &str) -> Result<bool, StoreError> {
-        let done = sqlx::query("DELETE FROM principal_policies WHERE principal = ? AND name = ?")
+        let done = engine::query("DELETE FROM principal_policies WHERE principal = ? AND name = ?")
             .bind(principal)
             .bind(name)
             .execute(&mut *self.tx)
@@ -460,7 +460,7 @@ impl Change {
             let what = if missing == group { "group" } else { "principal" };
             return Err(StoreError::Missing(what));
         }
-        sqlx::query(
+        engine::query(
             "INSERT INTO group_members (group_name, member) VALUES (?, ?) ON CONFLICT DO NOTHING",
         )
         .bind(group)
@@ -477,7 +477,7 @@ impl Change {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn leave(&mut self, group: &str, member: &str) -> Result<bool, StoreError> {
-        let done = sqlx::query("DELETE FROM group_members WHERE group_name = ? AND member = ?")
+        let done = engine::query("DELETE FROM group_members WHERE group_name = ? AND member = ?")
             .bind(group)
             .bind(member)
             .execute(&mut *self.tx)
@@ -494,7 +494,7 @@ impl Change {
         principal: &str,
         document: &str,
     ) -> Result<(), StoreError> {
-        let done = sqlx::query(
+        let done = engine::query(
             "INSERT INTO boundaries (principal, document) SELECT name, ? FROM principals WHERE name = ? \
              ON CONFLICT (principal) DO UPDATE SET document = excluded.document",
         )
@@ -510,7 +510,7 @@ impl Change {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn remove_boundary(&mut self, principal: &str) -> Result<bool, StoreError> {
-        let done = sqlx::query("DELETE FROM boundaries WHERE principal = ?")
+        let done = engine::query("DELETE FROM boundaries WHERE principal = ?")
             .bind(principal)
             .execute(&mut *self.tx)
             .await?;

@@ -1,6 +1,7 @@
 //! Which devices have the pin of the server's next key.
 
 use crate::devices::Devices;
+use crate::engine;
 use crate::error::StoreError;
 
 /// How far a statement has come.
@@ -20,7 +21,7 @@ impl Devices<'_> {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn confirm_pin(&self, id: &str, issued: i64) -> Result<bool, StoreError> {
-        let done = sqlx::query("UPDATE devices SET next_pin = ? WHERE id = ? AND next_pin <> ?")
+        let done = engine::query("UPDATE devices SET next_pin = ? WHERE id = ? AND next_pin <> ?")
             .bind(issued)
             .bind(id)
             .bind(issued)
@@ -35,16 +36,16 @@ impl Devices<'_> {
     /// [`StoreError::Database`].
     pub async fn pin_spread(&self, issued: i64, most: i64) -> Result<PinSpread, StoreError> {
         let devices: i64 =
-            sqlx::query_scalar("SELECT COUNT(*) FROM devices WHERE status = 'active'")
+            engine::query_scalar("SELECT COUNT(*) FROM devices WHERE status = 'active'")
                 .fetch_one(&self.store.pool)
                 .await?;
-        let confirmed: i64 = sqlx::query_scalar(
+        let confirmed: i64 = engine::query_scalar(
             "SELECT COUNT(*) FROM devices WHERE status = 'active' AND next_pin = ?",
         )
         .bind(issued)
         .fetch_one(&self.store.pool)
         .await?;
-        let missing = sqlx::query_scalar(
+        let missing = engine::query_scalar(
             "SELECT id FROM devices WHERE status = 'active' AND next_pin <> ? ORDER BY id LIMIT ?",
         )
         .bind(issued)

@@ -11,11 +11,11 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::{QueryBuilder, Row as _, Sqlite};
 use towline_policy::fold;
 
 use crate::device_texts::searched;
 use crate::devices::{COLUMNS, Device, DeviceFilter, Devices, device};
+use crate::engine::QueryBuilder;
 use crate::error::StoreError;
 use crate::store::one_of;
 use crate::tags::Tags;
@@ -86,7 +86,7 @@ impl Devices<'_> {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        let mut query: QueryBuilder<'_, Sqlite> = QueryBuilder::new(COLUMNS);
+        let mut query: QueryBuilder = QueryBuilder::new(COLUMNS);
         query.push(" WHERE d.id = d.id");
         one_of(&mut query, "d.id", ids);
         query.push(" ORDER BY d.id");
@@ -108,7 +108,7 @@ impl Tags<'_> {
         if ids.is_empty() {
             return Ok(all);
         }
-        let mut query: QueryBuilder<'_, Sqlite> =
+        let mut query: QueryBuilder =
             QueryBuilder::new("SELECT id, key, value FROM tags WHERE kind = 'device'");
         one_of(&mut query, "id", ids);
         let rows = query.build().persistent(false).fetch_all(&self.store.pool).await?;
@@ -125,7 +125,8 @@ mod tests {
     use towline_host::clock::UnixMillis;
 
     use super::*;
-    use crate::testing::scratch;
+    use crate::engine;
+    use crate::testing::{scratch, scratch_file};
     use crate::{DeviceReport, NewActivation, NewDevice, SignOfLife, Store, TagKind};
 
     const NOW: UnixMillis = UnixMillis(1);
@@ -142,6 +143,11 @@ mod tests {
     /// mi-1 `Pump`, mi-2 `Valve`, mi-3 without a name; tagged site=Bern, site=Basel, site=Bern.
     async fn fleet() -> (Store, tempfile::TempDir) {
         let (store, dir) = scratch().await;
+        fill(&store).await;
+        (store, dir)
+    }
+
+    async fn fill(store: &Store) {
         let activation = NewActivation::for_tests("a", 9, UnixMillis(i64::MAX));
         store.activations().create(&activation, NOW).await.unwrap();
         for (number, name, site) in [(1, "Pump", "Bern"), (2, "Valve", "Basel"), (3, "", "Bern")] {
@@ -154,7 +160,6 @@ mod tests {
             };
             store.devices().register(&device, NOW).await.unwrap();
         }
-        (store, dir)
     }
 
     async fn found(store: &Store, words: &[&str]) -> Vec<String> {
@@ -200,7 +205,7 @@ mod tests {
         assert!(found(&store, &["pump"]).await.is_empty());
         store.devices().remove("mi-1", NOW).await.unwrap();
         assert!(found(&store, &["crane"]).await.is_empty());
-        let rows: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM device_search")
+        let rows: i64 = engine::query_scalar("SELECT COUNT(*) FROM device_search")
             .fetch_one(&store.pool)
             .await
             .unwrap();
@@ -243,8 +248,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_store_of_an_older_version_is_searched_after_its_next_start() {
-        let (store, dir) = fleet().await;
-        sqlx::query("DELETE FROM device_search").execute(&store.pool).await.unwrap();
+        let (store, dir) = scratch_file().await;
+        fill(&store).await;
+        engine::query("DELETE FROM device_search").execute(&store.pool).await.unwrap();
         store.close().await;
         let store = Store::open(&dir.path().join("towline.db")).await.unwrap();
         assert_eq!(found(&store, &["valve"]).await, ["mi-2"]);

@@ -11,9 +11,7 @@
 //! # Not here
 //! - The search: `device_search`.
 
-use sqlx::sqlite::SqlitePool;
-use sqlx::{Sqlite, Transaction};
-
+use crate::engine::{self, Pool, Tx};
 use crate::error::StoreError;
 use crate::limits::SEARCH_TEXTS_AT_ONCE;
 
@@ -24,11 +22,8 @@ pub(crate) fn searched(text: &str) -> String {
 
 /// Writes what a device is found by, as its rows are now. Call it in the transaction that changed
 /// them.
-pub(crate) async fn note(
-    tx: &mut Transaction<'static, Sqlite>,
-    id: &str,
-) -> Result<(), StoreError> {
-    let row: Option<(String, String, String, String, String)> = sqlx::query_as(
+pub(crate) async fn note(tx: &mut Tx, id: &str) -> Result<(), StoreError> {
+    let row: Option<(String, String, String, String, String)> = engine::query_as(
         "SELECT name, hostname, platform_name, platform_version, ip FROM devices WHERE id = ?",
     )
     .bind(id)
@@ -36,7 +31,7 @@ pub(crate) async fn note(
     .await?;
     let Some((name, hostname, platform, version, ip)) = row else { return Ok(()) };
     let tags: Vec<(String, String)> =
-        sqlx::query_as("SELECT key, value FROM tags WHERE kind = 'device' AND id = ?")
+        engine::query_as("SELECT key, value FROM tags WHERE kind = 'device' AND id = ?")
             .bind(id)
             .fetch_all(&mut **tx)
             .await?;
@@ -44,7 +39,7 @@ pub(crate) async fn note(
     for (key, value) in tags {
         text.push_str(&format!("\n{key}={value}"));
     }
-    sqlx::query(
+    engine::query(
         "INSERT INTO device_search (id, text) VALUES (?, ?) \
          ON CONFLICT (id) DO UPDATE SET text = excluded.text \
          WHERE device_search.text <> excluded.text",
@@ -57,9 +52,9 @@ pub(crate) async fn note(
 }
 
 /// Writes the texts that are missing: those of devices that an older version registered.
-pub(crate) async fn complete(pool: &SqlitePool) -> Result<(), StoreError> {
+pub(crate) async fn complete(pool: &Pool) -> Result<(), StoreError> {
     loop {
-        let missing: Vec<(String,)> = sqlx::query_as(
+        let missing: Vec<(String,)> = engine::query_as(
             "SELECT d.id FROM devices d WHERE NOT EXISTS \
              (SELECT 1 FROM device_search s WHERE s.id = d.id) LIMIT ?",
         )
@@ -69,7 +64,7 @@ pub(crate) async fn complete(pool: &SqlitePool) -> Result<(), StoreError> {
         if missing.is_empty() {
             return Ok(());
         }
-        let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut tx = pool.writing().await?;
         for (id,) in &missing {
             note(&mut tx, id).await?;
         }

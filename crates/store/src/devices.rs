@@ -7,11 +7,10 @@
 
 use std::collections::HashMap;
 
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row, Sqlite};
 use towline_policy::fold;
 
 use crate::device_texts;
+use crate::engine::{self, QueryBuilder, Row};
 use crate::error::StoreError;
 use crate::keys::fingerprint;
 use crate::limits;
@@ -203,7 +202,7 @@ pub struct DeviceFilter {
 
 impl DeviceFilter {
     /// Adds its conditions, but those of the words and of the first `done` tags.
-    pub(crate) fn push(&self, query: &mut QueryBuilder<'_, Sqlite>, done: usize) {
+    pub(crate) fn push(&self, query: &mut QueryBuilder, done: usize) {
         let statuses: Vec<String> = self.statuses.iter().map(|s| s.as_str().to_owned()).collect();
         one_of(query, "d.id", &self.ids);
         one_of(query, "activation_id", &self.activation_ids);
@@ -240,7 +239,7 @@ impl Store {
 pub(crate) const COLUMNS: &str = "SELECT id, name, status, status_reason, agent_kind, agent_version, platform_type, \
      platform_name, platform_version, hostname, target, ip, activation_id, iam_role, registered_at, last_ping FROM devices d";
 
-pub(crate) fn device(row: &SqliteRow) -> Result<Device, sqlx::Error> {
+pub(crate) fn device(row: &Row) -> Result<Device, sqlx::Error> {
     Ok(Device {
         id: row.try_get("id")?,
         name: row.try_get("name")?,
@@ -274,7 +273,7 @@ impl Devices<'_> {
         let mut tx = self.store.writing().await?;
         let count = "SELECT COUNT(*) FROM devices WHERE id <> ?";
         within(&mut tx, count, &new.id, "devices", limits::MAX_DEVICES).await?;
-        let used = sqlx::query(
+        let used = engine::query(
             "UPDATE activations SET uses = uses + 1 WHERE id = ? AND uses < uses_allowed AND expires_at > ?",
         )
         .bind(&new.activation_id)
@@ -284,7 +283,7 @@ impl Devices<'_> {
         if used.rows_affected() == 0 {
             return Err(StoreError::Missing("activation with a use left"));
         }
-        sqlx::query(
+        engine::query(
             "INSERT INTO devices (id, name, status, agent_kind, machine, agent_version, platform_type, \
              platform_name, platform_version, hostname, target, ip, activation_id, iam_role, \
              registered_at, last_ping) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -308,7 +307,7 @@ impl Devices<'_> {
         .execute(&mut *tx)
         .await
         .map_err(StoreError::on_insert("device"))?;
-        sqlx::query(
+        engine::query(
             "INSERT INTO device_keys (fingerprint, spki, device_id, status, created_at) VALUES (?, ?, ?, 'active', ?)",
         )
         .bind(fingerprint(&new.spki))
@@ -329,7 +328,7 @@ impl Devices<'_> {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn get(&self, id: &str) -> Result<Option<Device>, StoreError> {
-        let row = sqlx::query(&format!("{COLUMNS} WHERE id = ?"))
+        let row = engine::query(&format!("{COLUMNS} WHERE id = ?"))
             .bind(id)
             .fetch_optional(&self.store.pool)
             .await?;
@@ -347,13 +346,12 @@ impl Devices<'_> {
         if ids.is_empty() {
             return Ok(HashMap::new());
         }
-        let mut query: QueryBuilder<'_, Sqlite> =
+        let mut query: QueryBuilder =
             QueryBuilder::new("SELECT d.id, d.agent_kind FROM devices d WHERE 1 = 1");
         one_of(&mut query, "d.id", ids);
         let rows = query.build().fetch_all(&self.store.pool).await?;
-        let kind = |row: &SqliteRow| {
-            Ok((row.try_get("id")?, AgentKind::parse(row.try_get("agent_kind")?)?))
-        };
+        let kind =
+            |row: &Row| Ok((row.try_get("id")?, AgentKind::parse(row.try_get("agent_kind")?)?));
         Ok(rows.iter().map(kind).collect::<Result<_, sqlx::Error>>()?)
     }
 
@@ -368,12 +366,12 @@ impl Devices<'_> {
         if ids.is_empty() {
             return Ok(HashMap::new());
         }
-        let mut query: QueryBuilder<'_, Sqlite> = QueryBuilder::new(
+        let mut query: QueryBuilder = QueryBuilder::new(
             "SELECT d.id, d.agent_kind, d.platform_type FROM devices d WHERE 1 = 1",
         );
         one_of(&mut query, "d.id", ids);
         let rows = query.build().fetch_all(&self.store.pool).await?;
-        let system = |row: &SqliteRow| {
+        let system = |row: &Row| {
             let kind = AgentKind::parse(row.try_get("agent_kind")?)?;
             Ok((row.try_get("id")?, (kind, row.try_get("platform_type")?)))
         };
@@ -385,11 +383,12 @@ impl Devices<'_> {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn knows_machine(&self, machine: &str) -> Result<bool, StoreError> {
-        let found: Option<i64> =
-            sqlx::query_scalar("SELECT 1 FROM devices WHERE machine = ? AND machine <> '' LIMIT 1")
-                .bind(machine)
-                .fetch_optional(&self.store.pool)
-                .await?;
+        let found: Option<i64> = engine::query_scalar(
+            "SELECT 1 FROM devices WHERE machine = ? AND machine <> '' LIMIT 1",
+        )
+        .bind(machine)
+        .fetch_optional(&self.store.pool)
+        .await?;
         Ok(found.is_some())
     }
 
@@ -401,7 +400,7 @@ impl Devices<'_> {
         let sql = format!(
             "{COLUMNS} WHERE id = (SELECT device_id FROM device_keys WHERE spki = ? AND status = 'active')"
         );
-        let row = sqlx::query(&sql).bind(spki).fetch_optional(&self.store.pool).await?;
+        let row = engine::query(&sql).bind(spki).fetch_optional(&self.store.pool).await?;
         Ok(row.as_ref().map(device).transpose()?)
     }
 
@@ -415,7 +414,7 @@ impl Devices<'_> {
         after: &str,
         limit: i64,
     ) -> Result<Vec<Device>, StoreError> {
-        let mut query: QueryBuilder<'_, Sqlite> = QueryBuilder::new(COLUMNS);
+        let mut query: QueryBuilder = QueryBuilder::new(COLUMNS);
         query.push(" WHERE d.id > ").push_bind(after);
         filter.push(&mut query, 0);
         query.push(" ORDER BY d.id LIMIT ").push_bind(limit);
@@ -433,7 +432,7 @@ impl Devices<'_> {
         status: DeviceStatus,
         reason: &str,
     ) -> Result<bool, StoreError> {
-        let done = sqlx::query("UPDATE devices SET status = ?, status_reason = ? WHERE id = ?")
+        let done = engine::query("UPDATE devices SET status = ?, status_reason = ? WHERE id = ?")
             .bind(status.as_str())
             .bind(reason)
             .bind(id)
@@ -448,7 +447,7 @@ impl Devices<'_> {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn approve(&self, id: &str, read: DeviceStatus) -> Result<bool, StoreError> {
-        let done = sqlx::query(
+        let done = engine::query(
             "UPDATE devices SET status = ?, status_reason = '' WHERE id = ? AND status = ?",
         )
         .bind(DeviceStatus::Active.as_str())
@@ -465,7 +464,7 @@ impl Devices<'_> {
     /// [`StoreError::Database`].
     pub async fn rename(&self, id: &str, name: &str) -> Result<bool, StoreError> {
         let mut tx = self.store.writing().await?;
-        let done = sqlx::query("UPDATE devices SET name = ? WHERE id = ?")
+        let done = engine::query("UPDATE devices SET name = ? WHERE id = ?")
             .bind(name)
             .bind(id)
             .execute(&mut *tx)
@@ -483,13 +482,13 @@ impl Devices<'_> {
     pub async fn remove(&self, id: &str, now: UnixMillis) -> Result<bool, StoreError> {
         let mut tx = self.store.writing().await?;
         let gone =
-            sqlx::query("DELETE FROM devices WHERE id = ?").bind(id).execute(&mut *tx).await?;
-        sqlx::query("DELETE FROM device_search WHERE id = ?").bind(id).execute(&mut *tx).await?;
-        sqlx::query("DELETE FROM tags WHERE kind = 'device' AND id = ?")
+            engine::query("DELETE FROM devices WHERE id = ?").bind(id).execute(&mut *tx).await?;
+        engine::query("DELETE FROM device_search WHERE id = ?").bind(id).execute(&mut *tx).await?;
+        engine::query("DELETE FROM tags WHERE kind = 'device' AND id = ?")
             .bind(id)
             .execute(&mut *tx)
             .await?;
-        sqlx::query(
+        engine::query(
             "UPDATE device_keys SET status = 'revoked', ended_at = ?, reason = 'device deregistered' \
              WHERE device_id = ? AND status <> 'revoked'",
         )
@@ -506,7 +505,7 @@ impl Devices<'_> {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn count_by_status(&self) -> Result<Vec<(String, i64)>, StoreError> {
-        Ok(sqlx::query_as("SELECT status, COUNT(*) FROM devices GROUP BY status")
+        Ok(engine::query_as("SELECT status, COUNT(*) FROM devices GROUP BY status")
             .fetch_all(&self.store.pool)
             .await?)
     }

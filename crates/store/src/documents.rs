@@ -9,9 +9,7 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, Sqlite, Transaction};
-
+use crate::engine::{self, Row, Tx};
 use crate::error::StoreError;
 use crate::identity::{IdKind, new_id};
 use crate::limits;
@@ -122,7 +120,7 @@ const COLUMNS: &str = "d.name, d.unique_id, d.kind, d.target_type, d.default_ver
      v.display_name, v.format, v.hash, v.schema_version, v.created_at";
 const FROM: &str = "FROM documents d JOIN document_versions v ON v.name = d.name";
 
-fn document(row: &SqliteRow) -> Result<Document, sqlx::Error> {
+fn document(row: &Row) -> Result<Document, sqlx::Error> {
     Ok(Document {
         name: row.try_get("name")?,
         unique_id: row.try_get("unique_id")?,
@@ -167,7 +165,7 @@ impl Documents<'_> {
         for (kind, what, most) in OF_KIND.iter().filter(|(kind, ..)| *kind == new.kind) {
             within(&mut tx, of_kind, kind, what, *most).await?;
         }
-        sqlx::query(
+        engine::query(
             "INSERT INTO documents (name, unique_id, kind, target_type, default_version, numbers_given) VALUES (?, ?, ?, ?, 1, 1)",
         )
         .bind(&new.name)
@@ -198,7 +196,7 @@ impl Documents<'_> {
     ) -> Result<i64, StoreError> {
         let name = &*read.name;
         let mut tx = self.changing(read).await?;
-        let given: i64 = sqlx::query_scalar("SELECT numbers_given FROM documents WHERE name = ?")
+        let given: i64 = engine::query_scalar("SELECT numbers_given FROM documents WHERE name = ?")
             .bind(name)
             .fetch_one(&mut *tx)
             .await?;
@@ -206,7 +204,7 @@ impl Documents<'_> {
         let count = "SELECT COUNT(*) FROM document_versions WHERE name = ?";
         within(&mut tx, count, name, "versions of this document", limits::MAX_DOCUMENT_VERSIONS)
             .await?;
-        let taken: i64 = sqlx::query_scalar(
+        let taken: i64 = engine::query_scalar(
             "SELECT COUNT(*) FROM document_versions WHERE name = ? AND version_name = ? AND version_name <> ''",
         )
         .bind(name)
@@ -217,7 +215,7 @@ impl Documents<'_> {
             return Err(StoreError::Exists(SAME_NAME));
         }
         insert(&mut tx, name, version, text, now).await?;
-        sqlx::query("UPDATE documents SET numbers_given = ?, target_type = COALESCE(?, target_type) WHERE name = ?")
+        engine::query("UPDATE documents SET numbers_given = ?, target_type = COALESCE(?, target_type) WHERE name = ?")
             .bind(version)
             .bind(target_type)
             .bind(name)
@@ -243,7 +241,7 @@ impl Documents<'_> {
             Version::Named(named) => ("v.version_name = ?", None, Some(named.as_str())),
         };
         let sql = format!("SELECT {COLUMNS}, v.content {FROM} WHERE d.name = ? AND {condition}");
-        let mut query = sqlx::query(&sql).bind(name);
+        let mut query = engine::query(&sql).bind(name);
         query = match (number, text) {
             (Some(number), _) => query.bind(number),
             (None, Some(text)) => query.bind(text),
@@ -261,7 +259,7 @@ impl Documents<'_> {
         let sql = format!(
             "SELECT {COLUMNS}, '' AS content {FROM} WHERE v.version = d.default_version ORDER BY d.name"
         );
-        let rows = sqlx::query(&sql).fetch_all(&self.store.pool).await?;
+        let rows = engine::query(&sql).fetch_all(&self.store.pool).await?;
         Ok(rows.iter().map(document).collect::<Result<_, _>>()?)
     }
 
@@ -274,7 +272,7 @@ impl Documents<'_> {
             "SELECT {COLUMNS}, v.content {FROM} WHERE v.version = d.default_version AND d.kind = ? \
              ORDER BY d.name"
         );
-        let rows = sqlx::query(&sql).bind(kind).fetch_all(&self.store.pool).await?;
+        let rows = engine::query(&sql).bind(kind).fetch_all(&self.store.pool).await?;
         Ok(rows.iter().map(document).collect::<Result<_, _>>()?)
     }
 
@@ -291,7 +289,7 @@ impl Documents<'_> {
         let sql = format!(
             "SELECT {COLUMNS}, '' AS content {FROM} WHERE d.name = ? AND v.version < ? ORDER BY v.version DESC LIMIT ?"
         );
-        let rows = sqlx::query(&sql)
+        let rows = engine::query(&sql)
             .bind(name)
             .bind(before)
             .bind(limit)
@@ -311,7 +309,7 @@ impl Documents<'_> {
     ) -> Result<bool, StoreError> {
         let name = &*read.name;
         let mut tx = self.changing(read).await?;
-        let done = sqlx::query(
+        let done = engine::query(
             "UPDATE documents SET default_version = ? WHERE name = ? \
              AND EXISTS (SELECT 1 FROM document_versions WHERE name = ? AND version = ?)",
         )
@@ -332,8 +330,8 @@ impl Documents<'_> {
     pub async fn delete(&self, read: &DocumentAsRead) -> Result<(), StoreError> {
         let name = &*read.name;
         let mut tx = self.changing(read).await?;
-        sqlx::query("DELETE FROM documents WHERE name = ?").bind(name).execute(&mut *tx).await?;
-        sqlx::query("DELETE FROM tags WHERE kind = ? AND id = ?")
+        engine::query("DELETE FROM documents WHERE name = ?").bind(name).execute(&mut *tx).await?;
+        engine::query("DELETE FROM tags WHERE kind = ? AND id = ?")
             .bind(TagKind::Document.as_str())
             .bind(name)
             .execute(&mut *tx)
@@ -353,7 +351,7 @@ impl Documents<'_> {
     ) -> Result<bool, StoreError> {
         let name = &*read.name;
         let mut tx = self.changing(read).await?;
-        let gone = sqlx::query(
+        let gone = engine::query(
             "DELETE FROM document_versions WHERE name = ? AND version = ? \
              AND version <> (SELECT default_version FROM documents WHERE name = ?)",
         )
@@ -367,12 +365,9 @@ impl Documents<'_> {
     }
 
     /// Begins a change of a document that is still what it was when it was read.
-    async fn changing(
-        &self,
-        read: &DocumentAsRead,
-    ) -> Result<Transaction<'static, Sqlite>, StoreError> {
+    async fn changing(&self, read: &DocumentAsRead) -> Result<Tx, StoreError> {
         let mut tx = self.store.writing().await?;
-        let row: Option<(String, i64)> = sqlx::query_as(
+        let row: Option<(String, i64)> = engine::query_as(
             "SELECT d.unique_id, MAX(v.version) FROM documents d \
              JOIN document_versions v ON v.name = d.name WHERE d.name = ? GROUP BY d.unique_id",
         )
@@ -390,13 +385,13 @@ impl Documents<'_> {
 }
 
 async fn insert(
-    tx: &mut sqlx::Transaction<'static, sqlx::Sqlite>,
+    tx: &mut Tx,
     name: &str,
     version: i64,
     text: &DocumentText,
     now: UnixMillis,
 ) -> Result<(), StoreError> {
-    sqlx::query(
+    engine::query(
         "INSERT INTO document_versions (name, version, version_name, display_name, format, content, hash, schema_version, \
          created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )

@@ -35,6 +35,15 @@ pub enum StoreError {
          start once with --accept-store"
     )]
     NotWhole(&'static str),
+    /// The address of a database server cannot be used.
+    #[error("the address of the database: {0}")]
+    Address(String),
+    /// The database server holds something else than was expected.
+    #[error("the database on the server {0}")]
+    Server(String),
+    /// It cannot be done with a store on a database server.
+    #[error("the store is on a database server: {0}")]
+    OnServer(&'static str),
     /// The database failed: disk full, locked for too long, damaged.
     #[error("database error: {0}")]
     Database(#[from] sqlx::Error),
@@ -50,6 +59,14 @@ pub enum StoreError {
     Migrate(#[from] sqlx::migrate::MigrateError),
 }
 
+/// The engine's code of an error.
+enum Code {
+    /// SQLite's primary code.
+    Sqlite(u32),
+    /// PostgreSQL's state, five letters and digits.
+    Postgres(String),
+}
+
 /// Clashes that an error shows.
 const SHOWN: usize = 50;
 
@@ -63,27 +80,38 @@ fn listed(clashes: &[TagClash]) -> String {
 }
 
 impl StoreError {
-    /// Whether the disk is full. SQLite's primary code FULL (13).
+    /// Whether the disk is full: SQLite's primary code FULL (13), PostgreSQL's `53100`.
     #[must_use]
     pub fn is_full_disk(&self) -> bool {
-        self.primary_code() == Some(13)
+        matches!(self.code(), Some(Code::Sqlite(13))) || self.is_state(&["53100"])
     }
 
     /// Whether the disk refused: full, failed, or the file cannot be opened. SQLite's primary codes
-    /// IOERR (10), FULL (13) and CANTOPEN (14); extended codes have more bits above.
+    /// IOERR (10), FULL (13) and CANTOPEN (14); extended codes have more bits above. PostgreSQL's
+    /// states `53100` and `58030`.
     #[must_use]
     pub fn is_disk(&self) -> bool {
-        matches!(self.primary_code(), Some(10 | 13 | 14))
+        matches!(self.code(), Some(Code::Sqlite(10 | 13 | 14)))
+            || self.is_state(&["53100", "58030"])
     }
 
-    fn primary_code(&self) -> Option<u32> {
+    fn is_state(&self, states: &[&str]) -> bool {
+        matches!(self.code(), Some(Code::Postgres(state)) if states.contains(&&*state))
+    }
+
+    fn code(&self) -> Option<Code> {
         let (Self::Database(error) | Self::Migrate(sqlx::migrate::MigrateError::Execute(error))) =
             self
         else {
             return None;
         };
-        let code: u32 = error.as_database_error()?.code()?.parse().ok()?;
-        Some(code & 0xff)
+        let error = error.as_database_error()?;
+        let code = error.code()?;
+        if error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>().is_some() {
+            return Some(Code::Postgres(code.into_owned()));
+        }
+        let code: u32 = code.parse().ok()?;
+        Some(Code::Sqlite(code & 0xff))
     }
 
     /// Maps the error of an insert whose key may be taken.

@@ -7,10 +7,10 @@
 //! - An older session or access request gets the id of today's bearer of its name only if that
 //!   bearer was there first. Else it has no id, and nobody owns it.
 
-use sqlx::sqlite::SqlitePool;
 use towline_host::entropy;
 use towline_ssm::ids::unique_id;
 
+use crate::engine::{self, Pool};
 use crate::error::StoreError;
 
 /// A new id: of a group, of a document, or of a user.
@@ -57,24 +57,25 @@ impl IdKind {
 }
 
 /// Gives ids to rows of an older version, and makes them unique.
-pub(crate) async fn complete(pool: &SqlitePool) -> Result<(), StoreError> {
-    let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?;
-    let names: Vec<String> = sqlx::query_scalar("SELECT name FROM principals WHERE unique_id = ''")
-        .fetch_all(&mut *tx)
-        .await?;
+pub(crate) async fn complete(pool: &Pool) -> Result<(), StoreError> {
+    let mut tx = pool.writing().await?;
+    let names: Vec<String> =
+        engine::query_scalar("SELECT name FROM principals WHERE unique_id = ''")
+            .fetch_all(&mut *tx)
+            .await?;
     for name in &names {
-        sqlx::query("UPDATE principals SET unique_id = ? WHERE name = ?")
+        engine::query("UPDATE principals SET unique_id = ? WHERE name = ?")
             .bind(new_id(IdKind::of(name))?)
             .bind(name)
             .execute(&mut *tx)
             .await?;
     }
     let documents: Vec<String> =
-        sqlx::query_scalar("SELECT name FROM documents WHERE unique_id = ''")
+        engine::query_scalar("SELECT name FROM documents WHERE unique_id = ''")
             .fetch_all(&mut *tx)
             .await?;
     for name in &documents {
-        sqlx::query("UPDATE documents SET unique_id = ? WHERE name = ?")
+        engine::query("UPDATE documents SET unique_id = ? WHERE name = ?")
             .bind(new_id(IdKind::Document)?)
             .bind(name)
             .execute(&mut *tx)
@@ -82,10 +83,10 @@ pub(crate) async fn complete(pool: &SqlitePool) -> Result<(), StoreError> {
     }
     if !names.is_empty() {
         for statement in OLDER_ROWS {
-            sqlx::query(statement).execute(&mut *tx).await?;
+            engine::query(statement).execute(&mut *tx).await?;
         }
     }
-    sqlx::query("CREATE UNIQUE INDEX IF NOT EXISTS principals_by_id ON principals (unique_id)")
+    engine::query("CREATE UNIQUE INDEX IF NOT EXISTS principals_by_id ON principals (unique_id)")
         .execute(&mut *tx)
         .await?;
     tx.commit().await?;
@@ -108,7 +109,7 @@ const OLDER_ROWS: [&str; 3] = [
 mod tests {
     use super::*;
     use crate::{Store, migrations};
-    use sqlx::sqlite::SqliteConnectOptions;
+    use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 
     const SESSION: &str = "INSERT INTO sessions (id, device_id, principal_arn, principal_name, \
         document, status, idle_ms, started_at) VALUES (?, 'mi-1', ?, ?, 'd', 'Connecting', 1, ?)";
@@ -123,22 +124,23 @@ mod tests {
         let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
         let pool = SqlitePool::connect_with(options).await.unwrap();
         migrations::migrator_before(13).await.unwrap().run(&pool).await.unwrap();
+        let pool = Pool::Sqlite(pool);
         for name in ["ann", "group/g", "role/ops"] {
             let insert = "INSERT INTO principals (name, created_at) VALUES (?, 5)";
-            sqlx::query(insert).bind(name).execute(&pool).await.unwrap();
+            engine::query(insert).bind(name).execute(&pool).await.unwrap();
         }
-        sqlx::query("INSERT INTO roles VALUES ('role/ops', 'AROAOPS', '{}', 3600)")
+        engine::query("INSERT INTO roles VALUES ('role/ops', 'AROAOPS', '{}', 3600)")
             .execute(&pool)
             .await
             .unwrap();
         let user = "arn:aws:iam::000000000000:user/ann";
         let role = "arn:aws:sts::000000000000:assumed-role/ops/ann";
         for (id, arn, at) in [("ann-new", user, 6), ("ann-old", user, 4), ("ann-role", role, 6)] {
-            let insert = sqlx::query(SESSION).bind(id).bind(arn).bind("ann").bind(at);
+            let insert = engine::query(SESSION).bind(id).bind(arn).bind("ann").bind(at);
             insert.execute(&pool).await.unwrap();
         }
         for (id, at) in [("oi-new", 6), ("oi-old", 4)] {
-            sqlx::query(REQUEST).bind(id).bind(at).execute(&pool).await.unwrap();
+            engine::query(REQUEST).bind(id).bind(at).execute(&pool).await.unwrap();
         }
         pool.close().await;
 

@@ -10,10 +10,9 @@
 
 use std::time::Duration;
 
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 use towline_host::clock::UnixMillis;
 
+use crate::engine::{self, Row, Tx};
 use crate::error::StoreError;
 use crate::identity::{IdKind, new_id};
 use crate::limits;
@@ -74,7 +73,7 @@ const PROVIDER: &str = "SELECT name, unique_id, issuer, settings, secret, create
 const PERSON: &str =
     "SELECT id, provider_id, subject, name, blocked, created_at, used_at FROM federated_people";
 
-fn provider(row: &SqliteRow) -> Result<IdentityProvider, sqlx::Error> {
+fn provider(row: &Row) -> Result<IdentityProvider, sqlx::Error> {
     Ok(IdentityProvider {
         name: row.try_get("name")?,
         unique_id: row.try_get("unique_id")?,
@@ -86,7 +85,7 @@ fn provider(row: &SqliteRow) -> Result<IdentityProvider, sqlx::Error> {
     })
 }
 
-fn person(row: &SqliteRow) -> Result<FederatedPerson, sqlx::Error> {
+fn person(row: &Row) -> Result<FederatedPerson, sqlx::Error> {
     Ok(FederatedPerson {
         id: row.try_get("id")?,
         provider_id: row.try_get("provider_id")?,
@@ -105,7 +104,7 @@ impl IdentityProviders<'_> {
     /// [`StoreError::Exists`] when name or issuer is taken; [`StoreError::Full`].
     pub async fn create(&self, new: &IdentityProvider) -> Result<String, StoreError> {
         let mut tx = self.store.writing().await?;
-        let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM identity_providers")
+        let count: i64 = engine::query_scalar("SELECT COUNT(*) FROM identity_providers")
             .fetch_one(&mut *tx)
             .await?;
         if count >= limits::MAX_IDENTITY_PROVIDERS {
@@ -115,7 +114,7 @@ impl IdentityProviders<'_> {
             });
         }
         let id = new_id(IdKind::Provider)?;
-        sqlx::query(
+        engine::query(
             "INSERT INTO identity_providers (name, unique_id, issuer, settings, secret, created_at, changed_at) \
              VALUES (?, ?, ?, ?, ?, ?, ?)",
         )
@@ -158,7 +157,7 @@ impl IdentityProviders<'_> {
     }
 
     async fn one(&self, column: &str, is: &str) -> Result<Option<IdentityProvider>, StoreError> {
-        let row = sqlx::query(&format!("{PROVIDER} WHERE {column} = ?"))
+        let row = engine::query(&format!("{PROVIDER} WHERE {column} = ?"))
             .bind(is)
             .fetch_optional(&self.store.pool)
             .await?;
@@ -171,7 +170,7 @@ impl IdentityProviders<'_> {
     /// [`StoreError::Database`].
     pub async fn list(&self) -> Result<Vec<IdentityProvider>, StoreError> {
         let rows =
-            sqlx::query(&format!("{PROVIDER} ORDER BY name")).fetch_all(&self.store.pool).await?;
+            engine::query(&format!("{PROVIDER} ORDER BY name")).fetch_all(&self.store.pool).await?;
         Ok(rows.iter().map(provider).collect::<Result<_, _>>()?)
     }
 
@@ -180,7 +179,7 @@ impl IdentityProviders<'_> {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn update(&self, changed: &IdentityProvider) -> Result<bool, StoreError> {
-        let done = sqlx::query(
+        let done = engine::query(
             "UPDATE identity_providers SET settings = ?, secret = ?, changed_at = ? WHERE unique_id = ?",
         )
         .bind(&changed.settings)
@@ -199,14 +198,14 @@ impl IdentityProviders<'_> {
     /// [`StoreError::Database`].
     pub async fn remove(&self, id: &str) -> Result<Option<Vec<String>>, StoreError> {
         let mut tx = self.store.writing().await?;
-        let sessions: Vec<String> = sqlx::query_scalar(
+        let sessions: Vec<String> = engine::query_scalar(
             "SELECT s.id FROM sessions s JOIN federated_people p ON p.id = s.person_id \
              WHERE s.ended_at IS NULL AND p.provider_id = ? ORDER BY s.id",
         )
         .bind(id)
         .fetch_all(&mut *tx)
         .await?;
-        let done = sqlx::query("DELETE FROM identity_providers WHERE unique_id = ?")
+        let done = engine::query("DELETE FROM identity_providers WHERE unique_id = ?")
             .bind(id)
             .execute(&mut *tx)
             .await?;
@@ -219,7 +218,7 @@ impl IdentityProviders<'_> {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn person(&self, id: &str) -> Result<Option<FederatedPerson>, StoreError> {
-        let row = sqlx::query(&format!("{PERSON} WHERE id = ?"))
+        let row = engine::query(&format!("{PERSON} WHERE id = ?"))
             .bind(id)
             .fetch_optional(&self.store.pool)
             .await?;
@@ -235,7 +234,7 @@ impl IdentityProviders<'_> {
         provider_id: &str,
         subject: &str,
     ) -> Result<Option<FederatedPerson>, StoreError> {
-        let row = sqlx::query(&format!("{PERSON} WHERE provider_id = ? AND subject = ?"))
+        let row = engine::query(&format!("{PERSON} WHERE provider_id = ? AND subject = ?"))
             .bind(provider_id)
             .bind(subject)
             .fetch_optional(&self.store.pool)
@@ -255,7 +254,7 @@ impl IdentityProviders<'_> {
         now: UnixMillis,
     ) -> Result<FederatedPerson, StoreError> {
         let mut tx = self.store.writing().await?;
-        let known = sqlx::query(
+        let known = engine::query(
             "UPDATE federated_people SET used_at = ?, name = ? WHERE provider_id = ? AND subject = ?",
         )
         .bind(now.0)
@@ -266,7 +265,7 @@ impl IdentityProviders<'_> {
         .await?;
         if known.rows_affected() == 0 {
             make_room(&mut tx, now).await?;
-            let stored = sqlx::query(
+            let stored = engine::query(
                 "INSERT INTO federated_people (id, provider_id, subject, name, blocked, created_at, used_at) \
                  SELECT ?, unique_id, ?, ?, 0, ?, ? FROM identity_providers WHERE unique_id = ?",
             )
@@ -282,7 +281,7 @@ impl IdentityProviders<'_> {
                 return Err(StoreError::Missing("identity provider: it was removed"));
             }
         }
-        let row = sqlx::query(&format!("{PERSON} WHERE provider_id = ? AND subject = ?"))
+        let row = engine::query(&format!("{PERSON} WHERE provider_id = ? AND subject = ?"))
             .bind(provider_id)
             .bind(subject)
             .fetch_one(&mut *tx)
@@ -303,7 +302,7 @@ impl IdentityProviders<'_> {
         most: i64,
     ) -> Result<Vec<FederatedPerson>, StoreError> {
         let sql = format!("{PERSON} WHERE provider_id = ? AND id > ? ORDER BY id LIMIT ?");
-        let rows = sqlx::query(&sql)
+        let rows = engine::query(&sql)
             .bind(provider_id)
             .bind(after)
             .bind(most)
@@ -318,12 +317,12 @@ impl IdentityProviders<'_> {
     /// [`StoreError::Database`].
     pub async fn block(&self, id: &str, blocked: bool) -> Result<Option<Vec<String>>, StoreError> {
         let mut tx = self.store.writing().await?;
-        let done = sqlx::query("UPDATE federated_people SET blocked = ? WHERE id = ?")
+        let done = engine::query("UPDATE federated_people SET blocked = ? WHERE id = ?")
             .bind(i64::from(blocked))
             .bind(id)
             .execute(&mut *tx)
             .await?;
-        let sessions: Vec<String> = sqlx::query_scalar(
+        let sessions: Vec<String> = engine::query_scalar(
             "SELECT id FROM sessions WHERE ended_at IS NULL AND person_id = ? ORDER BY id",
         )
         .bind(id)
@@ -338,17 +337,14 @@ impl IdentityProviders<'_> {
 const HOLDS_CREDENTIALS: Duration = Duration::from_secs(129_600);
 
 /// Removes those that were away longest, when there are too many people.
-async fn make_room(
-    tx: &mut sqlx::Transaction<'static, sqlx::Sqlite>,
-    now: UnixMillis,
-) -> Result<(), StoreError> {
+async fn make_room(tx: &mut Tx, now: UnixMillis) -> Result<(), StoreError> {
     let most = limits::MAX_FEDERATED_PEOPLE;
     let count: i64 =
-        sqlx::query_scalar("SELECT COUNT(*) FROM federated_people").fetch_one(&mut **tx).await?;
+        engine::query_scalar("SELECT COUNT(*) FROM federated_people").fetch_one(&mut **tx).await?;
     if count < most {
         return Ok(());
     }
-    let done = sqlx::query(
+    let done = engine::query(
         "DELETE FROM federated_people WHERE id IN (SELECT p.id FROM federated_people p \
          WHERE p.blocked = 0 AND p.used_at < ? AND NOT EXISTS \
          (SELECT 1 FROM sessions s WHERE s.person_id = p.id AND s.ended_at IS NULL) \

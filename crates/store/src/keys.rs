@@ -6,10 +6,9 @@
 //! - `created_at` orders the keys of one device, even if the clock was set back: a new key is at
 //!   least one millisecond younger than the device's youngest.
 
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 use towline_ssm::ids::hex_lower;
 
+use crate::engine::{self, Row};
 use crate::error::StoreError;
 use crate::limits;
 use crate::store::Store;
@@ -77,7 +76,7 @@ impl Store {
 const COLUMNS: &str =
     "SELECT fingerprint, device_id, status, created_at, ended_at, reason FROM device_keys";
 
-fn key(row: &SqliteRow) -> Result<DeviceKey, sqlx::Error> {
+fn key(row: &Row) -> Result<DeviceKey, sqlx::Error> {
     let status: String = row.try_get("status")?;
     Ok(DeviceKey {
         fingerprint: row.try_get("fingerprint")?,
@@ -98,7 +97,7 @@ impl DeviceKeys<'_> {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn get(&self, spki: &[u8]) -> Result<Option<DeviceKey>, StoreError> {
-        let row = sqlx::query(&format!("{COLUMNS} WHERE spki = ?"))
+        let row = engine::query(&format!("{COLUMNS} WHERE spki = ?"))
             .bind(spki)
             .fetch_optional(&self.store.pool)
             .await?;
@@ -110,11 +109,12 @@ impl DeviceKeys<'_> {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn of(&self, device: &str) -> Result<Vec<DeviceKey>, StoreError> {
-        let rows =
-            sqlx::query(&format!("{COLUMNS} WHERE device_id = ? ORDER BY created_at, fingerprint"))
-                .bind(device)
-                .fetch_all(&self.store.pool)
-                .await?;
+        let rows = engine::query(&format!(
+            "{COLUMNS} WHERE device_id = ? ORDER BY created_at, fingerprint"
+        ))
+        .bind(device)
+        .fetch_all(&self.store.pool)
+        .await?;
         Ok(rows.iter().map(key).collect::<Result<_, _>>()?)
     }
 
@@ -135,12 +135,12 @@ impl DeviceKeys<'_> {
         )
         .await?;
         let youngest: Option<i64> =
-            sqlx::query_scalar("SELECT MAX(created_at) FROM device_keys WHERE device_id = ?")
+            engine::query_scalar("SELECT MAX(created_at) FROM device_keys WHERE device_id = ?")
                 .bind(device)
                 .fetch_one(&mut *tx)
                 .await?;
         let created_at = youngest.map_or(now.0, |at| now.0.max(at.saturating_add(1)));
-        sqlx::query(
+        engine::query(
             "INSERT INTO device_keys (fingerprint, spki, device_id, status, created_at) VALUES (?, ?, ?, 'active', ?)",
         )
         .bind(fingerprint(spki))
@@ -166,7 +166,7 @@ impl DeviceKeys<'_> {
         now: UnixMillis,
     ) -> Result<u64, StoreError> {
         // Nearly always there is none: nothing waits for the writer's lock then.
-        let others: Option<i64> = sqlx::query_scalar(
+        let others: Option<i64> = engine::query_scalar(
             "SELECT 1 FROM device_keys WHERE device_id = ? AND spki <> ? AND status = 'active' LIMIT 1",
         )
         .bind(device)
@@ -176,7 +176,7 @@ impl DeviceKeys<'_> {
         if others.is_none() {
             return Ok(0);
         }
-        let done = sqlx::query(
+        let done = engine::query(
             "UPDATE device_keys SET status = 'retired', ended_at = ?, reason = 'replaced' \
              WHERE device_id = ? AND spki <> ? AND status = 'active' \
              AND created_at < (SELECT created_at FROM device_keys WHERE spki = ?)",
@@ -195,7 +195,7 @@ impl DeviceKeys<'_> {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn active_of(&self, device: &str) -> Result<Vec<Vec<u8>>, StoreError> {
-        let keys = sqlx::query_scalar(
+        let keys = engine::query_scalar(
             "SELECT spki FROM device_keys WHERE device_id = ? AND status = 'active' \
              ORDER BY created_at DESC",
         )
@@ -221,7 +221,7 @@ impl DeviceKeys<'_> {
         let count = "SELECT COUNT(*) FROM device_keys WHERE device_id = ?";
         let most = limits::MAX_KEYS_OF_DEVICE;
         crate::store::within(&mut tx, count, device, "keys of this device", most).await?;
-        let created: Option<i64> = sqlx::query_scalar(
+        let created: Option<i64> = engine::query_scalar(
             "SELECT created_at FROM device_keys WHERE device_id = ? AND spki = ? AND status = 'active'",
         )
         .bind(device)
@@ -229,7 +229,7 @@ impl DeviceKeys<'_> {
         .fetch_optional(&mut *tx)
         .await?;
         let created = created.ok_or(StoreError::Missing("active key of the device"))?;
-        sqlx::query(
+        engine::query(
             "UPDATE device_keys SET status = 'retired', ended_at = ?, reason = 'replaced' \
              WHERE device_id = ? AND spki = ?",
         )
@@ -238,7 +238,7 @@ impl DeviceKeys<'_> {
         .bind(old)
         .execute(&mut *tx)
         .await?;
-        sqlx::query(
+        engine::query(
             "INSERT INTO device_keys (fingerprint, spki, device_id, status, created_at) \
              VALUES (?, ?, ?, 'active', ?)",
         )
@@ -264,7 +264,7 @@ impl DeviceKeys<'_> {
         reason: &str,
         now: UnixMillis,
     ) -> Result<u64, StoreError> {
-        let done = sqlx::query(
+        let done = engine::query(
             "UPDATE device_keys SET status = 'revoked', ended_at = ?, reason = ? \
              WHERE device_id = ? AND fingerprint = COALESCE(?, fingerprint) AND status <> 'revoked'",
         )

@@ -2,8 +2,9 @@
 //! command log and audit trail.
 //!
 //! Data flow: the API and the data plane call the operations of a table (`store.devices()`, ...) -> SQL
-//! with bound parameters -> rows as plain structs. SQLite is embedded, with a write-ahead log and a
-//! sync for every commit: what was confirmed is still there after a power cut.
+//! with bound parameters -> the engine -> rows as plain structs. SQLite is embedded, with a write-ahead
+//! log and a sync for every commit: what was confirmed is still there after a power cut. PostgreSQL is
+//! the other engine, for a store that several gateways share.
 //!
 //! # Invariants
 //! - SQL is in this crate only. Values are bound: no text of a request becomes part of a statement.
@@ -33,6 +34,9 @@ mod access;
 mod activations;
 mod audit;
 mod backup;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)] // a test fails by panicking
+mod both_engines;
 mod census;
 mod change;
 mod command_log;
@@ -41,6 +45,7 @@ mod device_search;
 mod device_texts;
 mod devices;
 mod documents;
+mod engine;
 mod error;
 mod identity;
 mod identity_providers;
@@ -52,6 +57,7 @@ mod principals;
 mod roles;
 mod run_commands;
 mod seen_requests;
+mod server;
 mod sessions;
 mod settings;
 mod sign_ins;
@@ -91,6 +97,7 @@ pub use run_commands::{
     OutputHeads, SentCommand,
 };
 pub use seen_requests::{SeenRequest, SeenRequests};
+pub use server::ServerAddress;
 pub use sessions::{NewSession, Session, SessionFilter, SessionStatus, SessionStore};
 pub use settings::{IDLE_MINUTES, MAX_MINUTES, SessionLimits, Settings};
 pub use sign_ins::{SignIn, SignInRoot, SignIns};

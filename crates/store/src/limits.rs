@@ -19,6 +19,18 @@ pub const STORE_CONNECTIONS: u32 = 4;
 /// Connections that serve searches of the audit trail: a search never keeps another call waiting.
 pub const SEARCH_CONNECTIONS: u32 = 2;
 
+/// Connections of one gateway to a database server, those for searches apart.
+pub const SERVER_CONNECTIONS: u32 = 8;
+
+/// How long a statement waits for a database server before it is an error.
+pub const SERVER_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The same for a search, which reads much.
+pub const SERVER_SEARCH_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long the schema of a server may take to be brought up to date: other gateways may be at it.
+pub const SERVER_UPGRADE: Duration = Duration::from_secs(600);
+
 /// Rows that one statement removes: the writer's lock is free again after some milliseconds.
 pub const REMOVED_AT_ONCE: i64 = 2000;
 

@@ -1,5 +1,8 @@
-//! The history of the schema, compiled in: `migrations/NNNN_name.sql`. Each is applied once and never
-//! edited afterwards.
+//! The history of the schema, compiled in: `migrations/NNNN_name.sql` for SQLite,
+//! `migrations/postgres/NNNN_name.sql` for PostgreSQL. Each is applied once and never edited afterwards.
+//!
+//! # Invariants
+//! - Both end in the same schema under the same last number (a test compares them).
 
 use std::borrow::Cow;
 
@@ -9,7 +12,7 @@ use sqlx::migrate::{MigrateError, Migration, MigrationSource, MigrationType, Mig
 
 /// Number, name and text of each step, in order. Append only: the database holds a digest of each
 /// text.
-const STEPS: &[(i64, &str, &str)] = &[
+const STEPS: &[Step] = &[
     (1, "first", include_str!("../migrations/0001_first.sql")),
     (2, "documents", include_str!("../migrations/0002_documents.sql")),
     (3, "identity", include_str!("../migrations/0003_identity.sql")),
@@ -34,13 +37,19 @@ const STEPS: &[(i64, &str, &str)] = &[
     (38, "device search", include_str!("../migrations/0038_device_search.sql")),
 ];
 
+/// The same for PostgreSQL, which begins with the schema of step 38.
+const POSTGRES: &[Step] = &[(38, "schema", include_str!("../migrations/postgres/0038_schema.sql"))];
+
+/// Number, name and text of a step.
+type Step = (i64, &'static str, &'static str);
+
 /// The steps with lower numbers than this.
 #[derive(Debug)]
-struct Before(i64);
+struct Before(&'static [Step], i64);
 
 impl MigrationSource<'static> for Before {
     fn resolve(self) -> BoxFuture<'static, Result<Vec<Migration>, BoxDynError>> {
-        let step = |&(version, name, sql): &(i64, &'static str, &'static str)| {
+        let step = |&(version, name, sql): &Step| {
             Migration::new(
                 version,
                 Cow::Borrowed(name),
@@ -49,19 +58,31 @@ impl MigrationSource<'static> for Before {
                 false,
             )
         };
-        Box::pin(async move { Ok(STEPS.iter().filter(|step| step.0 < self.0).map(step).collect()) })
+        Box::pin(
+            async move { Ok(self.0.iter().filter(|step| step.0 < self.1).map(step).collect()) },
+        )
     }
 }
 
 /// All steps, ready to be run.
 pub(super) async fn migrator() -> Result<Migrator, MigrateError> {
-    Migrator::new(Before(i64::MAX)).await
+    Migrator::new(Before(STEPS, i64::MAX)).await
+}
+
+/// All steps of PostgreSQL.
+pub(super) async fn postgres() -> Result<Migrator, MigrateError> {
+    Migrator::new(Before(POSTGRES, i64::MAX)).await
+}
+
+/// The number of the newest step: the schema that this version knows.
+pub(super) fn newest() -> i64 {
+    STEPS.last().map_or(0, |step| step.0)
 }
 
 /// The steps before one of them: for tests of what a store of an older version becomes.
 #[cfg(test)]
 pub(super) async fn migrator_before(step: i64) -> Result<Migrator, MigrateError> {
-    Migrator::new(Before(step)).await
+    Migrator::new(Before(STEPS, step)).await
 }
 
 #[cfg(test)]

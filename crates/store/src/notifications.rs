@@ -13,11 +13,9 @@
 //! # Not here
 //! - Addresses, secrets and signatures: the gateway's.
 
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Sqlite, Transaction};
 use towline_host::clock::UnixMillis;
 
+use crate::engine::{self, Row, Tx};
 use crate::error::StoreError;
 use crate::identity::{IdKind, new_id};
 use crate::limits;
@@ -92,11 +90,11 @@ impl Store {
 
 /// Writes a message for each receiver, in the transaction of what it tells.
 pub(crate) async fn add(
-    tx: &mut Transaction<'static, Sqlite>,
+    tx: &mut Tx,
     message: &Message,
     now: UnixMillis,
 ) -> Result<(), StoreError> {
-    sqlx::query(
+    engine::query(
         "INSERT INTO notifications (webhook_id, position, id, kind, body, state, attempts, error, created_at, next_at) \
          SELECT w.unique_id, COALESCE((SELECT MAX(n.position) FROM notifications n WHERE n.webhook_id = w.unique_id), 0) + 1, \
          ?, ?, ?, 'Waiting', 0, '', ?, ? FROM webhooks w",
@@ -108,7 +106,7 @@ pub(crate) async fn add(
     .bind(now.0)
     .execute(&mut **tx)
     .await?;
-    sqlx::query(
+    engine::query(
         "DELETE FROM notifications WHERE position <= (SELECT MAX(n.position) FROM notifications n \
          WHERE n.webhook_id = notifications.webhook_id) - ?",
     )
@@ -122,7 +120,7 @@ const WEBHOOK: &str = "SELECT name, unique_id, host, format, sealed, created_at 
 const MESSAGE: &str =
     "SELECT position, id, kind, body, attempts, error, created_at, next_at FROM notifications";
 
-fn webhook(row: &SqliteRow) -> Result<Webhook, sqlx::Error> {
+fn webhook(row: &Row) -> Result<Webhook, sqlx::Error> {
     Ok(Webhook {
         name: row.try_get("name")?,
         unique_id: row.try_get("unique_id")?,
@@ -133,7 +131,7 @@ fn webhook(row: &SqliteRow) -> Result<Webhook, sqlx::Error> {
     })
 }
 
-fn notification(row: &SqliteRow) -> Result<Notification, sqlx::Error> {
+fn notification(row: &Row) -> Result<Notification, sqlx::Error> {
     Ok(Notification {
         position: row.try_get("position")?,
         message: Message {
@@ -157,7 +155,7 @@ impl Notifications<'_> {
         let mut tx = self.store.writing().await?;
         let count = "SELECT COUNT(*) FROM webhooks WHERE name <> ?";
         within(&mut tx, count, &new.name, "webhooks", limits::MAX_WEBHOOKS).await?;
-        sqlx::query(
+        engine::query(
             "INSERT INTO webhooks (name, unique_id, host, format, sealed, created_at) \
              VALUES (?, ?, ?, ?, ?, ?)",
         )
@@ -180,7 +178,7 @@ impl Notifications<'_> {
     /// [`StoreError::Database`].
     pub async fn webhooks(&self) -> Result<Vec<Webhook>, StoreError> {
         let sql = format!("{WEBHOOK} ORDER BY name");
-        let rows = sqlx::query(&sql).fetch_all(&self.store.pool).await?;
+        let rows = engine::query(&sql).fetch_all(&self.store.pool).await?;
         Ok(rows.iter().map(webhook).collect::<Result<_, _>>()?)
     }
 
@@ -189,7 +187,7 @@ impl Notifications<'_> {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn remove(&self, name: &str) -> Result<bool, StoreError> {
-        let done = sqlx::query("DELETE FROM webhooks WHERE name = ?")
+        let done = engine::query("DELETE FROM webhooks WHERE name = ?")
             .bind(name)
             .execute(&self.store.pool)
             .await?;
@@ -215,7 +213,7 @@ impl Notifications<'_> {
         let sql = format!(
             "{MESSAGE} WHERE webhook_id = ? AND state = 'Waiting' ORDER BY position LIMIT 1"
         );
-        let row = sqlx::query(&sql).bind(webhook_id).fetch_optional(&self.store.pool).await?;
+        let row = engine::query(&sql).bind(webhook_id).fetch_optional(&self.store.pool).await?;
         Ok(row.as_ref().map(notification).transpose()?)
     }
 
@@ -224,7 +222,7 @@ impl Notifications<'_> {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn received(&self, webhook_id: &str, position: i64) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM notifications WHERE webhook_id = ? AND position = ?")
+        engine::query("DELETE FROM notifications WHERE webhook_id = ? AND position = ?")
             .bind(webhook_id)
             .bind(position)
             .execute(&self.store.pool)
@@ -247,7 +245,7 @@ impl Notifications<'_> {
             After::Again(at) => ("Waiting", at.0),
             After::GiveUp => ("Dead", 0),
         };
-        sqlx::query(
+        engine::query(
             "UPDATE notifications SET attempts = attempts + 1, error = ?, state = ?, next_at = ? \
              WHERE webhook_id = ? AND position = ?",
         )
@@ -273,7 +271,7 @@ impl Notifications<'_> {
         let sql =
             format!("{MESSAGE} WHERE webhook_id = ? AND state = 'Dead' ORDER BY position LIMIT ?");
         let rows =
-            sqlx::query(&sql).bind(webhook_id).bind(limit).fetch_all(&self.store.pool).await?;
+            engine::query(&sql).bind(webhook_id).bind(limit).fetch_all(&self.store.pool).await?;
         Ok(rows.iter().map(notification).collect::<Result<_, _>>()?)
     }
 
@@ -282,7 +280,7 @@ impl Notifications<'_> {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn resend(&self, webhook_id: &str, now: UnixMillis) -> Result<u64, StoreError> {
-        let done = sqlx::query(
+        let done = engine::query(
             "UPDATE notifications SET state = 'Waiting', attempts = 0, created_at = ?, next_at = ? \
              WHERE webhook_id = ? AND state = 'Dead'",
         )
@@ -302,7 +300,7 @@ impl Notifications<'_> {
         let count = "SELECT COUNT(*) FROM notifications WHERE webhook_id = ? AND state = ";
         let mut counts = [0; 2];
         for (count_of, state) in counts.iter_mut().zip(["Waiting", "Dead"]) {
-            *count_of = sqlx::query_scalar(&format!("{count}?"))
+            *count_of = engine::query_scalar(&format!("{count}?"))
                 .bind(webhook_id)
                 .bind(state)
                 .fetch_one(&self.store.pool)

@@ -8,10 +8,8 @@
 //! # Not here
 //! - Changes that are decided on what was read: [`crate::change`].
 
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
-
 use crate::change::{PolicyTexts, policy_texts};
+use crate::engine::{self, Row};
 use crate::error::StoreError;
 use crate::store::Store;
 use crate::tags::Tag;
@@ -72,7 +70,7 @@ impl Store {
 const KEY_COLUMNS: &str = "SELECT k.id, k.principal, p.unique_id AS principal_id, k.sealed, k.status, k.created_at, k.last_used \
      FROM access_keys k JOIN principals p ON p.name = k.principal";
 
-fn access_key(row: &SqliteRow) -> Result<AccessKey, sqlx::Error> {
+fn access_key(row: &Row) -> Result<AccessKey, sqlx::Error> {
     Ok(AccessKey {
         id: row.try_get("id")?,
         principal: row.try_get("principal")?,
@@ -84,7 +82,7 @@ fn access_key(row: &SqliteRow) -> Result<AccessKey, sqlx::Error> {
     })
 }
 
-fn principal(row: &SqliteRow) -> Result<Principal, sqlx::Error> {
+fn principal(row: &Row) -> Result<Principal, sqlx::Error> {
     Ok(Principal {
         name: row.try_get("name")?,
         unique_id: row.try_get("unique_id")?,
@@ -113,10 +111,11 @@ impl Principals<'_> {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn get(&self, name: &str) -> Result<Option<Principal>, StoreError> {
-        let row = sqlx::query("SELECT name, unique_id, created_at FROM principals WHERE name = ?")
-            .bind(name)
-            .fetch_optional(&self.store.pool)
-            .await?;
+        let row =
+            engine::query("SELECT name, unique_id, created_at FROM principals WHERE name = ?")
+                .bind(name)
+                .fetch_optional(&self.store.pool)
+                .await?;
         Ok(row.as_ref().map(principal).transpose()?)
     }
 
@@ -131,7 +130,7 @@ impl Principals<'_> {
         after: &str,
         limit: i64,
     ) -> Result<Vec<Principal>, StoreError> {
-        let rows = sqlx::query(
+        let rows = engine::query(
             "SELECT name, unique_id, created_at FROM principals WHERE name > ? \
              AND CASE WHEN SUBSTR(name, 1, 5) = 'role/' THEN 'role/' \
              WHEN SUBSTR(name, 1, 6) = 'group/' THEN 'group/' ELSE '' END = ? ORDER BY name LIMIT ?",
@@ -165,7 +164,7 @@ impl Principals<'_> {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn key(&self, id: &str) -> Result<Option<AccessKey>, StoreError> {
-        let row = sqlx::query(&format!("{KEY_COLUMNS} WHERE k.id = ?"))
+        let row = engine::query(&format!("{KEY_COLUMNS} WHERE k.id = ?"))
             .bind(id)
             .fetch_optional(&self.store.pool)
             .await?;
@@ -177,7 +176,7 @@ impl Principals<'_> {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn keys(&self, principal: &str) -> Result<Vec<AccessKey>, StoreError> {
-        let rows = sqlx::query(&format!(
+        let rows = engine::query(&format!(
             "{KEY_COLUMNS} WHERE k.principal = ? ORDER BY k.created_at, k.id"
         ))
         .bind(principal)
@@ -191,7 +190,7 @@ impl Principals<'_> {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn key_used(&self, id: &str, now: UnixMillis) -> Result<(), StoreError> {
-        sqlx::query("UPDATE access_keys SET last_used = ? WHERE id = ?")
+        engine::query("UPDATE access_keys SET last_used = ? WHERE id = ?")
             .bind(now.0)
             .bind(id)
             .execute(&self.store.pool)
@@ -221,7 +220,7 @@ impl Principals<'_> {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn policy_texts(&self, principal: &str) -> Result<PolicyTexts, StoreError> {
-        policy_texts(&mut *self.store.pool.begin().await?, principal).await
+        policy_texts(&mut *self.store.pool.reading().await?, principal).await
     }
 
     /// All policies of a user: name and text, by name.
@@ -229,7 +228,7 @@ impl Principals<'_> {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn policies(&self, principal: &str) -> Result<Vec<(String, String)>, StoreError> {
-        Ok(sqlx::query_as(
+        Ok(engine::query_as(
             "SELECT name, document FROM principal_policies WHERE principal = ? ORDER BY name",
         )
         .bind(principal)

@@ -10,6 +10,7 @@
 //! - Changes after the creation: [`crate::change`].
 //! - What trust policies and boundaries mean: `towline_policy`.
 
+use crate::engine;
 use crate::error::StoreError;
 use crate::limits;
 use crate::store::Store;
@@ -63,7 +64,7 @@ impl Roles<'_> {
     /// [`StoreError::Database`].
     pub async fn get(&self, name: &str) -> Result<Option<Role>, StoreError> {
         let row: Option<(String, String, i64)> =
-            sqlx::query_as("SELECT unique_id, trust, max_seconds FROM roles WHERE principal = ?")
+            engine::query_as("SELECT unique_id, trust, max_seconds FROM roles WHERE principal = ?")
                 .bind(name)
                 .fetch_optional(&self.store.pool)
                 .await?;
@@ -75,7 +76,7 @@ impl Roles<'_> {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn groups_of(&self, member: &str) -> Result<Vec<String>, StoreError> {
-        Ok(sqlx::query_scalar(
+        Ok(engine::query_scalar(
             "SELECT group_name FROM group_members WHERE member = ? ORDER BY group_name",
         )
         .bind(member)
@@ -88,7 +89,7 @@ impl Roles<'_> {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn members_of(&self, group: &str) -> Result<Vec<String>, StoreError> {
-        Ok(sqlx::query_scalar(
+        Ok(engine::query_scalar(
             "SELECT member FROM group_members WHERE group_name = ? ORDER BY member LIMIT ?",
         )
         .bind(group)
@@ -102,7 +103,7 @@ impl Roles<'_> {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn boundary(&self, principal: &str) -> Result<Option<String>, StoreError> {
-        Ok(sqlx::query_scalar("SELECT document FROM boundaries WHERE principal = ?")
+        Ok(engine::query_scalar("SELECT document FROM boundaries WHERE principal = ?")
             .bind(principal)
             .fetch_optional(&self.store.pool)
             .await?)

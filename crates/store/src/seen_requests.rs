@@ -5,8 +5,7 @@
 //! - A signature is written in the transaction of the request's audit row: a client that has seen an
 //!   answer knows that its request is not taken again, also after a restart.
 
-use sqlx::{Sqlite, Transaction};
-
+use crate::engine::{self, Tx};
 use crate::error::StoreError;
 use crate::store::Store;
 
@@ -38,7 +37,7 @@ impl SeenRequests<'_> {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn alive(&self, now: i64, limit: i64) -> Result<Vec<SeenRequest>, StoreError> {
-        let rows: Vec<(Vec<u8>, i64)> = sqlx::query_as(
+        let rows: Vec<(Vec<u8>, i64)> = engine::query_as(
             "SELECT signature, forget_at FROM seen_requests WHERE forget_at > ? \
              ORDER BY forget_at DESC LIMIT ?",
         )
@@ -58,7 +57,7 @@ impl SeenRequests<'_> {
     /// [`StoreError::Database`].
     pub async fn contains(&self, signature: &[u8; 32]) -> Result<bool, StoreError> {
         let found: Option<i64> =
-            sqlx::query_scalar("SELECT 1 FROM seen_requests WHERE signature = ?")
+            engine::query_scalar("SELECT 1 FROM seen_requests WHERE signature = ?")
                 .bind(signature.as_slice())
                 .fetch_optional(&self.store.pool)
                 .await?;
@@ -70,7 +69,7 @@ impl SeenRequests<'_> {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn prune(&self, now: i64) -> Result<u64, StoreError> {
-        let done = sqlx::query("DELETE FROM seen_requests WHERE forget_at <= ?")
+        let done = engine::query("DELETE FROM seen_requests WHERE forget_at <= ?")
             .bind(now)
             .execute(&self.store.pool)
             .await?;
@@ -79,12 +78,9 @@ impl SeenRequests<'_> {
 }
 
 /// Adds signatures in a transaction that is under way.
-pub(crate) async fn insert(
-    tx: &mut Transaction<'static, Sqlite>,
-    seen: &[SeenRequest],
-) -> Result<(), StoreError> {
+pub(crate) async fn insert(tx: &mut Tx, seen: &[SeenRequest]) -> Result<(), StoreError> {
     for request in seen {
-        sqlx::query(
+        engine::query(
             "INSERT INTO seen_requests (signature, forget_at) VALUES (?, ?) \
              ON CONFLICT (signature) DO NOTHING",
         )

@@ -10,9 +10,7 @@
 
 use std::time::Duration;
 
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row, Sqlite};
-
+use crate::engine::{self, QueryBuilder, Row};
 use crate::error::StoreError;
 use crate::limits;
 use crate::store::{Store, one_of};
@@ -166,7 +164,7 @@ const COLUMNS: &str = "SELECT id, device_id, principal_arn, principal_name, prin
      session_type, output_url, status, details, idle_ms, max_ms, started_at, ended_at, resume_state, commands, \
      recording_bytes, input_recorded FROM sessions";
 
-fn session(row: &SqliteRow) -> Result<Session, sqlx::Error> {
+fn session(row: &Row) -> Result<Session, sqlx::Error> {
     let status: String = row.try_get("status")?;
     let millis = |n: i64| Duration::from_millis(u64::try_from(n).unwrap_or(0));
     Ok(Session {
@@ -216,14 +214,14 @@ impl SessionStore<'_> {
     pub async fn insert(&self, new: &NewSession, now: UnixMillis) -> Result<(), StoreError> {
         let mut tx = self.store.writing().await?;
         let keep = Duration::from_secs(limits::SESSION_HISTORY_DAYS.unsigned_abs() * 86_400);
-        sqlx::query(
+        engine::query(
             "DELETE FROM sessions WHERE started_at < ? AND ended_at IS NOT NULL AND ended_at < ?",
         )
         .bind(now.minus(keep).0)
         .bind(now.minus(keep).0)
         .execute(&mut *tx)
         .await?;
-        let stored = sqlx::query(
+        let stored = engine::query(
             "INSERT INTO sessions (id, device_id, principal_arn, principal_name, principal_id, person_id, document, reason, run_as, source_ip, \
              access_type, session_type, output_url, input_recorded, status, idle_ms, max_ms, started_at, commands) \
              SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'Connecting', ?, ?, ?, \
@@ -268,11 +266,12 @@ impl SessionStore<'_> {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn mark(&self, id: &str, status: SessionStatus) -> Result<bool, StoreError> {
-        let done = sqlx::query("UPDATE sessions SET status = ? WHERE id = ? AND ended_at IS NULL")
-            .bind(status.as_str())
-            .bind(id)
-            .execute(&self.store.pool)
-            .await?;
+        let done =
+            engine::query("UPDATE sessions SET status = ? WHERE id = ? AND ended_at IS NULL")
+                .bind(status.as_str())
+                .bind(id)
+                .execute(&self.store.pool)
+                .await?;
         Ok(done.rows_affected() > 0)
     }
 
@@ -282,7 +281,7 @@ impl SessionStore<'_> {
     /// [`StoreError::Database`].
     pub async fn set_resume_state(&self, id: &str, state: &[u8]) -> Result<bool, StoreError> {
         let done =
-            sqlx::query("UPDATE sessions SET resume_state = ? WHERE id = ? AND ended_at IS NULL")
+            engine::query("UPDATE sessions SET resume_state = ? WHERE id = ? AND ended_at IS NULL")
                 .bind(state)
                 .bind(id)
                 .execute(&self.store.pool)
@@ -303,7 +302,7 @@ impl SessionStore<'_> {
         now: UnixMillis,
     ) -> Result<bool, StoreError> {
         let status = if failed { SessionStatus::Failed } else { SessionStatus::Terminated };
-        let done = sqlx::query(
+        let done = engine::query(
             "UPDATE sessions SET status = ?, details = ?, ended_at = ?, resume_state = NULL WHERE id = ? AND ended_at IS NULL",
         )
         .bind(status.as_str())
@@ -320,7 +319,7 @@ impl SessionStore<'_> {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn set_recording_bytes(&self, id: &str, bytes: u64) -> Result<(), StoreError> {
-        sqlx::query("UPDATE sessions SET recording_bytes = ? WHERE id = ?")
+        engine::query("UPDATE sessions SET recording_bytes = ? WHERE id = ?")
             .bind(i64::try_from(bytes).unwrap_or(i64::MAX))
             .bind(id)
             .execute(&self.store.pool)
@@ -333,7 +332,7 @@ impl SessionStore<'_> {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn get(&self, id: &str) -> Result<Option<Session>, StoreError> {
-        let row = sqlx::query(&format!("{COLUMNS} WHERE id = ?"))
+        let row = engine::query(&format!("{COLUMNS} WHERE id = ?"))
             .bind(id)
             .fetch_optional(&self.store.pool)
             .await?;
@@ -346,7 +345,7 @@ impl SessionStore<'_> {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn list_active(&self, after: &str, limit: i64) -> Result<Vec<Session>, StoreError> {
-        let rows = sqlx::query(&format!(
+        let rows = engine::query(&format!(
             "{COLUMNS} WHERE ended_at IS NULL AND id > ? ORDER BY id LIMIT ?"
         ))
         .bind(after)
@@ -361,7 +360,7 @@ impl SessionStore<'_> {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn live_by_approval(&self, person_id: &str) -> Result<Vec<String>, StoreError> {
-        Ok(sqlx::query_scalar(
+        Ok(engine::query_scalar(
             "SELECT id FROM sessions WHERE ended_at IS NULL AND person_id = ? AND access_type = ? ORDER BY id",
         )
         .bind(person_id)
@@ -381,7 +380,7 @@ impl SessionStore<'_> {
         after: Option<(UnixMillis, &str)>,
         limit: i64,
     ) -> Result<Vec<Session>, StoreError> {
-        let mut query: QueryBuilder<'_, Sqlite> = QueryBuilder::new(COLUMNS);
+        let mut query: QueryBuilder = QueryBuilder::new(COLUMNS);
         query.push(if filter.ended {
             " WHERE ended_at IS NOT NULL"
         } else {

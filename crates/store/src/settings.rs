@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::engine;
 use crate::error::StoreError;
 use crate::limits::{DEFAULT_IDLE_MINUTES, GREATEST_MINUTES};
 use crate::store::Store;
@@ -39,7 +40,7 @@ impl Settings<'_> {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn get(&self, key: &str) -> Result<Option<String>, StoreError> {
-        Ok(sqlx::query_scalar("SELECT value FROM settings WHERE key = ?")
+        Ok(engine::query_scalar("SELECT value FROM settings WHERE key = ?")
             .bind(key)
             .fetch_optional(&self.store.pool)
             .await?)
@@ -50,7 +51,7 @@ impl Settings<'_> {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn set(&self, key: &str, value: &str) -> Result<(), StoreError> {
-        sqlx::query(
+        engine::query(
             "INSERT INTO settings (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
         )
         .bind(key)
@@ -65,7 +66,7 @@ impl Settings<'_> {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn clear(&self, key: &str) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM settings WHERE key = ?")
+        engine::query("DELETE FROM settings WHERE key = ?")
             .bind(key)
             .execute(&self.store.pool)
             .await?;

@@ -9,9 +9,9 @@
 //! # Not here
 //! - The cookie and its seal, the idle time: the gateway's.
 
-use sqlx::Row;
 use towline_host::clock::UnixMillis;
 
+use crate::engine;
 use crate::error::StoreError;
 use crate::limits;
 use crate::store::Store;
@@ -79,12 +79,12 @@ impl SignIns<'_> {
     /// [`StoreError::Exists`] for an id that was given before; [`StoreError::Database`].
     pub async fn create(&self, new: &SignIn) -> Result<(), StoreError> {
         let mut tx = self.store.writing().await?;
-        sqlx::query("DELETE FROM sign_ins WHERE expires_at <= ?")
+        engine::query("DELETE FROM sign_ins WHERE expires_at <= ?")
             .bind(new.created_at.0)
             .execute(&mut *tx)
             .await?;
         let (key, person) = new.root.columns();
-        sqlx::query(
+        engine::query(
             "DELETE FROM sign_ins WHERE id IN (SELECT id FROM sign_ins \
              WHERE access_key = ? OR person_id = ? ORDER BY created_at DESC, id LIMIT ? OFFSET ?)",
         )
@@ -94,7 +94,7 @@ impl SignIns<'_> {
         .bind(limits::MAX_SIGN_INS_OF_ROOT - 1)
         .execute(&mut *tx)
         .await?;
-        sqlx::query(
+        engine::query(
             "INSERT INTO sign_ins \
              (id, access_key, person_id, token, source_ip, created_at, used_at, expires_at) \
              VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -119,7 +119,7 @@ impl SignIns<'_> {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn get(&self, id: &str) -> Result<Option<SignIn>, StoreError> {
-        let row = sqlx::query(
+        let row = engine::query(
             "SELECT id, access_key, person_id, token, source_ip, created_at, used_at, expires_at \
              FROM sign_ins WHERE id = ?",
         )
@@ -143,7 +143,7 @@ impl SignIns<'_> {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn used(&self, id: &str, now: UnixMillis) -> Result<(), StoreError> {
-        sqlx::query("UPDATE sign_ins SET used_at = ? WHERE id = ?")
+        engine::query("UPDATE sign_ins SET used_at = ? WHERE id = ?")
             .bind(now.0)
             .bind(id)
             .execute(&self.store.pool)
@@ -156,7 +156,7 @@ impl SignIns<'_> {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn remove(&self, id: &str) -> Result<bool, StoreError> {
-        let done = sqlx::query("DELETE FROM sign_ins WHERE id = ?")
+        let done = engine::query("DELETE FROM sign_ins WHERE id = ?")
             .bind(id)
             .execute(&self.store.pool)
             .await?;

@@ -4,11 +4,11 @@
 //! - Many signs are one transaction: a fleet of 100,000 devices may return within minutes.
 //! - A sign of a device that was removed meanwhile changes nothing.
 
-use sqlx::{Sqlite, Transaction};
 use towline_host::clock::UnixMillis;
 
 use crate::device_texts;
 use crate::devices::{DeviceReport, Devices};
+use crate::engine::{self, Tx};
 use crate::error::StoreError;
 
 /// A device was there.
@@ -36,7 +36,7 @@ impl Devices<'_> {
             match &sign.arrival {
                 Some((report, ip)) => arrived(&mut tx, sign, report, ip).await?,
                 None => {
-                    sqlx::query("UPDATE devices SET last_ping = ? WHERE id = ?")
+                    engine::query("UPDATE devices SET last_ping = ? WHERE id = ?")
                         .bind(sign.at.0)
                         .bind(&sign.id)
                         .execute(&mut *tx)
@@ -50,13 +50,13 @@ impl Devices<'_> {
 }
 
 async fn arrived(
-    tx: &mut Transaction<'static, Sqlite>,
+    tx: &mut Tx,
     sign: &SignOfLife,
     report: &DeviceReport,
     ip: &str,
 ) -> Result<(), StoreError> {
     // A text is written only when it is another one.
-    let is_found_alike: Option<(i64,)> = sqlx::query_as(
+    let is_found_alike: Option<(i64,)> = engine::query_as(
         "SELECT 1 FROM devices WHERE id = ? AND platform_name = ? AND platform_version = ? \
          AND hostname = ? AND ip = ?",
     )
@@ -67,7 +67,7 @@ async fn arrived(
     .bind(ip)
     .fetch_optional(&mut **tx)
     .await?;
-    sqlx::query(
+    engine::query(
         "UPDATE devices SET agent_version = ?, platform_type = ?, platform_name = ?, \
          platform_version = ?, hostname = ?, target = ?, ip = ?, last_ping = ? WHERE id = ?",
     )

@@ -1,4 +1,5 @@
-//! The database file: opened, migrated, and shared by the tables' modules.
+//! The store: the database file opened and migrated, and what the tables' modules share. The server
+//! in place of the file: `server`.
 //!
 //! # Invariants
 //! - A connection whose transaction could not be ended (the disk was full, the system failed) never
@@ -10,24 +11,26 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::BoxFuture;
+use sqlx::Connection as _;
 use sqlx::pool::PoolConnectionMetadata;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
     SqliteSynchronous,
 };
-use sqlx::{Connection as _, QueryBuilder, Sqlite, Transaction};
 use towline_host::clock::UnixMillis;
 
+use crate::engine::{self, Pool, QueryBuilder, Tx};
 use crate::error::StoreError;
 use crate::{device_texts, identity, limits, migrations, tag_keys};
 
-/// The embedded store. Cheap to clone.
+/// The store. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Store {
-    pub(crate) pool: SqlitePool,
+    pub(crate) pool: Pool,
     /// For searches, which read much: the other calls have connections of their own.
-    pub(crate) search: SqlitePool,
-    keeper: Arc<Mutex<Option<SqliteConnection>>>,
+    pub(crate) search: Pool,
+    /// Of a file; a server needs none.
+    pub(crate) keeper: Arc<Mutex<Option<SqliteConnection>>>,
 }
 
 /// Key of the setting that [`Store::probe`] writes.
@@ -53,7 +56,7 @@ impl Store {
         // On one connection: another one that had read the schema before would not know the new
         // indices, and SQLite does not read it again for an ON CONFLICT clause.
         let one = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
-        let upgraded = upgrade(&one).await;
+        let upgraded = upgrade(one.clone()).await;
         one.close().await;
         upgraded?;
         let pool = SqlitePoolOptions::new()
@@ -65,6 +68,7 @@ impl Store {
         let search = SqlitePoolOptions::new()
             .max_connections(limits::SEARCH_CONNECTIONS)
             .connect_lazy_with(options);
+        let (pool, search) = (Pool::Sqlite(pool), Pool::Sqlite(search));
         Ok(Self { pool, search, keeper: Arc::new(Mutex::new(Some(keeper))) })
     }
 
@@ -84,7 +88,7 @@ impl Store {
         let store = Self::open(path).await?;
         store.settings().set(OPEN, "1").await?;
         // In the file itself, so that a copy of it alone shows the mark.
-        sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&store.pool).await?;
+        store.fold_log().await?;
         Ok(store)
     }
 
@@ -134,16 +138,27 @@ impl Store {
         Ok(())
     }
 
+    /// Merges the log into the file.
+    async fn fold_log(&self) -> Result<(), StoreError> {
+        engine::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&self.pool).await?;
+        Ok(())
+    }
+
     /// Closes the store: waits for running statements and merges the log into the file. When the disk
     /// refuses that, the log stays beside the file for the next start.
     pub async fn close(&self) {
+        if self.is_shared() {
+            self.search.close().await;
+            self.pool.close().await;
+            return;
+        }
         if self.settings().clear(OPEN).await.is_err() {
             let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take();
             Box::leak(Box::new(keeper)); // the last connection would remove the log
             return;
         }
         // Merged by name, because the last connection to close does it only if it gets the lock.
-        let _ = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&self.pool).await;
+        let _ = self.fold_log().await;
         self.search.close().await;
         self.pool.close().await;
         let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -157,7 +172,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn ping(&self) -> Result<(), StoreError> {
-        sqlx::query("SELECT 1").execute(&self.pool).await?;
+        engine::query("SELECT 1").fetch_optional(&self.pool).await?;
         Ok(())
     }
 
@@ -167,7 +182,7 @@ impl Store {
     /// The database's own, such as a full disk.
     pub async fn probe(&self, now: UnixMillis) -> Result<(), StoreError> {
         let mut tx = self.writing().await?;
-        sqlx::query(
+        engine::query(
             "INSERT INTO settings (key, value) VALUES (?, ?) \
              ON CONFLICT (key) DO UPDATE SET value = excluded.value",
         )
@@ -179,20 +194,26 @@ impl Store {
         Ok(())
     }
 
-    /// Begins a transaction that will write. It takes the writer's lock at once: SQLite may refuse a
-    /// transaction that reads first and writes later, without waiting.
-    pub(crate) async fn writing(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
-        Ok(self.pool.begin_with("BEGIN IMMEDIATE").await?)
+    /// Whether it is on a server, where other gateways may use it.
+    #[must_use]
+    pub const fn is_shared(&self) -> bool {
+        matches!(self.pool, Pool::Postgres(_))
+    }
+
+    /// Begins a transaction that will write; no other one does so until its end.
+    pub(crate) async fn writing(&self) -> Result<Tx, StoreError> {
+        Ok(self.pool.writing().await?)
     }
 }
 
 /// Brings the schema up to date.
-async fn upgrade(pool: &SqlitePool) -> Result<(), StoreError> {
-    tag_keys::check(pool).await?;
-    migrations::migrator().await?.run(pool).await?;
-    tag_keys::complete(pool).await?;
-    device_texts::complete(pool).await?;
-    identity::complete(pool).await
+async fn upgrade(file: SqlitePool) -> Result<(), StoreError> {
+    let pool = Pool::Sqlite(file.clone());
+    tag_keys::check(&pool).await?;
+    migrations::migrator().await?.run(&file).await?;
+    tag_keys::complete(&pool).await?;
+    device_texts::complete(&pool).await?;
+    identity::complete(&pool).await
 }
 
 /// Whether a connection may serve again: it is in no transaction. SQLite ends a transaction by
@@ -211,23 +232,19 @@ fn usable(
 
 /// Refuses a new row when the counted table is full. Runs in the transaction that adds the row.
 pub(crate) async fn within(
-    tx: &mut Transaction<'static, Sqlite>,
+    tx: &mut Tx,
     count: &'static str,
     key: &str,
     what: &'static str,
     limit: i64,
 ) -> Result<(), StoreError> {
-    let rows: i64 = sqlx::query_scalar(count).bind(key).fetch_one(&mut **tx).await?;
+    let rows: i64 = engine::query_scalar(count).bind(key).fetch_one(&mut **tx).await?;
     if rows >= limit { Err(StoreError::Full { what, limit }) } else { Ok(()) }
 }
 
 /// Adds `AND column IN (...)`, values bound, unless there are none. `column`: a literal of this
 /// crate.
-pub(crate) fn one_of(
-    query: &mut QueryBuilder<'_, Sqlite>,
-    column: &'static str,
-    values: &[String],
-) {
+pub(crate) fn one_of(query: &mut QueryBuilder, column: &'static str, values: &[String]) {
     if values.is_empty() {
         return;
     }
@@ -245,7 +262,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_store_opens_again_with_what_was_written() {
-        let (store, dir) = crate::testing::scratch().await;
+        let (store, dir) = crate::testing::scratch_file().await;
         store.settings().set("k", "v").await.unwrap();
         store.close().await;
         let again = Store::open(&dir.path().join("towline.db")).await.unwrap();
@@ -260,7 +277,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_file_that_was_copied_without_its_log_is_refused() {
-        let (store, dir) = crate::testing::scratch().await;
+        let (store, dir) = crate::testing::scratch_file().await;
         let path = dir.path().join("towline.db");
         store.principals().create("ann", &[], UnixMillis(1)).await.unwrap();
         store.close().await;
@@ -293,17 +310,25 @@ mod tests {
         assert!(!path.exists());
         drop(std::fs::File::create(&path).unwrap());
         assert!(matches!(Store::open_existing(&path).await, Err(StoreError::NotWhole(_))));
-        let (store, other) = crate::testing::scratch().await;
+        let (store, other) = crate::testing::scratch_file().await;
         store.close().await;
         let refused = Store::open_existing(&other.path().join("towline.db")).await.unwrap_err();
         assert!(refused.to_string().contains("no user"), "{refused}");
+    }
+
+    /// The driver's connections to the file.
+    fn file(store: &Store) -> &SqlitePool {
+        match &store.pool {
+            Pool::Sqlite(pool) => pool,
+            Pool::Postgres(_) => panic!("the store is not in a file"),
+        }
     }
 
     /// Lets the file of each connection that is open now grow by no page more.
     async fn fill_the_disk(store: &Store) {
         let mut all = Vec::new();
         for _ in 0..limits::STORE_CONNECTIONS {
-            all.push(store.pool.acquire().await.unwrap());
+            all.push(file(store).acquire().await.unwrap());
         }
         for connection in &mut all {
             sqlx::query("PRAGMA max_page_count = 1").execute(&mut **connection).await.unwrap();
@@ -312,7 +337,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_store_whose_disk_was_full_once_takes_writes_again() {
-        let (store, _dir) = crate::testing::scratch().await;
+        let (store, _dir) = crate::testing::scratch_file().await;
         let now = UnixMillis(1);
         let large = "x".repeat(1 << 20);
         store.principals().create("ann", &[], now).await.unwrap();
@@ -334,15 +359,15 @@ mod tests {
 
     #[tokio::test]
     async fn a_connection_whose_transaction_was_taken_back_serves_again() {
-        let (store, _dir) = crate::testing::scratch().await;
+        let (store, _dir) = crate::testing::scratch_file().await;
         let mut tx = store.writing().await.unwrap();
-        sqlx::query("CREATE TEMP TABLE mine (x INTEGER)").execute(&mut *tx).await.unwrap();
+        engine::query("CREATE TEMP TABLE mine (x INTEGER)").execute(&mut *tx).await.unwrap();
         tx.commit().await.unwrap();
         drop(store.writing().await.unwrap());
         let mut all = Vec::new();
         let mut kept = false;
         for _ in 0..limits::STORE_CONNECTIONS {
-            let mut connection = store.pool.acquire().await.unwrap();
+            let mut connection = file(&store).acquire().await.unwrap();
             kept |= sqlx::query("SELECT x FROM mine").execute(&mut *connection).await.is_ok();
             all.push(connection);
         }

@@ -12,9 +12,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
-use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use towline_policy::fold;
 
+use crate::engine::{self, Pool};
 use crate::error::StoreError;
 use crate::limits;
 
@@ -62,7 +63,7 @@ pub async fn remove_tag_in(
     key: &str,
 ) -> Result<bool, StoreError> {
     let pool = existing(path).await?;
-    let done = sqlx::query("DELETE FROM tags WHERE kind = ? AND id = ? AND key = ?")
+    let done = engine::query("DELETE FROM tags WHERE kind = ? AND id = ? AND key = ?")
         .bind(kind)
         .bind(id)
         .bind(key)
@@ -72,13 +73,14 @@ pub async fn remove_tag_in(
     Ok(done?.rows_affected() > 0)
 }
 
-async fn existing(path: &Path) -> Result<SqlitePool, StoreError> {
+async fn existing(path: &Path) -> Result<Pool, StoreError> {
     let options = SqliteConnectOptions::new().filename(path).busy_timeout(limits::STORE_BUSY);
-    Ok(SqlitePoolOptions::new().max_connections(1).connect_with(options).await?)
+    let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await?;
+    Ok(Pool::Sqlite(pool))
 }
 
 /// Refuses a store that has such tags, before its schema is changed.
-pub(crate) async fn check(pool: &SqlitePool) -> Result<(), StoreError> {
+pub(crate) async fn check(pool: &Pool) -> Result<(), StoreError> {
     if !needs_check(pool).await? {
         return Ok(());
     }
@@ -87,8 +89,8 @@ pub(crate) async fn check(pool: &SqlitePool) -> Result<(), StoreError> {
 }
 
 /// Whether the store has tags, and its schema allows keys that differ in letter case only.
-async fn needs_check(pool: &SqlitePool) -> Result<bool, StoreError> {
-    let tables: i64 = sqlx::query_scalar(
+async fn needs_check(pool: &Pool) -> Result<bool, StoreError> {
+    let tables: i64 = engine::query_scalar(
         "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name IN ('tags', '_sqlx_migrations')",
     )
     .fetch_one(pool)
@@ -97,16 +99,16 @@ async fn needs_check(pool: &SqlitePool) -> Result<bool, StoreError> {
         return Ok(false);
     }
     let applied: i64 =
-        sqlx::query_scalar("SELECT COUNT(*) FROM _sqlx_migrations WHERE version = ?")
+        engine::query_scalar("SELECT COUNT(*) FROM _sqlx_migrations WHERE version = ?")
             .bind(MIGRATION)
             .fetch_one(pool)
             .await?;
     Ok(applied == 0)
 }
 
-async fn clashes(pool: &SqlitePool) -> Result<Vec<TagClash>, StoreError> {
+async fn clashes(pool: &Pool) -> Result<Vec<TagClash>, StoreError> {
     let rows: Vec<(String, String, String, String)> =
-        sqlx::query_as("SELECT kind, id, key, value FROM tags ORDER BY kind, id, key")
+        engine::query_as("SELECT kind, id, key, value FROM tags ORDER BY kind, id, key")
             .fetch_all(pool)
             .await?;
     let mut by_key: BTreeMap<(String, String, String), Vec<(String, String)>> = BTreeMap::new();
@@ -118,20 +120,20 @@ async fn clashes(pool: &SqlitePool) -> Result<Vec<TagClash>, StoreError> {
 }
 
 /// Fills in folded keys that are missing, and makes them unique.
-pub(crate) async fn complete(pool: &SqlitePool) -> Result<(), StoreError> {
+pub(crate) async fn complete(pool: &Pool) -> Result<(), StoreError> {
     let missing: Vec<(String,)> =
-        sqlx::query_as("SELECT DISTINCT key FROM tags WHERE key_folded = ''")
+        engine::query_as("SELECT DISTINCT key FROM tags WHERE key_folded = ''")
             .fetch_all(pool)
             .await?;
-    let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?;
+    let mut tx = pool.writing().await?;
     for (key,) in &missing {
-        sqlx::query("UPDATE tags SET key_folded = ? WHERE key = ?")
+        engine::query("UPDATE tags SET key_folded = ? WHERE key = ?")
             .bind(fold(key))
             .bind(key)
             .execute(&mut *tx)
             .await?;
     }
-    sqlx::query(
+    engine::query(
         "CREATE UNIQUE INDEX IF NOT EXISTS tags_by_folded_key ON tags (kind, id, key_folded)",
     )
     .execute(&mut *tx)
@@ -144,6 +146,7 @@ pub(crate) async fn complete(pool: &SqlitePool) -> Result<(), StoreError> {
 mod tests {
     use super::*;
     use crate::{Store, TagKind, migrations};
+    use sqlx::sqlite::SqlitePool;
 
     /// A store of the version before, with these tags of a device.
     async fn older(tags: &[(&str, &str)]) -> (std::path::PathBuf, tempfile::TempDir) {
@@ -152,13 +155,16 @@ mod tests {
         let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
         let pool = SqlitePool::connect_with(options).await.unwrap();
         migrations::migrator_before(MIGRATION).await.unwrap().run(&pool).await.unwrap();
+        let pool = Pool::Sqlite(pool);
         for (key, value) in tags {
-            sqlx::query("INSERT INTO tags (kind, id, key, value) VALUES ('device', 'mi-1', ?, ?)")
-                .bind(key)
-                .bind(value)
-                .execute(&pool)
-                .await
-                .unwrap();
+            engine::query(
+                "INSERT INTO tags (kind, id, key, value) VALUES ('device', 'mi-1', ?, ?)",
+            )
+            .bind(key)
+            .bind(value)
+            .execute(&pool)
+            .await
+            .unwrap();
         }
         pool.close().await;
         (path, dir)

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::{Sqlite, Transaction};
 use towline_policy::fold;
 
 use crate::device_texts;
+use crate::engine::{self, Tx};
 use crate::error::StoreError;
 use crate::limits::MAX_TAGS;
 use crate::store::Store;
@@ -62,7 +62,7 @@ impl Tags<'_> {
             "SELECT o.id, o.key_folded, o.value FROM tags t JOIN tags o ON o.kind = t.kind AND o.id = t.id \
              WHERE t.kind = 'device' AND t.key_folded = ? AND t.value IN ({marks}) ORDER BY o.id"
         );
-        let mut query = sqlx::query_as(&sql).bind(fold(key));
+        let mut query = engine::query_as(&sql).bind(fold(key));
         for value in values {
             query = query.bind(value);
         }
@@ -79,7 +79,7 @@ impl Tags<'_> {
         id: &str,
     ) -> Result<BTreeMap<String, String>, StoreError> {
         let rows: Vec<Tag> =
-            sqlx::query_as("SELECT key, value FROM tags WHERE kind = ? AND id = ?")
+            engine::query_as("SELECT key, value FROM tags WHERE kind = ? AND id = ?")
                 .bind(kind.as_str())
                 .bind(id)
                 .fetch_all(&self.store.pool)
@@ -107,7 +107,7 @@ impl Tags<'_> {
             TagKind::Document => ("SELECT COUNT(*) FROM documents WHERE name = ?", "document"),
             TagKind::Principal => ("SELECT COUNT(*) FROM principals WHERE name = ?", "principal"),
         };
-        let known: i64 = sqlx::query_scalar(sql).bind(id).fetch_one(&mut *tx).await?;
+        let known: i64 = engine::query_scalar(sql).bind(id).fetch_one(&mut *tx).await?;
         if known == 0 {
             return Err(StoreError::Missing(what));
         }
@@ -138,12 +138,12 @@ impl Tags<'_> {
 
 /// Compares the tags of a thing with what was read of them before.
 pub(crate) async fn same_tags(
-    tx: &mut Transaction<'static, Sqlite>,
+    tx: &mut Tx,
     kind: TagKind,
     id: &str,
     read: &BTreeMap<String, String>,
 ) -> Result<(), StoreError> {
-    let rows: Vec<Tag> = sqlx::query_as("SELECT key, value FROM tags WHERE kind = ? AND id = ?")
+    let rows: Vec<Tag> = engine::query_as("SELECT key, value FROM tags WHERE kind = ? AND id = ?")
         .bind(kind.as_str())
         .bind(id)
         .fetch_all(&mut **tx)
@@ -153,13 +153,13 @@ pub(crate) async fn same_tags(
 }
 
 async fn remove_all(
-    tx: &mut Transaction<'static, Sqlite>,
+    tx: &mut Tx,
     kind: TagKind,
     id: &str,
     keys: &[String],
 ) -> Result<(), StoreError> {
     for key in keys {
-        sqlx::query("DELETE FROM tags WHERE kind = ? AND id = ? AND key_folded = ?")
+        engine::query("DELETE FROM tags WHERE kind = ? AND id = ? AND key_folded = ?")
             .bind(kind.as_str())
             .bind(id)
             .bind(fold(key))
@@ -171,13 +171,13 @@ async fn remove_all(
 
 /// Sets tags within a transaction, and checks their number.
 pub(crate) async fn put_all(
-    tx: &mut Transaction<'static, Sqlite>,
+    tx: &mut Tx,
     kind: TagKind,
     id: &str,
     tags: &[Tag],
 ) -> Result<(), StoreError> {
     for (key, value) in tags {
-        sqlx::query(
+        engine::query(
             "INSERT INTO tags (kind, id, key, key_folded, value) VALUES (?, ?, ?, ?, ?) \
              ON CONFLICT (kind, id, key_folded) DO UPDATE SET key = excluded.key, value = excluded.value",
         )
@@ -189,7 +189,7 @@ pub(crate) async fn put_all(
         .execute(&mut **tx)
         .await?;
     }
-    let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM tags WHERE kind = ? AND id = ?")
+    let count: i64 = engine::query_scalar("SELECT COUNT(*) FROM tags WHERE kind = ? AND id = ?")
         .bind(kind.as_str())
         .bind(id)
         .fetch_one(&mut **tx)

@@ -1,19 +1,54 @@
-//! A store in a temporary folder, for tests.
+//! A store for a test: in a temporary folder, or on the server that [`SERVER`] names.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use sqlx::{Connection as _, Executor as _, PgConnection};
 use towline_host::clock::UnixMillis;
 
 use crate::change::Removed;
+use crate::server::ServerAddress;
 use crate::store::Store;
 
-/// The store, and the folder that must live as long as it does.
+/// Environment variable: the address of a database server on which each test gets a database.
+pub const SERVER: &str = "TOWLINE_TEST_POSTGRES";
+
+/// A store, and the folder that must live as long as it does.
 ///
 /// # Panics
 /// When no temporary folder or no database can be made.
 #[allow(clippy::unwrap_used)] // for tests only, which fail by panicking
 pub async fn scratch() -> (Store, tempfile::TempDir) {
+    let Ok(server) = std::env::var(SERVER) else { return scratch_file().await };
+    let store = Store::create_on(&new_database(&server).await).await.unwrap();
+    (store, tempfile::tempdir().unwrap())
+}
+
+/// A store in a file, whatever the engine of the others, and the folder that must live as long as it
+/// does.
+///
+/// # Panics
+/// When no temporary folder or no database can be made.
+#[allow(clippy::unwrap_used)] // for tests only, which fail by panicking
+pub async fn scratch_file() -> (Store, tempfile::TempDir) {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(&dir.path().join("towline.db")).await.unwrap();
     (store, dir)
+}
+
+/// Makes an empty database on a server whose address ends in the name of a database.
+///
+/// # Panics
+/// When the server refuses.
+#[allow(clippy::unwrap_used)] // for tests only, which fail by panicking
+pub async fn new_database(server: &str) -> ServerAddress {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let name = format!("t_{}_{number}", std::process::id());
+    let mut connection = PgConnection::connect(server).await.unwrap();
+    connection.execute(&*format!("CREATE DATABASE {name}")).await.unwrap();
+    connection.close().await.unwrap();
+    let (place, _) = server.rsplit_once('/').unwrap();
+    ServerAddress::parse(&format!("{place}/{name}"), None).unwrap()
 }
 
 /// Removes a principal, as an administrator does.

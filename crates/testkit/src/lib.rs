@@ -36,6 +36,7 @@ pub mod lab;
 pub mod machine;
 pub mod moto;
 pub mod netns;
+pub mod postgres;
 pub mod process;
 pub mod recall;
 pub mod relay;

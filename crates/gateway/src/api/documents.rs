@@ -506,6 +506,9 @@ fn refused(error: &StoreError) -> ApiError {
         | StoreError::Row(_)
         | StoreError::NotWhole(_)
         | StoreError::TagClashes(_)
+        | StoreError::Address(_)
+        | StoreError::Server(_)
+        | StoreError::OnServer(_)
         | StoreError::Database(_)
         | StoreError::Migrate(_) => {
             return internal("cannot store a document", error);

@@ -41,6 +41,9 @@ impl<T> OrInternal<T> for Result<T, StoreError> {
             | StoreError::Row(_)
             | StoreError::NotWhole(_)
             | StoreError::TagClashes(_)
+            | StoreError::Address(_)
+            | StoreError::Server(_)
+            | StoreError::OnServer(_)
             | StoreError::Database(_)
             | StoreError::Migrate(_) => internal(what, &error),
         })

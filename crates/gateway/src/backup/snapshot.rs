@@ -32,6 +32,9 @@ pub enum SnapshotError {
     /// The disk.
     #[error("cannot copy the state of the gateway: {0}")]
     Disk(#[from] io::Error),
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] config::ConfigError),
     /// No random bytes.
     #[error(transparent)]
     Random(#[from] NoRandom),
@@ -62,7 +65,8 @@ pub async fn of_running(
 pub async fn of_stopped(dir: &Path) -> Result<PathBuf, SnapshotError> {
     let folder = begin(dir)?;
     let taken = async {
-        snapshot_of(&dir.join(config::STORE), &folder.join(config::STORE)).await?;
+        let place = config::Config::load(dir)?.store;
+        snapshot_of(place.file()?, &folder.join(config::STORE)).await?;
         finish(dir, &folder).await
     };
     settle(taken.await, folder)

@@ -14,6 +14,7 @@ use towline_host::files::{self, FileError};
 
 use super::console::Console;
 use super::outbound::OutboundSettings;
+use super::place::StorePlace;
 use super::raw::RawConfig;
 use crate::limits::{FEWEST_CONNECTIONS, MAX_CONFIG_FILE, MOST_CONNECTIONS};
 use crate::listener::Proxies;
@@ -47,6 +48,9 @@ pub enum ConfigError {
         /// Line and reason.
         source: Box<toml::de::Error>,
     },
+    /// The address of the store.
+    #[error("store in gateway.toml, or --store: {0}")]
+    Store(#[from] towline_store::StoreError),
     /// A key has a value that cannot be.
     #[error("{key} = {value:?}: {want}")]
     Value {
@@ -64,6 +68,8 @@ pub enum ConfigError {
 pub struct Config {
     /// The gateway's directory.
     pub dir: PathBuf,
+    /// Where the store is.
+    pub store: StorePlace,
     /// Region name in ARNs and signatures.
     pub region: String,
     /// Account in ARNs: twelve digits.
@@ -178,7 +184,10 @@ impl Config {
             value,
             want,
         })?;
+        let store =
+            StorePlace::read(dir, raw.store.as_deref(), raw.store_password_file.as_deref())?;
         Ok(Self {
+            store,
             outbound,
             proxies,
             evidence,
@@ -288,6 +297,8 @@ mod tests {
             metrics: None,
             console: None,
             outbound: None,
+            store: None,
+            store_password_file: None,
             tls_certificate: "server.pem".into(),
             tls_key: "/elsewhere/key.pem".into(),
         }

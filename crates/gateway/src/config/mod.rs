@@ -5,7 +5,10 @@
 mod checked;
 pub mod console;
 pub mod outbound;
+mod place;
 pub mod raw;
+
+pub use place::StorePlace;
 
 pub use checked::{
     AUTHORITY_KEY, CA, CA_KEY, Config, ConfigError, FILE, SERVER_KEY, STORE, STORE_KEY, address,

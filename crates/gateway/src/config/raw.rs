@@ -57,6 +57,14 @@ pub struct RawConfig {
     /// Requests that the gateway makes itself, to identity providers: addresses and CAs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outbound: Option<super::outbound::RawOutbound>,
+    /// Address of a PostgreSQL database for the store, without a password:
+    /// `postgres://USER@HOST/DATABASE`. A file in the directory when not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store: Option<String>,
+    /// File with the password for it; relative to the folder of this file. `PGPASSWORD` or `.pgpass`
+    /// when not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store_password_file: Option<std::path::PathBuf>,
     /// The server's certificate chain, PEM; relative to the folder of this file.
     pub tls_certificate: String,
     /// The server's private key, PEM; relative to the folder of this file.

@@ -17,11 +17,11 @@ use towline_host::entropy::{self, NoRandom};
 use towline_host::files::{self, FileError};
 use towline_host::lock::{DirLock, LockError};
 use towline_ssm::ids::{AccessKeyId, SecretAccessKey};
-use towline_store::{Store, StoreError};
+use towline_store::StoreError;
 
 use super::certs::{self, CertError};
 use crate::authority::{Authority, AuthorityError};
-use crate::config::{self, Config, ConfigError, raw::RawConfig};
+use crate::config::{self, Config, ConfigError, StorePlace, raw::RawConfig};
 use crate::listener::tls::{TlsConfigs, TlsError};
 use crate::vault::{Vault, VaultError};
 
@@ -63,6 +63,10 @@ pub struct Options {
     pub account_id: String,
     /// Host of the `StreamUrl`, if not the one that clients use.
     pub stream_url_host: Option<String>,
+    /// Address of a database for the store, instead of a file.
+    pub store: Option<String>,
+    /// File with the password for it.
+    pub store_password_file: Option<PathBuf>,
 }
 
 impl Options {
@@ -79,6 +83,8 @@ impl Options {
             region: DEFAULT_REGION.to_owned(),
             account_id: DEFAULT_ACCOUNT.to_owned(),
             stream_url_host: None,
+            store: None,
+            store_password_file: None,
         }
     }
 }
@@ -150,7 +156,7 @@ pub enum InitError {
 /// # Errors
 /// [`InitError`]; what was made until then stays, and a second try is refused until it is removed.
 pub async fn run(options: &Options) -> Result<Made, InitError> {
-    let raw = raw_config(options);
+    let raw = raw_config(options)?;
     let config = Config::new(&options.dir, raw.clone())?;
     refuse_existing(&options.dir)?;
     let fresh = match &options.tls {
@@ -188,7 +194,7 @@ pub async fn run(options: &Options) -> Result<Made, InitError> {
     let store_key = Vault::generate_key()?;
     files::create_private(&at(config::STORE_KEY), store_key.as_slice())?;
     let (access_key, secret) =
-        first_administrator(&at(config::STORE), &Vault::new(store_key.as_slice())?).await?;
+        first_administrator(&config.store, &Vault::new(store_key.as_slice())?).await?;
     files::create_private(&at(config::FILE), toml::to_string_pretty(&raw)?.as_bytes())?;
     let ca_file = fresh
         .map(|_| std::path::absolute(at(config::CA)))
@@ -205,11 +211,13 @@ pub async fn run(options: &Options) -> Result<Made, InitError> {
     })
 }
 
-fn raw_config(options: &Options) -> RawConfig {
+fn raw_config(options: &Options) -> Result<RawConfig, InitError> {
     let host = options.hostnames.first().map_or("localhost", String::as_str);
     let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
     let port = options.listen.rsplit_once(':').map_or("8443", |(_, port)| port);
-    RawConfig {
+    // Whole, because a path in the file is relative to the file.
+    let password_file = options.store_password_file.as_deref().map(std::path::absolute);
+    Ok(RawConfig {
         evidence: None,
         proxy_protocol_from: Vec::new(),
         max_connections: None,
@@ -229,9 +237,11 @@ fn raw_config(options: &Options) -> RawConfig {
         metrics: None,
         console: None,
         outbound: None,
+        store: options.store.clone(),
+        store_password_file: password_file.transpose().map_err(InitError::Folder)?,
         tls_certificate: CHAIN.to_owned(),
         tls_key: config::SERVER_KEY.to_owned(),
-    }
+    })
 }
 
 fn refuse_existing(dir: &Path) -> Result<(), InitError> {
@@ -252,12 +262,14 @@ fn refuse_existing(dir: &Path) -> Result<(), InitError> {
 }
 
 async fn first_administrator(
-    path: &Path,
+    place: &StorePlace,
     vault: &Vault,
 ) -> Result<(AccessKeyId, SecretAccessKey), InitError> {
     // The store's file would be made with the mode of the process; made empty first, it has ours.
-    files::create_private(path, b"")?;
-    let store = Store::open(path).await?;
+    if let StorePlace::File(path) = place {
+        files::create_private(path, b"")?;
+    }
+    let store = place.create().await?;
     let now = UnixMillis::from(OffsetDateTime::now_utc());
     let id = AccessKeyId::from_random(entropy::random()?);
     let secret = SecretAccessKey::from_random(entropy::random()?);
@@ -275,6 +287,7 @@ async fn first_administrator(
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
+    use towline_store::Store;
 
     fn options(dir: &Path) -> Options {
         Options {

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::{QueryBuilder, Sqlite, Transaction};
 use towline_host::clock::UnixMillis;
 use towline_wire::epoch::BootNonce;
 
@@ -10,6 +9,7 @@ use super::rows::{
     CommandBatch, CommandRow, CommandText, RawCommand, StoredCommand, read, read_raw, read_text,
     word,
 };
+use crate::engine::{self, QueryBuilder, Tx};
 use crate::error::StoreError;
 use crate::store::Store;
 
@@ -77,7 +77,7 @@ impl CommandLog<'_> {
         after: i64,
         limit: i64,
     ) -> Result<Vec<StoredCommand>, StoreError> {
-        let rows = sqlx::query(OF_SESSION)
+        let rows = engine::query(OF_SESSION)
             .bind(session)
             .bind(session)
             .bind(after)
@@ -93,7 +93,7 @@ impl CommandLog<'_> {
     /// [`StoreError::Database`].
     pub async fn raw(&self, after: i64, limit: i64) -> Result<Vec<RawCommand>, StoreError> {
         let sql = "SELECT * FROM command_log WHERE id > ? ORDER BY id LIMIT ?";
-        let rows = sqlx::query(sql).bind(after).bind(limit).fetch_all(&self.store.pool).await?;
+        let rows = engine::query(sql).bind(after).bind(limit).fetch_all(&self.store.pool).await?;
         rows.iter().map(|row| Ok(read_raw(row)?)).collect()
     }
 
@@ -108,7 +108,7 @@ impl CommandLog<'_> {
         device: Option<&str>,
         limit: i64,
     ) -> Result<Vec<CommandText>, StoreError> {
-        let mut query = QueryBuilder::<Sqlite>::new(TEXTS);
+        let mut query = QueryBuilder::new(TEXTS);
         query.push(" AND id < ").push_bind(before);
         if let Some(device) = device {
             query.push(" AND device_id = ").push_bind(device);
@@ -124,7 +124,7 @@ impl CommandLog<'_> {
     /// [`StoreError::Database`].
     pub async fn is_session_of(&self, session: &str, device: &str) -> Result<bool, StoreError> {
         let found: Option<i64> =
-            sqlx::query_scalar("SELECT 1 FROM sessions WHERE id = ? AND device_id = ?")
+            engine::query_scalar("SELECT 1 FROM sessions WHERE id = ? AND device_id = ?")
                 .bind(session)
                 .bind(device)
                 .fetch_optional(&self.store.pool)
@@ -143,12 +143,12 @@ fn signed(number: u64) -> i64 {
 }
 
 async fn append_one(
-    tx: &mut Transaction<'static, Sqlite>,
+    tx: &mut Tx,
     batch: &CommandBatch,
     now: UnixMillis,
 ) -> Result<(u64, usize), StoreError> {
     let head: Option<i64> =
-        sqlx::query_scalar("SELECT next FROM log_heads WHERE device_id = ? AND boot = ?")
+        engine::query_scalar("SELECT next FROM log_heads WHERE device_id = ? AND boot = ?")
             .bind(&batch.device)
             .bind(batch.boot.as_slice())
             .fetch_optional(&mut **tx)
@@ -189,7 +189,7 @@ async fn append_one(
         next = batch.next;
     }
     count(tx, &counts).await?;
-    sqlx::query(
+    engine::query(
         "INSERT INTO log_heads (device_id, boot, next, closed, heard_at) VALUES (?, ?, ?, ?, ?)
          ON CONFLICT (device_id, boot) DO UPDATE SET next = excluded.next, closed = excluded.closed, heard_at = excluded.heard_at",
     )
@@ -214,12 +214,9 @@ fn programs(row: &CommandRow) -> Option<i64> {
     }
 }
 
-async fn count(
-    tx: &mut Transaction<'static, Sqlite>,
-    counts: &BTreeMap<&str, i64>,
-) -> Result<(), StoreError> {
+async fn count(tx: &mut Tx, counts: &BTreeMap<&str, i64>) -> Result<(), StoreError> {
     for (session, programs) in counts.iter().filter(|(session, _)| !session.is_empty()) {
-        sqlx::query("UPDATE sessions SET commands = COALESCE(commands, 0) + ? WHERE id = ?")
+        engine::query("UPDATE sessions SET commands = COALESCE(commands, 0) + ? WHERE id = ?")
             .bind(programs)
             .bind(session)
             .execute(&mut **tx)
@@ -233,12 +230,8 @@ fn missing(number: u64, covers: u64, at: u64, why: &str) -> CommandRow {
 }
 
 /// Closes the logs of the agent's earlier boots: they will send nothing more.
-async fn close_older(
-    tx: &mut Transaction<'static, Sqlite>,
-    batch: &CommandBatch,
-    now: UnixMillis,
-) -> Result<(), StoreError> {
-    let open: Vec<(Vec<u8>, i64)> = sqlx::query_as(
+async fn close_older(tx: &mut Tx, batch: &CommandBatch, now: UnixMillis) -> Result<(), StoreError> {
+    let open: Vec<(Vec<u8>, i64)> = engine::query_as(
         "SELECT boot, next FROM log_heads WHERE device_id = ? AND boot <> ? AND NOT closed",
     )
     .bind(&batch.device)
@@ -251,7 +244,7 @@ async fn close_older(
         let at = u64::try_from(now.0).unwrap_or(0);
         let why = "the agent ended without a word: what it had not sent by then is lost";
         insert(tx, &older, &missing(next.cast_unsigned(), 0, at, why), now).await?;
-        sqlx::query(
+        engine::query(
             "UPDATE log_heads SET closed = TRUE, next = next + 1 WHERE device_id = ? AND boot = ?",
         )
         .bind(&batch.device)
@@ -263,12 +256,12 @@ async fn close_older(
 }
 
 async fn insert(
-    tx: &mut Transaction<'static, Sqlite>,
+    tx: &mut Tx,
     batch: &CommandBatch,
     row: &CommandRow,
     now: UnixMillis,
 ) -> Result<(), StoreError> {
-    sqlx::query(INSERT)
+    engine::query(INSERT)
         .bind(&batch.device)
         .bind(batch.boot.as_slice())
         .bind(signed(row.number))

@@ -8,6 +8,7 @@
 use towline_host::clock::UnixMillis;
 
 use super::log::CommandLog;
+use crate::engine;
 use crate::error::StoreError;
 use crate::limits::REMOVED_AT_ONCE;
 
@@ -40,7 +41,7 @@ impl CommandLog<'_> {
         let mut removed = 0;
         loop {
             // Rows are numbered in the order in which they were stored.
-            let done = sqlx::query(
+            let done = engine::query(
                 "DELETE FROM command_log WHERE stored_at < ? AND id IN \
                  (SELECT id FROM command_log WHERE id <= ? ORDER BY id LIMIT ?)",
             )
@@ -58,7 +59,7 @@ impl CommandLog<'_> {
         for excess in self.excess(bounds.rows).await? {
             removed += self.trim(&excess, bounds.exported).await?;
         }
-        sqlx::query("DELETE FROM log_heads WHERE closed AND heard_at < ?")
+        engine::query("DELETE FROM log_heads WHERE closed AND heard_at < ?")
             .bind(bounds.before.0)
             .execute(&self.store.pool)
             .await?;
@@ -70,14 +71,14 @@ impl CommandLog<'_> {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn excess(&self, most: i64) -> Result<Vec<Excess>, StoreError> {
-        let rows: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM command_log")
+        let rows: i64 = engine::query_scalar("SELECT COUNT(*) FROM command_log")
             .fetch_one(&self.store.pool)
             .await?;
         if rows <= most {
             return Ok(Vec::new());
         }
         let of_devices: Vec<(String, i64)> =
-            sqlx::query_as("SELECT device_id, COUNT(*) FROM command_log GROUP BY device_id")
+            engine::query_as("SELECT device_id, COUNT(*) FROM command_log GROUP BY device_id")
                 .fetch_all(&self.store.pool)
                 .await?;
         let share = share(of_devices.iter().map(|(_, rows)| *rows).collect(), most);
@@ -93,7 +94,7 @@ impl CommandLog<'_> {
         let (mut left, mut removed) = (excess.rows, 0);
         while left > 0 {
             let step = left.min(REMOVED_AT_ONCE);
-            let done = sqlx::query(
+            let done = engine::query(
                 "DELETE FROM command_log WHERE id IN (SELECT id FROM command_log \
                  WHERE device_id = ? AND id <= ? ORDER BY id LIMIT ?)",
             )
@@ -143,10 +144,12 @@ mod tests {
     }
 
     async fn left(store: &Store) -> Vec<(String, i64)> {
-        sqlx::query_as("SELECT device_id, COUNT(*) FROM command_log GROUP BY device_id")
-            .fetch_all(&store.pool)
-            .await
-            .unwrap()
+        engine::query_as(
+            "SELECT device_id, COUNT(*) FROM command_log GROUP BY device_id ORDER BY device_id",
+        )
+        .fetch_all(&store.pool)
+        .await
+        .unwrap()
     }
 
     #[tokio::test]

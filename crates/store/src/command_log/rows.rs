@@ -1,7 +1,6 @@
 //! Rows of the command log, as plain structs: written, read joined with their end, read raw.
 
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
+use crate::engine::Row;
 use towline_host::clock::UnixMillis;
 use towline_wire::epoch::BootNonce;
 use towline_wire::record::{Executable, Origin};
@@ -176,7 +175,7 @@ pub(super) const fn word(origin: Origin) -> &'static str {
     }
 }
 
-fn executable(row: &SqliteRow) -> Result<Option<Executable>, sqlx::Error> {
+fn executable(row: &Row) -> Result<Option<Executable>, sqlx::Error> {
     let Some(path) = row.try_get::<Option<Vec<u8>>, _>("exe_path")? else { return Ok(None) };
     let number = |name: &str| row.try_get::<i64, _>(name).map(i64::cast_unsigned);
     let origin = match row.try_get::<String, _>("exe_origin")?.as_str() {
@@ -192,7 +191,7 @@ fn executable(row: &SqliteRow) -> Result<Option<Executable>, sqlx::Error> {
     }))
 }
 
-pub(super) fn read(row: &SqliteRow) -> Result<StoredCommand, sqlx::Error> {
+pub(super) fn read(row: &Row) -> Result<StoredCommand, sqlx::Error> {
     let small = |name: &str| {
         row.try_get::<Option<i64>, _>(name).map(|n| n.and_then(|n| u32::try_from(n).ok()))
     };
@@ -224,7 +223,7 @@ pub(super) fn read(row: &SqliteRow) -> Result<StoredCommand, sqlx::Error> {
     })
 }
 
-pub(super) fn read_text(row: &SqliteRow) -> Result<CommandText, sqlx::Error> {
+pub(super) fn read_text(row: &Row) -> Result<CommandText, sqlx::Error> {
     let bytes = |name| row.try_get::<Option<Vec<u8>>, _>(name).map(Option::unwrap_or_default);
     Ok(CommandText {
         id: row.try_get("id")?,
@@ -239,7 +238,7 @@ pub(super) fn read_text(row: &SqliteRow) -> Result<CommandText, sqlx::Error> {
     })
 }
 
-pub(super) fn read_raw(row: &SqliteRow) -> Result<RawCommand, sqlx::Error> {
+pub(super) fn read_raw(row: &Row) -> Result<RawCommand, sqlx::Error> {
     Ok(RawCommand {
         id: row.try_get("id")?,
         device: row.try_get("device_id")?,

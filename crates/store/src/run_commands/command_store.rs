@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use sqlx::{QueryBuilder, Sqlite, Transaction};
-
 use super::rows::{CommandEnd, InvocationChange, NewCommand};
+use crate::engine::{self, QueryBuilder, Tx};
 use crate::error::StoreError;
 use crate::limits;
 use crate::store::{Store, within};
@@ -49,7 +48,7 @@ impl CommandStore<'_> {
         .await?;
         insert_command(&mut tx, new, more).await?;
         for some in devices.chunks(limits::INVOCATIONS_AT_ONCE) {
-            let mut query: QueryBuilder<'_, Sqlite> = QueryBuilder::new(
+            let mut query: QueryBuilder = QueryBuilder::new(
                 "INSERT INTO command_invocations \
                  (command_id, device_id, requested_at, status, details, given_to, steps) ",
             );
@@ -79,7 +78,7 @@ impl CommandStore<'_> {
             change_invocation(&mut tx, change, now).await?;
         }
         for command in commands {
-            sqlx::query(
+            engine::query(
                 "UPDATE commands SET status = ?, details = ?, completed_count = ?, error_count = ?, \
                  undelivered_count = ?, ended_at = ? WHERE id = ? AND ended_at IS NULL",
             )
@@ -99,12 +98,12 @@ impl CommandStore<'_> {
 }
 
 async fn change_invocation(
-    tx: &mut Transaction<'static, Sqlite>,
+    tx: &mut Tx,
     change: &InvocationChange,
     now: UnixMillis,
 ) -> Result<(), StoreError> {
     let given: Vec<u8> = change.given_to.concat();
-    sqlx::query(
+    engine::query(
         "UPDATE command_invocations SET status = ?, details = ?, reason = ?, step = ?, given_to = ?, steps = ?, \
          ended_at = ? WHERE command_id = ? AND device_id = ? AND ended_at IS NULL",
     )
@@ -120,7 +119,7 @@ async fn change_invocation(
     .execute(&mut **tx)
     .await?;
     let Some(heads) = &change.heads else { return Ok(()) };
-    sqlx::query(
+    engine::query(
         "INSERT INTO command_outputs (command_id, device_id, step, stdout, stderr) VALUES (?, ?, ?, ?, ?) \
          ON CONFLICT (command_id, device_id, step) DO UPDATE SET stdout = excluded.stdout, stderr = excluded.stderr",
     )
@@ -134,12 +133,8 @@ async fn change_invocation(
     Ok(())
 }
 
-async fn insert_command(
-    tx: &mut Transaction<'static, Sqlite>,
-    new: &NewCommand,
-    devices: i64,
-) -> Result<(), StoreError> {
-    sqlx::query(
+async fn insert_command(tx: &mut Tx, new: &NewCommand, devices: i64) -> Result<(), StoreError> {
+    engine::query(
         "INSERT INTO commands (id, document, document_version, comment, parameters, instance_ids, targets, principal_arn, \
          run_as, max_concurrency, max_errors, plan, output, timeout_s, requested_at, deliver_by, expires_at, status, \
          details, target_count) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'Pending', 'Pending', ?)",
@@ -168,16 +163,16 @@ async fn insert_command(
     Ok(())
 }
 
-async fn prune(tx: &mut Transaction<'static, Sqlite>, now: UnixMillis) -> Result<(), StoreError> {
+async fn prune(tx: &mut Tx, now: UnixMillis) -> Result<(), StoreError> {
     let keep = Duration::from_secs(limits::COMMAND_HISTORY_DAYS.unsigned_abs() * 86_400);
-    sqlx::query(
+    engine::query(
         "DELETE FROM commands WHERE requested_at < ? AND ended_at IS NOT NULL AND ended_at < ?",
     )
     .bind(now.minus(keep).0)
     .bind(now.minus(keep).0)
     .execute(&mut **tx)
     .await?;
-    sqlx::query(
+    engine::query(
         "DELETE FROM commands WHERE id IN (SELECT id FROM commands WHERE ended_at IS NOT NULL ORDER BY requested_at DESC \
          LIMIT ? OFFSET ?)",
     )

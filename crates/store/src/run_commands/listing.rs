@@ -1,11 +1,10 @@
 //! Reading commands and invocations.
 
-use sqlx::{QueryBuilder, Row, Sqlite};
-
 use super::command_store::CommandStore;
 use super::rows::{
     COMMAND, INVOCATION, InvocationRow, OutputHeads, SentCommand, command, invocation,
 };
+use crate::engine::{self, QueryBuilder, Row};
 use crate::error::StoreError;
 use crate::store::one_of;
 use towline_host::clock::UnixMillis;
@@ -35,7 +34,7 @@ impl CommandStore<'_> {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn get(&self, id: &str) -> Result<Option<SentCommand>, StoreError> {
-        let row = sqlx::query(&format!("{COMMAND} WHERE id = ?"))
+        let row = engine::query(&format!("{COMMAND} WHERE id = ?"))
             .bind(id)
             .fetch_optional(&self.store.pool)
             .await?;
@@ -51,11 +50,12 @@ impl CommandStore<'_> {
         id: &str,
         device: &str,
     ) -> Result<Option<InvocationRow>, StoreError> {
-        let row = sqlx::query(&format!("{INVOCATION} WHERE i.command_id = ? AND i.device_id = ?"))
-            .bind(id)
-            .bind(device)
-            .fetch_optional(&self.store.pool)
-            .await?;
+        let row =
+            engine::query(&format!("{INVOCATION} WHERE i.command_id = ? AND i.device_id = ?"))
+                .bind(id)
+                .bind(device)
+                .fetch_optional(&self.store.pool)
+                .await?;
         Ok(row.as_ref().map(invocation).transpose()?)
     }
 
@@ -65,7 +65,7 @@ impl CommandStore<'_> {
     /// [`StoreError::Database`].
     pub async fn open(&self) -> Result<Vec<SentCommand>, StoreError> {
         let rows =
-            sqlx::query(&format!("{COMMAND} WHERE ended_at IS NULL ORDER BY requested_at, id"))
+            engine::query(&format!("{COMMAND} WHERE ended_at IS NULL ORDER BY requested_at, id"))
                 .fetch_all(&self.store.pool)
                 .await?;
         Ok(rows.iter().map(command).collect::<Result<_, _>>()?)
@@ -77,7 +77,7 @@ impl CommandStore<'_> {
     /// [`StoreError::Database`].
     pub async fn invocations_of(&self, id: &str) -> Result<Vec<InvocationRow>, StoreError> {
         let rows =
-            sqlx::query(&format!("{INVOCATION} WHERE i.command_id = ? ORDER BY i.device_id"))
+            engine::query(&format!("{INVOCATION} WHERE i.command_id = ? ORDER BY i.device_id"))
                 .bind(id)
                 .fetch_all(&self.store.pool)
                 .await?;
@@ -94,7 +94,7 @@ impl CommandStore<'_> {
         device: &str,
         step: i64,
     ) -> Result<Option<OutputHeads>, StoreError> {
-        let row = sqlx::query(
+        let row = engine::query(
             "SELECT stdout, stderr FROM command_outputs WHERE command_id = ? AND device_id = ? AND step = ?",
         )
         .bind(id)
@@ -102,7 +102,7 @@ impl CommandStore<'_> {
         .bind(step)
         .fetch_optional(&self.store.pool)
         .await?;
-        let heads = |row: sqlx::sqlite::SqliteRow| {
+        let heads = |row: Row| {
             Ok::<_, sqlx::Error>(OutputHeads {
                 step,
                 stdout: row.try_get(0)?,
@@ -123,7 +123,7 @@ impl CommandStore<'_> {
         after: Option<(UnixMillis, &str)>,
         limit: i64,
     ) -> Result<Vec<SentCommand>, StoreError> {
-        let mut query: QueryBuilder<'_, Sqlite> = QueryBuilder::new(COMMAND);
+        let mut query: QueryBuilder = QueryBuilder::new(COMMAND);
         query.push(" WHERE 1 = 1");
         if let Some(id) = &filter.command {
             query.push(" AND c.id = ").push_bind(id);
@@ -159,7 +159,7 @@ impl CommandStore<'_> {
         after: Option<(UnixMillis, &str, &str)>,
         limit: i64,
     ) -> Result<Vec<InvocationRow>, StoreError> {
-        let mut query: QueryBuilder<'_, Sqlite> = QueryBuilder::new(INVOCATION);
+        let mut query: QueryBuilder = QueryBuilder::new(INVOCATION);
         query.push(" WHERE 1 = 1");
         if let Some(id) = &filter.command {
             query.push(" AND i.command_id = ").push_bind(id);
@@ -196,11 +196,7 @@ impl CommandStore<'_> {
 }
 
 /// Adds the conditions that both lists share. `table`: a literal of this file.
-fn narrow<'q>(
-    query: &mut QueryBuilder<'q, Sqlite>,
-    filter: &'q CommandFilter,
-    table: &'static str,
-) {
+fn narrow<'q>(query: &mut QueryBuilder, filter: &'q CommandFilter, table: &'static str) {
     if !filter.statuses.is_empty() {
         query.push(" AND (1 = 0");
         for status in &filter.statuses {

@@ -1,7 +1,6 @@
 //! Rows of commands and invocations, as plain structs.
 
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
+use crate::engine::Row;
 
 use towline_host::clock::UnixMillis;
 
@@ -147,7 +146,7 @@ pub(super) const COMMAND: &str = "SELECT id, document, document_version, comment
      run_as, max_concurrency, max_errors, plan, output, timeout_s, requested_at, deliver_by, expires_at, status, details, \
      target_count, completed_count, error_count, undelivered_count FROM commands c";
 
-pub(super) fn command(row: &SqliteRow) -> Result<SentCommand, sqlx::Error> {
+pub(super) fn command(row: &Row) -> Result<SentCommand, sqlx::Error> {
     Ok(SentCommand {
         new: NewCommand {
             id: row.try_get("id")?,
@@ -180,7 +179,7 @@ pub(super) fn command(row: &SqliteRow) -> Result<SentCommand, sqlx::Error> {
 pub(super) const INVOCATION: &str = "SELECT i.command_id, i.device_id, i.requested_at, i.status, i.details, i.reason, i.step, \
      i.given_to, i.steps, i.ended_at FROM command_invocations i";
 
-pub(super) fn invocation(row: &SqliteRow) -> Result<InvocationRow, sqlx::Error> {
+pub(super) fn invocation(row: &Row) -> Result<InvocationRow, sqlx::Error> {
     let given: Vec<u8> = row.try_get("given_to")?;
     Ok(InvocationRow {
         command: row.try_get("command_id")?,

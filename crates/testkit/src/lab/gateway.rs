@@ -26,6 +26,8 @@ pub struct GatewaySetup {
     pub more_hosts: Vec<String>,
     /// Environment of the process.
     pub environment: Vec<(String, String)>,
+    /// Address of a database for the store, instead of a file.
+    pub store: Option<String>,
     /// More lines for `gateway.toml`.
     pub config: String,
 }
@@ -38,6 +40,7 @@ impl Default for GatewaySetup {
             host,
             more_hosts: Vec::new(),
             environment: Vec::new(),
+            store: None,
             config: String::new(),
         }
     }
@@ -196,6 +199,9 @@ fn init(programs: &Programs, directory: &Path, setup: &GatewaySetup) -> Outcome<
     command.arg("init").arg("--dir").arg(directory).args(["--hostname", &setup.host, "--json"]);
     for name in &setup.more_hosts {
         command.args(["--hostname", name]);
+    }
+    if let Some(store) = &setup.store {
+        command.args(["--store", store]);
     }
     let out = process::finish(command, COMES_UP)?;
     if !out.status.success() {

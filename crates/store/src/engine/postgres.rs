@@ -1,0 +1,212 @@
+//! PostgreSQL: the address, connections with bounded waiting, and transactions.
+//!
+//! # Invariants
+//! - Nothing waits for the server without end. The server ends a statement after the pool's patience,
+//!   and a transaction in which nothing happens; when no answer comes at all, the connection is cut.
+//!   So a gateway that is stopped in a transaction keeps no lock.
+//! - One writer at a time, in this process by a permit, in the cluster by an advisory lock that the
+//!   transaction holds. A connection is taken only with the permit: writers that wait take no
+//!   connections from readers.
+//! - A connection whose transaction did not end serves no other statement.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
+use sqlx::{Executor as _, Postgres};
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+
+use super::placeholders::numbered;
+use super::query::{Outcome, Query, Wanted};
+use super::row::Row;
+use super::value::{Value, bind_all};
+use crate::limits;
+
+/// Begins a transaction that holds the writers' lock: the number is "towline" in ASCII.
+const WRITING: &str = "BEGIN; SELECT pg_advisory_xact_lock(32774914104782437)";
+const READING: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+
+/// Connections to a server.
+#[derive(Clone, Debug)]
+pub(crate) struct PostgresPool {
+    pool: PgPool,
+    writers: Arc<Semaphore>,
+    patience: Duration,
+}
+
+impl PostgresPool {
+    /// Connects. `patience`: how long a statement may take.
+    pub(crate) async fn connect(
+        options: &PgConnectOptions,
+        most: u32,
+        patience: Duration,
+    ) -> Result<Self, sqlx::Error> {
+        let millis = patience.as_millis().to_string();
+        let options = options.clone().options([
+            ("statement_timeout", millis.as_str()),
+            ("idle_in_transaction_session_timeout", millis.as_str()),
+        ]);
+        let pool = PgPoolOptions::new()
+            .max_connections(most)
+            .acquire_timeout(patience)
+            .connect_with(options)
+            .await?;
+        Ok(Self { pool, writers: Arc::new(Semaphore::new(1)), patience })
+    }
+
+    /// See [`super::Pool::writing`].
+    pub(crate) async fn writing(&self) -> Result<PostgresTransaction, sqlx::Error> {
+        let permit = timeout(limits::STORE_BUSY, Arc::clone(&self.writers).acquire_owned()).await;
+        let permit = permit.map_err(|_| slow(limits::STORE_BUSY))?;
+        let permit = permit.map_err(|_| sqlx::Error::PoolClosed)?;
+        self.begin(WRITING, Some(permit)).await
+    }
+
+    /// See [`super::Pool::reading`].
+    pub(crate) async fn reading(&self) -> Result<PostgresTransaction, sqlx::Error> {
+        self.begin(READING, None).await
+    }
+
+    async fn begin(
+        &self,
+        statement: &'static str,
+        permit: Option<OwnedSemaphorePermit>,
+    ) -> Result<PostgresTransaction, sqlx::Error> {
+        let connection = self.pool.acquire().await?;
+        let mut tx = PostgresTransaction {
+            connection: Some(connection),
+            permit,
+            patience: self.patience,
+            failed: false,
+        };
+        tx.simple(statement).await?;
+        Ok(tx)
+    }
+
+    pub(super) async fn run(
+        &self,
+        query: Query<'_>,
+        wanted: Wanted,
+    ) -> Result<Outcome, sqlx::Error> {
+        let mut connection = self.pool.acquire().await?;
+        match timeout(self.patience, on_server(&mut connection, query, wanted)).await {
+            Ok(outcome) => outcome,
+            Err(_) => {
+                drop(connection.detach()); // cut: its answer may come at any time
+                Err(slow(self.patience))
+            }
+        }
+    }
+
+    /// Waits for running statements and closes the connections.
+    pub(crate) async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+/// A transaction on a connection of the pool.
+#[derive(Debug)]
+pub(crate) struct PostgresTransaction {
+    /// `None`: it was cut.
+    connection: Option<PoolConnection<Postgres>>,
+    permit: Option<OwnedSemaphorePermit>,
+    patience: Duration,
+    /// A statement failed: the server takes everything back, also at a COMMIT.
+    failed: bool,
+}
+
+impl PostgresTransaction {
+    pub(super) async fn run(
+        &mut self,
+        query: Query<'_>,
+        wanted: Wanted,
+    ) -> Result<Outcome, sqlx::Error> {
+        let connection = self.connection.as_mut().ok_or_else(|| slow(self.patience))?;
+        let done = timeout(self.patience, on_server(connection, query, wanted)).await;
+        let done = done.unwrap_or_else(|_| {
+            self.cut();
+            Err(slow(self.patience))
+        });
+        self.failed |= done.is_err();
+        done
+    }
+
+    /// A statement without values.
+    async fn simple(&mut self, statement: &'static str) -> Result<(), sqlx::Error> {
+        let connection = self.connection.as_mut().ok_or_else(|| slow(self.patience))?;
+        let done = timeout(self.patience, (&mut **connection).execute(statement)).await;
+        let done = done.unwrap_or_else(|_| {
+            self.cut();
+            Err(slow(self.patience))
+        });
+        done.map(drop)
+    }
+
+    fn cut(&mut self) {
+        drop(self.connection.take().map(PoolConnection::detach));
+    }
+
+    /// Makes the changes last.
+    pub(super) async fn commit(mut self) -> Result<(), sqlx::Error> {
+        if self.failed {
+            return Err(sqlx::Error::Protocol("the transaction failed before its commit".into()));
+        }
+        self.simple("COMMIT").await?;
+        // Returned to the pool: nothing is to be rolled back.
+        drop(self.connection.take());
+        Ok(())
+    }
+}
+
+impl Drop for PostgresTransaction {
+    fn drop(&mut self) {
+        let Some(mut connection) = self.connection.take() else { return };
+        let Ok(runtime) = Handle::try_current() else {
+            drop(connection.detach());
+            return;
+        };
+        let (permit, patience) = (self.permit.take(), self.patience);
+        runtime.spawn(async move {
+            let done = timeout(patience, (&mut *connection).execute("ROLLBACK")).await;
+            if !matches!(done, Ok(Ok(_))) {
+                drop(connection.detach());
+            }
+            drop(permit);
+        });
+    }
+}
+
+fn slow(patience: Duration) -> sqlx::Error {
+    let text = format!("the database gave no answer within {} s", patience.as_secs());
+    sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, text))
+}
+
+async fn on_server(
+    connection: &mut PgConnection,
+    query: Query<'_>,
+    wanted: Wanted,
+) -> Result<Outcome, sqlx::Error> {
+    let sql = numbered(&query.sql);
+    let statement = sqlx::query(&sql).persistent(query.persistent);
+    let statement = bind_all!(statement, query.values, |text: String| {
+        if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
+    });
+    Ok(match wanted {
+        Wanted::Count => {
+            let changed = statement.execute(connection).await?.rows_affected();
+            Outcome { changed, ..Outcome::default() }
+        }
+        Wanted::First => {
+            let row = statement.fetch_optional(connection).await?;
+            Outcome { rows: row.map(Row::Postgres).into_iter().collect(), changed: 0 }
+        }
+        Wanted::All => {
+            let rows = statement.fetch_all(connection).await?;
+            Outcome { rows: rows.into_iter().map(Row::Postgres).collect(), changed: 0 }
+        }
+    })
+}

@@ -1,0 +1,253 @@
+//! A store on a PostgreSQL server: its address, connected, its schema brought up to date.
+//!
+//! # Invariants
+//! - A password is never part of the address: addresses stand in files and on command lines.
+//! - Over a network the server proves itself by its certificate (`sslmode=verify-full`); without TLS
+//!   only the machine itself is talked to.
+//! - A standby, another encoding and a schema of a newer version are refused before anything is
+//!   written.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgSslMode};
+use towline_host::files;
+
+use crate::engine::Pool;
+use crate::engine::postgres::PostgresPool;
+use crate::error::StoreError;
+use crate::limits::{
+    SEARCH_CONNECTIONS, SERVER_CONNECTIONS, SERVER_PATIENCE, SERVER_SEARCH_PATIENCE, SERVER_UPGRADE,
+};
+use crate::migrations;
+use crate::store::Store;
+
+/// Bytes of a file with a password.
+const MAX_PASSWORD_FILE: u64 = 4096;
+
+/// Where a server is, and how it is talked to.
+#[derive(Clone)]
+pub struct ServerAddress {
+    options: PgConnectOptions,
+}
+
+impl std::fmt::Debug for ServerAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ServerAddress")
+            .field("host", &self.options.get_host())
+            .field("port", &self.options.get_port())
+            .finish_non_exhaustive()
+    }
+}
+
+impl ServerAddress {
+    /// Reads `postgres://USER@HOST[:PORT]/DATABASE[?sslrootcert=FILE]`. The password comes from
+    /// `password_file`, else from the environment (`PGPASSWORD`), else from `.pgpass`.
+    ///
+    /// # Errors
+    /// [`StoreError::Address`] says what is wrong with it.
+    pub fn parse(url: &str, password_file: Option<&Path>) -> Result<Self, StoreError> {
+        let wrong = |why: &str| StoreError::Address(why.to_owned());
+        let rest = url
+            .strip_prefix("postgres://")
+            .or_else(|| url.strip_prefix("postgresql://"))
+            .ok_or_else(|| wrong("it begins with postgres:// or postgresql://"))?;
+        let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let user = place.split('/').next().unwrap_or("").rsplit_once('@').map(|(user, _)| user);
+        let parameter =
+            |name: &str| query.split('&').any(|pair| pair.split('=').next() == Some(name));
+        if user.is_some_and(|user| user.contains(':')) || parameter("password") {
+            return Err(wrong(
+                "it holds a password, which others can read: name a file with it, or use PGPASSWORD \
+                 or ~/.pgpass",
+            ));
+        }
+        let mut options: PgConnectOptions = url.parse().map_err(|error: sqlx::Error| {
+            StoreError::Address(format!("it cannot be read: {error}"))
+        })?;
+        if options.get_database().is_none() {
+            return Err(wrong("it names no database: postgres://USER@HOST/DATABASE"));
+        }
+        if let Some(path) = password_file {
+            let bytes = files::read(path, MAX_PASSWORD_FILE)
+                .map_err(|error| StoreError::Address(format!("the password: {error}")))?;
+            let text = String::from_utf8(bytes)
+                .map_err(|_| StoreError::Address("the password is not UTF-8".to_owned()))?;
+            options = options.password(text.trim_end_matches(['\n', '\r']));
+        }
+        let host = options.get_host();
+        let is_near = options.get_socket().is_some()
+            || host.starts_with('/')
+            || host == "localhost"
+            || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+        options = match (parameter("sslmode") || parameter("ssl-mode"), options.get_ssl_mode()) {
+            (true, PgSslMode::VerifyFull) => options,
+            (true, PgSslMode::VerifyCa | PgSslMode::Disable) if is_near => options,
+            (true, _) => {
+                return Err(wrong(
+                    "its sslmode proves nothing about the server: leave it out, or say verify-full; \
+                     disable and verify-ca are for a server on this machine",
+                ));
+            }
+            (false, _) if is_near => options.ssl_mode(PgSslMode::Disable),
+            (false, _) => options.ssl_mode(PgSslMode::VerifyFull),
+        };
+        Ok(Self { options: options.application_name("towline-gateway") })
+    }
+}
+
+impl ServerAddress {
+    /// Whether a store is there that this version can open. Changes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Server`] when the database cannot be used, or holds none.
+    pub async fn check(&self) -> Result<(), StoreError> {
+        let one = one_connection(self).await?;
+        let found = look(&one).await;
+        one.close().await;
+        found?.holds_one()
+    }
+}
+
+impl Store {
+    /// Makes a store in a database that holds none.
+    ///
+    /// # Errors
+    /// [`StoreError::Server`] when the database cannot be used, or holds a store.
+    pub async fn create_on(address: &ServerAddress) -> Result<Self, StoreError> {
+        let one = one_connection(address).await?;
+        let found = look(&one).await?;
+        if found.users > 0 {
+            return Err(StoreError::Server(
+                "holds a store already: choose another database, or drop this one".to_owned(),
+            ));
+        }
+        Self::upgraded(address, one).await
+    }
+
+    /// Opens the store of a database that must hold one.
+    ///
+    /// # Errors
+    /// [`StoreError::Server`] when the database cannot be used, or holds none.
+    pub async fn connect(address: &ServerAddress) -> Result<Self, StoreError> {
+        let one = one_connection(address).await?;
+        look(&one).await?.holds_one()?;
+        Self::upgraded(address, one).await
+    }
+
+    async fn upgraded(address: &ServerAddress, one: PgPool) -> Result<Self, StoreError> {
+        let done = migrations::postgres().await?.run(&one).await;
+        one.close().await;
+        done?;
+        let options = &address.options;
+        let pool = PostgresPool::connect(options, SERVER_CONNECTIONS, SERVER_PATIENCE).await?;
+        let search =
+            PostgresPool::connect(options, SEARCH_CONNECTIONS, SERVER_SEARCH_PATIENCE).await?;
+        let (pool, search) = (Pool::Postgres(pool), Pool::Postgres(search));
+        Ok(Self { pool, search, keeper: Arc::new(Mutex::new(None)) })
+    }
+}
+
+/// A connection for the upgrade, which may take its time.
+async fn one_connection(address: &ServerAddress) -> Result<PgPool, StoreError> {
+    let millis = SERVER_UPGRADE.as_millis().to_string();
+    let options = address.options.clone().options([("statement_timeout", millis)]);
+    let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(SERVER_PATIENCE);
+    Ok(pool.connect_with(options).await?)
+}
+
+/// What a database holds.
+struct Found {
+    users: i64,
+}
+
+impl Found {
+    fn holds_one(&self) -> Result<(), StoreError> {
+        if self.users > 0 {
+            return Ok(());
+        }
+        let why = "holds no store: is it the one that `towline-gateway init --store` was given?";
+        Err(StoreError::Server(why.to_owned()))
+    }
+}
+
+/// Looks at the server and the database before anything in it is changed.
+async fn look(one: &PgPool) -> Result<Found, StoreError> {
+    let refuse = |what: String| Err(StoreError::Server(what));
+    let (standby, encoding, lasting): (bool, String, String) = sqlx::query_as(
+        "SELECT pg_is_in_recovery(), current_setting('server_encoding'), \
+         current_setting('synchronous_commit')",
+    )
+    .fetch_one(one)
+    .await?;
+    if standby {
+        return refuse("is a standby, which takes no writes: name the primary".to_owned());
+    }
+    if encoding != "UTF8" {
+        return refuse(format!("has the encoding {encoding}: create it with UTF8"));
+    }
+    if lasting == "off" {
+        return refuse(
+            "confirms what may be lost (synchronous_commit is off): switch it on".to_owned(),
+        );
+    }
+    let is_there = async |table: &str| -> Result<bool, sqlx::Error> {
+        sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL").bind(table).fetch_one(one).await
+    };
+    if is_there("_sqlx_migrations").await? {
+        let schema: Option<i64> =
+            sqlx::query_scalar("SELECT MAX(version) FROM _sqlx_migrations").fetch_one(one).await?;
+        let (schema, newest) = (schema.unwrap_or(0), migrations::newest());
+        if schema > newest {
+            return refuse(format!(
+                "has schema {schema} of a newer version; this version knows up to {newest}: install \
+                 the newer one"
+            ));
+        }
+    }
+    if !is_there("principals").await? {
+        return Ok(Found { users: 0 });
+    }
+    let users = sqlx::query_scalar("SELECT COUNT(*) FROM principals").fetch_one(one).await?;
+    Ok(Found { users })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(url: &str) -> Result<PgSslMode, String> {
+        let address = ServerAddress::parse(url, None).map_err(|error| error.to_string())?;
+        Ok(address.options.get_ssl_mode())
+    }
+
+    #[test]
+    fn a_server_over_a_network_proves_itself_and_one_on_this_machine_need_not() {
+        let far = "postgres://towline@db.example/towline";
+        assert!(matches!(parsed(far), Ok(PgSslMode::VerifyFull)));
+        let root = format!("{far}?sslrootcert=/etc/ca.pem");
+        assert!(matches!(parsed(&root), Ok(PgSslMode::VerifyFull)));
+        for weak in ["disable", "prefer", "require", "allow", "verify-ca"] {
+            let refused = parsed(&format!("{far}?sslmode={weak}")).unwrap_err();
+            assert!(refused.contains("verify-full"), "{weak}: {refused}");
+        }
+        for near in ["127.0.0.1:5433", "localhost", "[::1]", "%2Frun%2Fpostgresql"] {
+            let mode = parsed(&format!("postgres://towline@{near}/towline"));
+            assert!(matches!(mode, Ok(PgSslMode::Disable)), "{near}: {mode:?}");
+        }
+    }
+
+    #[test]
+    fn an_address_holds_no_password_and_names_a_database() {
+        for (url, word) in [
+            ("postgres://towline:secret@db.example/towline", "password"),
+            ("postgres://towline@db.example/towline?password=secret", "password"),
+            ("mysql://towline@db.example/towline", "postgres://"),
+        ] {
+            let refused = parsed(url).unwrap_err();
+            assert!(refused.contains(word) && !refused.contains("secret"), "{refused}");
+        }
+        let address = ServerAddress::parse("postgres://towline@db.example/towline", None).unwrap();
+        assert!(format!("{address:?}").contains("db.example"));
+    }
+}
