@@ -75,7 +75,7 @@ impl ServerAddress {
                 .map_err(|_| StoreError::Address("the password is not UTF-8".to_owned()))?;
             options = options.password(text.trim_end_matches(['\n', '\r']));
         }
-        let host = options.get_host();
+        let host = options.get_host().trim_start_matches('[').trim_end_matches(']');
         let is_near = options.get_socket().is_some()
             || host.starts_with('/')
             || host == "localhost"
