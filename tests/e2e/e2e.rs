@@ -22,6 +22,7 @@ mod command_log;
 mod commands;
 mod console;
 mod constrained_devices;
+mod database;
 mod dead_links;
 mod detached;
 mod documents;

@@ -95,6 +95,9 @@ async fn run(command: Command) -> Result<(), Failure> {
 /// How long a gateway waits between two looks at a full disk.
 const ROOM_AGAIN: Duration = Duration::from_secs(5);
 
+/// How long a gateway waits between two looks at a store that another one works with.
+const TURN_AGAIN: Duration = Duration::from_secs(2);
+
 async fn serve(options: &Serve) -> Result<(), Failure> {
     open_files::raise();
     if options.accept_store {
@@ -111,8 +114,12 @@ async fn serve(options: &Serve) -> Result<(), Failure> {
         let _ = writeln!(stdout, "monitoring on {address}");
     }
     let _ = stdout.flush();
-    gateway.serve(plane, stop).await?;
-    Ok(())
+    let store = gateway.foundation().store.clone();
+    tokio::select! {
+        served = gateway.serve(plane, stop) => Ok(served?),
+        () = store.taken_over() => Err("another gateway works with the store now: this one ends at \
+            once, as if it had been killed; started again, it waits for its turn".into()),
+    }
 }
 
 /// A gateway with its data plane. Waits for room while the disk is full; `None`: told to stop
@@ -121,7 +128,9 @@ async fn started(
     options: &Serve,
     stop: &mut watch::Receiver<bool>,
 ) -> Result<Option<(Gateway, DataPlane)>, Failure> {
+    let mut waits = false;
     loop {
+        let mut again = ROOM_AGAIN;
         match Gateway::open(&options.dir, options.listen, options.metrics).await {
             Ok(gateway) => {
                 let plane = gateway.data_plane().await?;
@@ -131,10 +140,20 @@ async fn started(
                 let seconds = ROOM_AGAIN.as_secs();
                 tracing::error!("not started: {error}; next try in {seconds} s");
             }
+            Err(error) if error.is_held() => {
+                if !waits {
+                    tracing::info!("another gateway works with the store: this one waits");
+                }
+                (waits, again) = (true, TURN_AGAIN);
+            }
+            Err(error) if error.is_database_away() => {
+                let seconds = ROOM_AGAIN.as_secs();
+                tracing::error!("not started: {error}; next try in {seconds} s");
+            }
             Err(error) => return Err(error.into()),
         }
         tokio::select! {
-            () = tokio::time::sleep(ROOM_AGAIN) => {}
+            () = tokio::time::sleep(again) => {}
             () = listener::stopped(stop) => return Ok(None),
         }
     }

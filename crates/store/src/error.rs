@@ -41,6 +41,9 @@ pub enum StoreError {
     /// The database server holds something else than was expected.
     #[error("the database on the server {0}")]
     Server(String),
+    /// Another gateway works with the store on the database server.
+    #[error("another gateway works with the store of this database")]
+    Held,
     /// It cannot be done with a store on a database server.
     #[error("the store is on a database server: {0}")]
     OnServer(&'static str),
@@ -93,6 +96,12 @@ impl StoreError {
     pub fn is_disk(&self) -> bool {
         matches!(self.code(), Some(Code::Sqlite(10 | 13 | 14)))
             || self.is_state(&["53100", "58030"])
+    }
+
+    /// Whether the database is away: the connection failed, or no answer came.
+    #[must_use]
+    pub const fn is_away(&self) -> bool {
+        matches!(self, Self::Database(sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut))
     }
 
     fn is_state(&self, states: &[&str]) -> bool {

@@ -28,6 +28,12 @@ pub const SERVER_PATIENCE: Duration = Duration::from_secs(5);
 /// The same for a search, which reads much.
 pub const SERVER_SEARCH_PATIENCE: Duration = Duration::from_secs(30);
 
+/// Between two looks at the connection that holds a gateway's place at a server.
+pub const PLACE_LOOK: Duration = Duration::from_secs(2);
+
+/// Between two tries to take a place again whose connection broke: before a gateway that waits does.
+pub const PLACE_AGAIN: Duration = Duration::from_millis(200);
+
 /// How long the schema of a server may take to be brought up to date: other gateways may be at it.
 pub const SERVER_UPGRADE: Duration = Duration::from_secs(600);
 

@@ -13,8 +13,8 @@ use std::sync::{Arc, Mutex};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgSslMode};
 use towline_host::files;
 
-use crate::engine::Pool;
 use crate::engine::postgres::PostgresPool;
+use crate::engine::{Place, Pool};
 use crate::error::StoreError;
 use crate::limits::{
     SEARCH_CONNECTIONS, SERVER_CONNECTIONS, SERVER_PATIENCE, SERVER_SEARCH_PATIENCE, SERVER_UPGRADE,
@@ -122,30 +122,45 @@ impl Store {
                 "holds a store already: choose another database, or drop this one".to_owned(),
             ));
         }
-        Self::upgraded(address, one).await
+        upgrade(one).await?;
+        Self::pools(address, None).await
     }
 
-    /// Opens the store of a database that must hold one.
+    /// Opens the store of a database that must hold one, and takes the place of the gateway that works
+    /// with it.
     ///
     /// # Errors
-    /// [`StoreError::Server`] when the database cannot be used, or holds none.
+    /// [`StoreError::Server`] when the database cannot be used, or holds none; [`StoreError::Held`]
+    /// when another gateway works with it.
     pub async fn connect(address: &ServerAddress) -> Result<Self, StoreError> {
         let one = one_connection(address).await?;
         look(&one).await?.holds_one()?;
-        Self::upgraded(address, one).await
+        let place = Place::take(&address.options).await?;
+        upgrade(one).await?;
+        Self::pools(address, Some(place)).await
     }
 
-    async fn upgraded(address: &ServerAddress, one: PgPool) -> Result<Self, StoreError> {
-        let done = migrations::postgres().await?.run(&one).await;
-        one.close().await;
-        done?;
-        let options = &address.options;
-        let pool = PostgresPool::connect(options, SERVER_CONNECTIONS, SERVER_PATIENCE).await?;
+    async fn pools(
+        address: &ServerAddress,
+        place: Option<(Place, String)>,
+    ) -> Result<Self, StoreError> {
+        let (options, word) = (&address.options, place.as_ref().map(|(_, word)| &**word));
+        let pool =
+            PostgresPool::connect(options, SERVER_CONNECTIONS, SERVER_PATIENCE, word).await?;
         let search =
-            PostgresPool::connect(options, SEARCH_CONNECTIONS, SERVER_SEARCH_PATIENCE).await?;
+            PostgresPool::connect(options, SEARCH_CONNECTIONS, SERVER_SEARCH_PATIENCE, word)
+                .await?;
         let (pool, search) = (Pool::Postgres(pool), Pool::Postgres(search));
-        Ok(Self { pool, search, keeper: Arc::new(Mutex::new(None)) })
+        let place = place.map(|(place, _)| Arc::new(place));
+        Ok(Self { pool, search, keeper: Arc::new(Mutex::new(None)), place })
     }
+}
+
+/// Brings the schema up to date.
+async fn upgrade(one: PgPool) -> Result<(), StoreError> {
+    let done = migrations::postgres().await?.run(&one).await;
+    one.close().await;
+    Ok(done?)
 }
 
 /// A connection for the upgrade, which may take its time.

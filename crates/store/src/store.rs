@@ -19,7 +19,7 @@ use sqlx::sqlite::{
 };
 use towline_host::clock::UnixMillis;
 
-use crate::engine::{self, Pool, QueryBuilder, Tx};
+use crate::engine::{self, Place, Pool, QueryBuilder, Tx};
 use crate::error::StoreError;
 use crate::{device_texts, identity, limits, migrations, tag_keys};
 
@@ -31,6 +31,8 @@ pub struct Store {
     pub(crate) search: Pool,
     /// Of a file; a server needs none.
     pub(crate) keeper: Arc<Mutex<Option<SqliteConnection>>>,
+    /// On a server; a file has none.
+    pub(crate) place: Option<Arc<Place>>,
 }
 
 /// Key of the setting that [`Store::probe`] writes.
@@ -69,7 +71,7 @@ impl Store {
             .max_connections(limits::SEARCH_CONNECTIONS)
             .connect_lazy_with(options);
         let (pool, search) = (Pool::Sqlite(pool), Pool::Sqlite(search));
-        Ok(Self { pool, search, keeper: Arc::new(Mutex::new(Some(keeper))) })
+        Ok(Self { pool, search, keeper: Arc::new(Mutex::new(Some(keeper))), place: None })
     }
 
     /// Opens a store that must be there and whole, and marks it as open. A file that was copied
@@ -198,6 +200,14 @@ impl Store {
     #[must_use]
     pub const fn is_shared(&self) -> bool {
         matches!(self.pool, Pool::Postgres(_))
+    }
+
+    /// Waits until another gateway works with this store. Never returns for a store in a file.
+    pub async fn taken_over(&self) {
+        match &self.place {
+            Some(place) => place.lost().await,
+            None => std::future::pending().await,
+        }
     }
 
     /// Begins a transaction that will write; no other one does so until its end.

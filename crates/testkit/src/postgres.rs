@@ -43,7 +43,7 @@ impl Postgres {
         for setting in settings {
             lines.push_str(&format!("{setting}\n"));
         }
-        std::fs::write(settings_file, lines)?;
+        crate::files::write(&settings_file, lines)?;
         let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let running = serve(&bin, folder.path(), port)?;
         let server = Self { running, folder, port, bin };

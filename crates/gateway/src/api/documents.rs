@@ -509,6 +509,7 @@ fn refused(error: &StoreError) -> ApiError {
         | StoreError::Address(_)
         | StoreError::Server(_)
         | StoreError::OnServer(_)
+        | StoreError::Held
         | StoreError::Database(_)
         | StoreError::Migrate(_) => {
             return internal("cannot store a document", error);

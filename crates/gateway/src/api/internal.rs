@@ -44,6 +44,7 @@ impl<T> OrInternal<T> for Result<T, StoreError> {
             | StoreError::Address(_)
             | StoreError::Server(_)
             | StoreError::OnServer(_)
+            | StoreError::Held
             | StoreError::Database(_)
             | StoreError::Migrate(_) => internal(what, &error),
         })

@@ -15,6 +15,7 @@
 //! - What the statements mean, and the schema.
 
 mod builder;
+mod place;
 pub(crate) mod placeholders;
 mod pool;
 pub(crate) mod postgres;
@@ -23,6 +24,7 @@ mod row;
 mod value;
 
 pub(crate) use builder::QueryBuilder;
+pub(crate) use place::Place;
 pub(crate) use pool::{Connection, Pool, Tx};
 pub(crate) use query::{query, query_as, query_scalar};
 pub(crate) use row::Row;

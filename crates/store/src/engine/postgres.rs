@@ -20,6 +20,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
+use super::place::{NOT_OURS, guard};
 use super::placeholders::numbered;
 use super::query::{Outcome, Query, Wanted};
 use super::row::Row;
@@ -36,14 +37,17 @@ pub(crate) struct PostgresPool {
     pool: PgPool,
     writers: Arc<Semaphore>,
     patience: Duration,
+    /// What begins a write.
+    writing: Arc<str>,
 }
 
 impl PostgresPool {
-    /// Connects. `patience`: how long a statement may take.
+    /// Connects. `patience`: how long a statement may take. `word`: of the place that a write needs.
     pub(crate) async fn connect(
         options: &PgConnectOptions,
         most: u32,
         patience: Duration,
+        word: Option<&str>,
     ) -> Result<Self, sqlx::Error> {
         let millis = patience.as_millis().to_string();
         let options = options.clone().options([
@@ -55,7 +59,8 @@ impl PostgresPool {
             .acquire_timeout(patience)
             .connect_with(options)
             .await?;
-        Ok(Self { pool, writers: Arc::new(Semaphore::new(1)), patience })
+        let writing = format!("{WRITING}{}", word.map(guard).unwrap_or_default()).into();
+        Ok(Self { pool, writers: Arc::new(Semaphore::new(1)), patience, writing })
     }
 
     /// See [`super::Pool::writing`].
@@ -63,7 +68,8 @@ impl PostgresPool {
         let permit = timeout(limits::STORE_BUSY, Arc::clone(&self.writers).acquire_owned()).await;
         let permit = permit.map_err(|_| slow(limits::STORE_BUSY))?;
         let permit = permit.map_err(|_| sqlx::Error::PoolClosed)?;
-        self.begin(WRITING, Some(permit)).await
+        let begun = self.begin(&self.writing, Some(permit)).await;
+        begun.map_err(|error| if is_not_ours(&error) { taken_over() } else { error })
     }
 
     /// See [`super::Pool::reading`].
@@ -73,7 +79,7 @@ impl PostgresPool {
 
     async fn begin(
         &self,
-        statement: &'static str,
+        statement: &str,
         permit: Option<OwnedSemaphorePermit>,
     ) -> Result<PostgresTransaction, sqlx::Error> {
         let connection = self.pool.acquire().await?;
@@ -136,7 +142,7 @@ impl PostgresTransaction {
     }
 
     /// A statement without values.
-    async fn simple(&mut self, statement: &'static str) -> Result<(), sqlx::Error> {
+    async fn simple(&mut self, statement: &str) -> Result<(), sqlx::Error> {
         let connection = self.connection.as_mut().ok_or_else(|| slow(self.patience))?;
         let done = timeout(self.patience, (&mut **connection).execute(statement)).await;
         let done = done.unwrap_or_else(|_| {
@@ -178,6 +184,16 @@ impl Drop for PostgresTransaction {
             drop(permit);
         });
     }
+}
+
+fn is_not_ours(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| code == NOT_OURS)
+}
+
+fn taken_over() -> sqlx::Error {
+    let text = "another gateway works with this store now: this one writes nothing more";
+    sqlx::Error::Io(io::Error::new(io::ErrorKind::PermissionDenied, text))
 }
 
 fn slow(patience: Duration) -> sqlx::Error {

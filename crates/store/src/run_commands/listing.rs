@@ -196,7 +196,7 @@ impl CommandStore<'_> {
 }
 
 /// Adds the conditions that both lists share. `table`: a literal of this file.
-fn narrow<'q>(query: &mut QueryBuilder, filter: &'q CommandFilter, table: &'static str) {
+fn narrow(query: &mut QueryBuilder, filter: &CommandFilter, table: &'static str) {
     if !filter.statuses.is_empty() {
         query.push(" AND (1 = 0");
         for status in &filter.statuses {

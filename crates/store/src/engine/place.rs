@@ -1,0 +1,135 @@
+//! The place of the one gateway that works with a store on a server.
+//!
+//! Data flow: [`Place::take`] -> an advisory lock on a connection of its own, and a new word in the
+//! settings -> each write compares that word in its own transaction -> the connection is looked at, and
+//! made again when it broke.
+//!
+//! # Invariants
+//! - A gateway whose place was taken writes nothing more, whatever it believes: the word is compared
+//!   under the writers' lock.
+//! - The server gives the place of a machine that vanished away after some seconds (TCP keep-alives).
+//!
+//! # Not here
+//! - Several gateways at work at once: a second one waits.
+
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{ConnectOptions as _, Connection as _};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+use towline_host::entropy;
+
+use crate::error::StoreError;
+use crate::limits::{PLACE_AGAIN, PLACE_LOOK, SERVER_PATIENCE};
+
+/// The lock that the gateway at work holds: "place" in ASCII.
+const LOCK: &str = "SELECT pg_try_advisory_lock(482989925221)";
+/// The setting with the word of the gateway at work.
+pub(super) const WORD: &str = "store.place";
+
+/// A place that is held. Dropped: given back.
+#[derive(Debug)]
+pub(crate) struct Place {
+    lost: watch::Receiver<bool>,
+    keeper: JoinHandle<()>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.keeper.abort(); // its connection goes with it
+    }
+}
+
+impl Place {
+    /// Takes the place, and gives the word to compare at each write.
+    ///
+    /// # Errors
+    /// [`StoreError::Held`] when another gateway has it.
+    pub(crate) async fn take(options: &PgConnectOptions) -> Result<(Self, String), StoreError> {
+        let options = options.clone().options([
+            ("tcp_keepalives_idle", "5"),
+            ("tcp_keepalives_interval", "2"),
+            ("tcp_keepalives_count", "3"),
+        ]);
+        let mut connection = locked(&options).await?.ok_or(StoreError::Held)?;
+        let random: [u8; 16] = entropy::random().map_err(|_| StoreError::NoRandom)?;
+        let word: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+        sqlx::query(
+            "INSERT INTO settings (key, value) VALUES ($1, $2) \
+             ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        )
+        .bind(WORD)
+        .bind(&word)
+        .execute(&mut connection)
+        .await?;
+        let (tell, lost) = watch::channel(false);
+        let keeper = tokio::spawn(keep(options, connection, word.clone(), tell));
+        Ok((Self { lost, keeper }, word))
+    }
+
+    /// Waits until another gateway has taken the place.
+    pub(crate) async fn lost(&self) {
+        let mut lost = self.lost.clone();
+        if lost.wait_for(|lost| *lost).await.is_err() {
+            std::future::pending::<()>().await; // given back, not lost
+        }
+    }
+}
+
+/// A connection with the lock; `None`: another connection has it.
+async fn locked(options: &PgConnectOptions) -> Result<Option<PgConnection>, sqlx::Error> {
+    let mut connection = options.connect().await?;
+    let got: bool = sqlx::query_scalar(LOCK).fetch_one(&mut connection).await?;
+    Ok(got.then_some(connection))
+}
+
+/// Whether the word is still this one.
+async fn is_ours(connection: &mut PgConnection, word: &str) -> Result<bool, sqlx::Error> {
+    let now: Option<String> = sqlx::query_scalar("SELECT value FROM settings WHERE key = $1")
+        .bind(WORD)
+        .fetch_optional(connection)
+        .await?;
+    Ok(now.as_deref() == Some(word))
+}
+
+async fn keep(
+    options: PgConnectOptions,
+    first: PgConnection,
+    word: String,
+    tell: watch::Sender<bool>,
+) {
+    let mut held = Some(first);
+    loop {
+        sleep(if held.is_some() { PLACE_LOOK } else { PLACE_AGAIN }).await;
+        if let Some(connection) = &mut held {
+            if matches!(timeout(SERVER_PATIENCE, connection.ping()).await, Ok(Ok(()))) {
+                continue;
+            }
+            held = None;
+        }
+        let again = async {
+            let Some(mut connection) = locked(&options).await? else { return Ok(None) };
+            let ours = is_ours(&mut connection, &word).await?;
+            Ok::<_, sqlx::Error>(ours.then_some(connection))
+        };
+        match timeout(SERVER_PATIENCE, again).await {
+            Ok(Ok(None)) => {
+                let _ = tell.send(true); // nobody waits when the store is being closed
+                return;
+            }
+            Ok(Ok(some)) => held = some,
+            Ok(Err(_)) | Err(_) => {} // the server is away: the place is nobody's meanwhile
+        }
+    }
+}
+
+/// What begins a transaction that writes: it fails with [`NOT_OURS`] when the word is another one.
+pub(super) fn guard(word: &str) -> String {
+    format!(
+        "; SELECT 1 / (CASE WHEN (SELECT value FROM settings WHERE key = '{WORD}') = '{word}' \
+         THEN 1 ELSE 0 END)"
+    )
+}
+
+/// The server's state when the guard fails: division by zero, which no statement of the store does.
+pub(super) const NOT_OURS: &str = "22012";
