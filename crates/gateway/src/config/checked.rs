@@ -147,6 +147,7 @@ impl Config {
     pub fn new(dir: &Path, raw: RawConfig) -> Result<Self, ConfigError> {
         let value =
             |key, value: &str, want| ConfigError::Value { key, value: value.to_owned(), want };
+        let wrong = |(key, value, want)| ConfigError::Value { key, value, want };
         if !is_region(&raw.region) {
             return Err(value("region", &raw.region, "a region name such as xx-towline-1"));
         }
@@ -161,11 +162,7 @@ impl Config {
             ));
         }
         let evidence = raw.evidence.clone().unwrap_or_default();
-        let evidence = evidence.settings(dir).map_err(|(key, value, want)| ConfigError::Value {
-            key,
-            value,
-            want,
-        })?;
+        let evidence = evidence.settings(dir).map_err(wrong)?;
         let proxies = Proxies::parse(&raw.proxy_protocol_from).map_err(|wrong| {
             value("proxy_protocol_from", &wrong, "an address or a range such as 10.0.0.0/8")
         })?;
@@ -175,19 +172,11 @@ impl Config {
             return Err(value("max_connections", &wrong.to_string(), want));
         }
         let console = raw.console.clone().unwrap_or_default();
-        let console = console
-            .settings(&raw.endpoint)
-            .map_err(|(key, value, want)| ConfigError::Value { key, value, want })?;
+        let console = console.settings(&raw.endpoint).map_err(wrong)?;
         let outbound = raw.outbound.clone().unwrap_or_default();
-        let outbound = outbound.settings(dir).map_err(|(key, value, want)| ConfigError::Value {
-            key,
-            value,
-            want,
-        })?;
-        let store =
-            StorePlace::read(dir, raw.store.as_deref(), raw.store_password_file.as_deref())?;
+        let outbound = outbound.settings(dir).map_err(wrong)?;
         Ok(Self {
-            store,
+            store: StorePlace::read(dir, raw.store.as_deref(), raw.store_password_file.as_deref())?,
             outbound,
             proxies,
             evidence,
