@@ -40,7 +40,7 @@ pub async fn export(store: &Store, recorder: &Arc<Recorder>) -> Result<usize, Ex
         let at = UnixMillis(first.stored_at).to_datetime();
         let key = layout::commands(recorder.prefix(), recorder.node(), at, first.id);
         let text: String = rows.iter().map(|row| format!("{}\n", line(row))).collect();
-        write(recorder, &cursor, key, text, rows.len() as u64, last.id).await?;
+        write(store, recorder, &cursor, key, text, rows.len() as u64, last.id).await?;
         exported += rows.len();
     }
     Ok(exported)

@@ -1,4 +1,5 @@
-//! How far an export has come: the number of the last exported row, in a file of its own.
+//! How far an export has come: the number of the last exported row, in a file of its own, and in the
+//! settings of a store that another gateway may take over.
 //!
 //! # Invariants
 //! - The file is replaced whole: after a power cut it holds the old number or the new one.
@@ -9,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use towline_archive::Recorder;
-use towline_store::StoreError;
+use towline_store::{Store, StoreError};
 
 /// Why rows could not be exported.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +26,7 @@ pub enum ExportError {
 /// Puts a file into the outbox and the chain, then moves the cursor; on a thread that may wait for
 /// the disk.
 pub(super) async fn write(
+    store: &Store,
     recorder: &Arc<Recorder>,
     cursor: &Cursor,
     key: String,
@@ -32,12 +34,16 @@ pub(super) async fn write(
     records: u64,
     last: i64,
 ) -> Result<(), ExportError> {
-    let (recorder, cursor) = (Arc::clone(recorder), cursor.clone());
+    let (recorder, own) = (Arc::clone(recorder), cursor.clone());
     let written = tokio::task::spawn_blocking(move || {
         recorder.export(&key, text.as_bytes(), records)?;
-        cursor.write(last)
+        own.write(last)
     });
-    Ok(written.await.map_err(io::Error::other)??)
+    written.await.map_err(io::Error::other)??;
+    if store.is_shared() {
+        store.settings().set(&cursor.setting(), &last.to_string()).await?;
+    }
+    Ok(())
 }
 
 /// The cursor of one table.
@@ -55,6 +61,25 @@ impl Cursor {
     /// The number of the last exported row; 0 when nothing was exported yet.
     pub(super) fn read(&self) -> i64 {
         fs::read_to_string(&self.path).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0)
+    }
+
+    /// The setting that tells another gateway.
+    fn setting(&self) -> String {
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+        format!("export.{name}")
+    }
+
+    /// Moves the cursor to where the gateway that worked with the store before had come.
+    pub(super) async fn catch_up(&self, store: &Store) -> Result<(), ExportError> {
+        if !store.is_shared() {
+            return Ok(());
+        }
+        let there = store.settings().get(&self.setting()).await?;
+        let there = there.and_then(|text| text.parse().ok()).unwrap_or(0);
+        if there > self.read() {
+            self.write(there)?;
+        }
+        Ok(())
     }
 
     /// Moves the cursor.

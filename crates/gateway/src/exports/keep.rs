@@ -44,6 +44,10 @@ impl Exports {
     /// Exports and prunes as long as the process lives.
     pub async fn keep(self, audit: AuditLog) {
         let grown = audit.grown();
+        while let Err(error) = self.catch_up().await {
+            tracing::error!(%error, "cannot see how far exports have come; retrying");
+            tokio::time::sleep(limits::TRAIL_EVERY).await;
+        }
         loop {
             let all = tokio::select! {
                 () = tokio::time::sleep(limits::TRAIL_EVERY) => true,
@@ -54,6 +58,14 @@ impl Exports {
                 self.commands(&audit).await;
             }
         }
+    }
+
+    /// Goes on where the gateway that worked with the store before stopped.
+    async fn catch_up(&self) -> Result<(), ExportError> {
+        for name in [trail::CURSOR, command_log::CURSOR] {
+            Cursor::new(self.recorder.home(), name).catch_up(&self.store).await?;
+        }
+        Ok(())
     }
 
     async fn trail(&self, audit: &AuditLog) {

@@ -50,7 +50,7 @@ pub async fn export(
             lines.iter().filter_map(|(_, line)| event(line, realm)).map(|e| text(&e)).collect();
         let key = key(recorder.prefix(), realm, &lines, now);
         let (text, records) = (trail::file(&events), events.len() as u64);
-        write(recorder, &cursor, key, text, records, *last).await?;
+        write(store, recorder, &cursor, key, text, records, *last).await?;
         exported += lines.len();
     }
     Ok(exported)

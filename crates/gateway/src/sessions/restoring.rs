@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
+use towline_archive::settings::Demand;
 use towline_store::StoreError;
 
 use super::hub::{Hub, HubParts, HubSettings};
@@ -25,6 +26,11 @@ impl Hub {
         let restored = rows.len();
         let recorder = &hub.parts.recorder;
         for row in rows {
+            if hub.must_end(&row) {
+                let why = "its recording is on the disk of another gateway";
+                hub.store().sessions().end(&row.new.id, false, why, hub.parts.clock.now()).await?;
+                continue;
+            }
             let session = Session::restored(hub.meta_of_row(&row));
             if let Some(tape) = recorder.resume(&session.meta.name, session.on_taken()) {
                 session.record(tape);
@@ -37,6 +43,15 @@ impl Hub {
             tracing::info!(sessions = restored, "sessions wait for their devices");
         }
         Ok(hub)
+    }
+
+    /// Whether a recording that is demanded cannot go on here, because another gateway began it.
+    fn must_end(&self, row: &towline_store::Session) -> bool {
+        let recorder = &self.parts.recorder;
+        self.store().is_shared()
+            && recorder.demand() == Demand::Demanded
+            && !row.new.output_url.is_empty()
+            && !recorder.is_recording(&row.new.id)
     }
 
     fn meta_of_row(&self, row: &towline_store::Session) -> Meta {
