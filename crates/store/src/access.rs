@@ -9,7 +9,6 @@
 //!   is needed opens the access.
 //! - Of the requests that have expired, half of [`limits::MAX_ACCESS_REQUESTS`] are kept at the most.
 
-
 use crate::engine::{self, Row, Tx};
 use crate::error::StoreError;
 use crate::limits;
@@ -436,10 +435,7 @@ pub fn current_level(terms: &Terms, approvals: &[Approval]) -> usize {
     (0..=terms.levels.len()).find(lacks).unwrap_or_default()
 }
 
-async fn approvals_of(
-    tx: &mut Tx,
-    id: &str,
-) -> Result<Vec<Approval>, StoreError> {
+async fn approvals_of(tx: &mut Tx, id: &str) -> Result<Vec<Approval>, StoreError> {
     let rows: Vec<(String, String, i64, i64)> = engine::query_as(
         "SELECT person_id, arn, level, approved_at FROM access_approvals WHERE request_id = ? \
          ORDER BY approved_at, person_id",

@@ -65,7 +65,7 @@ pub async fn snapshot_of(path: &Path, to: &Path) -> Result<(), StoreError> {
     let options = SqliteConnectOptions::new().filename(path).busy_timeout(limits::STORE_BUSY);
     let mut connection = SqliteConnection::connect_with(&options).await?;
     let to = to.to_string_lossy().into_owned();
-    engine::query("VACUUM INTO ?").bind(to).execute(&mut connection).await?;
+    sqlx::query("VACUUM INTO ?").bind(to).execute(&mut connection).await?;
     Ok(connection.close().await?)
 }
 

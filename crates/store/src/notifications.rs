@@ -89,11 +89,7 @@ impl Store {
 }
 
 /// Writes a message for each receiver, in the transaction of what it tells.
-pub(crate) async fn add(
-    tx: &mut Tx,
-    message: &Message,
-    now: UnixMillis,
-) -> Result<(), StoreError> {
+pub(crate) async fn add(tx: &mut Tx, message: &Message, now: UnixMillis) -> Result<(), StoreError> {
     engine::query(
         "INSERT INTO notifications (webhook_id, position, id, kind, body, state, attempts, error, created_at, next_at) \
          SELECT w.unique_id, COALESCE((SELECT MAX(n.position) FROM notifications n WHERE n.webhook_id = w.unique_id), 0) + 1, \

@@ -332,6 +332,32 @@ CREATE UNIQUE INDEX document_versions_by_name ON document_versions (name, versio
     WHERE version_name <> '';
 CREATE UNIQUE INDEX document_versions_by_hash ON document_versions (name, hash);
 
+CREATE TABLE webhooks (
+    name       TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    unique_id  TEXT COLLATE "C" NOT NULL UNIQUE,
+    host       TEXT COLLATE "C" NOT NULL,
+    format     TEXT COLLATE "C" NOT NULL,
+    sealed     BYTEA NOT NULL,
+    created_at BIGINT NOT NULL
+);
+
+CREATE TABLE notifications (
+    webhook_id TEXT COLLATE "C" NOT NULL
+        REFERENCES webhooks (unique_id) ON DELETE CASCADE,
+    position   BIGINT NOT NULL,
+    id         TEXT COLLATE "C" NOT NULL,
+    kind       TEXT COLLATE "C" NOT NULL,
+    body       TEXT COLLATE "C" NOT NULL,
+    state      TEXT COLLATE "C" NOT NULL
+        CHECK (state IN ('Waiting', 'Dead')),
+    attempts   BIGINT NOT NULL,
+    error      TEXT COLLATE "C" NOT NULL,
+    created_at BIGINT NOT NULL,
+    next_at    BIGINT NOT NULL,
+    PRIMARY KEY (webhook_id, position)
+);
+CREATE INDEX notifications_by_state ON notifications (state, webhook_id, position);
+
 CREATE TABLE identity_providers (
     name       TEXT COLLATE "C" NOT NULL PRIMARY KEY,
     unique_id  TEXT COLLATE "C" NOT NULL UNIQUE,
