@@ -1,5 +1,5 @@
-//! Gateways whose store is a PostgreSQL database: one at work, a database that fails, and a second
-//! gateway that waits for its turn.
+//! Gateways whose store is a PostgreSQL database: one at work, and a second one that waits for its
+//! turn.
 
 use std::process::Command;
 use std::time::Duration;
@@ -74,30 +74,6 @@ fn a_gateway_on_postgresql_does_what_one_on_a_file_does() -> Outcome {
     })?;
     let sessions = server.psql("towline", "select count(*) from sessions")?;
     ensure(sessions == "2", || format!("{sessions} sessions in the database"))
-}
-
-#[test]
-fn a_shell_goes_on_while_the_database_is_away_and_new_ones_open_when_it_is_back() -> Outcome {
-    let mut server = Postgres::start(&["fsync = off"])?;
-    let lab = lab_on(&server)?;
-    let device = lab.device()?;
-    let mut text = Text::new(16);
-    let mut shell = echo(&lab.admin(), &device)?;
-    round_trip(&mut shell, &text.take_bytes(5_000), "before")?;
-
-    server.process().kill()?;
-    round_trip(&mut shell, &text.take_bytes(20_000), "without a database")?;
-    ensure(exec(&lab, &device, "no").is_none(), || "a session opened without a database".into())?;
-    round_trip(&mut shell, &text.take_bytes(20_000), "still without a database")?;
-    server.start_again()?;
-    eventually("sessions open again", PATIENCE, || exec(&lab, &device, "again"))?;
-
-    server.process().signal(Signal::STOP)?;
-    ensure(exec(&lab, &device, "no").is_none(), || "a session opened on a stopped one".into())?;
-    round_trip(&mut shell, &text.take_bytes(20_000), "while the database stands still")?;
-    server.process().signal(Signal::CONT)?;
-    eventually("sessions open once more", PATIENCE, || exec(&lab, &device, "more"))?;
-    round_trip(&mut shell, &text.take_bytes(5_000), "at the end")
 }
 
 #[test]

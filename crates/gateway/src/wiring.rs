@@ -124,7 +124,7 @@ impl GatewayError {
 
     /// Whether the database is away now.
     #[must_use]
-    pub const fn is_database_away(&self) -> bool {
+    pub fn is_database_away(&self) -> bool {
         matches!(self, Self::Store(error) if error.is_away())
     }
 

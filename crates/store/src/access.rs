@@ -187,29 +187,7 @@ impl AccessRequests<'_> {
         now: UnixMillis,
     ) -> Result<(), StoreError> {
         let mut tx = self.store.writing().await?;
-        let pending = "SELECT COUNT(*) FROM access_requests WHERE principal_id = ? AND status = 'Pending' AND expires_at > ";
-        let pending: i64 = engine::query_scalar(&format!("{pending}?"))
-            .bind(&new.principal_id)
-            .bind(now.0)
-            .fetch_one(&mut *tx)
-            .await?;
-        let same = "SELECT COUNT(*) FROM access_requests WHERE principal_id = ? AND status = 'Pending' \
-                    AND expires_at > ? AND targets = ?";
-        let same: i64 = engine::query_scalar(same)
-            .bind(&new.principal_id)
-            .bind(now.0)
-            .bind(&new.targets)
-            .fetch_one(&mut *tx)
-            .await?;
-        if new.status == "Pending" && same > 0 {
-            return Err(StoreError::Exists("request for these devices waits for approval and"));
-        }
-        if new.status == "Pending" && pending >= limits::MAX_PENDING_REQUESTS {
-            return Err(StoreError::Full {
-                what: "undecided requests of this principal",
-                limit: limits::MAX_PENDING_REQUESTS,
-            });
-        }
+        may_wait(&mut tx, new, now).await?;
         engine::query(
             "DELETE FROM access_requests WHERE id IN (SELECT id FROM access_requests WHERE expires_at <= ? \
              ORDER BY created_at DESC LIMIT ? OFFSET ?)",
@@ -433,6 +411,34 @@ pub fn current_level(terms: &Terms, approvals: &[Approval]) -> usize {
         terms.level(*number).is_none_or(|level| given(*number) < level.required as usize)
     };
     (0..=terms.levels.len()).find(lacks).unwrap_or_default()
+}
+
+/// Refuses a request that would wait beside another one for the same devices, or beside too many.
+async fn may_wait(tx: &mut Tx, new: &AccessRequest, now: UnixMillis) -> Result<(), StoreError> {
+    let pending = "SELECT COUNT(*) FROM access_requests WHERE principal_id = ? AND status = 'Pending' AND expires_at > ";
+    let pending: i64 = engine::query_scalar(&format!("{pending}?"))
+        .bind(&new.principal_id)
+        .bind(now.0)
+        .fetch_one(&mut **tx)
+        .await?;
+    let same = "SELECT COUNT(*) FROM access_requests WHERE principal_id = ? AND status = 'Pending' \
+                AND expires_at > ? AND targets = ?";
+    let same: i64 = engine::query_scalar(same)
+        .bind(&new.principal_id)
+        .bind(now.0)
+        .bind(&new.targets)
+        .fetch_one(&mut **tx)
+        .await?;
+    if new.status == "Pending" && same > 0 {
+        return Err(StoreError::Exists("request for these devices waits for approval and"));
+    }
+    if new.status == "Pending" && pending >= limits::MAX_PENDING_REQUESTS {
+        return Err(StoreError::Full {
+            what: "undecided requests of this principal",
+            limit: limits::MAX_PENDING_REQUESTS,
+        });
+    }
+    Ok(())
 }
 
 async fn approvals_of(tx: &mut Tx, id: &str) -> Result<Vec<Approval>, StoreError> {

@@ -98,10 +98,12 @@ impl StoreError {
             || self.is_state(&["53100", "58030"])
     }
 
-    /// Whether the database is away: the connection failed, or no answer came.
+    /// Whether the database is away: the connection failed, no answer came, or the server begins or
+    /// ends (PostgreSQL's states `57P01` to `57P03`).
     #[must_use]
-    pub const fn is_away(&self) -> bool {
+    pub fn is_away(&self) -> bool {
         matches!(self, Self::Database(sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut))
+            || self.is_state(&["57P01", "57P02", "57P03"])
     }
 
     fn is_state(&self, states: &[&str]) -> bool {

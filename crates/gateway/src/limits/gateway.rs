@@ -219,6 +219,9 @@ pub const COMMAND_FILES_AT_ONCE: usize = 64;
 /// How often a file is made while something happens. CloudTrail delivers about every five minutes.
 pub const TRAIL_EVERY: Duration = Duration::from_secs(300);
 
+/// Between two tries to store records of the command log while the database is away.
+pub const STORE_AGAIN: Duration = Duration::from_secs(1);
+
 /// Streams of events of all users.
 pub const MAX_EVENT_STREAMS: usize = 2000;
 /// Streams of events of one user: one a browser.

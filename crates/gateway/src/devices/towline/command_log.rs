@@ -5,8 +5,8 @@
 //! `LogStored` to the agent, and a marker in the session's recording for each program.
 //!
 //! # Invariants
-//! - Confirmed after the transaction, never before. A link whose records could not be stored is
-//!   closed: the agent sends them again on the next.
+//! - Confirmed after the transaction, never before. While a database server is away, records wait. A
+//!   link whose records could not be stored is closed: the agent sends them again on the next.
 //! - At most `MOST` bytes wait, and of one link what the wire lets an agent send ahead; beyond,
 //!   that link is closed.
 //! - A device says nothing about another device's sessions: such a record is kept, and belongs to
@@ -21,18 +21,35 @@ use towline_wire::record::{self, Batch, Lost, Record, Source};
 
 use super::agents::Agents;
 use super::link::Link;
-use crate::limits::MAX_COMMAND_MARKER;
+use crate::limits::{MAX_COMMAND_MARKER, STORE_AGAIN};
 use crate::program_file::program_file;
 
 /// Stores what comes, for ever.
 pub(super) async fn keep(agents: Arc<Agents>) {
     loop {
         let batches = agents.intake.next().await;
-        if let Err(error) = store(&agents, &batches).await {
+        if let Err(error) = store_patiently(&agents, &batches).await {
             tracing::error!(%error, "records of the command log could not be stored: their links are closed");
             for (link, _) in &batches {
                 link.close("the store failed: the records will be asked for again");
             }
+        }
+    }
+}
+
+/// Stores batches, and tries again as long as the database is away. What comes meanwhile waits in the
+/// intake, within its bounds.
+async fn store_patiently(
+    agents: &Agents,
+    batches: &[(Arc<Link>, Batch)],
+) -> Result<(), StoreError> {
+    loop {
+        match store(agents, batches).await {
+            Err(error) if error.is_away() => {
+                tracing::warn!(%error, "records of the command log wait for the database");
+                tokio::time::sleep(STORE_AGAIN).await;
+            }
+            done => return done,
         }
     }
 }
