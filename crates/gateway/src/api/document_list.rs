@@ -49,6 +49,13 @@ impl Api {
             if name <= after {
                 continue;
             }
+            // Which systems a command is for stands in its text, which a list has not read.
+            let is_own_command =
+                !document.unique_id.is_empty() && document.kind == Kind::Command.as_str();
+            let document = match is_own_command {
+                true => self.existing_document(&name, &Version::Default).await?,
+                false => document,
+            };
             let identifier = self.identifier(document).await?;
             if filters.iter().all(|filter| filter.takes(&identifier, &self.realm().account)) {
                 rows.push(identifier);
