@@ -114,6 +114,10 @@ fn body_of_newer(operation: Operation) -> &'static str {
             r#"{"Principal":"somebody","Action":"ssm:StartSession","Resource":"arn:aws:ssm:*:*:document/x"}"#
         }
         Operation::ListDeviceAccess => r#"{"InstanceId":"mi-00000000000000000"}"#,
+        Operation::CreateSecondFactor | Operation::DeleteSecondFactor => {
+            r#"{"PrincipalName":"somebody"}"#
+        }
+        Operation::EnableSecondFactor => r#"{"PrincipalName":"somebody","TokenCode":"123456"}"#,
         Operation::CreateWebhook => {
             r#"{"WebhookName":"some","Url":"https://hooks.example/secret"}"#
         }

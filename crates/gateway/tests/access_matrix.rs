@@ -98,6 +98,12 @@ fn row_of(operation: Operation) -> Row {
         | Operation::ListCommandInvocations
         | Operation::ListWebhooks
         | Operation::ListAccessRequests => row(json!({}), PLAIN, "done"),
+        // A user's own second factor alone; and the target has none.
+        Operation::CreateSecondFactor => row(user(json!({})), TAGGED, "ValidationException"),
+        Operation::EnableSecondFactor => {
+            row(user(json!({ "TokenCode": "123456" })), TAGGED, "ValidationException")
+        }
+        Operation::DeleteSecondFactor => row(user(json!({})), TAGGED, "ResourceNotFoundException"),
         Operation::CreateWebhook => {
             let url = "https://hooks.example/secret";
             row(json!({ "WebhookName": "target", "Url": url }), PLAIN, "done")

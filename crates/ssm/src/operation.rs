@@ -329,6 +329,12 @@ operations! {
     DeleteIdentityProvider: Towline, write, IdentityProvider;
     /// Lists the people and jobs that an identity provider vouched for.
     ListFederatedPeople: Towline, read, IdentityProvider;
+    /// Makes a second factor of the caller.
+    CreateSecondFactor: Towline, write, User;
+    /// Enables it with a first code.
+    EnableSecondFactor: Towline, write, User;
+    /// Removes the second factor of a user.
+    DeleteSecondFactor: Towline, write, User;
     /// Makes a receiver of notifications.
     CreateWebhook: Towline, write, Any;
     /// Lists receivers of notifications.

@@ -29,6 +29,7 @@ pub(crate) enum IdKind {
     Provider,
     Federated,
     Webhook,
+    SecondFactor,
 }
 
 impl IdKind {
@@ -52,6 +53,7 @@ impl IdKind {
             Self::Provider => "AIDP",
             Self::Federated => "AIDF",
             Self::Webhook => "AIDW",
+            Self::SecondFactor => "AIDM",
         }
     }
 }

@@ -56,6 +56,7 @@ mod notifications;
 mod principals;
 mod roles;
 mod run_commands;
+mod second_factors;
 mod seen_requests;
 mod server;
 mod sessions;
@@ -96,6 +97,7 @@ pub use run_commands::{
     CommandEnd, CommandFilter, CommandStore, InvocationChange, InvocationRow, NewCommand,
     OutputHeads, SentCommand,
 };
+pub use second_factors::{CodeOutcome, SecondFactor, SecondFactors};
 pub use seen_requests::{SeenRequest, SeenRequests};
 pub use server::ServerAddress;
 pub use sessions::{NewSession, Session, SessionFilter, SessionStatus, SessionStore};

@@ -86,6 +86,12 @@ pub const MAX_KEYS_OF_DEVICE: i64 = 100;
 /// Members of a group that are listed, for people to read.
 pub const MAX_MEMBERS_LISTED: i64 = 1000;
 
+/// Wrong codes of a second factor in a row, after which none is taken for a time.
+pub const SECOND_FACTOR_FAILURES: i64 = 5;
+
+/// That time: 5 guesses of a million in 5 minutes.
+pub const SECOND_FACTOR_PAUSE: Duration = Duration::from_secs(300);
+
 /// Receivers of notifications.
 pub const MAX_WEBHOOKS: i64 = 20;
 

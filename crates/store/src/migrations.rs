@@ -31,6 +31,7 @@ const STEPS: &[Step] = &[
     (24, "sign-ins", include_str!("../migrations/0024_sign_ins.sql")),
     (25, "approvals", include_str!("../migrations/0025_approvals.sql")),
     (26, "notifications", include_str!("../migrations/0026_notifications.sql")),
+    (27, "second factors", include_str!("../migrations/0027_second_factors.sql")),
     (31, "identity providers", include_str!("../migrations/0031_identity_providers.sql")),
     (32, "sign-ins by token", include_str!("../migrations/0032_sign_ins_by_token.sql")),
     (35, "agent kind", include_str!("../migrations/0035_agent_kind.sql")),

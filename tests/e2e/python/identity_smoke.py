@@ -3,8 +3,12 @@
 
 Needs the environment of towline_client and TOWLINE_DEVICE, which is connected and tagged Environment=dev.
 """
+import base64
 import datetime
+import hmac
 import json
+import struct
+import time
 
 from botocore.credentials import Credentials
 
@@ -381,6 +385,64 @@ def an_emergency_opens_access_at_once_and_is_told_although_the_receiver_is_down(
     towline("CreateWebhook", {"WebhookName": "bad", "Url": "ftp://x/"}, expect="ValidationException")
     towline("DeleteWebhook", {"WebhookName": "down"})
     drop("ann", "eve")
+
+
+def code_of(secret, steps=0):
+    step = int(time.time()) // 30 + steps
+    mac = hmac.new(base64.b32decode(secret), struct.pack(">Q", step), "sha1").digest()
+    at = mac[-1] & 15
+    return f"{(struct.unpack('>I', mac[at:at + 4])[0] & 0x7fffffff) % 1000000:06d}"
+
+
+@check
+def a_second_factor_is_proved_once_and_seen_by_policies():
+    own = allow(["towline:CreateSecondFactor", "towline:EnableSecondFactor", "towline:DeleteSecondFactor"],
+                f"arn:aws:iam::{ACCOUNT}:user/ann")
+    strict = allow("ssm:StartSession", Bool={"aws:MultiFactorAuthPresent": "true"},
+                   NumericLessThan={"aws:MultiFactorAuthAge": "600"})
+    ann = new_user("ann", own, strict)
+    name = {"PrincipalName": "ann"}
+    made = towline("CreateSecondFactor", name, credentials=ann)
+    serial = made["SerialNumber"]
+    assert serial == f"arn:aws:iam::{ACCOUNT}:mfa/ann" and made["Secret"] in made["Uri"], made
+    towline("CreateSecondFactor", name, expect="ValidationException")  # not even by an administrator
+
+    def session(code):
+        return boto("sts", ann).get_session_token(SerialNumber=serial, TokenCode=code)
+
+    wants("AccessDenied", session, code_of(made["Secret"]))  # not enabled yet
+    towline("EnableSecondFactor", name | {"TokenCode": code_of(made["Secret"], -1)}, credentials=ann)
+    towline("CreateSecondFactor", name, credentials=ann, expect="ResourceAlreadyExistsException")
+    wants("AccessDenied", session, code_of(made["Secret"], -1))  # used
+    wants("AccessDenied", boto("sts", ann).get_session_token, SerialNumber=serial)
+    code = code_of(made["Secret"])
+    temporary = of(session(code))
+    wants("AccessDenied", session, code)
+    wants("AccessDeniedException", boto("ssm", ann).start_session, Target=DEVICE)
+    wants("AccessDeniedException", boto("ssm", of(boto("sts", ann).get_session_token())).start_session, Target=DEVICE)
+    boto("ssm", temporary).start_session(Target=DEVICE)
+    towline("DeleteSecondFactor", name, credentials=ann, expect="AccessDeniedException")  # an access key is one factor
+    for _ in range(5):
+        wants("AccessDenied", session, "000000")
+    blocked = code_of(made["Secret"], 1)
+    wants("AccessDenied", session, blocked)  # right, and yet: too many wrong ones came before
+    towline("DeleteSecondFactor", name)  # recovery
+    wants("AccessDeniedException", boto("ssm", temporary).start_session, Target=DEVICE)  # it proves nothing any more
+    drop("ann")
+
+
+@check
+def a_role_can_want_a_second_factor():
+    own = allow(["towline:CreateSecondFactor", "towline:EnableSecondFactor"], f"arn:aws:iam::{ACCOUNT}:user/ann")
+    ann = new_user("ann", own, allow("sts:AssumeRole"))
+    present = {"Bool": {"aws:MultiFactorAuthPresent": "true"}}
+    new_role("careful", trust(f"arn:aws:iam::{ACCOUNT}:user/ann", **present), allow("ssm:StartSession"))
+    made = towline("CreateSecondFactor", {"PrincipalName": "ann"}, credentials=ann)
+    towline("EnableSecondFactor", {"PrincipalName": "ann", "TokenCode": code_of(made["Secret"], -1)}, credentials=ann)
+    asked = {"RoleArn": role_arn("careful"), "RoleSessionName": "ann"}
+    wants("AccessDenied", boto("sts", ann).assume_role, **asked)
+    of(boto("sts", ann).assume_role(**asked, SerialNumber=made["SerialNumber"], TokenCode=code_of(made["Secret"])))
+    drop("ann", roles=["careful"])
 
 
 @check

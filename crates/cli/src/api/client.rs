@@ -33,6 +33,7 @@ use tokio_tungstenite::tungstenite::handshake::{client::generate_key, derive_acc
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use towline_ssm::Operation;
 use towline_ssm::api::sts::{self, CallerIdentity};
+use towline_ssm::api::sts_tokens::TemporaryCredentials;
 use towline_ssm::api::{error_from_answer, from_answer, to_json};
 use towline_ssm::operation::Service;
 use towline_ssm::sigv4::{Credentials, RequestParts, sha256, sign};
@@ -129,6 +130,31 @@ impl Client {
         }
         CallerIdentity::from_xml(&text)
             .ok_or_else(|| self.not_a_gateway("the answer contains no identity".to_owned()))
+    }
+
+    /// Temporary credentials of the access key, with a second factor.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub(crate) async fn session_token(
+        &mut self,
+        serial: &str,
+        code: &str,
+    ) -> Result<TemporaryCredentials, CallError> {
+        let (name, version) = (Operation::GetSessionToken.name(), sts::VERSION);
+        // Both values consist of characters that a form takes as they are, but for the colons and slash.
+        let serial = serial.replace(':', "%3A").replace('/', "%2F");
+        let body =
+            format!("Action={name}&Version={version}&SerialNumber={serial}&TokenCode={code}");
+        let headers = [("content-type", sts::FORM_CONTENT_TYPE)];
+        let (status, body) = self.post(Service::Sts, &headers, body.into_bytes()).await?;
+        let text = String::from_utf8_lossy(&body);
+        if status != StatusCode::OK {
+            return Err(self.refusal(status, sts::error_from_xml(&text)));
+        }
+        TemporaryCredentials::from_xml(&text)
+            .map(|(credentials, _)| credentials)
+            .ok_or_else(|| self.not_a_gateway("the answer contains no credentials".to_owned()))
     }
 
     /// Opens the websocket at `url`, on the connection that is there already if it may serve.

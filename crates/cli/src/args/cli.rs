@@ -132,6 +132,9 @@ pub(crate) enum Command {
     /// Request, approve and use temporary access to devices
     #[command(subcommand)]
     Access(identity::AccessCommand),
+    /// Manage and use second factors of users with access keys
+    #[command(subcommand)]
+    Mfa(identity::MfaCommand),
     /// Show the identity you are authenticated as
     Whoami,
     /// Sign in through the gateway's identity provider, in place of an access key

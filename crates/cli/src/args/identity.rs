@@ -157,6 +157,31 @@ pub(crate) enum BoundaryCommand {
     },
 }
 
+/// `mfa`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum MfaCommand {
+    /// Make a second factor of yours and print its secret for an authenticator
+    Create,
+    /// Enable your second factor
+    Enable {
+        /// The code that the authenticator shows
+        code: String,
+    },
+    /// Print temporary credentials with a second factor as shell exports
+    Session {
+        /// The code that the authenticator shows
+        code: String,
+    },
+    /// Remove a second factor: yours with a code, or that of another user
+    Delete {
+        /// User [default: you]
+        #[arg(long)]
+        user: Option<String>,
+        /// The code that the authenticator shows
+        code: Option<String>,
+    },
+}
+
 /// `access`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum AccessCommand {

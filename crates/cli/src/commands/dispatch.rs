@@ -8,8 +8,8 @@ use std::path::Path;
 use super::context::Context;
 use super::{
     access, activation, admin, agent_config, aws_config, cast_file, command_log, copy, devices,
-    export, health, login, offline, play, recordings, run, sessions, shell, ssh_config, tunnel,
-    verify, watch,
+    export, health, login, mfa, offline, play, recordings, run, sessions, shell, ssh_config,
+    tunnel, verify, watch,
 };
 use crate::args::policy::PolicyCommand;
 use crate::args::{Cli, Command};
@@ -71,6 +71,7 @@ async fn online(command: Command, mut context: Context) -> Result<u8, Failure> {
         Command::Devices(args) => devices::list(&mut context, args).await?,
         Command::Tag(args) => devices::tag(&mut context, args).await?,
         Command::Health => health::show(&mut context).await?,
+        Command::Mfa(command) => mfa::run(&mut context, command).await?,
         Command::Whoami => admin::whoami(&mut context).await?,
         Command::Sessions(args) => sessions::list(&mut context, args).await?,
         Command::Join(args) => return shell::join(context, args).await,

@@ -18,6 +18,7 @@ mod export;
 mod health;
 mod identity;
 mod login;
+mod mfa;
 mod offline;
 mod play;
 mod policy;

@@ -1,6 +1,7 @@
 // Access requests: ask for access to a device, see where requests stand, decide about those of others.
 //
-// Invariants: nothing here judges. Every button is an operation that the gateway allows or refuses.
+// Invariants: nothing here judges. Every button is an operation that the gateway allows or refuses. An
+// address with `request` marks that request and decides nothing.
 
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
@@ -18,10 +19,20 @@ interface Request {
   Status: "Pending" | "Approved" | "Rejected" | "Revoked" | "Expired";
   ExpiresDate: number;
   DecidedBy?: string;
+  Kind?: "Manual" | "Auto" | "BreakGlass";
+  Policy?: string;
+  Levels?: Level[];
 }
 
-type Decision = "Approve" | "Reject" | "Revoke";
-const WORDS = { Approve: "approve", Reject: "reject", Revoke: "revoke" } as const;
+/** Approvals that one level needs, and those that are there. */
+interface Level {
+  Approvers: string[];
+  MinRequiredApprovals: number;
+  ApprovedBy: string[];
+}
+
+type Decision = "Approve" | "Reject" | "Extend" | "Revoke";
+const WORDS = { Approve: "approve", Reject: "reject", Extend: "extend", Revoke: "revoke" } as const;
 const EVERY_MS = 5000;
 /** Requests that the page shows: the newest. */
 const MOST = 100;
@@ -74,7 +85,9 @@ export function AccessPage({ place }: PageProps) {
       <p role="status">{said.value}</p>
       {error.value !== null && <Refusal error={error.value} />}
       {requests.value?.length === 0 && <p class="empty">{t("accessNone")}</p>}
-      {requests.value && requests.value.length > 0 && <Requests all={requests.value} decide={decide} />}
+      {requests.value && requests.value.length > 0 && (
+        <Requests all={requests.value} marked={place.query.get("request")} decide={decide} />
+      )}
       {more.value && <p class="hint">{t("firstOnly", { n: MOST })}</p>}
     </main>
   );
@@ -103,18 +116,39 @@ function Ask(props: { device: string; ask: (device: string, reason: string) => P
   );
 }
 
-function Requests(props: { all: Request[]; decide: (id: string, decision: Decision) => Promise<void> }) {
-  const heads = ["accessRequester", "accessReason", "accessTargets", "state", "accessLeft", "accessDecide"] as const;
+interface Listed {
+  all: Request[];
+  marked: string | null;
+  decide: (id: string, decision: Decision) => Promise<void>;
+}
+
+const HEADS = [
+  "accessRequester",
+  "accessReason",
+  "accessTargets",
+  "state",
+  "accessApprovals",
+  "accessLeft",
+  "accessDecide",
+] as const;
+
+function Requests(props: Listed) {
   return (
-    <TableFrame label={t("access")} heads={heads.map((head) => t(head))}>
+    <TableFrame label={t("access")} heads={HEADS.map((head) => t(head))}>
       {props.all.map((one) => (
-        <tr key={one.AccessRequestId} data-request={one.AccessRequestId} data-state={one.Status}>
+        <tr
+          key={one.AccessRequestId}
+          data-request={one.AccessRequestId}
+          data-state={one.Status}
+          aria-current={one.AccessRequestId === props.marked ? "true" : undefined}
+        >
           <td>{one.Requester}</td>
           <td>{one.Reason}</td>
           <td>{one.Targets.map((target) => `${target.Key}=${target.Values.join(",")}`).join(" ")}</td>
           <td>
             {t(one.Status)} {one.DecidedBy && <small>{t("accessDecidedBy", { arn: one.DecidedBy })}</small>}
           </td>
+          <td title={one.Policy}>{approvals(one)}</td>
           <td>{left(one)}</td>
           <td>
             {choices(one).map((decision) => (
@@ -136,7 +170,22 @@ function Requests(props: { all: Request[]; decide: (id: string, decision: Decisi
 
 function choices(request: Request): Decision[] {
   if (request.Status === "Pending") return ["Approve", "Reject"];
-  return request.Status === "Approved" ? ["Revoke"] : [];
+  if (request.Status !== "Approved") return [];
+  // Where more than one approval is needed, the gateway refuses an extension.
+  const levels = request.Levels ?? [];
+  const one = levels.length === 1 && levels[0]?.MinRequiredApprovals === 1;
+  return one ? ["Extend", "Revoke"] : ["Revoke"];
+}
+
+/** How far the approvals are, level by level, and who may give those of the level that has its turn. */
+function approvals(request: Request): string {
+  if (request.Kind === "Auto") return t("accessAutomatic");
+  if (request.Kind === "BreakGlass") return t("accessEmergency");
+  const levels = request.Levels ?? [];
+  const counts = levels.map((level) => `${level.ApprovedBy.length}/${level.MinRequiredApprovals}`).join(" → ");
+  const turn = levels.find((level) => level.ApprovedBy.length < level.MinRequiredApprovals);
+  const names = request.Status === "Pending" ? (turn?.Approvers ?? []) : [];
+  return names.length > 0 ? `${counts} (${names.join(", ")})` : counts;
 }
 
 function left(request: Request): string {

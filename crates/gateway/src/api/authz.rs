@@ -242,8 +242,13 @@ fn missing(
 /// Whether a second factor was proved, how long ago, and who says so.
 fn set_second_factor(context: &mut Context, temporary: &Temporary, call: &Call) {
     let federated = temporary.federated.as_ref();
-    let proved = federated.is_some_and(|federated| federated.second_factor);
+    let own = temporary.second_factor_at.map(|at| at.div_euclid(1000));
+    let proved = own.is_some() || federated.is_some_and(|federated| federated.second_factor);
     context.set("aws:MultiFactorAuthPresent", [proved.to_string()]);
+    if let Some(since) = own {
+        let age = call.now.0.div_euclid(1000).saturating_sub(since);
+        context.set("aws:MultiFactorAuthAge", [age.to_string()]);
+    }
     let Some(federated) = federated else { return };
     context.set("aws:FederatedProvider", [federated.provider_arn.as_str()]);
     if proved {

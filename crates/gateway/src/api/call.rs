@@ -99,6 +99,8 @@ pub(super) struct Temporary {
     pub(super) transitive: BTreeMap<String, String>,
     /// Who is really behind it.
     pub(super) source_identity: Option<String>,
+    /// When the user proved a second factor of her own, if it still is hers; milliseconds.
+    pub(super) second_factor_at: Option<i64>,
     /// The approved request, and the policy that it adds.
     pub(super) access: Option<(String, String)>,
     /// The token itself.

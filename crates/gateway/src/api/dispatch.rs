@@ -35,6 +35,7 @@ impl Api {
             }
             Operation::GetSessionToken => self
                 .session_token(call, body)
+                .await
                 .map(|answer| answer.to_session_token_xml(request_id).into_bytes()),
             Operation::AssumeRole => Box::pin(self.assume_role(call, body))
                 .await
@@ -66,6 +67,15 @@ impl Api {
             }
             Operation::UpdateFederatedPerson => {
                 json(self.update_federated_person(call, parse(body)?).await)
+            }
+            Operation::CreateSecondFactor => {
+                json(self.create_second_factor(call, parse(body)?).await)
+            }
+            Operation::EnableSecondFactor => {
+                json(self.enable_second_factor(call, parse(body)?).await)
+            }
+            Operation::DeleteSecondFactor => {
+                json(self.delete_second_factor(call, parse(body)?).await)
             }
             Operation::CreateWebhook => json(self.create_webhook(call, parse(body)?).await),
             Operation::ListWebhooks => json(self.list_webhooks(call, parse(body)?).await),

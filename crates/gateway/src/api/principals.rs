@@ -87,6 +87,15 @@ impl Api {
         found.ok_or_else(|| missing("principal"))
     }
 
+    /// The same for a user, by her name.
+    pub(super) async fn existing_user_named(
+        &self,
+        call: &Call,
+        name: &str,
+    ) -> Result<towline_store::Principal, ApiError> {
+        self.existing(call, &Named::new(PrincipalKind::User, name)?).await
+    }
+
     /// The same for what only users have.
     async fn existing_user(
         &self,

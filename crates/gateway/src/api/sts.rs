@@ -57,13 +57,6 @@ pub(super) fn check_session_policy(text: Option<&str>) -> Result<(), ApiError> {
     policy.validate_for_storage(Use::Session, &[]).map_err(|error| malformed(error.to_string()))
 }
 
-fn no_second_factor() -> ApiError {
-    ApiError::new(
-        ErrorCode::AccessDeniedException,
-        "MultiFactorAuthentication failed: this gateway knows no second factors",
-    )
-}
-
 impl Api {
     pub(super) fn caller_identity(&self, call: &Call) -> CallerIdentity {
         CallerIdentity {
@@ -73,22 +66,22 @@ impl Api {
         }
     }
 
-    pub(super) fn session_token(
+    pub(super) async fn session_token(
         &self,
         call: &Call,
         body: &[u8],
     ) -> Result<TemporaryCredentials, ApiError> {
         let request = GetSessionTokenRequest::read(&StsRequest::parse(body)?.fields)?;
-        if request.serial_number.is_some() || request.token_code.is_some() {
-            return Err(no_second_factor());
-        }
         if call.caller.temporary.is_some() {
             let message = "Cannot call GetSessionToken with session credentials";
             return Err(ApiError::new(ErrorCode::AccessDeniedException, message));
         }
+        let (serial, code) = (request.serial_number.as_deref(), request.token_code.as_deref());
+        let second_factor = self.second_factor_of(call, serial, code).await?;
         let life = seconds(request.duration.unwrap_or(SESSION_TOKEN_SECONDS));
         let holder = Holder::User { name: call.caller.name.to_string() };
-        let credentials = self.mint(Token::new(holder, call.caller.root(), call.now, life))?;
+        let token = Token::new(holder, call.caller.root(), call.now, life);
+        let credentials = self.mint(Token { second_factor, ..token })?;
         call.note("issuedAccessKeyId", &*credentials.access_key_id);
         Ok(credentials)
     }
@@ -101,14 +94,13 @@ impl Api {
         let request = AssumeRoleRequest::read(&StsRequest::parse(body)?.fields)?;
         call.note("roleArn", &*request.role_arn);
         call.note("roleSessionName", &*request.role_session_name);
-        if request.serial_number.is_some() || request.token_code.is_some() {
-            return Err(no_second_factor());
-        }
+        let (serial, code) = (request.serial_number.as_deref(), request.token_code.as_deref());
+        let proved = self.second_factor_of(call, serial, code).await?.is_some();
         let name: UserName = request
             .role_session_name
             .parse()
             .map_err(|error| internal("a checked name", &error))?;
-        let role = self.trusting_role(call, &request).await?;
+        let role = self.trusting_role(call, &request, proved).await?;
         let duration = request.duration.unwrap_or(ROLE_SECONDS);
         let chained = call.caller.principal.starts_with("role/");
         let most = if chained { CHAINED_SECONDS.min(role.max_seconds) } else { role.max_seconds };
@@ -160,6 +152,7 @@ impl Api {
         &self,
         call: &Call,
         request: &AssumeRoleRequest,
+        proved: bool,
     ) -> Result<TrustedRole, ApiError> {
         let denied = |action: &str| {
             let message = format!(
@@ -185,6 +178,10 @@ impl Api {
             .await
             .or_internal("cannot read tags")?;
         question.facts = facts(request);
+        if proved {
+            question.facts.push(("aws:MultiFactorAuthPresent".to_owned(), vec!["true".to_owned()]));
+            question.facts.push(("aws:MultiFactorAuthAge".to_owned(), vec!["0".to_owned()]));
+        }
         let mut actions = vec!["sts:AssumeRole"];
         if !request.tags.is_empty() {
             actions.push("sts:TagSession");

@@ -58,6 +58,9 @@ pub(super) struct Token {
     pub(super) transitive: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) source_identity: Option<String>,
+    /// The second factor that was proved for it, and when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) second_factor: Option<(String, i64)>,
 }
 
 impl Token {
@@ -73,6 +76,7 @@ impl Token {
             tags: BTreeMap::new(),
             transitive: Vec::new(),
             source_identity: None,
+            second_factor: None,
         }
     }
 

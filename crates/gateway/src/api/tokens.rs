@@ -125,6 +125,7 @@ impl Api {
                 .collect(),
             source_identity: token.source_identity.clone(),
             access: None,
+            second_factor_at: self.still_proved(&person.name, token.second_factor.as_ref()).await?,
             token: Box::new(token.clone()),
         };
         match token.holder {

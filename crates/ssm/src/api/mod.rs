@@ -32,6 +32,7 @@ pub mod explain;
 pub mod health;
 pub mod inventory;
 pub mod provider;
+pub mod second_factor;
 pub mod session;
 pub mod sign_in;
 pub mod sts;

@@ -1,0 +1,69 @@
+//! `mfa`: second factors of users with access keys.
+//!
+//! # Invariants
+//! - Secrets and credentials go to standard output and nowhere else.
+
+use towline_ssm::Operation;
+use towline_ssm::api::second_factor::{
+    CreateSecondFactorRequest, CreateSecondFactorResult, DeleteSecondFactorRequest,
+    EnableSecondFactorRequest,
+};
+
+use super::context::Context;
+use crate::args::identity::MfaCommand;
+use crate::exit::Failure;
+
+/// `mfa`.
+pub(super) async fn run(context: &mut Context, command: MfaCommand) -> Result<(), Failure> {
+    let (account, own) = me(context).await?;
+    match command {
+        MfaCommand::Create => {
+            let request = CreateSecondFactorRequest { principal_name: own };
+            let answer: CreateSecondFactorResult =
+                context.call(Operation::CreateSecondFactor, &request).await?;
+            let text = format!(
+                "serial number: {}\nsecret: {}\n{}\nenable it: towline mfa enable CODE\n",
+                answer.serial_number, answer.secret, answer.uri
+            );
+            context.output.answer(&answer, |_| text)
+        }
+        MfaCommand::Enable { code } => {
+            let request = EnableSecondFactorRequest { principal_name: own, token_code: code };
+            context.done(Operation::EnableSecondFactor, &request).await
+        }
+        MfaCommand::Session { code } => session(context, &account, &own, &code).await,
+        MfaCommand::Delete { user, code } => {
+            let principal_name = user.unwrap_or(own);
+            let request = DeleteSecondFactorRequest { principal_name, token_code: code };
+            context.done(Operation::DeleteSecondFactor, &request).await
+        }
+    }
+}
+
+async fn session(
+    context: &mut Context,
+    account: &str,
+    own: &str,
+    code: &str,
+) -> Result<(), Failure> {
+    if code.len() != 6 || !code.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(Failure::Usage("a code is six digits".to_owned()));
+    }
+    let serial = format!("arn:aws:iam::{account}:mfa/{own}");
+    let given = context.client.session_token(&serial, code).await?;
+    print!(
+        "export AWS_ACCESS_KEY_ID={}\nexport AWS_SECRET_ACCESS_KEY={}\nexport AWS_SESSION_TOKEN={}\n",
+        given.access_key_id, given.secret_access_key, given.session_token
+    );
+    Ok(())
+}
+
+/// Account and name of the user whose access key this is.
+async fn me(context: &mut Context) -> Result<(String, String), Failure> {
+    let identity = context.client.caller_identity().await?;
+    let name = identity.arn.split_once(":user/").map(|(_, name)| name.to_owned());
+    let name = name.ok_or_else(|| {
+        Failure::Usage(format!("second factors belong to users, and you are {}", identity.arn))
+    })?;
+    Ok((identity.account, name))
+}

@@ -1,0 +1,192 @@
+//! Second factors of users with access keys.
+//!
+//! # Invariants
+//! - A code is taken once: its time step must be later than that of the last one.
+//! - After [`limits::SECOND_FACTOR_FAILURES`] wrong codes in a row no code of the user is taken for
+//!   [`limits::SECOND_FACTOR_PAUSE`], not even a right one.
+//! - A factor goes with its user.
+//!
+//! # Not here
+//! - Secrets and codes: the gateway's.
+
+use sqlx::Row;
+use towline_host::clock::UnixMillis;
+
+use crate::error::StoreError;
+use crate::identity::{IdKind, new_id};
+use crate::limits;
+use crate::store::Store;
+
+/// A factor as stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecondFactor {
+    /// Its id; a factor that is made again gets a new one.
+    pub unique_id: String,
+    /// Its secret, sealed.
+    pub sealed: Vec<u8>,
+    /// Whether its user has shown a code of it.
+    pub is_enabled: bool,
+}
+
+/// What became of a code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CodeOutcome {
+    /// It was right, and is used up.
+    Taken,
+    /// It was wrong, or was used before.
+    Wrong,
+    /// Too many wrong ones came before.
+    Blocked,
+}
+
+/// Operations on second factors.
+pub struct SecondFactors<'a> {
+    store: &'a Store,
+}
+
+impl Store {
+    /// Second factors.
+    #[must_use]
+    pub const fn second_factors(&self) -> SecondFactors<'_> {
+        SecondFactors { store: self }
+    }
+}
+
+impl SecondFactors<'_> {
+    /// Stores a new factor of a user, not enabled; one that was never enabled is replaced.
+    ///
+    /// # Errors
+    /// [`StoreError::Exists`] when the user has an enabled one.
+    pub async fn create(
+        &self,
+        principal: &str,
+        sealed: &[u8],
+        now: UnixMillis,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.store.writing().await?;
+        sqlx::query("DELETE FROM second_factors WHERE principal = ? AND enabled = 0")
+            .bind(principal)
+            .execute(&mut *tx)
+            .await?;
+        sqlx::query(
+            "INSERT INTO second_factors (principal, unique_id, sealed, enabled, last_step, failures, \
+             blocked_until, created_at) VALUES (?, ?, ?, 0, 0, 0, 0, ?)",
+        )
+        .bind(principal)
+        .bind(new_id(IdKind::SecondFactor)?)
+        .bind(sealed)
+        .bind(now.0)
+        .execute(&mut *tx)
+        .await
+        .map_err(StoreError::on_insert("second factor"))?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// The factor of a user.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn get(&self, principal: &str) -> Result<Option<SecondFactor>, StoreError> {
+        let row = sqlx::query(
+            "SELECT unique_id, sealed, enabled FROM second_factors WHERE principal = ?",
+        )
+        .bind(principal)
+        .fetch_optional(&self.store.pool)
+        .await?;
+        let read = |row: &sqlx::sqlite::SqliteRow| -> Result<SecondFactor, sqlx::Error> {
+            Ok(SecondFactor {
+                unique_id: row.try_get("unique_id")?,
+                sealed: row.try_get("sealed")?,
+                is_enabled: row.try_get::<i64, _>("enabled")? != 0,
+            })
+        };
+        Ok(row.as_ref().map(read).transpose()?)
+    }
+
+    /// Counts a code. `step`: the time step of which it is right, if of any. A code that is taken
+    /// enables the factor when `enables`.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`]; [`StoreError::Missing`] without that factor.
+    pub async fn count(
+        &self,
+        unique_id: &str,
+        step: Option<i64>,
+        enables: bool,
+        now: UnixMillis,
+    ) -> Result<CodeOutcome, StoreError> {
+        let mut tx = self.store.writing().await?;
+        let row: Option<(i64, i64, i64)> = sqlx::query_as(
+            "SELECT last_step, failures, blocked_until FROM second_factors WHERE unique_id = ?",
+        )
+        .bind(unique_id)
+        .fetch_optional(&mut *tx)
+        .await?;
+        let (last_step, failures, blocked_until) =
+            row.ok_or(StoreError::Missing("second factor"))?;
+        if blocked_until > now.0 {
+            return Ok(CodeOutcome::Blocked);
+        }
+        let taken = step.filter(|step| *step > last_step);
+        let failures = if taken.is_some() { 0 } else { failures + 1 };
+        let blocks = failures >= limits::SECOND_FACTOR_FAILURES;
+        let until = if blocks { now.plus(limits::SECOND_FACTOR_PAUSE).0 } else { 0 };
+        sqlx::query(
+            "UPDATE second_factors SET last_step = ?, failures = ?, blocked_until = ?, \
+             enabled = CASE WHEN ? = 1 THEN 1 ELSE enabled END WHERE unique_id = ?",
+        )
+        .bind(taken.unwrap_or(last_step))
+        .bind(if blocks { 0 } else { failures })
+        .bind(until)
+        .bind(i64::from(enables && taken.is_some()))
+        .bind(unique_id)
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(if taken.is_some() { CodeOutcome::Taken } else { CodeOutcome::Wrong })
+    }
+
+    /// Removes the factor of a user. `false`: there is none.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn remove(&self, principal: &str) -> Result<bool, StoreError> {
+        let done = sqlx::query("DELETE FROM second_factors WHERE principal = ?")
+            .bind(principal)
+            .execute(&self.store.pool)
+            .await?;
+        Ok(done.rows_affected() > 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::scratch;
+
+    const NOW: UnixMillis = UnixMillis(1_000_000);
+
+    #[tokio::test]
+    async fn a_code_is_taken_once_and_wrong_ones_block_the_user_for_a_time() {
+        let (store, _dir) = scratch().await;
+        store.principals().create("ann", &[], NOW).await.unwrap();
+        let factors = store.second_factors();
+        factors.create("ann", b"s", NOW).await.unwrap();
+        let id = factors.get("ann").await.unwrap().unwrap().unique_id;
+        let count = async |step, now| factors.count(&id, step, true, now).await.unwrap();
+        assert_eq!(count(Some(5), NOW).await, CodeOutcome::Taken);
+        assert!(factors.get("ann").await.unwrap().unwrap().is_enabled);
+        assert!(matches!(factors.create("ann", b"t", NOW).await, Err(StoreError::Exists(_))));
+        assert_eq!(count(Some(5), NOW).await, CodeOutcome::Wrong, "used");
+        assert_eq!(count(Some(4), NOW).await, CodeOutcome::Wrong, "older");
+        for _ in 2..limits::SECOND_FACTOR_FAILURES {
+            assert_eq!(count(None, NOW).await, CodeOutcome::Wrong);
+        }
+        assert_eq!(count(Some(6), NOW).await, CodeOutcome::Blocked, "although it is right");
+        let later = NOW.plus(limits::SECOND_FACTOR_PAUSE);
+        assert_eq!(count(Some(6), later).await, CodeOutcome::Taken);
+        crate::testing::remove(&store, "ann").await;
+        assert_eq!(factors.get("ann").await.unwrap(), None);
+    }
+}
