@@ -9,9 +9,9 @@
 //! # Not here
 //! - Secrets and codes: the gateway's.
 
-use sqlx::Row;
 use towline_host::clock::UnixMillis;
 
+use crate::engine::{self, Row};
 use crate::error::StoreError;
 use crate::identity::{IdKind, new_id};
 use crate::limits;
@@ -64,11 +64,11 @@ impl SecondFactors<'_> {
         now: UnixMillis,
     ) -> Result<(), StoreError> {
         let mut tx = self.store.writing().await?;
-        sqlx::query("DELETE FROM second_factors WHERE principal = ? AND enabled = 0")
+        engine::query("DELETE FROM second_factors WHERE principal = ? AND enabled = 0")
             .bind(principal)
             .execute(&mut *tx)
             .await?;
-        sqlx::query(
+        engine::query(
             "INSERT INTO second_factors (principal, unique_id, sealed, enabled, last_step, failures, \
              blocked_until, created_at) VALUES (?, ?, ?, 0, 0, 0, 0, ?)",
         )
@@ -88,13 +88,13 @@ impl SecondFactors<'_> {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn get(&self, principal: &str) -> Result<Option<SecondFactor>, StoreError> {
-        let row = sqlx::query(
+        let row = engine::query(
             "SELECT unique_id, sealed, enabled FROM second_factors WHERE principal = ?",
         )
         .bind(principal)
         .fetch_optional(&self.store.pool)
         .await?;
-        let read = |row: &sqlx::sqlite::SqliteRow| -> Result<SecondFactor, sqlx::Error> {
+        let read = |row: &Row| -> Result<SecondFactor, sqlx::Error> {
             Ok(SecondFactor {
                 unique_id: row.try_get("unique_id")?,
                 sealed: row.try_get("sealed")?,
@@ -117,7 +117,7 @@ impl SecondFactors<'_> {
         now: UnixMillis,
     ) -> Result<CodeOutcome, StoreError> {
         let mut tx = self.store.writing().await?;
-        let row: Option<(i64, i64, i64)> = sqlx::query_as(
+        let row: Option<(i64, i64, i64)> = engine::query_as(
             "SELECT last_step, failures, blocked_until FROM second_factors WHERE unique_id = ?",
         )
         .bind(unique_id)
@@ -132,7 +132,7 @@ impl SecondFactors<'_> {
         let failures = if taken.is_some() { 0 } else { failures + 1 };
         let blocks = failures >= limits::SECOND_FACTOR_FAILURES;
         let until = if blocks { now.plus(limits::SECOND_FACTOR_PAUSE).0 } else { 0 };
-        sqlx::query(
+        engine::query(
             "UPDATE second_factors SET last_step = ?, failures = ?, blocked_until = ?, \
              enabled = CASE WHEN ? = 1 THEN 1 ELSE enabled END WHERE unique_id = ?",
         )
@@ -152,7 +152,7 @@ impl SecondFactors<'_> {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn remove(&self, principal: &str) -> Result<bool, StoreError> {
-        let done = sqlx::query("DELETE FROM second_factors WHERE principal = ?")
+        let done = engine::query("DELETE FROM second_factors WHERE principal = ?")
             .bind(principal)
             .execute(&self.store.pool)
             .await?;

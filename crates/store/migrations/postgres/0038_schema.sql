@@ -358,6 +358,18 @@ CREATE TABLE notifications (
 );
 CREATE INDEX notifications_by_state ON notifications (state, webhook_id, position);
 
+CREATE TABLE second_factors (
+    principal     TEXT COLLATE "C" NOT NULL PRIMARY KEY
+        REFERENCES principals (name) ON DELETE CASCADE,
+    unique_id     TEXT COLLATE "C" NOT NULL,
+    sealed        BYTEA NOT NULL,
+    enabled       BIGINT NOT NULL,
+    last_step     BIGINT NOT NULL,
+    failures      BIGINT NOT NULL,
+    blocked_until BIGINT NOT NULL,
+    created_at    BIGINT NOT NULL
+);
+
 CREATE TABLE identity_providers (
     name       TEXT COLLATE "C" NOT NULL PRIMARY KEY,
     unique_id  TEXT COLLATE "C" NOT NULL UNIQUE,
