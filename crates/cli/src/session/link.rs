@@ -21,6 +21,7 @@ use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 use towline_ssm::Operation;
 use towline_ssm::api::session::{
     ResumeSessionRequest, StartSessionResponse, TerminateSessionRequest, TerminateSessionResponse,
+    VENDOR_STREAM,
 };
 use towline_wire::smux::Version;
 
@@ -87,6 +88,7 @@ pub(super) async fn begin(mut client: Client, begin: Begin) -> Result<Begun, Ses
             return Err(error.into());
         }
     };
+    vendor |= url.ends_with(VENDOR_STREAM);
     let aws = (dialect == Dialect::Aws).then(|| Box::new(Aws::new()));
     let state = State::Up(Box::new(Up::new(socket)));
     let link = Link {

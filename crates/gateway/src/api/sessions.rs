@@ -22,6 +22,7 @@ use towline_ssm::api::session::{
     DescribeSessionsRequest, DescribeSessionsResponse, Found, ResumeSessionRequest,
     ResumeSessionResponse, Session, SessionManagerOutputUrl, SessionStatus as ShownStatus,
     StartSessionRequest, StartSessionResponse, TerminateSessionRequest, TerminateSessionResponse,
+    VENDOR_STREAM,
 };
 use towline_ssm::clock::EpochSeconds;
 use towline_ssm::documents::own::Resolved;
@@ -124,7 +125,8 @@ impl Api {
         match self.parts.sessions.start(start.clone()).await {
             Ok(started) => Ok(StartSessionResponse {
                 towline_input_recorded: start.records_input().then_some(true),
-                stream_url: self.stream_url(call, &start.session),
+                stream_url: self.stream_url(call, &start.session)
+                    + if agent == AgentKind::Vendor { VENDOR_STREAM } else { "" },
                 session_id: start.session.into(),
                 token_value: started.token,
                 towline_session_type: None,

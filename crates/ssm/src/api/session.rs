@@ -304,6 +304,10 @@ pub struct Session {
     pub towline_input_recorded: Option<bool>,
 }
 
+/// What the address of a stream ends with when the agent of its device is amazon-ssm-agent: a plugin of
+/// the AWS CLI gets nothing else of the answer.
+pub const VENDOR_STREAM: &str = "&agent=vendor";
+
 /// Where the record of a session is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionManagerOutputUrl {

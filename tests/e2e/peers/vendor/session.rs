@@ -18,7 +18,9 @@ use super::{VendorAgent, port};
 /// How long the agent waits until the rest of its output is acknowledged: 2 s.
 const DRAIN: Duration = Duration::from_secs(2);
 
-/// A user whom no device of this peer has.
+/// How long the agent waits before it sends an error.
+const BEFORE_ERROR: Duration = Duration::from_secs(1);
+/// A user that no device of this peer has.
 pub(crate) const NOBODY: &str = "no-such-user";
 
 /// Runs one session to its end.
@@ -49,13 +51,14 @@ pub(crate) fn run(agent: &Arc<VendorAgent>, payload: &Value, up: &SyncSender<Up>
     let _ = up.send((MessageType::AgentTaskComplete, complete));
 }
 
-/// A user whom the device does not have: the words go out as an error, and the data channel ends without
-/// "Terminating".
+/// A user that the device does not have: the words go out as an error after the agent's own second, and
+/// the data channel ends without "Terminating".
 fn fail(agent: &Arc<VendorAgent>, session: &str, kind: &str, properties: &Value) -> Outcome {
     let mut stream = Stream::open(agent, session)?;
     if kind != "Standard_Stream" {
         shake_hands(&mut stream, kind, properties)?;
     }
+    std::thread::sleep(BEFORE_ERROR);
     let words = format!("failed to start pty since RunAs user {NOBODY} does not exist");
     stream.send(PayloadType::StdErr, words.as_bytes());
     while !stream.is_acknowledged() {

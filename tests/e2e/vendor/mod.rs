@@ -121,7 +121,7 @@ fn a_session_without_a_user_is_refused_in_words() -> Outcome {
 }
 
 #[test]
-fn a_user_whom_the_device_does_not_have_ends_the_session_in_the_agent_s_words() -> Outcome {
+fn an_unknown_user_ends_the_session_in_the_agent_s_words() -> Outcome {
     let lab = Lab::start()?;
     let agent = online(&lab)?;
     for words in [&["shell"][..], &["exec"]] {
