@@ -58,7 +58,10 @@ fn fail(agent: &Arc<VendorAgent>, session: &str, kind: &str, properties: &Value)
     if kind != "Standard_Stream" {
         shake_hands(&mut stream, kind, properties)?;
     }
-    std::thread::sleep(BEFORE_ERROR);
+    let end = Instant::now() + BEFORE_ERROR;
+    while Instant::now() < end {
+        stream.turn()?;
+    }
     let words = format!("failed to start pty since RunAs user {NOBODY} does not exist");
     stream.send(PayloadType::StdErr, words.as_bytes());
     while !stream.is_acknowledged() {
