@@ -18,10 +18,10 @@ use std::time::Duration;
 use clap::Parser as _;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use towline_gateway::wiring::{DataPlane, Gateway};
+use towline_gateway::wiring::{DataPlane, Gateway, GatewayError};
 use towline_gateway::{config, init, listener, log_queue, logging};
 use towline_host::files;
-use towline_store::Store;
+use towline_store::{Store, StoreError};
 use tracing::level_filters::LevelFilter;
 
 use args::{Args, Command, Serve};
@@ -140,13 +140,13 @@ async fn started(
                 let seconds = ROOM_AGAIN.as_secs();
                 tracing::error!("not started: {error}; next try in {seconds} s");
             }
-            Err(error) if error.is_held() => {
+            Err(GatewayError::Store(StoreError::Held)) => {
                 if !waits {
                     tracing::info!("another gateway works with the store: this one waits");
                 }
                 (waits, again) = (true, TURN_AGAIN);
             }
-            Err(error) if error.is_database_away() => {
+            Err(GatewayError::Store(error)) if error.is_away() => {
                 let seconds = ROOM_AGAIN.as_secs();
                 tracing::error!("not started: {error}; next try in {seconds} s");
             }

@@ -116,18 +116,6 @@ pub enum GatewayError {
 const LEAST_ROOM: u64 = 1 << 20;
 
 impl GatewayError {
-    /// Whether another gateway works with the store: its place may become free.
-    #[must_use]
-    pub const fn is_held(&self) -> bool {
-        matches!(self, Self::Store(StoreError::Held))
-    }
-
-    /// Whether the database is away now.
-    #[must_use]
-    pub fn is_database_away(&self) -> bool {
-        matches!(self, Self::Store(error) if error.is_away())
-    }
-
     /// Whether a later try may succeed, because the disk is full now.
     #[must_use]
     pub fn is_full_disk(&self) -> bool {

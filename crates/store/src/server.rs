@@ -135,7 +135,7 @@ impl Store {
     pub async fn connect(address: &ServerAddress) -> Result<Self, StoreError> {
         let one = one_connection(address).await?;
         look(&one).await?.holds_one()?;
-        let place = Place::take(&address.options).await?;
+        let place = Place::take(&address.options).await?.ok_or(StoreError::Held)?;
         upgrade(one).await?;
         Self::pools(address, Some(place)).await
     }

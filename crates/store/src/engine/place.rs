@@ -19,7 +19,6 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use towline_host::entropy;
 
-use crate::error::StoreError;
 use crate::limits::{PLACE_AGAIN, PLACE_LOOK, SERVER_PATIENCE};
 
 /// The lock that the gateway at work holds: "place" in ASCII.
@@ -41,18 +40,18 @@ impl Drop for Place {
 }
 
 impl Place {
-    /// Takes the place, and gives the word to compare at each write.
-    ///
-    /// # Errors
-    /// [`StoreError::Held`] when another gateway has it.
-    pub(crate) async fn take(options: &PgConnectOptions) -> Result<(Self, String), StoreError> {
+    /// Takes the place, and gives the word to compare at each write. `None`: another gateway has it.
+    pub(crate) async fn take(
+        options: &PgConnectOptions,
+    ) -> Result<Option<(Self, String)>, sqlx::Error> {
         let options = options.clone().options([
             ("tcp_keepalives_idle", "5"),
             ("tcp_keepalives_interval", "2"),
             ("tcp_keepalives_count", "3"),
         ]);
-        let mut connection = locked(&options).await?.ok_or(StoreError::Held)?;
-        let random: [u8; 16] = entropy::random().map_err(|_| StoreError::NoRandom)?;
+        let Some(mut connection) = locked(&options).await? else { return Ok(None) };
+        let random: [u8; 16] = entropy::random()
+            .map_err(|error| sqlx::Error::Io(std::io::Error::other(error.to_string())))?;
         let word: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
         sqlx::query(
             "INSERT INTO settings (key, value) VALUES ($1, $2) \
@@ -64,7 +63,7 @@ impl Place {
         .await?;
         let (tell, lost) = watch::channel(false);
         let keeper = tokio::spawn(keep(options, connection, word.clone(), tell));
-        Ok((Self { lost, keeper }, word))
+        Ok(Some((Self { lost, keeper }, word)))
     }
 
     /// Waits until another gateway has taken the place.
