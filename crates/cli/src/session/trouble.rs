@@ -6,7 +6,7 @@
 //!   the rest. What happens next takes turns with the reason, each for [`STATUS_TURN`].
 //!
 //! # Not here
-//! - Drawing: [`crate::terminal::StatusLine`].
+//! - Drawing: [`crate::terminal::status::StatusLine`].
 
 use tokio::time::Instant;
 
