@@ -18,7 +18,7 @@ fn request(id: &str, of: &Principal) -> AccessRequest {
         principal_id: of.unique_id.clone(),
         principal_arn: "arn:ann".into(),
         reason: "r".into(),
-        targets: "[]".into(),
+        targets: format!("[{id:?}]"),
         tags: "{}".into(),
         status: "Pending".into(),
         decided_by: String::new(),
