@@ -1,4 +1,5 @@
-//! Limits of the gateway but for those of data channels and viewers.
+//! Limits of the gateway but for those of data channels, of viewers, and of devices with
+//! amazon-ssm-agent.
 //!
 //! # Not here
 //! - Limits of the AWS interface (lengths of names): they belong to `towline_ssm`, with their source.
@@ -476,70 +477,6 @@ pub const MAX_DEVICE_SENTENCE: usize = 1024;
 
 /// Longest text that a device reports about itself, characters.
 pub const MAX_DEVICE_REPORT: usize = 256;
-
-/// Life of the keys that are issued to a device with amazon-ssm-agent. It renews them at half of it.
-pub const VENDOR_KEY_LIFE: Duration = Duration::from_secs(3600);
-
-/// The same for a device that waits for a person: it is back soon after the approval.
-pub const VENDOR_WAITING_KEY_LIFE: Duration = Duration::from_secs(300);
-
-/// Longest security token of a device, and longest token of one of its channels, bytes.
-pub const MAX_VENDOR_TOKEN: usize = 1024;
-
-/// How old the last sign of life of such a device is when a report without news is written.
-pub const VENDOR_HEALTH_EVERY: Duration = Duration::from_secs(1800);
-
-/// How long a poll of the older message service waits. The agent asks again at once.
-pub const VENDOR_LONG_POLL: Duration = Duration::from_secs(20);
-
-/// Sessions of one device with amazon-ssm-agent at a time.
-pub const VENDOR_SESSIONS: u32 = 32;
-
-/// Devices that may be asked for a new key at a time.
-pub const MAX_VENDOR_ROTATIONS: usize = 10_000;
-
-/// Orders that may wait for one control channel, bytes: two of the largest.
-pub const VENDOR_CONTROL_BYTES: usize = 256 * 1024;
-
-/// Silence after which a websocket of an agent is dead. It pings each 54 s.
-pub const VENDOR_SILENCE: Duration = Duration::from_secs(150);
-
-/// How long an agent may take to take a message in.
-pub const VENDOR_STALLED: Duration = Duration::from_secs(60);
-
-/// Bytes that are read ahead on a websocket of an agent: an idle one costs little.
-pub const VENDOR_READ_AHEAD: usize = 4 * 1024;
-
-/// Input that may wait for the agent, bytes a session.
-pub const VENDOR_INPUT: u32 = 64 * 1024;
-
-/// Signals that may wait for the agent.
-pub const VENDOR_SIGNALS: usize = 64;
-
-/// Output that the agent has sent and the client has not taken, bytes a lane.
-pub const VENDOR_RING: usize = 256 * 1024;
-
-/// How long one half of a session's end waits for the other, which comes by another channel.
-pub const VENDOR_END_WAIT: Duration = Duration::from_secs(2);
-
-/// How long a session without a websocket of its agent is not said to wait for its device.
-pub const VENDOR_LOST_WAIT: Duration = Duration::from_millis(500);
-
-/// How long the end of a job that was stopped is awaited.
-pub const VENDOR_CANCEL_WAIT: Duration = Duration::from_secs(10);
-
-/// How long after its first order a job may be ordered again. The agent knows a job by its name for 30
-/// minutes; after that it would run it a second time.
-pub const VENDOR_JOB_KNOWN: Duration = Duration::from_secs(25 * 60);
-
-/// When a job that the agent has not taken is ordered again: an agent that starts drops jobs in silence.
-pub const VENDOR_ORDER_AGAIN: Duration = Duration::from_secs(5);
-
-/// How long a last reply that no task awaits stays with the agent: the scheduler may order it again.
-pub const VENDOR_REPLY_WAIT: Duration = Duration::from_secs(600);
-
-/// How often it is looked whether the sessions of a device that is removed are over.
-pub const VENDOR_TICK: Duration = Duration::from_millis(50);
 
 // Strangers in the handshake must not be able to take all places that strangers may have.
 const _: () = assert!(MAX_HANDSHAKES < MAX_STRANGERS);
