@@ -85,6 +85,8 @@ fn body(operation: Operation) -> &'static str {
 /// The same for documents, roles and access for a time.
 fn body_of_newer(operation: Operation) -> &'static str {
     match operation {
+        Operation::GetSignInRequest => r#"{"UserCode":"BCDF-GHJK"}"#,
+        Operation::DecideSignInRequest => r#"{"UserCode":"BCDF-GHJK","Decision":"Approve"}"#,
         Operation::CreateDocument => {
             r#"{"Name":"somebodys","Content":"{}","DocumentType":"Session"}"#
         }
@@ -233,8 +235,11 @@ fn with_a_key_that_has_no_right_every_operation_is_refused_and_the_right_is_name
     every_operation(
         |operation, source| nobody.clone().from_address(source).send(&request(operation)),
         |operation, answer| {
-            use Operation::{DeleteSignIn, GetSignIn, RedeemSignInLink};
-            if matches!(operation, GetSignIn | DeleteSignIn | RedeemSignInLink) {
+            use Operation::{
+                DecideSignInRequest, DeleteSignIn, GetSignIn, GetSignInRequest, RedeemSignInLink,
+            };
+            let by_cookie = [GetSignIn, DeleteSignIn, GetSignInRequest, DecideSignInRequest];
+            if by_cookie.contains(&operation) || operation == RedeemSignInLink {
                 // A browser's cookie is its right, or a link.
                 return code(answer) == "ValidationException";
             }

@@ -37,6 +37,10 @@ const TERMINALS: Page = {
 };
 
 export const PAGES: readonly Page[] = [
+  {
+    path: "sign-in-request",
+    load: async () => (await import("./sign_in_request_page.tsx")).SignInRequestPage,
+  },
   { path: "", label: "devices", load: async () => DevicesPage },
   {
     path: "sessions",

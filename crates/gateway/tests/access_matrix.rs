@@ -150,6 +150,14 @@ fn row_of(operation: Operation) -> Row {
         Operation::GetSignIn | Operation::DeleteSignIn | Operation::RedeemSignInLink => {
             row(json!({}), PLAIN, "ValidationException") // proved by a cookie, or by a link
         }
+        Operation::GetSignInRequest => {
+            row(json!({ "UserCode": "BCDF-GHJK" }), PLAIN, "ValidationException")
+        }
+        Operation::DecideSignInRequest => row(
+            json!({ "UserCode": "BCDF-GHJK", "Decision": "Approve" }),
+            PLAIN,
+            "ValidationException",
+        ),
         Operation::CreateSignIn | Operation::GetCallerIdentity | Operation::GetSessionToken => {
             row(json!({}), PLAIN, "done")
         }

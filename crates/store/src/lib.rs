@@ -54,6 +54,7 @@ pub mod limits;
 mod migrations;
 mod notifications;
 mod principals;
+mod renewals;
 mod roles;
 mod run_commands;
 mod second_factors;
@@ -92,6 +93,7 @@ pub use identity_providers::{FederatedPerson, IdentityProvider, IdentityProvider
 pub use keys::{DeviceKey, DeviceKeys, KeyStatus, fingerprint};
 pub use notifications::{After, Message, Notification, Notifications, Webhook};
 pub use principals::{AccessKey, Principal, Principals};
+pub use renewals::{Renewal, Renewals};
 pub use roles::{Role, Roles};
 pub use run_commands::{
     CommandEnd, CommandFilter, CommandStore, InvocationChange, InvocationRow, NewCommand,

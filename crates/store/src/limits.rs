@@ -70,6 +70,9 @@ pub const MAX_POLICY_BYTES: i64 = 64 * 1024;
 /// requests.
 pub const MAX_SIGN_INS_OF_ROOT: i64 = 32;
 
+/// Programs of one person whose sign-ins a provider renews: her machines.
+pub const MAX_RENEWALS_OF_PERSON: i64 = 16;
+
 /// Identity providers: a company has a few, and each CI system is one.
 pub const MAX_IDENTITY_PROVIDERS: i64 = 100;
 

@@ -34,6 +34,7 @@ const STEPS: &[Step] = &[
     (27, "second factors", include_str!("../migrations/0027_second_factors.sql")),
     (31, "identity providers", include_str!("../migrations/0031_identity_providers.sql")),
     (32, "sign-ins by token", include_str!("../migrations/0032_sign_ins_by_token.sql")),
+    (33, "renewals", include_str!("../migrations/0033_renewals.sql")),
     (35, "agent kind", include_str!("../migrations/0035_agent_kind.sql")),
     (38, "device search", include_str!("../migrations/0038_device_search.sql")),
 ];

@@ -84,6 +84,8 @@ fn a_person_signs_in_to_the_console_through_a_provider() -> Outcome {
     let mut command = browser(&lab)?;
     command.arg(workspace().join("tests/e2e/console/story_provider.js"));
     command.env("TOWLINE_ORIGIN", &origin).env("TOWLINE_DEVICE", device.id());
+    command.env("TOWLINE_CLI", lab.admin().towline(&[]).get_program());
+    command.env("TOWLINE_CA", lab.gateway.ca());
     let temporary = lab.admin().send(&Request::form("GetSessionToken"))?.body;
     for (variable, name) in [
         ("TOWLINE_TEMPORARY_KEY", "AccessKeyId"),
@@ -115,6 +117,11 @@ fn a_person_signs_in_to_the_console_through_a_provider() -> Outcome {
     let line = line.ok_or_else(|| Trouble::new("no audit line of the sign-in"))?;
     for part in ["\"subject\":\"ann\"", "\"roleName\":\"operator\"", "\"for\":\"console\""] {
         ensure(line.contains(part), || format!("no {part} in {line}"))?;
+    }
+    for name in ["GetSignInRequest", "DecideSignInRequest"] {
+        let event = format!("\"eventName\":\"{name}\"");
+        let done = |line: &&str| line.contains(&event) && line.contains("requestSourceIPAddress");
+        ensure(log.lines().any(|line| done(&line)), || format!("no audit line of {name}"))?;
     }
     ensure(!log.contains("__Host-towline"), || "a cookie is in the log".into())
 }

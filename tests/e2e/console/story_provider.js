@@ -5,7 +5,12 @@
 "use strict";
 
 const assert = require("assert");
+const { spawn, spawnSync } = require("child_process");
+const { mkdtempSync } = require("fs");
 const https = require("https");
+const { tmpdir } = require("os");
+const { join } = require("path");
+const readline = require("readline");
 const { axe } = require("./axe.js");
 const { ask, call, eventually, picture, signIn, step, story } = require("./browser.js");
 
@@ -63,6 +68,7 @@ story(async (page, context) => {
   await ledAstray(page);
   await temporarily(page, context);
   await madeAnew(page, context);
+  await programSignsIn(page, context);
   await endedWith(page, context);
 });
 
@@ -199,6 +205,82 @@ async function madeAnew(page, context) {
   await atProvider(page, "eve");
   await page.locator("text=none of your groups gives a role here").waitFor();
   assert.deepEqual(await ours(context), []);
+}
+
+/** A program on a machine without a browser: what it prints, and how it ends. */
+function program(home, ...words) {
+  const env = { HOME: home, TOWLINE_ENDPOINT: ORIGIN, TOWLINE_CA: process.env.TOWLINE_CA, PATH: "" };
+  const child = spawn(process.env.TOWLINE_CLI, words, { env });
+  const lines = readline.createInterface({ input: child.stderr })[Symbol.asyncIterator]();
+  let out = "";
+  child.stdout.on("data", (part) => (out += part));
+  const ended = new Promise((resolve) => child.on("exit", (status) => resolve({ status, out: () => out })));
+  const code = async () => {
+    for (;;) {
+      const { value, done } = await lines.next();
+      if (done) throw new Error("the program shows no code");
+      const [, found] = value.match(/code: ([A-Z]{4}-[A-Z]{4})$/) ?? [];
+      if (found) return found;
+    }
+  };
+  const run = (...more) => spawnSync(process.env.TOWLINE_CLI, more, { env, encoding: "utf8" });
+  return { code, ended, run, lines };
+}
+
+async function programSignsIn(page, context) {
+  step("a program without a browser shows a code; a wrong code shows nothing");
+  await context.clearCookies();
+  const home = mkdtempSync(join(tmpdir(), "towline-home-"));
+  const rejected = program(home, "login", "--no-browser");
+  const refused = await rejected.code();
+  await page.goto(`${CONSOLE}#/sign-in-request`);
+  await signedIn(page, "ann");
+  assert.equal(page.url(), `${CONSOLE}#/sign-in-request`);
+  await page.locator(".warning", { hasText: "Go on only if you started" }).waitFor();
+  await axe(page, "sign-in request");
+  await page.fill('input[name="code"]', "BCDF-GHJK");
+  await page.click("text=Show the request");
+  await page.locator('[role="alert"]', { hasText: "no sign-in request with this code" }).waitFor();
+
+  step("the right code shows where the request came from; it is rejected");
+  await page.fill('input[name="code"]', refused.toLowerCase());
+  await page.click("text=Show the request");
+  assert.equal(await page.locator(".source").textContent(), "127.0.0.1");
+  await axe(page, "sign-in request, shown");
+  await picture(page, "sign-in-request");
+  await page.click('button:text-is("Reject")');
+  await page.locator('[role="status"]', { hasText: "rejected" }).waitFor();
+  assert.notEqual((await rejected.ended).status, 0);
+
+  step("another one is approved: the program has the role of the person, for no longer");
+  const approved = program(home, "login", "--no-browser");
+  const code = await approved.code();
+  await page.reload();
+  await page.fill('input[name="code"]', code);
+  await page.click("text=Show the request");
+  await page.click('button:text-is("Sign it in as me")');
+  await page.locator('[role="status"]', { hasText: "signed in" }).waitFor();
+  const { status, out } = await approved.ended;
+  assert.equal(status, 0);
+  assert.match(out(), /^signed in until /);
+  const who = approved.run("whoami").stdout.split("\n");
+  assert.match(who[0], /:assumed-role\/operator\/ann$/);
+  assert.match(who[1], /^signed in until /);
+  assert.equal(who[2], "second factor: no");
+
+  step("a decided request cannot be decided again; without a sign-in nobody decides");
+  await page.reload();
+  await page.fill('input[name="code"]', code);
+  await page.click("text=Show the request");
+  await page.locator('[role="alert"]', { hasText: "no sign-in request with this code" }).waitFor();
+  const headers = { "Content-Type": JSON_TYPE, "X-Amz-Target": "Towline.DecideSignInRequest" };
+  const body = JSON.stringify({ UserCode: code, Decision: "Approve" });
+  const stranger = await request("POST", "/", { ...headers, Origin: ORIGIN }, body);
+  assert.match(stranger.text, /MissingAuthenticationToken/);
+  const [cookie] = await ours(context);
+  const Cookie = `${cookie.name}=${cookie.value}`;
+  const forged = await request("POST", "/", { ...headers, Origin: ORIGIN, Cookie }, body);
+  assert.match(forged.text, /X-Towline-Csrf/, "a cookie without the value of the page");
 }
 
 async function endedWith(page, context) {

@@ -68,7 +68,8 @@ class Browser:
 
 def begin(*words):
     """`towline login`, up to the address that it prints."""
-    process = subprocess.Popen([CLI, "login", "--no-browser", *words], env=KEYLESS, stdout=subprocess.PIPE,
+    # Without a path there is no program that opens a browser.
+    process = subprocess.Popen([CLI, "login", *words], env=KEYLESS | {"PATH": ""}, stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE, text=True)
     process.stderr.readline()
     url = process.stderr.readline().removeprefix("towline: ").strip()
@@ -105,7 +106,9 @@ def a_person_signs_in_and_has_the_role_of_her_group():
     file, = pathlib.Path(HOME, ".cache/towline").iterdir()
     assert file.stat().st_mode & 0o777 == 0o600 and file.parent.stat().st_mode & 0o777 == 0o700
     who = cli("whoami")
-    assert who.stdout.strip() == "arn:aws:sts::000000000000:assumed-role/operator/ann", who
+    arn, end, factor = who.stdout.splitlines()
+    assert arn == "arn:aws:sts::000000000000:assumed-role/operator/ann", who
+    assert end.startswith("signed in until ") and factor == "second factor: no", who
     assert DEVICE in cli("devices").stdout
 
 
@@ -120,6 +123,69 @@ def aws_tools_work_by_the_credential_process():
     env = {name: value for name, value in KEYLESS.items() if name != "AWS_REGION"} | {"AWS_CONFIG_FILE": str(config)}
     done = subprocess.run([sys.executable, "-c", job, DEVICE], env=env, capture_output=True, text=True)
     assert done.returncode == 0, done
+
+
+@check
+def aws_config_writes_a_profile_that_needs_no_key():
+    config = pathlib.Path(HOME, ".aws/config")
+    config.parent.mkdir(exist_ok=True)
+    config.write_text("[default]\nregion = somewhere-1\n")
+    assert cli("aws-config", "--write", "--profile", "corp").returncode == 0
+    assert "credential_process = " in config.read_text() and "aws_access_key_id" not in config.read_text()
+    job = "import boto3; print(boto3.Session(profile_name='corp').client('sts').get_caller_identity()['Arn'])"
+    env = {name: value for name, value in KEYLESS.items() if not name.startswith(("TOWLINE_", "AWS_"))}
+    done = subprocess.run([sys.executable, "-c", job], env=env, capture_output=True, text=True)
+    assert done.stdout.strip().endswith(":assumed-role/operator/ann"), done
+
+
+@check
+def a_sign_in_is_renewed_without_a_question_until_the_provider_refuses():
+    settings = {"ProviderName": "corp", "ClientId": "towline", "ClientSecret": "hush+&=:%", "GroupsClaim": "groups",
+                "NameClaim": "preferred_username",
+                "GroupRoles": [{"Group": "ops", "Role": "operator"}]}
+    towline("UpdateIdentityProvider", settings | {"Scopes": ["groups", "offline_access"]})
+    process, url = begin()
+    done = Browser().sign_in(url, "ann", "http://127.0.0.1:" + parse_qs(urlsplit(url).query)["redirect"][0].split(":")[2].split("/")[0])
+    assert requests.get(done).status_code == 200
+    assert process.wait(30) == 0
+    file, = pathlib.Path(HOME, ".cache/towline").iterdir()
+    kept = json.loads(file.read_text())
+    assert kept["RefreshToken"], "a secret that renews"
+
+    def over():
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"Expiration": "2020-01-01T00:00:00Z"}))
+
+    for _ in range(3):  # the provider takes each of its tokens once
+        over()
+        given = cli("credentials")
+        assert given.returncode == 0, given
+        new = json.loads(given.stdout)
+        assert "RefreshToken" not in new and new["AccessKeyId"] != kept["AccessKeyId"], new
+        assert new["Expiration"] > "2026", new
+        kept = new
+    over()
+    assert cli("whoami").stdout.startswith("arn:aws:sts::000000000000:assumed-role/operator/ann")
+
+    # Two at a time: neither loses the token of the other.
+    over()
+    both = [subprocess.Popen([CLI, "credentials"], env=KEYLESS, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            for _ in range(2)]
+    assert [one.wait(60) for one in both] == [0, 0], [one.stderr.read() for one in both]
+
+    # What an earlier page of the provider gave is void after `logout`.
+    secret = json.loads(file.read_text())["RefreshToken"]
+    guessed = requests.post(f"{ORIGIN}/sign-in/refresh", json={"RefreshToken": "x" * 43}, verify=CA)
+    assert guessed.status_code == 400, guessed.text
+    saved = file.read_text()
+    assert cli("logout").returncode == 0
+    again = requests.post(f"{ORIGIN}/sign-in/refresh", json={"RefreshToken": secret}, verify=CA)
+    assert again.status_code == 400 and "towline login" in again.text, again.text
+    file.write_text(saved)
+    over()
+    refused = cli("credentials")
+    assert refused.returncode != 0 and "run `towline login`" in refused.stderr, refused
+    file.unlink()
+    towline("UpdateIdentityProvider", settings | {"Scopes": ["groups"]})
 
 
 @check
@@ -172,6 +238,9 @@ def a_code_is_taken_once_and_the_way_back_is_loopback_alone():
 
 @check
 def removing_the_mapping_ends_what_hangs_on_it_with_the_next_request():
+    process, url = begin()
+    done = Browser().sign_in(url, "ann", "http://127.0.0.1:" + parse_qs(urlsplit(url).query)["redirect"][0].split(":")[2].split("/")[0])
+    assert requests.get(done).status_code == 200 and process.wait(30) == 0
     assert cli("whoami").returncode == 0
     settings = {"ProviderName": "corp", "ClientId": "towline", "Scopes": ["groups"], "GroupsClaim": "groups"}
     towline("UpdateIdentityProvider", settings)

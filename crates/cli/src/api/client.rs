@@ -187,23 +187,21 @@ impl Client {
         accept(response, &key, &to).await
     }
 
-    /// Gets the credentials of a sign-in for its code. The request has no signature: there is no key
-    /// yet.
+    /// Sends a request without a signature, of a sign-in: there is no key yet.
     ///
     /// # Errors
     /// [`CallError`].
-    pub(crate) async fn redeem<A: DeserializeOwned>(
+    pub(crate) async fn post_unsigned<A: DeserializeOwned>(
         &mut self,
-        code: &str,
-        verifier: &str,
+        path: &str,
+        body: &serde_json::Value,
     ) -> Result<A, CallError> {
         let to = self.settings.endpoint.clone();
-        let body = serde_json::json!({ "Code": code, "Verifier": verifier }).to_string();
-        let request = Request::post("/sign-in/token")
+        let request = Request::post(path)
             .header(header::HOST, to.authority())
             .header(header::USER_AGENT, USER_AGENT)
             .header(header::CONTENT_TYPE, JSON)
-            .body(Full::new(Bytes::from(body)))
+            .body(Full::new(Bytes::from(body.to_string())))
             .map_err(|error| broken(&to, &error))?;
         let mut connection = self.connect(&to).await?;
         let response = exchange(&mut connection, request, &to).await?;

@@ -37,7 +37,7 @@ pub(crate) struct LoginArgs {
     /// Role, when your groups give several
     #[arg(long, value_name = "ROLE")]
     pub role: Option<String>,
-    /// Print the address without starting a browser
+    /// Sign in from any machine: print an address and a code instead of starting a browser
     #[arg(long)]
     pub no_browser: bool,
 }

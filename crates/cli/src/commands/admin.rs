@@ -17,7 +17,7 @@ use towline_ssm::api::device_keys::{
 };
 
 use super::context::{Context, read_document, tags, tags_text, time_text};
-use super::{identity, provider, target, webhook};
+use super::{identity, login_renewal, provider, target, webhook};
 use crate::args::admin::{
     AdminCommand, DeviceCommand, KeyCommand, PolicyArgs, UserCommand, UserPolicyCommand,
 };
@@ -25,20 +25,40 @@ use crate::args::identity::Of;
 use crate::exit::Failure;
 use crate::output::Cell;
 
-/// `whoami`: the members that `aws sts get-caller-identity` prints.
+/// `whoami`: the members that `aws sts get-caller-identity` prints, and the end of a sign-in.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Identity {
     user_id: String,
     account: String,
     arn: String,
+    /// Of a sign-in: its end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expiration: Option<String>,
+    /// Of a sign-in: whether the provider vouched for a second factor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    second_factor: Option<bool>,
 }
 
 /// `whoami`.
 pub(super) async fn whoami(context: &mut Context) -> Result<(), Failure> {
     let caller = context.client.caller_identity().await?;
-    let identity = Identity { user_id: caller.user_id, account: caller.account, arn: caller.arn };
-    context.output.answer(&identity, |_| format!("{}\n", identity.arn))
+    let kept = login_renewal::used(context.client.settings(), &context.env)?;
+    let identity = Identity {
+        user_id: caller.user_id,
+        account: caller.account,
+        arn: caller.arn,
+        second_factor: kept.as_ref().map(|kept| kept.second_factor.unwrap_or(false)),
+        expiration: kept.map(|kept| kept.expiration),
+    };
+    context.output.answer(&identity, |_| {
+        let mut text = format!("{}\n", identity.arn);
+        if let Some(end) = &identity.expiration {
+            let factor = if identity.second_factor == Some(true) { "yes" } else { "no" };
+            text.push_str(&format!("signed in until {end}\nsecond factor: {factor}\n"));
+        }
+        text
+    })
 }
 
 /// `admin`.

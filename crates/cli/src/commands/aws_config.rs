@@ -15,6 +15,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use crate::args::Global;
+use crate::config::login;
 use crate::config::{ConfigError, Environment, Flags, Settings};
 use crate::exit::Failure;
 use crate::limits::MAX_CONFIG_FILE;
@@ -39,7 +40,9 @@ pub(super) fn run(
     // The profile is to be made: nothing can be read from it.
     let flags = Flags { profile: None, ..global.flags() };
     let settings = Settings::resolve_keyless(&flags, env)?;
-    let profile = profile(name, &settings)?;
+    // Who signed in at this gateway has no key: the tools ask this program.
+    let signs_in = login::read(env, &settings.endpoint)?.is_some();
+    let profile = profile(name, &settings, signs_in)?;
     if !write {
         return output.text(&profile);
     }
@@ -74,19 +77,41 @@ fn sections(name: &str) -> [String; 2] {
     [profile, format!("[services {name}]")]
 }
 
-fn profile(name: &str, settings: &Settings) -> Result<String, Failure> {
+fn profile(name: &str, settings: &Settings, signs_in: bool) -> Result<String, Failure> {
     let [profile, services] = sections(name);
     let mut text = format!("{profile}\nregion = {}\nservices = {name}\n", settings.region);
     if let Some(ca) = &settings.ca {
         let full = fs::canonicalize(ca).map_err(local("find", ca))?;
         text.push_str(&format!("ca_bundle = {}\n", full.display()));
     }
-    text.push_str(&format!("\n{services}\n"));
     let endpoint = format!("https://{}", settings.endpoint.authority());
+    if signs_in {
+        text.push_str(&format!("credential_process = {}\n", process(&endpoint, settings)?));
+    }
+    text.push_str(&format!("\n{services}\n"));
     for service in SERVICES {
         text.push_str(&format!("{service} =\n  endpoint_url = {endpoint}\n"));
     }
     Ok(text)
+}
+
+/// The command that gives the tools the credentials of `towline login` at this gateway.
+fn process(endpoint: &str, settings: &Settings) -> Result<String, Failure> {
+    let own = std::env::current_exe()
+        .map_err(|why| Failure::Local { what: "cannot find this program".to_owned(), why })?;
+    let mut words = vec![quoted(&own), "--endpoint".to_owned(), endpoint.to_owned()];
+    if let Some(ca) = &settings.ca {
+        let full = fs::canonicalize(ca).map_err(local("find", ca))?;
+        words.extend(["--ca".to_owned(), quoted(&full)]);
+    }
+    words.push("credentials".to_owned());
+    Ok(words.join(" "))
+}
+
+/// A path as the tools split the line: spaces need quotation marks.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    if text.contains(' ') { format!("\"{text}\"") } else { text }
 }
 
 /// Whether the file says it already, line by line.

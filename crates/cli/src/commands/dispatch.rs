@@ -8,12 +8,12 @@ use std::path::Path;
 use super::context::Context;
 use super::{
     access, activation, admin, agent_config, aws_config, cast_file, command_log, copy, devices,
-    export, health, login, mfa, offline, play, recordings, run, sessions, shell, ssh_config,
-    tunnel, verify, watch,
+    export, health, login, login_renewal, mfa, offline, play, recordings, run, sessions, shell,
+    ssh_config, tunnel, verify, watch,
 };
 use crate::args::policy::PolicyCommand;
 use crate::args::{Cli, Command};
-use crate::config::Environment;
+use crate::config::{Environment, Settings};
 use crate::exit::Failure;
 use crate::output::Output;
 
@@ -31,9 +31,9 @@ pub(crate) async fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Command::Login(args) => {
             return login::login(&cli.global, args, &env, output).await.map(|()| 0);
         }
-        Command::Logout => return login::logout(&cli.global, &env, output).map(|()| 0),
+        Command::Logout => return login::logout(&cli.global, &env, output).await.map(|()| 0),
         Command::Credentials => {
-            return login::credentials(&cli.global, &env, output).map(|()| 0);
+            return login::credentials(&cli.global, &env, output).await.map(|()| 0);
         }
         Command::AwsConfig { write } => {
             return aws_config::run(&cli.global, *write, &env, output).map(|()| 0);
@@ -51,6 +51,8 @@ pub(crate) async fn dispatch(cli: Cli) -> Result<u8, Failure> {
         }
         _ => {}
     }
+    let settings = Settings::resolve(&cli.global.flags(), &env)?;
+    login_renewal::before_command(&settings, &env).await?;
     let mut context = Context::new(&cli.global, env, output)?;
     if let Command::SshConfig { only_ids } = cli.command {
         return ssh_config::run(&mut context, &cli.global, only_ids).await.map(|()| 0);

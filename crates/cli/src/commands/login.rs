@@ -1,6 +1,6 @@
 //! `login`, `logout` and `credentials`: an identity provider in place of an access key.
 //!
-//! Data flow: a listener on loopback -> the browser at the gateway, which sends it to the provider and
+//! Data flow: without a browser: [`super::login_request`]. Else a listener on loopback -> the browser at the gateway, which sends it to the provider and
 //! back here with a code -> the code and the verifier (PKCE) to the gateway -> credentials in the cache
 //! ([`crate::config::login`]).
 //!
@@ -10,16 +10,18 @@
 //! - Credentials go to the cache file, and with `credentials` to standard output; nowhere else.
 
 use std::io;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::digest::{SHA256, digest};
 use ring::rand::{SecureRandom, SystemRandom};
+use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use towline_ssm::clock::parse_iso8601;
 
+use super::login_renewal;
+use super::login_request::by_request;
 use crate::api::Client;
 use crate::args::Global;
 use crate::args::identity::LoginArgs;
@@ -41,11 +43,16 @@ fn local(what: &str) -> impl FnOnce(io::Error) -> Failure + use<'_> {
     move |why| Failure::Local { what: what.to_owned(), why }
 }
 
-fn random() -> Result<String, Failure> {
+pub(super) fn random() -> Result<String, Failure> {
     let mut bytes = [0; 32];
     let filled = SystemRandom::new().fill(&mut bytes);
     filled.map_err(|_| usage("the system gave no random bytes"))?;
     Ok(URL_SAFE_NO_PAD.encode(bytes))
+}
+
+/// The challenge of a verifier (PKCE, S256).
+pub(super) fn challenge_of(verifier: &str) -> String {
+    URL_SAFE_NO_PAD.encode(digest(&SHA256, verifier.as_bytes()))
 }
 
 /// Percent-encoding for a query.
@@ -66,13 +73,25 @@ pub(super) async fn login(
     let settings = Settings::resolve_keyless(&global.flags(), env)?;
     let path = login::path(env, &settings.endpoint)
         .ok_or_else(|| usage("no place for credentials: set HOME or XDG_CACHE_HOME"))?;
+    let mut client = Client::new(settings);
+    let kept = if args.no_browser {
+        by_request(&mut client, args).await?
+    } else {
+        by_browser(&mut client, args).await?
+    };
+    login::write(&path, &kept).map_err(local("cannot keep the credentials"))?;
+    output.text(&format!("signed in until {}\n", kept.expiration))
+}
+
+/// By a browser on this machine.
+async fn by_browser(client: &mut Client, args: &LoginArgs) -> Result<Kept, Failure> {
     let (verifier, state) = (random()?, random()?);
-    let challenge = URL_SAFE_NO_PAD.encode(digest(&SHA256, verifier.as_bytes()));
+    let challenge = challenge_of(&verifier);
     let listener = TcpListener::bind("127.0.0.1:0").await.map_err(local("cannot listen"))?;
     let port = listener.local_addr().map_err(local("cannot listen"))?.port();
     let mut url = format!(
         "https://{}/sign-in/start?redirect={}&challenge={challenge}&state={state}",
-        settings.endpoint.authority(),
+        client.settings().endpoint.authority(),
         encoded(&format!("http://127.0.0.1:{port}/callback")),
     );
     for (name, value) in [("provider", &args.provider), ("role", &args.role)] {
@@ -82,16 +101,13 @@ pub(super) async fn login(
     }
     complain("open this address in a browser on this machine:");
     complain(&url);
-    if !args.no_browser {
-        open_browser(&url);
-    }
+    open_browser(&url);
     let code = tokio::time::timeout(PATIENCE, answer(&listener, &state))
         .await
         .map_err(|_| usage("nobody signed in within ten minutes: run `towline login` again"))?
         .map_err(local("cannot read the browser's answer"))?;
-    let kept: Kept = Client::new(settings).redeem(&code, &verifier).await?;
-    login::write(&path, &kept).map_err(local("cannot keep the credentials"))?;
-    output.text(&format!("signed in until {}\n", kept.expiration))
+    let body = json!({ "Code": code, "Verifier": verifier });
+    Ok(client.post_unsigned("/sign-in/token", &body).await?)
 }
 
 /// Starts the desktop's browser. Without one, the address was printed.
@@ -153,31 +169,46 @@ fn code_of(line: &str, state: &str) -> Option<String> {
 }
 
 /// `logout`.
-pub(super) fn logout(global: &Global, env: &Environment, output: Output) -> Result<(), Failure> {
-    let settings = Settings::resolve_keyless(&global.flags(), env)?;
-    let path = login::path(env, &settings.endpoint);
-    match path.map(std::fs::remove_file) {
-        Some(Err(error)) if error.kind() != io::ErrorKind::NotFound => {
-            Err(Failure::Local { what: "cannot remove the credentials".to_owned(), why: error })
-        }
-        _ => output.text("signed out\n"),
-    }
-}
-
-/// `credentials`: what AWS's tools read from a credential process.
-pub(super) fn credentials(
+pub(super) async fn logout(
     global: &Global,
     env: &Environment,
     output: Output,
 ) -> Result<(), Failure> {
     let settings = Settings::resolve_keyless(&global.flags(), env)?;
-    let kept = login::read(env, &settings.endpoint)?;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let now = i64::try_from(now).unwrap_or(i64::MAX);
-    let kept = kept.filter(|kept| parse_iso8601(&kept.expiration).is_some_and(|end| now < end));
-    let kept =
-        kept.ok_or_else(|| usage("not signed in, or the sign-in is over: run `towline login`"))?;
-    let text = serde_json::to_string(&kept).map_err(|error| usage(error.to_string()))?;
+    let kept = login::read(env, &settings.endpoint).ok().flatten();
+    let path = login::path(env, &settings.endpoint);
+    match path.map(std::fs::remove_file) {
+        Some(Err(error)) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(Failure::Local {
+                what: "cannot remove the credentials".to_owned(),
+                why: error,
+            });
+        }
+        _ => {}
+    }
+    if let Some(refresh_token) = kept.and_then(|kept| kept.refresh_token) {
+        let body = json!({ "RefreshToken": refresh_token });
+        let told: Result<serde_json::Value, _> =
+            Client::new(settings).post_unsigned("/sign-in/logout", &body).await;
+        if let Err(error) = told {
+            complain(&format!("the gateway was not told: {error}"));
+        }
+    }
+    output.text("signed out\n")
+}
+
+/// `credentials`: what AWS's tools read from a credential process.
+pub(super) async fn credentials(
+    global: &Global,
+    env: &Environment,
+    output: Output,
+) -> Result<(), Failure> {
+    let settings = Settings::resolve_keyless(&global.flags(), env)?;
+    let kept = login_renewal::current(&settings, env).await?;
+    let kept = kept.ok_or_else(|| usage("not signed in: run `towline login`"))?;
+    // The secret that renews them is for this program alone.
+    let given = Kept { refresh_token: None, second_factor: None, ..kept };
+    let text = serde_json::to_string(&given).map_err(|error| usage(error.to_string()))?;
     output.text(&format!("{text}\n"))
 }
 

@@ -18,6 +18,8 @@ mod export;
 mod health;
 mod identity;
 mod login;
+mod login_renewal;
+mod login_request;
 mod mfa;
 mod offline;
 mod play;

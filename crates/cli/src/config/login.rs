@@ -31,6 +31,12 @@ pub(crate) struct Kept {
     pub session_token: String,
     /// Until when, ISO 8601.
     pub expiration: String,
+    /// Renews them at the gateway: a secret of this program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refresh_token: Option<String>,
+    /// Whether the provider vouched for a second factor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub second_factor: Option<bool>,
 }
 
 /// Where the credentials of a gateway are kept; nothing without a home folder.

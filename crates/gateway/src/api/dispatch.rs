@@ -187,6 +187,10 @@ impl Api {
             Operation::CreateSignIn => json(self.create_sign_in(call).await),
             Operation::RedeemSignInLink => json(self.redeem_sign_in_link(call).await),
             Operation::GetSignIn => json(self.get_sign_in(call).await),
+            Operation::GetSignInRequest => json(self.get_sign_in_request(call, &parse(body)?)),
+            Operation::DecideSignInRequest => {
+                json(self.decide_sign_in_request(call, &parse(body)?))
+            }
             Operation::DeleteSignIn => json(self.delete_sign_in(call).await),
             Operation::ApproveDevice => json(self.approve_device(call, parse(body)?).await),
             Operation::WatchSession => json(Box::pin(self.watch_session(call, parse(body)?)).await),

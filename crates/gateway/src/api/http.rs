@@ -33,8 +33,8 @@ use super::authn::{Failure, REPLAYED};
 use super::bodies;
 use super::call::{Call, Caller, Record};
 use super::internal::internal;
-use super::provider_sign_in;
 use super::service::Api;
+use super::{provider_sign_in, sign_in_requests};
 use crate::audit::{Event, Who};
 use crate::error_response::JSON;
 use crate::limits::MAX_USER_AGENT;
@@ -45,7 +45,8 @@ use crate::plane::{Peer, Visitor};
 pub fn routes(api: Arc<Api>) -> Router {
     let _ = api.own.set(Arc::downgrade(&api));
     let sign_in = provider_sign_in::routes(Arc::clone(&api));
-    Router::new().route("/", any(call)).with_state(api).merge(sign_in)
+    let requests = sign_in_requests::routes(Arc::clone(&api));
+    Router::new().route("/", any(call)).with_state(api).merge(sign_in).merge(requests)
 }
 
 /// How the client wants its answer.

@@ -60,6 +60,7 @@ mod second_factors;
 mod service;
 mod sessions;
 mod sign_in;
+mod sign_in_requests;
 mod streams;
 mod sts;
 mod tags;

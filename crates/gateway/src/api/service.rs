@@ -17,9 +17,10 @@ use super::bodies::Bodies;
 use super::last_used::LastUsed;
 use super::paging::Pages;
 use super::policy_cache::PolicyCache;
-use super::provider_sign_in::Pending;
+use super::provider_sign_in::{Pending, Turns};
 use super::replay::ReplayWindow;
 use super::sign_in::SignInSettings;
+use super::sign_in_requests::SignInRequests;
 use super::streams::Streams;
 use super::watches::Watches;
 use crate::audit::AuditLog;
@@ -87,6 +88,8 @@ pub struct Api {
     pub(super) last_used: LastUsed,
     pub(super) pages: Pages,
     pub(super) pending: Pending,
+    pub(super) turns: Turns,
+    pub(super) sign_in_requests: SignInRequests,
     pub(super) watches: Watches,
     /// Itself, for what outlives a request.
     pub(super) own: OnceLock<Weak<Api>>,
@@ -110,6 +113,8 @@ impl Api {
             last_used: LastUsed::default(),
             pages: Pages::new()?,
             pending: Pending::default(),
+            turns: Turns::default(),
+            sign_in_requests: SignInRequests::default(),
             watches: Watches::default(),
             own: OnceLock::new(),
             started: parts.clock.now(),

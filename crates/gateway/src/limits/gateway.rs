@@ -540,6 +540,21 @@ pub const MAX_CONSOLE_PLACE: usize = 512;
 /// How long the credentials of a sign-in wait for their program.
 pub const PROGRAM_CODE: Duration = Duration::from_secs(60);
 
+/// Longest time in which a provider renews a sign-in of a program without its person.
+pub const RENEWAL: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Pace of a program that waits for a decision about its sign-in.
+pub const SIGN_IN_POLL: Duration = Duration::from_secs(2);
+
+/// Sign-in requests of programs that wait: about 300 bytes each.
+pub const MAX_SIGN_IN_REQUESTS: usize = 256;
+
+/// Those of one source: people behind one address.
+pub const MAX_SIGN_IN_REQUESTS_OF_SOURCE: usize = 8;
+
+/// Longest name that such a program gives itself, characters.
+pub const MAX_CLIENT_NAME: usize = 64;
+
 /// Sign-ins through providers that are answered in one [`SIGN_IN_ATTEMPT`]: about 100 bytes each, and
 /// more in the minute in which credentials wait.
 pub const MAX_SIGN_INS_UNDER_WAY: usize = 10_000;

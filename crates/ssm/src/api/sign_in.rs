@@ -1,5 +1,6 @@
 //! Sign-ins of browsers (`Towline.CreateSignIn`, `Towline.GetSignIn`, `Towline.DeleteSignIn`,
-//! `Towline.RedeemSignInLink`).
+//! `Towline.RedeemSignInLink`), and requests of programs for one (`Towline.GetSignInRequest`,
+//! `Towline.DecideSignInRequest`).
 //!
 //! Way: as of [`super`]; operations of ours. The first three have an empty request: an access key
 //! signs CreateSignIn, the cookie that its answer sets proves the others. RedeemSignInLink is proved
@@ -32,6 +33,75 @@ impl core::fmt::Debug for RedeemSignInLinkRequest {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         let mut shown = f.debug_struct("RedeemSignInLinkRequest");
         shown.field("principal_name", &self.principal_name).finish_non_exhaustive()
+    }
+}
+
+/// Names a program's sign-in request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct GetSignInRequestRequest {
+    /// The code that the program shows.
+    pub user_code: String,
+}
+
+impl Request for GetSignInRequestRequest {
+    fn check(&self, violations: &mut Violations) {
+        violations.length("userCode", &self.user_code, 1, 32);
+    }
+}
+
+/// What a program asks for, as the person sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct GetSignInRequestResult {
+    /// Where the request came from.
+    pub source_ip_address: String,
+    /// Where the person's own request came from.
+    pub own_ip_address: String,
+    /// What the program calls itself.
+    pub client: String,
+    /// The role that it wants, if it named one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+    /// Seconds since it asked.
+    pub age_seconds: u64,
+    /// Seconds until the request ends.
+    pub remaining_seconds: u64,
+}
+
+/// A decision about a program's sign-in request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SignInDecision {
+    /// The program gets the person's rights.
+    Approve,
+    /// It gets nothing.
+    Reject,
+}
+
+impl SignInDecision {
+    /// The word of requests and audit lines.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Approve => "Approve",
+            Self::Reject => "Reject",
+        }
+    }
+}
+
+/// Decides about a program's sign-in request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct DecideSignInRequestRequest {
+    /// The code that the program shows.
+    pub user_code: String,
+    /// The decision.
+    pub decision: SignInDecision,
+}
+
+impl Request for DecideSignInRequestRequest {
+    fn check(&self, violations: &mut Violations) {
+        violations.length("userCode", &self.user_code, 1, 32);
     }
 }
 

@@ -128,12 +128,15 @@ impl Api {
         {
             return Err(mixed()); // RFC 9207: the answer is of another provider
         }
-        let (token, subject) =
+        let (token, subject, given) =
             Box::pin(self.person_with_role(provider, &attempt, &code, now)).await?;
         event.facts.push(("subject", subject));
         event.facts.push(("roleName", token.role().to_owned()));
         match attempt.target {
-            Target::Program(program) => self.lead_to_program(&program, &token, now),
+            Target::Program(program) => {
+                let secret = self.keep_renewal(&given, &token, now).await?;
+                self.lead_to_program(&program, &token, secret, now)
+            }
             Target::Console(page) => self.lead_to_console(page, token, source, now).await,
         }
     }
@@ -143,13 +146,14 @@ impl Api {
         &self,
         program: &Program,
         token: &Token,
+        renewal: Option<String>,
         now: UnixMillis,
     ) -> Result<Led, ApiError> {
         let code = entropy::random::<32>().or_internal("no code for a program")?;
         let code = URL_SAFE_NO_PAD.encode(code);
         let token = serde_json::to_vec(token).map_err(|error| internal("a token", &error))?;
         let challenge = program.challenge.clone();
-        let waiting = Waiting { challenge, token, ends_at: now.plus(PROGRAM_CODE) };
+        let waiting = Waiting { challenge, token, renewal, ends_at: now.plus(PROGRAM_CODE) };
         if !self.pending.keep(code.clone(), waiting, now) {
             let message = "too many sign-ins are under way: try again in a minute";
             return Err(ApiError::new(ErrorCode::ThrottlingException, message));

@@ -52,25 +52,49 @@ fn said(error: &OutboundError) -> ApiError {
     let OutboundError::Status { body, .. } = error else { return away(error) };
     let answer: Value = serde_json::from_slice(body).unwrap_or_default();
     match answer.get("error").and_then(Value::as_str) {
-        Some(why) => refused(format!("the identity provider refused the sign-in: {why}")),
+        // RFC 6749, section 5.2: this one is about the code or token, the others are about us.
+        Some(why @ "invalid_grant") => {
+            refused(format!("the identity provider refused the sign-in: {why}"))
+        }
+        Some(why) => away(&format!("the identity provider refused the request: {why}")),
         None => away(error),
     }
 }
 
 impl Api {
-    /// Credentials, not minted yet, of the person that a code stands for. The text is who it is, for
-    /// the audit line.
+    /// Credentials, not minted yet, of the person that a code stands for; who it is, for the audit
+    /// line; the provider's answer.
     pub(super) async fn person_with_role(
         &self,
         provider: IdentityProvider,
         attempt: &Attempt,
         code: &str,
         now: UnixMillis,
-    ) -> Result<(Token, String), ApiError> {
+    ) -> Result<(Token, String, Value), ApiError> {
         let known = self.known(&provider, now).await?;
+        let form = format!(
+            "grant_type=authorization_code&code={}&redirect_uri={}&code_verifier={}",
+            encoded(code),
+            encoded(&self.callback_url()?),
+            attempt.verifier,
+        );
+        let answer = self.redeem(&provider, &known, form).await?;
+        let nonce = Some(&*attempt.nonce);
+        let vouch = self.vouch_of_answer(provider, &known, &answer, nonce, now).await?;
+        let (token, subject) = self.token_of_person(&vouch, attempt.target.role(), now).await?;
+        Ok((token, subject, answer))
+    }
+
+    /// What an answer of the token endpoint says of somebody, checked.
+    pub(super) async fn vouch_of_answer(
+        &self,
+        provider: IdentityProvider,
+        known: &Known,
+        answer: &Value,
+        nonce: Option<&str>,
+        now: UnixMillis,
+    ) -> Result<Vouch, ApiError> {
         let settings = settings_of(&provider)?;
-        let client_id = settings.client_id.clone().unwrap_or_default();
-        let answer = self.redeem(&provider, &client_id, &known, attempt, code).await?;
         let text = |name: &str| answer.get(name).and_then(Value::as_str);
         let id_token = text("id_token").ok_or_else(|| refused("the answer has no ID token"))?;
         let token = towline_oidc::Token::parse(id_token).map_err(|e| refused(e.to_string()))?;
@@ -79,16 +103,15 @@ impl Api {
         let keys = keys.await.map_err(|error| away(&error))?;
         let expected = Expected {
             issuer: &provider.issuer,
-            audiences: &[client_id],
-            nonce: Some(&attempt.nonce),
+            audiences: &[settings.client_id.clone().unwrap_or_default()],
+            nonce,
             now: now.0.div_euclid(1000),
         };
         let claims = token.verify(&keys.keys, &expected).map_err(|e| refused(e.to_string()))?;
         let access_token = text("access_token").unwrap_or_default();
         claims.check_access_token(access_token).map_err(|e| refused(e.to_string()))?;
         let vouch = Vouch { provider, settings, claims };
-        let vouch = self.with_userinfo(vouch, &known, access_token).await?;
-        self.token_of_person(&vouch, attempt.target.role(), now).await
+        self.with_userinfo(vouch, known, access_token).await
     }
 
     /// What a provider publishes.
@@ -101,15 +124,14 @@ impl Api {
         known.await.map_err(|error| away(&error))
     }
 
-    /// Asks the provider's token endpoint.
-    async fn redeem(
+    /// Asks the provider's token endpoint, as its client.
+    pub(super) async fn redeem(
         &self,
         provider: &IdentityProvider,
-        client_id: &str,
         known: &Known,
-        attempt: &Attempt,
-        code: &str,
+        mut form: String,
     ) -> Result<Value, ApiError> {
+        let client_id = settings_of(provider)?.client_id.unwrap_or_default();
         let url = known.discovery.token_endpoint.as_deref();
         let url = url.ok_or_else(|| away(&"the provider has no token endpoint"))?;
         let secret = match &provider.secret {
@@ -120,20 +142,14 @@ impl Api {
                 Some(String::from_utf8_lossy(&opened).into_owned())
             }
         };
-        let mut form = format!(
-            "grant_type=authorization_code&code={}&redirect_uri={}&code_verifier={}",
-            encoded(code),
-            encoded(&self.callback_url()?),
-            attempt.verifier,
-        );
         let mut headers = vec![("content-type", "application/x-www-form-urlencoded")];
         let basic = secret.map(|secret| {
-            let pair = format!("{}:{}", encoded(client_id), encoded(&secret));
+            let pair = format!("{}:{}", encoded(&client_id), encoded(&secret));
             format!("Basic {}", STANDARD.encode(pair))
         });
         match &basic {
             Some(basic) => headers.push(("authorization", basic)),
-            None => form.push_str(&format!("&client_id={}", encoded(client_id))),
+            None => form.push_str(&format!("&client_id={}", encoded(&client_id))),
         }
         let body = Some(form.into_bytes());
         let ask = Ask { url, headers: &headers, body, most: MAX_DISCOVERY, ..Ask::default() };
@@ -175,7 +191,7 @@ impl Api {
     }
 
     /// The credentials of a person by the mapping of her groups.
-    async fn token_of_person(
+    pub(super) async fn token_of_person(
         &self,
         vouch: &Vouch,
         role: Option<&str>,

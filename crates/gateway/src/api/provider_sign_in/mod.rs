@@ -5,6 +5,8 @@
 //! ID token, claims to a role) -> for a program a code to where it listens on loopback, then
 //! `/sign-in/token` and temporary credentials; for the console a sign-in and its cookie.
 //!
+//! A program's credentials are renewed by the provider's refresh token: [`renewal`].
+//!
 //! # Invariants
 //! - The gateway is the provider's client; no token of the provider reaches a page or a program.
 //! - What a sign-in began with stands in a cookie that is sealed, lasts ten minutes and is used once;
@@ -21,8 +23,11 @@ mod callback;
 mod exchange;
 mod pages;
 mod pending;
+mod renewal;
 mod routes;
 mod start;
 
 pub(super) use pending::Pending;
-pub(super) use routes::routes;
+pub(super) use renewal::Turns;
+pub(super) use routes::{json_answer, routes};
+pub(super) use start::encoded;

@@ -18,6 +18,8 @@ pub(super) struct Waiting {
     pub(super) challenge: String,
     /// The credentials, not minted yet, as JSON.
     pub(super) token: Vec<u8>,
+    /// The secret with which it renews them.
+    pub(super) renewal: Option<String>,
     pub(super) ends_at: UnixMillis,
 }
 
@@ -45,9 +47,9 @@ impl Pending {
     }
 
     /// Takes what waits for a code. A wrong challenge costs the code.
-    pub(super) fn take(&self, code: &str, challenge: &str, now: UnixMillis) -> Option<Vec<u8>> {
+    pub(super) fn take(&self, code: &str, challenge: &str, now: UnixMillis) -> Option<Waiting> {
         let waiting = lock(&self.waiting).remove(code)?;
         let good = now < waiting.ends_at && waiting.challenge == challenge;
-        good.then_some(waiting.token)
+        good.then_some(waiting)
     }
 }

@@ -12,16 +12,18 @@ use axum::extract::{Extension, Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use axum::routing::{get, post};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use towline_host::clock::UnixMillis;
 use towline_ssm::error::{ApiError, ErrorCode};
 
 use super::super::internal::internal;
+use super::super::root::Root;
 use super::super::service::Api;
 use super::super::token::Token;
 use super::attempt::{ConsolePage, Program, Target};
 use super::callback::{callback, form_post};
 use super::pages::page;
+use super::renewal::{forget, refresh};
 use crate::error_response::{JSON, error_response};
 use crate::limits::{MAX_CONSOLE_PLACE, MAX_SIGN_IN_PARAMETER};
 use crate::plane::Peer;
@@ -34,6 +36,8 @@ pub(in super::super) fn routes(api: Arc<Api>) -> Router {
         .route("/console/sign-in/{provider}", get(start_console))
         .route("/sign-in/callback", get(callback).post(form_post))
         .route("/sign-in/token", post(token))
+        .route("/sign-in/refresh", post(refresh))
+        .route("/sign-in/logout", post(forget))
         .with_state(api)
 }
 
@@ -143,7 +147,7 @@ fn wrong_code() -> ApiError {
     ApiError::new(ErrorCode::UnrecognizedClientException, message)
 }
 
-fn json_answer(text: String) -> Response<Body> {
+pub(in super::super) fn json_answer(text: String) -> Response<Body> {
     let mut response = Response::new(Body::from(text));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(JSON));
@@ -156,9 +160,19 @@ impl Api {
     fn redeemed(&self, body: &[u8], now: UnixMillis) -> Result<String, ApiError> {
         let redeem: Redeem = serde_json::from_slice(body).map_err(|_| wrong_code())?;
         let challenge = towline_oidc::challenge(&redeem.verifier);
-        let token = self.pending.take(&redeem.code, &challenge, now).ok_or_else(wrong_code)?;
+        let waiting = self.pending.take(&redeem.code, &challenge, now).ok_or_else(wrong_code)?;
         let token: Token =
-            serde_json::from_slice(&token).map_err(|error| internal("a token", &error))?;
+            serde_json::from_slice(&waiting.token).map_err(|error| internal("a token", &error))?;
+        let mut credentials = self.credentials_of(token)?;
+        if let Some(secret) = waiting.renewal {
+            credentials["RefreshToken"] = json!(secret);
+        }
+        Ok(credentials.to_string())
+    }
+
+    /// The credentials of a token, as programs keep them.
+    pub(in super::super) fn credentials_of(&self, token: Token) -> Result<Value, ApiError> {
+        let second_factor = matches!(&token.root, Root::Vouched(vouched) if vouched.second_factor);
         let made = self.mint(token)?;
         Ok(json!({
             "Version": 1,
@@ -166,8 +180,8 @@ impl Api {
             "SecretAccessKey": made.secret_access_key,
             "SessionToken": made.session_token,
             "Expiration": towline_ssm::clock::format_iso8601(made.expiration.secs()),
-        })
-        .to_string())
+            "SecondFactor": second_factor,
+        }))
     }
 }
 

@@ -15,7 +15,7 @@ use super::attempt::{Attempt, Target};
 use super::pages::redirect;
 
 /// Percent-encoding for a query and a form.
-pub(super) fn encoded(text: &str) -> String {
+pub(in super::super) fn encoded(text: &str) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
     text.bytes()
         .map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") })
@@ -58,10 +58,12 @@ impl Api {
         let attempt = Attempt::new(provider.unique_id.clone(), target, now)?;
         let scopes: Vec<&str> =
             std::iter::once("openid").chain(settings.scopes.iter().map(String::as_str)).collect();
+        // OpenID Connect Core, section 11: a refresh token for later use needs consent.
+        let consent = if scopes.contains(&"offline_access") { "&prompt=consent" } else { "" };
         let mark = if endpoint.contains('?') { '&' } else { '?' };
         let to = format!(
             "{endpoint}{mark}response_type=code&client_id={}&redirect_uri={}&scope={}&state={}&nonce={}\
-             &code_challenge={}&code_challenge_method=S256",
+             &code_challenge={}&code_challenge_method=S256{consent}",
             encoded(settings.client_id.as_deref().unwrap_or_default()),
             encoded(&self.callback_url()?),
             encoded(&scopes.join(" ")),

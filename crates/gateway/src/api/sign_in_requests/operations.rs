@@ -1,0 +1,102 @@
+//! GetSignInRequest and DecideSignInRequest: a person looks at a request and decides.
+
+use towline_ssm::api::Empty;
+use towline_ssm::api::sign_in::{
+    DecideSignInRequestRequest, GetSignInRequestRequest, GetSignInRequestResult, SignInDecision,
+};
+use towline_ssm::api::sts_tokens::SESSION_TOKEN_SECONDS;
+use towline_ssm::error::{ApiError, ErrorCode};
+
+use super::super::call::{Call, Proof};
+use super::super::internal::internal;
+use super::super::service::Api;
+use super::super::sts::seconds;
+use super::super::token::{Holder, Token};
+use super::routes::plain;
+use super::waiting::{Asked, Decision};
+
+fn by_browser(call: &Call) -> Result<(), ApiError> {
+    if matches!(call.caller.proof, Proof::Cookie { .. }) {
+        return Ok(());
+    }
+    let message = "a sign-in request is decided in the console: send the cookie of a sign-in";
+    Err(ApiError::validation(message))
+}
+
+impl Api {
+    /// Shows who asks.
+    pub(in super::super) fn get_sign_in_request(
+        &self,
+        call: &Call,
+        request: &GetSignInRequestRequest,
+    ) -> Result<GetSignInRequestResult, ApiError> {
+        by_browser(call)?;
+        let asked = self.sign_in_request_of(call, &request.user_code)?;
+        let seconds = |millis: i64| u64::try_from(millis / 1000).unwrap_or(0);
+        Ok(GetSignInRequestResult {
+            source_ip_address: asked.source.to_string(),
+            own_ip_address: call.source.to_string(),
+            client: asked.client,
+            role: asked.role,
+            age_seconds: seconds(call.now.0 - asked.asked_at.0),
+            remaining_seconds: seconds(asked.ends_at.0 - call.now.0),
+        })
+    }
+
+    /// Gives a program the rights of the person who decides, or rejects it.
+    pub(in super::super) fn decide_sign_in_request(
+        &self,
+        call: &Call,
+        request: &DecideSignInRequestRequest,
+    ) -> Result<Empty, ApiError> {
+        by_browser(call)?;
+        call.note("decision", request.decision.as_str());
+        let asked = self.sign_in_request_of(call, &request.user_code)?;
+        let decision = match request.decision {
+            SignInDecision::Reject => Decision::Rejected,
+            SignInDecision::Approve => Decision::Approved(self.token_for(call, &asked)?),
+        };
+        if self.sign_in_requests.decide(&plain(&request.user_code), decision, call.now) {
+            return Ok(Empty::default());
+        }
+        Err(not_there())
+    }
+
+    /// The undecided request of a user code. A wrong code counts against its source.
+    fn sign_in_request_of(&self, call: &Call, user_code: &str) -> Result<Asked, ApiError> {
+        let blocked = self.failures.blocks(call.source, call.now);
+        let found = self.sign_in_requests.look(&plain(user_code), call.now);
+        let found = found.filter(|_| !blocked).ok_or_else(not_there);
+        let found = found.map_err(|error| self.turn_away(error, call.source, blocked, call.now))?;
+        call.note("requestSourceIPAddress", found.source.to_string());
+        call.note("requestClient", found.client.clone());
+        Ok(found)
+    }
+
+    /// What the person's sign-in has, for a program.
+    fn token_for(&self, call: &Call, asked: &Asked) -> Result<Vec<u8>, ApiError> {
+        let token = match &call.caller.temporary {
+            None => {
+                let holder = Holder::User { name: call.caller.name.to_string() };
+                let life = seconds(SESSION_TOKEN_SECONDS);
+                Token::new(holder, call.caller.root(), call.now, life)
+            }
+            Some(temporary) => Token { issued_at: call.now.0, ..Token::clone(&temporary.token) },
+        };
+        if let Some(role) = asked.role.as_deref().filter(|role| *role != token.role()) {
+            let message = format!(
+                "the program asks for the role {role}, and this sign-in has another one: sign in \
+                 with that role, or run `towline login` without --role"
+            );
+            return Err(ApiError::new(ErrorCode::AccessDeniedException, message));
+        }
+        call.note("roleName", token.role());
+        serde_json::to_vec(&token).map_err(|error| internal("a token", &error))
+    }
+}
+
+fn not_there() -> ApiError {
+    let message = "no sign-in request with this code waits: check the code; a request lasts ten \
+                   minutes and is decided once";
+    ApiError::new(ErrorCode::ResourceNotFoundException, message)
+}

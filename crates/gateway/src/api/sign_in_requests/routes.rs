@@ -1,0 +1,211 @@
+//! What programs ask for: a request, and its outcome.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{Extension, State};
+use axum::http::{Response, StatusCode};
+use axum::routing::post;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use towline_host::clock::UnixMillis;
+use towline_host::entropy;
+use towline_ssm::error::{ApiError, ErrorCode};
+
+use super::super::internal::{OrInternal as _, internal};
+use super::super::provider_sign_in::{encoded, json_answer};
+use super::super::service::Api;
+use super::super::token::Token;
+use super::waiting::{Asked, Decision, Polled};
+use crate::error_response::error_response;
+use crate::limits::{MAX_CLIENT_NAME, MAX_SIGN_IN_PARAMETER, SIGN_IN_ATTEMPT, SIGN_IN_POLL};
+use crate::plane::Peer;
+
+/// Letters of user codes: no vowels, so that no words arise, and none that look like digits.
+const LETTERS: &[u8; 20] = b"BCDFGHJKLMNPQRSTVWXZ";
+/// Letters of a user code, without the dash that it is shown with.
+const CODE_LETTERS: usize = 8;
+
+/// The routes of programs without a browser.
+pub(in super::super) fn routes(api: Arc<Api>) -> Router {
+    Router::new()
+        .route("/sign-in/requests", post(ask))
+        .route("/sign-in/requests/token", post(poll))
+        .with_state(api)
+}
+
+/// What a program asks for.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Ask {
+    challenge: String,
+    provider: Option<String>,
+    role: Option<String>,
+    client: Option<String>,
+}
+
+/// A program that comes for its credentials.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Poll {
+    request_code: String,
+    verifier: String,
+}
+
+async fn ask(
+    State(api): State<Arc<Api>>,
+    Extension(Peer(peer)): Extension<Peer>,
+    body: Body,
+) -> Response<Body> {
+    answer(&api, peer.ip(), body, |api, body, now| api.sign_in_asked(body, peer.ip(), now)).await
+}
+
+async fn poll(
+    State(api): State<Arc<Api>>,
+    Extension(Peer(peer)): Extension<Peer>,
+    body: Body,
+) -> Response<Body> {
+    answer(&api, peer.ip(), body, Api::sign_in_polled).await
+}
+
+async fn answer(
+    api: &Api,
+    source: std::net::IpAddr,
+    mut body: Body,
+    act: impl FnOnce(&Api, &Bytes, UnixMillis) -> Result<Value, ApiError>,
+) -> Response<Body> {
+    let now = api.parts.clock.now();
+    let blocked = api.failures.blocks(source, now);
+    let outcome = match api.bodies.read(&mut body, Some(source)).await {
+        Ok(_) if blocked => Err(unknown()),
+        Ok(body) => act(api, &body, now),
+        Err(error) => Err(error),
+    };
+    match outcome {
+        Ok(value) => json_answer(value.to_string()),
+        Err(error) => {
+            let error = api.turn_away(error, source, blocked, now);
+            error_response(StatusCode::BAD_REQUEST, &error)
+        }
+    }
+}
+
+fn unknown() -> ApiError {
+    let message = "this sign-in request is not known, was taken, or is over: run \
+                   `towline login --no-browser` again";
+    ApiError::new(ErrorCode::UnrecognizedClientException, message)
+}
+
+/// A user code of random bytes.
+fn user_code(random: [u8; 32]) -> Option<String> {
+    // 240 is the largest multiple of 20 in a byte: each letter is as likely as the others.
+    let letters = random.iter().filter(|byte| **byte < 240);
+    let letters = letters.filter_map(|byte| LETTERS.get(usize::from(byte % 20)));
+    let code: String = letters.take(CODE_LETTERS).map(|letter| char::from(*letter)).collect();
+    (code.len() == CODE_LETTERS).then_some(code)
+}
+
+/// A user code as it is kept: people write it with a dash, spaces and small letters.
+pub(super) fn plain(user_code: &str) -> String {
+    let letters = user_code.chars().filter(char::is_ascii_alphanumeric);
+    letters.map(|c| c.to_ascii_uppercase()).take(CODE_LETTERS + 1).collect()
+}
+
+impl Api {
+    fn sign_in_asked(
+        &self,
+        body: &[u8],
+        source: std::net::IpAddr,
+        now: UnixMillis,
+    ) -> Result<Value, ApiError> {
+        let wrong = || ApiError::validation("this sign-in request was not made by towline");
+        let ask: Ask = serde_json::from_slice(body).map_err(|_| wrong())?;
+        let longest = [&ask.provider, &ask.role].into_iter().flatten().map(String::len).max();
+        if ask.challenge.len() != 43 || longest.unwrap_or(0) > MAX_SIGN_IN_PARAMETER {
+            return Err(wrong());
+        }
+        let random = || entropy::random::<32>().or_internal("no code for a sign-in request");
+        let code = URL_SAFE_NO_PAD.encode(random()?);
+        let user =
+            user_code(random()?).ok_or_else(|| internal("a user code", &"too few letters"))?;
+        let page = self.page_of_requests(ask.provider.as_deref(), ask.role.as_deref())?;
+        let client = ask.client.unwrap_or_default();
+        let asked = Asked {
+            challenge: ask.challenge,
+            source,
+            client: client.chars().filter(|c| !c.is_control()).take(MAX_CLIENT_NAME).collect(),
+            role: ask.role,
+            asked_at: now,
+            ends_at: now.plus(SIGN_IN_ATTEMPT),
+        };
+        if !self.sign_in_requests.keep(code.clone(), user.clone(), asked, now) {
+            let message = "too many sign-ins wait for a decision: try again in ten minutes";
+            return Err(ApiError::new(ErrorCode::ThrottlingException, message));
+        }
+        let (first, second) = user.split_at(CODE_LETTERS / 2);
+        Ok(json!({
+            "RequestCode": code,
+            "UserCode": format!("{first}-{second}"),
+            "VerificationUri": page,
+            "ExpiresIn": SIGN_IN_ATTEMPT.as_secs(),
+            "Interval": SIGN_IN_POLL.as_secs(),
+        }))
+    }
+
+    /// Where a person enters the code.
+    fn page_of_requests(
+        &self,
+        provider: Option<&str>,
+        role: Option<&str>,
+    ) -> Result<String, ApiError> {
+        let origin = self.parts.sign_in.origins.first().ok_or_else(|| {
+            internal("sign-in needs an origin", &"set `origins` in [console] of gateway.toml")
+        })?;
+        let Some(provider) = provider else {
+            return Ok(format!("{origin}/console/#/sign-in-request"));
+        };
+        let role = role.map(|role| format!("&role={}", encoded(role))).unwrap_or_default();
+        let provider = encoded(provider);
+        Ok(format!("{origin}/console/sign-in/{provider}?to=/sign-in-request{role}"))
+    }
+
+    fn sign_in_polled(&self, body: &Bytes, now: UnixMillis) -> Result<Value, ApiError> {
+        let poll: Poll = serde_json::from_slice(body).map_err(|_| unknown())?;
+        let challenge = towline_oidc::challenge(&poll.verifier);
+        match self.sign_in_requests.poll(&poll.request_code, &challenge, now) {
+            Polled::Unknown => Err(unknown()),
+            Polled::Open => Ok(json!({ "Status": "Pending" })),
+            Polled::TooSoon => Ok(json!({ "Status": "SlowDown" })),
+            Polled::Decided(Decision::Rejected) => Ok(json!({ "Status": "Rejected" })),
+            Polled::Decided(Decision::Approved(token)) => {
+                let token: Token =
+                    serde_json::from_slice(&token).map_err(|error| internal("a token", &error))?;
+                Ok(json!({ "Status": "Approved", "Credentials": self.credentials_of(token)? }))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_code_has_eight_letters_that_make_no_words() {
+        let code = user_code(std::array::from_fn(|at| u8::try_from(at * 7).unwrap())).unwrap();
+        assert_eq!(code.len(), CODE_LETTERS);
+        assert!(code.bytes().all(|letter| LETTERS.contains(&letter)), "{code}");
+        assert_eq!(user_code([255; 32]), None);
+    }
+
+    #[test]
+    fn people_write_a_code_as_they_like() {
+        for written in ["BCDF-GHJK", "bcdf ghjk", " bcdfghjk ", "BCDF–GHJK"] {
+            assert_eq!(plain(written), "BCDFGHJK", "{written}");
+        }
+        assert_eq!(plain(&"B".repeat(1000)).len(), CODE_LETTERS + 1, "bounded, and another code");
+    }
+}
