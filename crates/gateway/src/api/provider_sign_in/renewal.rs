@@ -180,7 +180,7 @@ impl Api {
         event.principal = self.realm().provider_arn(&provider.issuer);
         let token = self.asked_again(provider, &row, &person.subject, now).await?;
         event.facts.push(("roleName", token.role().to_owned()));
-        let mut credentials = self.credentials_of(token)?;
+        let mut credentials = self.credentials_for_program(token)?;
         credentials["RefreshToken"] = json!(refresh_token);
         Ok(credentials)
     }

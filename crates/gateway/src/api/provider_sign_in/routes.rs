@@ -163,7 +163,7 @@ impl Api {
         let waiting = self.pending.take(&redeem.code, &challenge, now).ok_or_else(wrong_code)?;
         let token: Token =
             serde_json::from_slice(&waiting.token).map_err(|error| internal("a token", &error))?;
-        let mut credentials = self.credentials_of(token)?;
+        let mut credentials = self.credentials_for_program(token)?;
         if let Some(secret) = waiting.renewal {
             credentials["RefreshToken"] = json!(secret);
         }
@@ -171,7 +171,10 @@ impl Api {
     }
 
     /// The credentials of a token, as programs keep them.
-    pub(in super::super) fn credentials_of(&self, token: Token) -> Result<Value, ApiError> {
+    pub(in super::super) fn credentials_for_program(
+        &self,
+        token: Token,
+    ) -> Result<Value, ApiError> {
         let second_factor = matches!(&token.root, Root::Vouched(vouched) if vouched.second_factor);
         let made = self.mint(token)?;
         Ok(json!({

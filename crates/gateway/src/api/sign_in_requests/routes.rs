@@ -183,7 +183,9 @@ impl Api {
             Polled::Decided(Decision::Approved(token)) => {
                 let token: Token =
                     serde_json::from_slice(&token).map_err(|error| internal("a token", &error))?;
-                Ok(json!({ "Status": "Approved", "Credentials": self.credentials_of(token)? }))
+                Ok(
+                    json!({ "Status": "Approved", "Credentials": self.credentials_for_program(token)? }),
+                )
             }
         }
     }
