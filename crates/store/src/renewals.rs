@@ -8,9 +8,9 @@
 //! # Not here
 //! - The seal of the provider's token, and the program's secret: the gateway's.
 
-use sqlx::Row;
 use towline_host::clock::UnixMillis;
 
+use crate::engine;
 use crate::error::StoreError;
 use crate::limits;
 use crate::store::Store;
@@ -52,11 +52,11 @@ impl Renewals<'_> {
     /// [`StoreError::Database`].
     pub async fn create(&self, new: &Renewal) -> Result<(), StoreError> {
         let mut tx = self.store.writing().await?;
-        sqlx::query("DELETE FROM renewals WHERE expires_at <= ?")
+        engine::query("DELETE FROM renewals WHERE expires_at <= ?")
             .bind(new.created_at.0)
             .execute(&mut *tx)
             .await?;
-        sqlx::query(
+        engine::query(
             "DELETE FROM renewals WHERE digest IN (SELECT digest FROM renewals WHERE person_id = ? \
              ORDER BY created_at DESC, digest LIMIT ? OFFSET ?)",
         )
@@ -65,7 +65,7 @@ impl Renewals<'_> {
         .bind(limits::MAX_RENEWALS_OF_PERSON - 1)
         .execute(&mut *tx)
         .await?;
-        sqlx::query(
+        engine::query(
             "INSERT INTO renewals (digest, person_id, sealed, role, created_at, expires_at) \
              VALUES (?, ?, ?, ?, ?, ?)",
         )
@@ -87,7 +87,7 @@ impl Renewals<'_> {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn get(&self, digest: &str) -> Result<Option<Renewal>, StoreError> {
-        let row = sqlx::query(
+        let row = engine::query(
             "SELECT digest, person_id, sealed, role, created_at, expires_at \
              FROM renewals WHERE digest = ?",
         )
@@ -110,7 +110,7 @@ impl Renewals<'_> {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn replace(&self, digest: &str, sealed: &[u8]) -> Result<(), StoreError> {
-        sqlx::query("UPDATE renewals SET sealed = ? WHERE digest = ?")
+        engine::query("UPDATE renewals SET sealed = ? WHERE digest = ?")
             .bind(sealed)
             .bind(digest)
             .execute(&self.store.pool)
@@ -123,7 +123,7 @@ impl Renewals<'_> {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn remove(&self, digest: &str) -> Result<bool, StoreError> {
-        let done = sqlx::query("DELETE FROM renewals WHERE digest = ?")
+        let done = engine::query("DELETE FROM renewals WHERE digest = ?")
             .bind(digest)
             .execute(&self.store.pool)
             .await?;

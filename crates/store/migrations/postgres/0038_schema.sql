@@ -409,6 +409,18 @@ CREATE INDEX sign_ins_by_key ON sign_ins (access_key, created_at);
 CREATE INDEX sign_ins_by_person ON sign_ins (person_id, created_at);
 CREATE INDEX sign_ins_by_end ON sign_ins (expires_at);
 
+CREATE TABLE renewals (
+    digest     TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    person_id  TEXT COLLATE "C" NOT NULL
+        REFERENCES federated_people (id) ON DELETE CASCADE,
+    sealed     BYTEA NOT NULL,
+    role       TEXT COLLATE "C" NOT NULL,
+    created_at BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL
+);
+CREATE INDEX renewals_by_person ON renewals (person_id, created_at);
+CREATE INDEX renewals_by_end ON renewals (expires_at);
+
 CREATE TABLE device_search (
     id   TEXT COLLATE "C" NOT NULL PRIMARY KEY,
     text TEXT COLLATE "C" NOT NULL
