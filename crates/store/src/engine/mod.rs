@@ -1,7 +1,7 @@
 //! The engine below the SQL of this crate: SQLite in a file, or a PostgreSQL server.
 //!
-//! Data flow: a statement with `?` and bound [`Value`]s ([`query`]) -> [`Pool`] or [`Tx`] -> the driver
-//! of the engine -> [`Row`]s, read column by column ([`Column`]).
+//! Data flow: a statement with `?` and bound values ([`query()`]) -> [`Pool`] or [`Tx`] -> the driver of
+//! the engine -> [`Row`]s, read column by column.
 //!
 //! # Invariants
 //! - The text of a statement is the same for both engines; placeholders become `$n` in one place

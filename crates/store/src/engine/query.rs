@@ -6,7 +6,7 @@ use super::pool::Target;
 use super::row::{Column, FromRow, Row};
 use super::value::Value;
 
-/// A statement. [`query`] makes one.
+/// A statement. [`query()`] makes one.
 pub(crate) struct Query<'q> {
     pub(super) sql: Cow<'q, str>,
     pub(super) values: Vec<Value>,
