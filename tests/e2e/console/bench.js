@@ -143,7 +143,7 @@ async function output(one) {
 }
 
 async function stopped(one) {
-  await one.terminal.type("clear; sh -c 'trap : INT; yes flooding; echo stopped-$((40+2))'");
+  await one.terminal.type(`clear; sh -c 'trap : INT; yes flood""ing; echo stopped-$((40+2))'`);
   await one.terminal.sees("flooding");
   const press = () => one.page.keyboard.press("Control+KeyC");
   // The plain page has no window: what was printed before the key may take longer than anybody waits.
