@@ -1,0 +1,202 @@
+//! Access requests: made, approved by levels, closed, listed.
+
+use super::*;
+use crate::testing::scratch;
+
+async fn ann(store: &Store) -> String {
+    store.principals().create("ann", &[], UnixMillis(0)).await.unwrap();
+    store.principals().get("ann").await.unwrap().unwrap().unique_id
+}
+
+fn new(ann: &str, id: &str, created: i64, expires: i64) -> AccessRequest {
+    AccessRequest {
+        id: id.into(),
+        principal: "ann".into(),
+        principal_id: ann.into(),
+        principal_arn: "arn:ann".into(),
+        reason: "r".into(),
+        targets: "[]".into(),
+        tags: "{}".into(),
+        status: "Pending".into(),
+        decided_by: String::new(),
+        created_at: UnixMillis(created),
+        expires_at: UnixMillis(expires),
+        terms: Terms::default(),
+        minutes: 0,
+    }
+}
+
+fn told() -> Message {
+    Message { id: "msg_1".into(), kind: "k".into(), body: "{}".into() }
+}
+
+fn level(required: u32) -> Level {
+    Level { approvers: Vec::new(), required }
+}
+
+#[tokio::test]
+async fn three_approvers_at_once_are_counted_once_each() {
+    let (store, _dir) = scratch().await;
+    let ann = ann(&store).await;
+    let mut request = new(&ann, "oi-1", 1, 100);
+    request.terms.levels = vec![level(3)];
+    store.access_requests().create(&request, None, UnixMillis(1)).await.unwrap();
+    let approve = |person: &'static str| {
+        let store = store.clone();
+        async move {
+            let new = NewApproval {
+                request: "oi-1",
+                person,
+                arn: person,
+                minutes: 15,
+                levels: &[true],
+                latest: UnixMillis(i64::MAX),
+                tell: &[],
+            };
+            store.access_requests().approve(&new, UnixMillis(2)).await.unwrap()
+        }
+    };
+    // Each asks twice, all at the same time.
+    let asked = ["bob", "bob", "cid", "cid", "dan", "dan"].map(|who| tokio::spawn(approve(who)));
+    let mut counted = Vec::new();
+    for one in asked {
+        counted.push(one.await.unwrap());
+    }
+    let of = |what| counted.iter().filter(|counted| **counted == what).count();
+    assert_eq!((of(Counted::Approved), of(Counted::More)), (1, 2), "{counted:?}");
+    assert_eq!(of(Counted::Twice) + of(Counted::Closed), 3, "{counted:?}");
+    let approvals = store.access_requests().approvals("oi-1").await.unwrap();
+    assert_eq!(approvals.len(), 3);
+    let now = store.access_requests().get("oi-1").await.unwrap().unwrap();
+    assert_eq!((&*now.status, now.expires_at.0), ("Approved", 2 + 15 * 60_000));
+}
+
+#[tokio::test]
+async fn a_level_has_its_turn_when_the_one_before_is_complete() {
+    let (store, _dir) = scratch().await;
+    let ann = ann(&store).await;
+    let mut request = new(&ann, "oi-1", 1, 100);
+    request.terms =
+        Terms { levels: vec![level(1), level(1)], most_minutes: 20, ..Terms::default() };
+    let requests = store.access_requests();
+    requests.create(&request, None, UnixMillis(1)).await.unwrap();
+    let approve = async |person: &str, levels: &[bool], minutes| {
+        let latest = UnixMillis(i64::MAX);
+        let new = NewApproval {
+            request: "oi-1",
+            person,
+            arn: person,
+            minutes,
+            levels,
+            latest,
+            tell: &[],
+        };
+        requests.approve(&new, UnixMillis(2)).await.unwrap()
+    };
+    assert_eq!(approve("bob", &[false, true], 30).await, Counted::NotHers(0));
+    assert_eq!(approve("cid", &[true, false], 60).await, Counted::More);
+    assert_eq!(approve("cid", &[true, true], 60).await, Counted::Twice);
+    assert_eq!(approve("bob", &[false, true], 30).await, Counted::Approved);
+    let now = requests.get("oi-1").await.unwrap().unwrap();
+    assert_eq!((now.minutes, now.expires_at.0), (20, 2 + 20 * 60_000), "the policy's most");
+}
+
+#[tokio::test]
+async fn a_request_is_decided_once_and_in_time() {
+    let (store, _dir) = scratch().await;
+    let ann = ann(&store).await;
+    let requests = store.access_requests();
+    requests.create(&new(&ann, "oi-1", 1, 100), None, UnixMillis(1)).await.unwrap();
+    let approve = async |now| {
+        let new = NewApproval {
+            request: "oi-1",
+            person: "bob",
+            arn: "arn:bob",
+            minutes: 15,
+            levels: &[true],
+            latest: UnixMillis(200),
+            tell: &[],
+        };
+        requests.approve(&new, UnixMillis(now)).await.unwrap()
+    };
+    let close = async |steps, now| {
+        requests.close("oi-1", steps, "arn:bob", &told(), UnixMillis(now)).await.unwrap()
+    };
+    assert_eq!(approve(100).await, Counted::Closed, "too late");
+    assert!(!close(("Approved", "Revoked"), 50).await, "not approved yet");
+    assert_eq!(approve(50).await, Counted::Approved);
+    assert!(!close(("Pending", "Rejected"), 60).await, "decided already");
+    let now = requests.get("oi-1").await.unwrap().unwrap();
+    assert_eq!(
+        (now.status.as_str(), now.decided_by.as_str(), now.expires_at.0),
+        ("Approved", "arn:bob", 200)
+    );
+    assert!(close(("Approved", "Revoked"), 150).await);
+}
+
+#[tokio::test]
+async fn one_request_for_the_same_devices_waits_at_a_time() {
+    let (store, _dir) = scratch().await;
+    let ann = ann(&store).await;
+    let requests = store.access_requests();
+    requests.create(&new(&ann, "oi-1", 1, 100), None, UnixMillis(1)).await.unwrap();
+    let again = requests.create(&new(&ann, "oi-2", 2, 100), None, UnixMillis(2)).await;
+    assert!(matches!(again, Err(StoreError::Exists(_))), "{again:?}");
+    requests.create(&new(&ann, "oi-2", 101, 200), None, UnixMillis(101)).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_told_is_stored_with_what_it_tells_for_each_receiver_in_order() {
+    let (store, _dir) = scratch().await;
+    let ann = ann(&store).await;
+    let told = store.notifications();
+    for name in ["one", "two"] {
+        let webhook = crate::Webhook {
+            name: name.into(),
+            unique_id: String::new(),
+            host: "h".into(),
+            format: "Standard".into(),
+            sealed: vec![],
+            created_at: UnixMillis(1),
+        };
+        told.create(&webhook).await.unwrap();
+    }
+    let requests = store.access_requests();
+    let message = |id: &str| Message { id: id.into(), kind: "k".into(), body: "{}".into() };
+    let request = new(&ann, "oi-1", 1, 100);
+    requests.create(&request, Some(&message("msg_1")), UnixMillis(1)).await.unwrap();
+    // What is refused tells nothing.
+    assert!(requests.create(&request, Some(&message("msg_x")), UnixMillis(1)).await.is_err());
+    let steps = ("Pending", "Rejected");
+    requests.close("oi-1", steps, "b", &message("msg_2"), UnixMillis(2)).await.unwrap();
+    assert!(!requests.close("oi-1", steps, "b", &message("msg_y"), UnixMillis(2)).await.unwrap());
+    for webhook in told.webhooks().await.unwrap() {
+        for wanted in ["msg_1", "msg_2"] {
+            let first = told.first(&webhook.unique_id).await.unwrap().unwrap();
+            assert_eq!(first.message.id, wanted);
+            told.received(&webhook.unique_id, first.position).await.unwrap();
+        }
+        assert_eq!(told.counts(&webhook.unique_id).await.unwrap(), (0, 0));
+    }
+}
+
+#[tokio::test]
+async fn undecided_requests_of_one_principal_are_bounded_until_they_are_over() {
+    let (store, _dir) = scratch().await;
+    let ann = ann(&store).await;
+    let requests = store.access_requests();
+    for n in 0..limits::MAX_PENDING_REQUESTS {
+        let mut one = new(&ann, &format!("oi-{n}"), n, 100);
+        one.targets = format!("[{n}]");
+        requests.create(&one, None, UnixMillis(1)).await.unwrap();
+    }
+    assert!(matches!(
+        requests.create(&new(&ann, "oi-x", 9, 100), None, UnixMillis(1)).await,
+        Err(StoreError::Full { .. })
+    ));
+    requests.create(&new(&ann, "oi-x", 101, 200), None, UnixMillis(101)).await.unwrap();
+    let page = requests.list(None, 2).await.unwrap();
+    assert_eq!(page[0].id, "oi-x");
+    let rest = requests.list(Some((page[1].created_at, &page[1].id)), 100).await.unwrap();
+    assert_eq!(i64::try_from(rest.len()).unwrap(), limits::MAX_PENDING_REQUESTS - 1);
+}
