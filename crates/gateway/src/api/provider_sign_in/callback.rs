@@ -170,7 +170,7 @@ impl Api {
         source: IpAddr,
         now: UnixMillis,
     ) -> Result<Led, ApiError> {
-        let by = By::Token(Held { access_key: String::new(), token });
+        let by = By::Token(Box::new(Held { access_key: String::new(), token }));
         let row = self.begin_sign_in(by, source, page.before.as_deref(), now).await?;
         let cookie = Some(self.cookie_of(&row.id)?);
         Ok(Led { to: format!("/console/#{}", page.to), cookie })

@@ -42,10 +42,10 @@ impl Api {
     async fn make(&self, call: &Call) -> Result<SignedIn, ApiError> {
         let by = match &call.caller.temporary {
             None => By::Key(call.caller.access_key.clone()),
-            Some(temporary) => By::Token(Held {
+            Some(temporary) => By::Token(Box::new(Held {
                 access_key: call.caller.access_key.clone(),
                 token: Token::clone(&temporary.token),
-            }),
+            })),
         };
         let before = call.sign_in_before.as_deref();
         let row = self.begin_sign_in(by, call.source, before, call.now).await?;

@@ -29,7 +29,7 @@ pub(in super::super) enum By {
     /// An access key.
     Key(String),
     /// Temporary credentials.
-    Token(Held),
+    Token(Box<Held>),
 }
 
 /// Temporary credentials, as the row holds them.
