@@ -4,11 +4,13 @@
 //! - Secrets and credentials go to standard output and nowhere else.
 
 use towline_ssm::Operation;
+use towline_ssm::api::access::AccessCredentials;
 use towline_ssm::api::second_factor::{
     CreateSecondFactorRequest, CreateSecondFactorResult, DeleteSecondFactorRequest,
     EnableSecondFactorRequest,
 };
 
+use super::access::exports;
 use super::context::Context;
 use crate::args::identity::MfaCommand;
 use crate::exit::Failure;
@@ -51,11 +53,14 @@ async fn session(
     }
     let serial = format!("arn:aws:iam::{account}:mfa/{own}");
     let given = context.client.session_token(&serial, code).await?;
-    print!(
-        "export AWS_ACCESS_KEY_ID={}\nexport AWS_SECRET_ACCESS_KEY={}\nexport AWS_SESSION_TOKEN={}\n",
-        given.access_key_id, given.secret_access_key, given.session_token
-    );
-    Ok(())
+    let given = AccessCredentials {
+        access_key_id: given.access_key_id,
+        secret_access_key: given.secret_access_key,
+        session_token: given.session_token,
+        expiration_time: given.expiration,
+    };
+    let text = exports(&given);
+    context.output.answer(&given, |_| text)
 }
 
 /// Account and name of the user whose access key this is.
