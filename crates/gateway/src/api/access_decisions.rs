@@ -188,12 +188,12 @@ impl Api {
         let row = self.store().access_requests().get(&row.id).await;
         let row = row.or_internal("cannot read a request")?;
         let now = row.as_ref().map_or(AccessRequestStatus::Expired, |row| status(row, call.now));
-        if let Some(row) = row.filter(|_| wanted == "Pending" && now.as_str() == wanted) {
-            if self.requester(&row).await?.is_none() {
-                return Ok(ApiError::validation(
-                    "the user who made this request does not exist any more: it can only be rejected",
-                ));
-            }
+        if let Some(row) = row.filter(|_| wanted == "Pending" && now.as_str() == wanted)
+            && self.requester(&row).await?.is_none()
+        {
+            return Ok(ApiError::validation(
+                "the user who made this request does not exist any more: it can only be rejected",
+            ));
         }
         Ok(ApiError::validation(format!(
             "this request is {}: only one that is {wanted} can be decided so",
