@@ -1,20 +1,20 @@
 //! A document's text: its format, its kind, and the outline that listings and policies need.
 //!
-//! Data flow: text of a request -> [`Content::read`] (size, format, schema version, members of the
-//! outline) -> what is stored; the meaning of a session document is in [`super::own`].
+//! Data flow: text of a request -> [`Content::outline`] (size, format, schema version, members of the
+//! outline) -> [`Content::read`], which judges it by its kind -> what is stored.
 //!
 //! # Invariants
 //! - What [`Content::read`] returned can be listed, described and started (sessions) or handed on
 //!   (commands): nothing of it has to be checked again but what its own kind adds.
 //!
 //! # Not here
-//! - The meaning of documents: [`super::own`] and [`crate::command_document`], whose readers judge
-//!   a text when it is stored and when it is used.
+//! - The meaning of documents: [`super::own`], [`super::approval`] and [`crate::command_document`], whose
+//!   readers judge a text when it is stored and when it is used.
 
 use serde_json::{Map, Value};
 
 use super::yaml;
-use crate::command_document::{CommandDocument, SCHEMAS};
+use crate::command_document::SCHEMAS;
 use crate::error::{ApiError, ErrorCode};
 
 /// Largest text of a document, bytes. AWS's limit.
@@ -127,25 +127,6 @@ pub struct Content {
 }
 
 impl Content {
-    /// Reads a text and checks it as a document of this kind.
-    ///
-    /// # Errors
-    /// `MaxDocumentSizeExceeded`, `InvalidDocumentSchemaVersion`, `InvalidDocumentContent`; each
-    /// says where it is wrong.
-    pub fn read(kind: Kind, format: Format, text: &str) -> Result<Self, ApiError> {
-        let content = Self::outline(kind, format, text)?;
-        match kind {
-            Kind::Session => super::own::OwnDocument::read(&content).map(drop)?,
-            Kind::Command => {
-                CommandDocument::parse(&Value::Object(content.tree.clone())).map(drop)?;
-            }
-            Kind::ManualApproval | Kind::AutoApproval => {
-                super::approval::windows_of(&content).map(drop)?;
-            }
-        }
-        Ok(content)
-    }
-
     /// The outline alone, for a text that was checked when it was stored.
     ///
     /// # Errors

@@ -24,6 +24,7 @@ pub mod own;
 mod parameter;
 mod plan;
 pub mod preferences;
+mod reading;
 mod values;
 pub mod yaml;
 
