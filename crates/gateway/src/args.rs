@@ -20,7 +20,7 @@ pub(crate) struct Args {
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Create a gateway directory: keys, certificate, store and the first administrator.
-    Init(Init),
+    Init(Box<Init>),
     /// Run the gateway of a directory that `init` created.
     Serve(Serve),
     /// Make a new administrator with a new key, for root on the server. No other key ends.
