@@ -3,7 +3,7 @@
 //! shell may notice.
 //!
 //! Data flow: a network namespace of our own (the hub: gateway, repository, bridge) -> one more for each
-//! [`device`] -> version N from the channel -> a shell each -> N+1 in `canary`: two devices are
+//! [`super::device`] -> version N from the channel -> a shell each -> N+1 in `canary`: two devices are
 //! pointed at it -> N+1 in `stable`: the others follow.
 //!
 //! # Invariants

@@ -2,7 +2,7 @@
 //! minutes of processor time.
 //!
 //! Data flow: manifests of the `fuzz` folders -> [`target`] -> built by cargo-fuzz with coverage,
-//! on the stable compiler -> [`campaign`] runs each, one at a time -> [`table`] on the terminal,
+//! on the stable compiler -> [`super::campaign`] runs each, one at a time -> [`super::table`] on the terminal,
 //! and with `--write` in `docs/figures.md`.
 //!
 //! # Invariants

@@ -64,7 +64,7 @@ pub(super) struct Token {
 }
 
 impl Token {
-    /// A token without a secret yet; [`Api::mint`] makes one.
+    /// A token without a secret yet; [`Api::mint`](super::service::Api::mint) makes one.
     pub(super) fn new(holder: Holder, root: Root, now: UnixMillis, life: Duration) -> Self {
         Self {
             secret: String::new(),

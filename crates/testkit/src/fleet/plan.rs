@@ -1,9 +1,9 @@
 //! Simulated devices, thousands in one process: real keys, real TLS, the real wire, and no shell
 //! behind it.
 //!
-//! Data flow: [`store`] writes them into a gateway's store -> [`run`] in one process or several: a task
-//! for each device dials, greets, stays, does what it is ordered to, and comes back as agents do ->
-//! [`Counts`] once in a while.
+//! Data flow: [`super::store`] writes them into a gateway's store -> [`run`] in one process or
+//! several: a task for each device dials, greets, stays, does what it is ordered to, and comes back
+//! as agents do -> [`Counts`] once in a while.
 //!
 //! # Invariants
 //! - A device's key and id follow from its number: who fills the store and who dials agree without
