@@ -45,7 +45,7 @@ fn main() {
     let script = Path::new(&variable("OUT_DIR")).join("no-tables.ld");
     let no_tables = format!("-Wl,-T,{}", script.display());
     if variable("OPT_LEVEL") == SHIPPED
-        && std::fs::write(&script, NO_TABLES).is_ok()
+        && write(&script, NO_TABLES).is_ok()
         && runs_with(&no_tables)
     {
         println!("cargo:rustc-link-arg-bins={no_tables}");
@@ -56,12 +56,15 @@ fn variable(name: &str) -> String {
     std::env::var(name).unwrap_or_default()
 }
 
+fn write(path: &Path, text: &str) -> std::io::Result<()> {
+    File::create(path)?.write_all(text.as_bytes())
+}
+
 /// Whether a program that is linked with this argument runs here.
 fn runs_with(argument: &str) -> bool {
     let folder = variable("OUT_DIR");
     let (source, program) = (Path::new(&folder).join("probe.rs"), Path::new(&folder).join("probe"));
-    let written = File::create(&source).and_then(|mut file| file.write_all(b"fn main() {}"));
-    if written.is_err() {
+    if write(&source, "fn main() {}").is_err() {
         return false;
     }
     let mut compiler = Command::new(variable("RUSTC"));

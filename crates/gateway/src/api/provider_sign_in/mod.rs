@@ -26,8 +26,9 @@ mod pending;
 mod renewal;
 mod routes;
 mod start;
+mod turns;
 
 pub(super) use pending::Pending;
-pub(super) use renewal::Turns;
 pub(super) use routes::{json_answer, routes};
 pub(super) use start::encoded;
+pub(super) use turns::Turns;

@@ -10,8 +10,7 @@
 //! - A provider that refuses ends the renewal. One that does not answer ends nothing.
 //! - Requests with one secret come one after the other: providers that rotate take each token once.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Extension, State};
@@ -34,20 +33,7 @@ use super::start::encoded;
 use crate::audit::{Event, Who};
 use crate::error_response::error_response;
 use crate::limits::{MAX_SIGN_IN_PARAMETER, RENEWAL};
-use crate::lock::lock;
 use crate::plane::Peer;
-
-/// Who waits for the provider with which secret.
-#[derive(Debug, Default)]
-pub(in super::super) struct Turns(Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>);
-
-impl Turns {
-    fn of(&self, digest: &str) -> Arc<tokio::sync::Mutex<()>> {
-        let mut all = lock(&self.0);
-        all.retain(|_, turn| Arc::strong_count(turn) > 1);
-        Arc::clone(all.entry(digest.to_owned()).or_default())
-    }
-}
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
