@@ -23,8 +23,7 @@ const SHIPPED: &str = "z";
 const PACKED: &str = "-Wl,-z,pack-relative-relocs";
 
 /// Makes the linker leave the tables for unwinding out.
-const NO_TABLES: &str =
-    "SECTIONS { /DISCARD/ : { *(.eh_frame*) *(.gcc_except_table*) } } INSERT AFTER .text;";
+const NO_TABLES: &str = "targets/no-unwind-tables.ld";
 
 fn main() {
     println!("cargo:rerun-if-env-changed=SOURCE_DATE_EPOCH");
@@ -42,12 +41,10 @@ fn main() {
     if runs_with(PACKED) {
         println!("cargo:rustc-link-arg-bins={PACKED}");
     }
-    let script = Path::new(&variable("OUT_DIR")).join("no-tables.ld");
+    let script = Path::new(&variable("CARGO_MANIFEST_DIR")).join(NO_TABLES);
+    println!("cargo:rerun-if-changed={NO_TABLES}");
     let no_tables = format!("-Wl,-T,{}", script.display());
-    if variable("OPT_LEVEL") == SHIPPED
-        && write(&script, NO_TABLES).is_ok()
-        && runs_with(&no_tables)
-    {
+    if variable("OPT_LEVEL") == SHIPPED && runs_with(&no_tables) {
         println!("cargo:rustc-link-arg-bins={no_tables}");
     }
 }
@@ -56,15 +53,12 @@ fn variable(name: &str) -> String {
     std::env::var(name).unwrap_or_default()
 }
 
-fn write(path: &Path, text: &str) -> std::io::Result<()> {
-    File::create(path)?.write_all(text.as_bytes())
-}
-
 /// Whether a program that is linked with this argument runs here.
 fn runs_with(argument: &str) -> bool {
     let folder = variable("OUT_DIR");
     let (source, program) = (Path::new(&folder).join("probe.rs"), Path::new(&folder).join("probe"));
-    if write(&source, "fn main() {}").is_err() {
+    let written = File::create(&source).and_then(|mut file| file.write_all(b"fn main() {}"));
+    if written.is_err() {
         return false;
     }
     let mut compiler = Command::new(variable("RUSTC"));

@@ -107,8 +107,10 @@ impl Toolchain {
         let mut flags = class.rustflags.clone();
         flags.extend(remaps());
         if program == Program::Agent {
-            // A panic aborts it: nothing reads the tables for unwinding, a tenth of the binary.
+            // A panic aborts it: nothing reads the tables for unwinding, a tenth of the binary. The linker
+            // leaves out those of C code. A relative path, so that each tree gives the same bytes.
             flags.push("-Cforce-unwind-tables=no".into());
+            flags.push("-Clink-arg=-Wl,-T,targets/no-unwind-tables.ld".into());
         }
         if self.std == Std::Source {
             // What std needs to say when it cannot go on, and no more: the binaries are stripped,
