@@ -290,12 +290,7 @@ impl AccessRequests<'_> {
         .bind(now.0)
         .execute(&mut *tx)
         .await?;
-        if done.rows_affected() == 0 {
-            return Ok(false);
-        }
-        notifications::add(&mut tx, tell, now).await?;
-        tx.commit().await?;
-        Ok(true)
+        told(tx, done.rows_affected(), tell, now).await
     }
 }
 
@@ -385,12 +380,7 @@ impl AccessRequests<'_> {
         .bind(until.0)
         .execute(&mut *tx)
         .await?;
-        if done.rows_affected() == 0 {
-            return Ok(false);
-        }
-        notifications::add(&mut tx, tell, now).await?;
-        tx.commit().await?;
-        Ok(true)
+        told(tx, done.rows_affected(), tell, now).await
     }
 
     /// The approvals of a request, in their order.
@@ -401,6 +391,21 @@ impl AccessRequests<'_> {
         let mut tx = self.store.pool.reading().await?;
         approvals_of(&mut tx, id).await
     }
+}
+
+/// Tells of a change and commits it, if a row was changed; whether one was.
+async fn told(
+    mut tx: Tx,
+    changed: u64,
+    tell: &Message,
+    now: UnixMillis,
+) -> Result<bool, StoreError> {
+    if changed == 0 {
+        return Ok(false);
+    }
+    notifications::add(&mut tx, tell, now).await?;
+    tx.commit().await?;
+    Ok(true)
 }
 
 /// The level that has its turn, from 0: the first one that lacks approvals.

@@ -10,7 +10,7 @@ use sqlx::{Sqlite, SqliteConnection};
 use super::postgres::{PostgresPool, PostgresTransaction};
 use super::query::{Outcome, Query, Wanted};
 use super::row::Row;
-use super::value::{Value, bind_all};
+use super::value::{Value, bind_all, fetched};
 
 /// Connections to the database.
 #[derive(Clone, Debug)]
@@ -143,18 +143,5 @@ async fn on_sqlite(
 ) -> Result<Outcome, sqlx::Error> {
     let statement = sqlx::query(&query.sql).persistent(query.persistent);
     let statement = bind_all!(statement, query.values, |text| text);
-    Ok(match wanted {
-        Wanted::Count => {
-            let changed = statement.execute(connection).await?.rows_affected();
-            Outcome { changed, ..Outcome::default() }
-        }
-        Wanted::First => {
-            let row = statement.fetch_optional(connection).await?;
-            Outcome { rows: row.map(Row::Sqlite).into_iter().collect(), changed: 0 }
-        }
-        Wanted::All => {
-            let rows = statement.fetch_all(connection).await?;
-            Outcome { rows: rows.into_iter().map(Row::Sqlite).collect(), changed: 0 }
-        }
-    })
+    fetched!(statement, connection, wanted, Row::Sqlite)
 }

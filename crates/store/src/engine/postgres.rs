@@ -24,7 +24,7 @@ use super::place::{NOT_OURS, guard};
 use super::placeholders::numbered;
 use super::query::{Outcome, Query, Wanted};
 use super::row::Row;
-use super::value::{Value, bind_all};
+use super::value::{Value, bind_all, fetched};
 use crate::limits;
 
 /// Begins a transaction that holds the writers' lock: the number is "towline" in ASCII.
@@ -211,18 +211,5 @@ async fn on_server(
     let statement = bind_all!(statement, query.values, |text: String| {
         if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
     });
-    Ok(match wanted {
-        Wanted::Count => {
-            let changed = statement.execute(connection).await?.rows_affected();
-            Outcome { changed, ..Outcome::default() }
-        }
-        Wanted::First => {
-            let row = statement.fetch_optional(connection).await?;
-            Outcome { rows: row.map(Row::Postgres).into_iter().collect(), changed: 0 }
-        }
-        Wanted::All => {
-            let rows = statement.fetch_all(connection).await?;
-            Outcome { rows: rows.into_iter().map(Row::Postgres).collect(), changed: 0 }
-        }
-    })
+    fetched!(statement, connection, wanted, Row::Postgres)
 }

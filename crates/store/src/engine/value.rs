@@ -105,4 +105,24 @@ macro_rules! bind_all {
     }};
 }
 
-pub(super) use bind_all;
+/// Runs a bound statement on a connection of one driver; `$row` makes its rows ours.
+macro_rules! fetched {
+    ($statement:expr, $connection:expr, $wanted:expr, $row:expr) => {
+        Ok(match $wanted {
+            Wanted::Count => {
+                let changed = $statement.execute($connection).await?.rows_affected();
+                Outcome { changed, ..Outcome::default() }
+            }
+            Wanted::First => {
+                let row = $statement.fetch_optional($connection).await?;
+                Outcome { rows: row.map($row).into_iter().collect(), changed: 0 }
+            }
+            Wanted::All => {
+                let rows = $statement.fetch_all($connection).await?;
+                Outcome { rows: rows.into_iter().map($row).collect(), changed: 0 }
+            }
+        })
+    };
+}
+
+pub(super) use {bind_all, fetched};
