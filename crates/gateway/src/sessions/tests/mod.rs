@@ -103,14 +103,20 @@ fn running() -> (Arc<Session>, Arc<Scripted>, Arc<ClientQueue>) {
     (session, link, client)
 }
 
-#[test]
-fn a_session_whose_recorder_is_behind_slows_down_until_it_has_caught_up() {
-    let (session, _told) = session();
+/// An open session with a tape, whose link is up.
+fn recorded() -> (Arc<Session>, Arc<towline_archive::Tape>, Arc<Scripted>) {
+    let (session, _) = session();
     let tape = towline_archive::Tape::detached("ann-1", session.on_taken());
     session.record(Arc::clone(&tape));
     let link = link();
     up(&session, &link);
     session.opened();
+    (session, tape, link)
+}
+
+#[test]
+fn a_session_whose_recorder_is_behind_slows_down_until_it_has_caught_up() {
+    let (session, tape, link) = recorded();
     let queue = attach(&session, None);
     session.attached(1, Lanes::new(0, 0), 0, 100);
     sent(&link);
@@ -124,12 +130,7 @@ fn a_session_whose_recorder_is_behind_slows_down_until_it_has_caught_up() {
 
 #[test]
 fn a_client_that_attaches_again_gets_no_way_round_a_recorder_that_is_behind() {
-    let (session, _told) = session();
-    let tape = towline_archive::Tape::detached("ann-1", session.on_taken());
-    session.record(Arc::clone(&tape));
-    let link = link();
-    up(&session, &link);
-    session.opened();
+    let (session, tape, link) = recorded();
     attach(&session, None);
     session.attached(1, Lanes::new(0, 0), 0, 100);
     sent(&link);
