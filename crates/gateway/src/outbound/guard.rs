@@ -68,12 +68,15 @@ fn is_guarded(address: IpAddr) -> bool {
         }
         IpAddr::V6(six) => {
             let link_local = six.segments()[0] & 0xffc0 == 0xfe80;
+            // NAT64 of one network (RFC 8215): where the IPv4 address stands in it is its affair.
+            let local_nat64 = six.segments()[..3] == [0x64, 0xff9b, 1];
             let metadata = six == Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)
                 || six == Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254);
             six.is_loopback()
                 || six.is_unspecified()
                 || six.is_multicast()
                 || link_local
+                || local_nat64
                 || metadata
         }
     }
@@ -107,6 +110,8 @@ mod tests {
             "::ffff:127.0.0.1",
             "::ffff:169.254.169.254",
             "64:ff9b::7f00:1",
+            "64:ff9b:1::a9fe:a9fe",
+            "64:ff9b:1:a9fe:a9:fe00::",
             "2002:7f00:1::",
             "::127.0.0.1",
         ] {
