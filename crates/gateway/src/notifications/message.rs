@@ -13,6 +13,7 @@ use towline_host::clock::UnixMillis;
 use towline_host::entropy::{self, NoRandom};
 use towline_ssm::ids::hex_lower;
 use towline_store::Message;
+use towline_wire::text::is_plain;
 
 /// Address and secret of a receiver, as they are sealed.
 #[derive(Serialize, Deserialize)]
@@ -122,11 +123,12 @@ fn text(data: &Value) -> String {
     text
 }
 
-/// Without what a chat takes for markup.
+/// Without what a chat takes for markup or for an address, and without what reorders or hides text.
 fn plain(text: &str) -> String {
-    let good = |c: char| if "<>&*_~`[]()@|".contains(c) || c.is_control() { ' ' } else { c };
+    let good = |c: char| if is_plain(c) && !"<>&*_~`[]()@|".contains(c) { c } else { ' ' };
     // ARNs and titles have none of these but in names.
-    text.chars().map(good).collect()
+    let text: String = text.chars().map(good).collect();
+    text.replace("://", ": //").replace("www.", "www .")
 }
 
 #[cfg(test)]
@@ -162,10 +164,12 @@ mod tests {
 
     #[test]
     fn what_a_user_wrote_is_no_markup_of_a_chat() {
-        let message = letter("<!channel> [x](http://evil.example) @all");
+        let reason = "<!channel> [x](http://evil.example) @all https://evil.example \u{202e}x";
+        let message = letter(reason);
         for format in ["Slack", "Teams"] {
             let body = body_for(format, &message.body);
             assert!(!body.contains("<!channel>") && !body.contains("](") && !body.contains("@all"));
+            assert!(!body.contains("://evil") && !body.contains('\u{202e}'));
             assert!(body.contains("oi-000000000001") && body.contains("https://gw.example/"));
         }
     }
