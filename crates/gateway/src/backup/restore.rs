@@ -18,6 +18,7 @@ use towline_archive::{KEY as EVIDENCE_KEY, PUBLIC_KEY, Part};
 use towline_host::clock::{Clock, UnixMillis};
 use towline_host::files;
 use towline_store::{Store, StoreError, Voided, void};
+use towline_wire::text::plain;
 
 use super::file::{self, BackupError, List, disk};
 use super::snapshot::EVIDENCE;
@@ -229,7 +230,7 @@ impl Restored {
         }
         text.push_str(&format!("\nDevices ({}):\n", devices.len()));
         for (id, name, status) in devices {
-            let name: String = name.chars().filter(|c| !c.is_control()).collect();
+            let name = plain(name, name.len());
             text.push_str(&format!("  {id} {name}: {status}\n"));
         }
         text.push_str(

@@ -5,6 +5,7 @@
 
 use axum::body::Body;
 use axum::http::{HeaderValue, Response, StatusCode, header};
+use towline_wire::text::is_plain;
 
 const POLICY: &str =
     "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
@@ -29,7 +30,7 @@ pub(super) fn page(status: StatusCode, sentence: &str, cookies: &[String]) -> Re
             '<' => "&lt;".to_owned(),
             '>' => "&gt;".to_owned(),
             '&' => "&amp;".to_owned(),
-            c if c.is_control() => " ".to_owned(),
+            c if !is_plain(c) => " ".to_owned(),
             c => c.to_string(),
         })
         .collect();

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use towline_host::clock::UnixMillis;
 use towline_host::entropy;
 use towline_ssm::error::{ApiError, ErrorCode};
+use towline_wire::text;
 
 use super::super::internal::{OrInternal as _, internal};
 use super::super::provider_sign_in::{encoded, json_answer};
@@ -136,7 +137,7 @@ impl Api {
         let asked = Asked {
             challenge: ask.challenge,
             source,
-            client: client.chars().filter(|c| !c.is_control()).take(MAX_CLIENT_NAME).collect(),
+            client: text::plain(&client, MAX_CLIENT_NAME),
             role: ask.role,
             asked_at: now,
             ends_at: now.plus(SIGN_IN_ATTEMPT),
