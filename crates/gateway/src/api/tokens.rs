@@ -13,6 +13,8 @@
 //! # Not here
 //! - Whether somebody may have them: [`super::sts`] and [`super::access`].
 
+use std::collections::BTreeMap;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use towline_host::clock::UnixMillis;
@@ -32,6 +34,16 @@ use super::service::Api;
 use super::token::{Holder, Token, tag};
 use crate::limits;
 use crate::plane::Person;
+
+/// A role's session, as a token holds it.
+struct RoleSession {
+    role: String,
+    /// The id of the role when it was assumed: a role made again has another one.
+    unique_id: String,
+    /// The session's name.
+    session: String,
+    tags: BTreeMap<String, String>,
+}
 
 fn unknown() -> ApiError {
     ApiError::new(
@@ -106,7 +118,6 @@ impl Api {
     }
 
     /// Whose request a proven token makes it.
-    #[allow(clippy::too_many_lines)] // one arm for each kind of holder
     pub(super) async fn holder(
         &self,
         token: Token,
@@ -138,37 +149,44 @@ impl Api {
                 self.user(person, access_key, Some(temporary)).await
             }
             Holder::Role { role, unique_id, session } => {
-                let principal = format!("role/{role}");
-                let row =
-                    self.store().roles().get(&principal).await.or_internal("cannot read a role")?;
-                row.filter(|row| row.unique_id == unique_id).ok_or_else(unknown)?;
-                let mut tags = self
-                    .store()
-                    .tags()
-                    .of(TagKind::Principal, &principal)
-                    .await
-                    .or_internal("cannot read tags")?;
-                // A session's tag replaces the role's, in whatever letter case its key is written.
-                tags.retain(|key, _| !token.tags.keys().any(|other| fold(other) == fold(key)));
-                tags.extend(token.tags);
-                let role: UserName =
-                    role.parse().map_err(|error| internal("a role in a token", &error))?;
-                let name: UserName =
-                    session.parse().map_err(|error| internal("a session in a token", &error))?;
-                Ok(Caller {
-                    arn: self.realm().role_session_arn(&role, &name),
-                    user_id: format!("{unique_id}:{name}"),
-                    name,
-                    person,
-                    principal,
-                    principal_id: unique_id,
-                    access_key,
-                    proof: Proof::Signature,
-                    tags,
-                    temporary: Some(temporary),
-                })
+                let role = RoleSession { role, unique_id, session, tags: token.tags };
+                self.role_session(role, person, access_key, temporary).await
             }
         }
+    }
+
+    /// The session of a role that is still the one that was assumed.
+    async fn role_session(
+        &self,
+        session: RoleSession,
+        person: Person,
+        access_key: String,
+        temporary: Temporary,
+    ) -> Result<Caller, ApiError> {
+        let RoleSession { role, unique_id, session, tags: of_session } = session;
+        let principal = format!("role/{role}");
+        let row = self.store().roles().get(&principal).await.or_internal("cannot read a role")?;
+        row.filter(|row| row.unique_id == unique_id).ok_or_else(unknown)?;
+        let tags = self.store().tags().of(TagKind::Principal, &principal).await;
+        let mut tags = tags.or_internal("cannot read tags")?;
+        // A session's tag replaces the role's, in whatever letter case its key is written.
+        tags.retain(|key, _| !of_session.keys().any(|other| fold(other) == fold(key)));
+        tags.extend(of_session);
+        let role: UserName = role.parse().map_err(|error| internal("a role in a token", &error))?;
+        let name: UserName =
+            session.parse().map_err(|error| internal("a session in a token", &error))?;
+        Ok(Caller {
+            arn: self.realm().role_session_arn(&role, &name),
+            user_id: format!("{unique_id}:{name}"),
+            name,
+            person,
+            principal,
+            principal_id: unique_id,
+            access_key,
+            proof: Proof::Signature,
+            tags,
+            temporary: Some(temporary),
+        })
     }
 
     /// The person behind a chain of credentials, if what began it is still good.
