@@ -35,6 +35,7 @@ use super::service::Api;
 use super::sts::{check_session_policy, seconds, within};
 use super::tags::request_tags;
 use super::token::{Holder, Token};
+use crate::federation::NotVerified;
 use crate::limits::{MAX_CLAIM, MAX_CLAIM_KEYS, MAX_TAG_VALUE};
 use crate::plane::Person;
 
@@ -73,11 +74,6 @@ impl Api {
             ApiError::new(ErrorCode::InvalidIdentityToken, message)
         })?;
         let settings = settings_of(&provider)?;
-        let known =
-            self.parts.providers.of(&provider.unique_id, &provider.issuer, token.key_id(), now);
-        let known = known
-            .await
-            .map_err(|error| ApiError::new(ErrorCode::IDPCommunicationError, error.to_string()))?;
         let audiences = settings.accepted_audiences();
         let expected = Expected {
             issuer: &provider.issuer,
@@ -85,7 +81,13 @@ impl Api {
             nonce: None,
             now: now.0.div_euclid(1000),
         };
-        let claims = token.verify(&known.keys, &expected).map_err(|error| refused(&error))?;
+        let claims = self.parts.providers.verify(&provider.unique_id, token, &expected, now);
+        let claims = claims.await.map_err(|error| match error {
+            NotVerified::Token(error) => refused(&error),
+            NotVerified::Away(error) => {
+                ApiError::new(ErrorCode::IDPCommunicationError, error.to_string())
+            }
+        })?;
         let name = request
             .role_session_name
             .parse()

@@ -4,7 +4,8 @@
 //! [`Outbound`] -> [`Known`].
 //!
 //! # Invariants
-//! - An unknown key id costs a provider at most one fetch in [`KEYS_REFETCH`].
+//! - Tokens that do not fit what is known cost a provider at most one fetch in [`KEYS_REFETCH`].
+//! - A new key counts even under the id of the former one, or under none.
 //! - A provider that is down takes nothing away: keys that are known go on.
 //! - Who is not waiting for new keys never waits for a fetch.
 
@@ -13,7 +14,7 @@ use std::sync::{Arc, Mutex};
 
 use towline_host::clock::UnixMillis;
 use towline_oidc::limits::{MAX_DISCOVERY, MAX_KEY_SET};
-use towline_oidc::{Discovery, KeySet};
+use towline_oidc::{Claims, Discovery, Expected, KeySet, Token, TokenError};
 
 use crate::limits::{KEYS_FRESH, KEYS_REFETCH, KEYS_RETRY};
 use crate::lock::lock;
@@ -32,6 +33,17 @@ pub struct Known {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Unreachable(pub String);
+
+/// Why a token is not believed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotVerified {
+    /// The keys are not known.
+    #[error(transparent)]
+    Away(#[from] Unreachable),
+    /// The token is not right.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+}
 
 /// What is kept of all providers.
 #[derive(Debug)]
@@ -107,6 +119,32 @@ impl ProviderKeys {
         slot.fetch(&self.client, now).await
     }
 
+    /// Checks a token by the provider's keys: by those that are known, else by those of a new fetch.
+    ///
+    /// # Errors
+    /// [`NotVerified`].
+    pub async fn verify(
+        &self,
+        provider: &str,
+        token: Token<'_>,
+        expected: &Expected<'_>,
+        now: UnixMillis,
+    ) -> Result<Claims, NotVerified> {
+        let known = self.of(provider, expected.issuer, token.key_id(), now).await?;
+        let first = token.clone().verify(&known.keys, expected);
+        let doubt = matches!(
+            first,
+            Err(TokenError::Signature | TokenError::NoKey | TokenError::SeveralKeys)
+        );
+        if doubt {
+            let slot = self.slot(provider, expected.issuer);
+            if let Some(newer) = slot.newer(&self.client, &known, now).await {
+                return Ok(token.verify(&newer.keys, expected)?);
+            }
+        }
+        Ok(first?)
+    }
+
     fn slot(&self, provider: &str, issuer: &str) -> Arc<Slot> {
         let mut slots = lock(&self.slots);
         let slot = slots.entry(provider.to_owned()).or_insert_with(|| {
@@ -144,6 +182,21 @@ impl Slot {
         }
         let (at, why) = state.failed.as_ref()?;
         (now < at.plus(KEYS_RETRY)).then(|| Err(why.clone()))
+    }
+
+    /// What the provider publishes now, unless that is what was `used`, or cannot be had now.
+    async fn newer(
+        &self,
+        client: &Outbound,
+        used: &Arc<Known>,
+        now: UnixMillis,
+    ) -> Option<Arc<Known>> {
+        let _fetching = self.fetching.lock().await;
+        let known = match self.too_soon(now) {
+            Some(known) => known.ok()?,
+            None => self.fetch(client, now).await.ok()?,
+        };
+        (!Arc::ptr_eq(&known, used)).then_some(known)
     }
 
     async fn refresh(&self, client: &Outbound, now: UnixMillis) {

@@ -5,5 +5,7 @@
 //!   `towline_oidc`.
 
 mod keys;
+#[cfg(test)]
+mod tests;
 
-pub use keys::{Known, ProviderKeys, Unreachable};
+pub use keys::{Known, NotVerified, ProviderKeys, Unreachable};

@@ -29,7 +29,7 @@ use super::super::token::{Holder, Token};
 use super::super::web_identity::{groups_of, mapped_tags, roles_of, settings_of};
 use super::attempt::Attempt;
 use super::start::encoded;
-use crate::federation::Known;
+use crate::federation::{Known, NotVerified};
 use crate::outbound::{Ask, OutboundError};
 
 /// Characters that the name of a role's session may have.
@@ -98,16 +98,17 @@ impl Api {
         let text = |name: &str| answer.get(name).and_then(Value::as_str);
         let id_token = text("id_token").ok_or_else(|| refused("the answer has no ID token"))?;
         let token = towline_oidc::Token::parse(id_token).map_err(|e| refused(e.to_string()))?;
-        let keys =
-            self.parts.providers.of(&provider.unique_id, &provider.issuer, token.key_id(), now);
-        let keys = keys.await.map_err(|error| away(&error))?;
         let expected = Expected {
             issuer: &provider.issuer,
             audiences: &[settings.client_id.clone().unwrap_or_default()],
             nonce,
             now: now.0.div_euclid(1000),
         };
-        let claims = token.verify(&keys.keys, &expected).map_err(|e| refused(e.to_string()))?;
+        let claims = self.parts.providers.verify(&provider.unique_id, token, &expected, now);
+        let claims = claims.await.map_err(|error| match error {
+            NotVerified::Token(error) => refused(error.to_string()),
+            NotVerified::Away(error) => away(&error),
+        })?;
         let access_token = text("access_token").unwrap_or_default();
         claims.check_access_token(access_token).map_err(|e| refused(e.to_string()))?;
         let vouch = Vouch { provider, settings, claims };
