@@ -4,9 +4,11 @@ use super::agent::{Agent, random_bytes};
 use crate::link::driver::{Link, LinkError};
 use crate::logger;
 use crate::platform;
+use crate::separation::monitor::Separation;
 use crate::status::LinkStatus;
 use std::time::{Duration, Instant};
 use towline_wire::VERSIONS;
+use towline_wire::extension::{SEPARATION, Separation as Told};
 use towline_wire::frame::Frame;
 use towline_wire::message::{FromAgent, Hello, Welcome};
 
@@ -47,8 +49,22 @@ impl Agent {
         );
         self.status.gateway(self.connection.gateway());
         self.status.link(&LinkStatus::Up);
+        self.say_separation()?;
         self.table.say_held();
         self.table.say_limits();
         Ok(())
+    }
+
+    /// Tells the gateway whether what reads the network has no rights. An older one skips it.
+    fn say_separation(&mut self) -> Result<(), LinkError> {
+        let why = self.connection.separation().map(Separation::given_up);
+        let said = match &why {
+            None => Told::Off,
+            Some(None) => Told::Separate,
+            Some(Some(why)) => Told::Impossible(why),
+        };
+        let body = said.bytes();
+        let Some((link, _)) = self.connection.link() else { return Ok(()) };
+        link.push(&Frame::Extension { tag: SEPARATION, body: &body })
     }
 }

@@ -157,6 +157,12 @@ impl Separation {
         self.inside.given_up.borrow().is_some()
     }
 
+    /// Why one process does it all, if it does.
+    #[must_use]
+    pub fn given_up(&self) -> Option<String> {
+        self.inside.given_up.borrow().clone()
+    }
+
     /// It cannot be here. True when the agent may go on as one process; it does so from now on.
     #[must_use]
     pub fn give_up(&self, why: &str) -> bool {

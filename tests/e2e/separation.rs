@@ -80,7 +80,27 @@ fn the_process_that_reads_the_network_has_no_rights_and_the_agent_no_connection(
     ensure(held.is_empty(), || format!("the agent itself holds {held:?}"))?;
     ensure(!connections(network)?.is_empty(), || "the network process holds no connection".into())?;
     let shown = status(&device)?;
-    ensure(shown.contains("separate process as games"), || shown.clone())
+    ensure(shown.contains("separate process as games"), || shown.clone())?;
+    ensure(told(&lab, &device)? == "separate", || "the gateway does not know it".into())?;
+    let listed = lab.admin().text(&["devices"])?;
+    ensure(listed.contains(", two processes"), || listed.clone())
+}
+
+/// What the gateway says of the device's network process.
+fn told(lab: &Lab, device: &Device) -> Outcome<String> {
+    let body =
+        serde_json::json!({ "Filters": [{ "Key": "InstanceIds", "Values": [device.id()] }] });
+    let answer = lab.admin().api("AmazonSSM.DescribeInstanceInformation", &body)?;
+    let said = &answer["InstanceInformationList"][0]["TowlineSeparation"];
+    said.as_str().map(str::to_owned).ok_or_else(|| Trouble::new(format!("no word of it: {answer}")))
+}
+
+#[test]
+fn a_device_whose_settings_want_one_process_says_so() -> Outcome {
+    let lab = Lab::start()?;
+    let device = lab.device()?;
+    let said = told(&lab, &device)?;
+    ensure(said == "off", || said.clone())
 }
 
 /// Sockets of the Internet that a process holds: those that the kernel's table of TCP names.
@@ -209,6 +229,9 @@ fn where_it_cannot_be_the_agent_says_so_and_a_demand_is_kept() -> Outcome {
     let why = "this device has no account \\\"nobody-at-all\\\"";
     let shown = status(&device)?;
     ensure(shown.contains(&format!("one process: {why}")), || shown.clone())?;
+    let said = told(&lab, &device)?;
+    let expected = format!("impossible: {}", why.replace('\\', ""));
+    ensure(said == expected, || said.clone())?;
     device.process()?.stop()?;
     device.configure(&config.replace("wanted", "demanded"))?;
     device.start()?;

@@ -18,6 +18,7 @@ export interface Device {
   TowlineTags?: { Key: string; Value: string }[];
   TowlineTarget?: string;
   TowlineState?: string;
+  TowlineSeparation?: string;
 }
 
 /** An answer of `Towline.SearchDevices`. */

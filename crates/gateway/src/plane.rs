@@ -113,6 +113,8 @@ impl<T> From<Option<T>> for Found<T> {
 pub trait Presence: Send + Sync + 'static {
     /// Where the device's connection is.
     fn whereabouts(&self, device: &DeviceId) -> BoxFuture<'_, Found>;
+    /// What the device said of its network process, when its connection is on this node.
+    fn separation(&self, device: &str) -> Option<String>;
 }
 
 /// What the API needs from the running sessions.

@@ -63,6 +63,9 @@ impl Presence for Unattached {
     fn whereabouts(&self, _: &DeviceId) -> BoxFuture<'_, Found> {
         Box::pin(async { Found::Nowhere })
     }
+    fn separation(&self, _: &str) -> Option<String> {
+        None
+    }
 }
 
 impl Commands for Unattached {

@@ -59,6 +59,7 @@ mod kind {
     pub(super) const PING: u8 = 4;
     pub(super) const PONG: u8 = 5;
     pub(super) const VERSION: u8 = 6;
+    pub(super) const EXTENSION: u8 = 7;
 }
 
 /// Names one stream on one link. Chosen by the gateway, the only side that opens sessions.
@@ -111,6 +112,13 @@ pub enum Frame<'a> {
         min: u16,
         /// Highest version.
         max: u16,
+    },
+    /// What an older receiver does without ([`crate::extension`]).
+    Extension {
+        /// What the body is.
+        tag: u16,
+        /// By tag.
+        body: &'a [u8],
     },
     /// A kind from the future: skip it.
     Unknown(u8),
@@ -170,6 +178,10 @@ impl<'a> Frame<'a> {
                 let (max, _) = take(rest, bad)?;
                 Ok(Self::Version { min, max })
             }
+            kind::EXTENSION => {
+                let (tag, body) = take(rest, bad)?;
+                Ok(Self::Extension { tag, body })
+            }
             other => Ok(Self::Unknown(other)),
         }
     }
@@ -207,6 +219,11 @@ impl<'a> Frame<'a> {
                 out.push(kind::VERSION);
                 put(out, min.into());
                 put(out, max.into());
+            }
+            Self::Extension { tag, body } => {
+                out.push(kind::EXTENSION);
+                put(out, tag.into());
+                out.extend_from_slice(body);
             }
             Self::Unknown(other) => out.push(other),
         }
@@ -362,6 +379,7 @@ mod tests {
         golden(Frame::Ping { next_in: 60 }, &[0, 2, 4, 60]);
         golden(Frame::Pong, &[0, 1, 5]);
         golden(Frame::Version { min: 1, max: 1 }, &[0, 3, 6, 1, 1]);
+        golden(Frame::Extension { tag: 300, body: b"x" }, &[0, 4, 7, 0xac, 2, b'x']);
         golden(Frame::Unknown(0xee), &[0, 1, 0xee]);
     }
 

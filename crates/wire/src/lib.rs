@@ -30,6 +30,7 @@ pub mod client;
 pub mod copy;
 pub mod echo;
 pub mod epoch;
+pub mod extension;
 pub mod frame;
 pub mod grant;
 pub mod keepalive;

@@ -246,7 +246,9 @@ impl Mux {
             Frame::Control(body) => return Ok(Incoming::Control(body)),
             Frame::Ping { next_in } => return Ok(Incoming::Ping(next_in)),
             Frame::Pong => return Ok(Incoming::Pong),
-            Frame::Version { .. } | Frame::Unknown(_) => return Ok(Incoming::Nothing),
+            Frame::Version { .. } | Frame::Extension { .. } | Frame::Unknown(_) => {
+                return Ok(Incoming::Nothing);
+            }
             Frame::Data { stream, offset, data } => match self.position(stream) {
                 Some(at) => (
                     stream,

@@ -13,6 +13,9 @@
 use towline_wire::client::{FromClient, ToClient};
 use towline_wire::echo::{Echo, Echoed};
 use towline_wire::epoch::Epoch;
+use towline_wire::extension::{
+    CLIENT_KEY, ClientKey, DEVICE_ANSWER, DeviceAnswer, SEPARATION, Separation,
+};
 use towline_wire::grant::{Grant, SignedGrant, SignedTime};
 use towline_wire::lane::Lanes;
 use towline_wire::message::{
@@ -243,6 +246,18 @@ fn what_is_launched() {
         row(Launch::Detached { argv: vec!["d".into()] }, &[&[9, 1, 1, b'd']]),
     ];
     every_variant_has_a_row(&seen);
+}
+
+/// What an older end skips; the frame itself is in `frame.rs`.
+#[test]
+fn extensions() {
+    let signature = vec![5, 6];
+    let key = ClientKey { session: name(), key: THIRTY_TWO, signature: signature.clone() };
+    row(key, &[&[1, b'a'], &THIRTY_TWO, &[2, 5, 6]]);
+    let answer = DeviceAnswer { session: name(), key: THIRTY_TWO, signature };
+    row(answer, &[&[1, b'a'], &THIRTY_TWO, &[2, 5, 6]]);
+    assert_eq!((SEPARATION, CLIENT_KEY, DEVICE_ANSWER), (1, 2, 3));
+    assert_eq!(Separation::Impossible("no").bytes(), [2, b'n', b'o']);
 }
 
 #[test]

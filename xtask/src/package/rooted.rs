@@ -48,6 +48,12 @@ running) test -e /running ;;
 esac
 "#;
 
+/// The accounts after an installation, and after an upgrade.
+const OPENWRT_ACCOUNTS: &str = "root:x:0:0:root:/root:/bin/ash
+other:x:64321:64321:other:/:/bin/false
+towline-net:x:64322:64322:Towline network process:/:/bin/false
+";
+
 const NEEDS: &[(&str, &str)] = &[("rpm", "rpm"), ("chroot", "coreutils"), ("tar", "tar")];
 
 /// Every format but Debian's. It needs root to change into a root file system; without root it
@@ -232,6 +238,10 @@ fn alpine(agent: &[u8]) -> Outcome {
 fn open_wrt(agent: &[u8]) -> Outcome {
     let root = Root::new()?;
     files::write(&root.at("/etc/rc.common"), RC_COMMON)?;
+    // One number is taken: the account of the network process gets the next.
+    let taken = "root:x:0:0:root:/root:/bin/ash\nother:x:64321:64321:other:/:/bin/false\n";
+    files::write(&root.at("/etc/passwd"), taken)?;
+    files::write(&root.at("/etc/group"), "root:x:0:\n")?;
     root.run("chmod 755 /etc/rc.common")?;
     for version in [CURRENT, NEXT] {
         let content = packed(agent, Format::Ipk, version)?;
@@ -239,6 +249,8 @@ fn open_wrt(agent: &[u8]) -> Outcome {
         root.run("cd /packages && tar -xzf whole.ipk && mkdir -p control && tar -xzf control.tar.gz -C control")?;
         root.unpacked(&std::fs::read(root.at("/packages/data.tar.gz"))?)?;
         root.run("sh /packages/control/postinst configure")?;
+        let accounts = root.read("/etc/passwd");
+        ensure(accounts == OPENWRT_ACCOUNTS, || format!("its accounts: {accounts}"))?;
         root.has(version)?;
         let asked = root.read(ASKED);
         let wanted = if version == CURRENT {

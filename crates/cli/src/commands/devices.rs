@@ -93,10 +93,16 @@ fn table(output: Output, devices: &[InstanceInformation]) -> String {
     )
 }
 
-/// The agent's version, and its name where it is not ours.
+/// The agent's version, its name where it is not ours, and its processes where two are wanted.
 fn agent(device: &InstanceInformation) -> Option<String> {
     let vendor = device.towline_agent_kind.as_deref() == Some("vendor");
+    let processes = match device.towline_separation.as_deref() {
+        None | Some("off") => None,
+        Some("separate") => Some("two processes"),
+        Some(_) => Some("one process"),
+    };
     match &device.agent_version {
+        Some(version) if let Some(processes) = processes => Some(format!("{version}, {processes}")),
         Some(version) if vendor => Some(format!("amazon-ssm-agent {version}")),
         None if vendor => Some("amazon-ssm-agent".to_owned()),
         version => version.clone(),
@@ -155,6 +161,25 @@ async fn show_tags(context: &mut Context, resource_id: String) -> Result<(), Fai
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn processes_are_named_where_two_are_wanted() {
+        for (said, shown) in [
+            (None, "0.1.0.0"),
+            (Some("off"), "0.1.0.0"),
+            (Some("separate"), "0.1.0.0, two processes"),
+            (Some("impossible: the agent is not root"), "0.1.0.0, one process"),
+        ] {
+            let told = serde_json::json!({
+                "InstanceId": "mi-1",
+                "PingStatus": "Online",
+                "AgentVersion": "0.1.0.0",
+                "TowlineSeparation": said,
+            });
+            let device = serde_json::from_value(told).unwrap();
+            assert_eq!(agent(&device).as_deref(), Some(shown));
+        }
+    }
 
     #[test]
     fn versions_are_compared_as_numbers() {

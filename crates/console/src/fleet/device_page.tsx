@@ -50,6 +50,7 @@ function Facts({ device }: { device: Device }) {
     [t("hostName"), device.ComputerName ?? ""],
     [t("platform"), platformOf(device)],
     [t("agent"), [device.AgentVersion, device.TowlineTarget].filter(Boolean).join(", ")],
+    [t("separation"), separationOf(device)],
     [t("address"), device.IPAddress ?? ""],
     [t("lastSeen"), dateOf(device.LastPingDateTime)],
     [t("enrolledAt"), dateOf(device.RegistrationDate)],
@@ -66,6 +67,15 @@ function Facts({ device }: { device: Device }) {
         .flatMap(([name, value]) => [<dt key={name}>{name}</dt>, <dd key={`${name}:`}>{value}</dd>])}
     </dl>
   );
+}
+
+/** Whether what reads the network has no rights on the device; the reason is the device's own text. */
+function separationOf(device: Device): string {
+  const said = device.TowlineSeparation ?? "";
+  if (said === "off") return t("separationOff");
+  if (said === "separate") return t("separationSeparate");
+  const [, why] = said.split(/^impossible: /);
+  return why ? t("separationImpossible", { why }) : "";
 }
 
 /** What a person does with the device as a whole; the gateway's refusals stand below. */

@@ -23,6 +23,13 @@ export const FLEET = {
   idOfDevice: ["Device ID", "장치 ID"],
   hostName: ["Host name", "호스트 이름"],
   agent: ["Agent", "에이전트"],
+  separation: ["Reads the network", "네트워크를 읽는 프로세스"],
+  separationOff: ["the agent itself, with all rights", "모든 권한을 가진 에이전트"],
+  separationSeparate: ["a process without rights", "권한 없는 별도 프로세스"],
+  separationImpossible: [
+    "the agent itself, with all rights: {why}",
+    "모든 권한을 가진 에이전트: {why}",
+  ],
   lastSeen: ["Last seen", "마지막 연결"],
   enrolledAt: ["Enrolled", "등록 시각"],
   activation: ["Activation", "활성화"],

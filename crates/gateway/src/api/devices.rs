@@ -150,6 +150,7 @@ impl Api {
             towline_target: text(device.report.target),
             towline_tags: tags.into_iter().map(|(key, value)| Tag { key, value }).collect(),
             towline_agent_kind: Some(device.agent_kind.as_str().to_owned()),
+            towline_separation: self.parts.presence.separation(&device.id),
             towline_state: Some(device.status.as_str().to_owned())
                 .filter(|_| device.status != DeviceStatus::Active),
             instance_id: device.id,

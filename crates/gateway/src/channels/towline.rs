@@ -211,9 +211,13 @@ impl Client<'_> {
                 Ok(message) => self.control(&message),
                 Err(_) => Next::Refuse("a control message is malformed"),
             },
-            Ok(Frame::Ping { .. } | Frame::Pong | Frame::Version { .. } | Frame::Unknown(_)) => {
-                Next::GoOn
-            }
+            Ok(
+                Frame::Ping { .. }
+                | Frame::Pong
+                | Frame::Version { .. }
+                | Frame::Extension { .. }
+                | Frame::Unknown(_),
+            ) => Next::GoOn,
             Ok(Frame::Data { .. } | Frame::Fin { .. }) => {
                 Next::Refuse("there is no input on that stream")
             }

@@ -17,4 +17,8 @@ impl Presence for LocalPresence {
         let connected = self.0.device(device.as_str()).filter(|device| !device.is_closed());
         Box::pin(ready(connected.map(drop).into()))
     }
+
+    fn separation(&self, device: &str) -> Option<String> {
+        self.0.device(device).filter(|device| !device.is_closed())?.separation()
+    }
 }

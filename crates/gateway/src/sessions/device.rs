@@ -25,6 +25,8 @@ pub trait Device: Any + Send + Sync {
     fn boot(&self) -> [u8; 16];
     /// Sessions that the device allows at once, if it has said so.
     fn most_sessions(&self) -> Option<u32>;
+    /// Whether what reads the network is a process without rights on the device, if it has said so.
+    fn separation(&self) -> Option<String>;
     /// Sends an order for a session and connects the session to the device.
     ///
     /// # Errors

@@ -203,6 +203,9 @@ impl Presence for Pretended {
         let connected = self.connected.lock().unwrap().contains(device);
         Box::pin(ready(connected.then_some(()).into()))
     }
+    fn separation(&self, _: &str) -> Option<String> {
+        None
+    }
 }
 
 impl AgentAcceptor for Pretended {

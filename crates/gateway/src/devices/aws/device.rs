@@ -30,6 +30,10 @@ impl Device for ControlChannel {
         Some(VENDOR_SESSIONS)
     }
 
+    fn separation(&self) -> Option<String> {
+        None
+    }
+
     fn open(self: Arc<Self>, order: &Order<'_>, session: &Arc<Session>) -> Result<(), StartError> {
         self.order(order, session)
     }

@@ -34,6 +34,10 @@ impl Device for Link {
         Link::most_sessions(self)
     }
 
+    fn separation(&self) -> Option<String> {
+        Link::separation(self)
+    }
+
     fn open(self: Arc<Self>, order: &Order<'_>, session: &Arc<Session>) -> Result<(), StartError> {
         let open = self.grants.open(&self, order)?;
         let reserved = order.reserved && self.has_reserve();

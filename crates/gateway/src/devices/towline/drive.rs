@@ -142,6 +142,7 @@ impl Inbound<'_> {
                 return span.in_scope(|| self.control(body));
             }
             Frame::Pong => self.link.pong(),
+            Frame::Extension { tag, body } => self.link.extended(tag, body),
             Frame::Version { .. } | Frame::Unknown(_) => {}
         }
         Ok(())

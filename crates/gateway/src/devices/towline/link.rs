@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::{Notify, oneshot};
 use towline_ssm::ids::DeviceId;
 use towline_wire::epoch::Epoch;
+use towline_wire::extension;
 use towline_wire::frame::{Frame, StreamId};
 use towline_wire::grant::SignedTime;
 use towline_wire::lane::Lane;
@@ -24,6 +25,7 @@ use towline_wire::{HAS_RESERVE, KEEPS_OFF_LINKS, TELLS_ECHO};
 use super::link_clock::LinkClock;
 use super::order::Grants;
 use super::outbox::Outbox;
+use super::texts::reported;
 use crate::lock::lock;
 use crate::plane::{RotateError, StartError};
 use crate::sessions::{ConnectionId, Order, Session};
@@ -47,6 +49,8 @@ pub(super) struct Link {
     pub(super) grants: Arc<Grants>,
     /// Sessions that the device allows; 0 while it has not said.
     most_sessions: AtomicU32,
+    /// How the agent is separated; `None` while it has not said.
+    separation: Mutex<Option<Box<str>>>,
     /// The authority's time on this link.
     clock: Mutex<LinkClock>,
     /// Who waits for a new key of this device.
@@ -87,6 +91,7 @@ impl Link {
             version,
             grants,
             most_sessions: AtomicU32::new(0),
+            separation: Mutex::default(),
             clock,
             rotation: Mutex::default(),
             outbox: Mutex::default(),
@@ -134,6 +139,25 @@ impl Link {
     /// Sessions that the device allows, if it has said so.
     pub(super) fn most_sessions(&self) -> Option<u32> {
         Some(self.most_sessions.load(Ordering::Relaxed)).filter(|most| *most > 0)
+    }
+
+    /// The agent says what an older gateway does without. What this one cannot read, it skips.
+    pub(super) fn extended(&self, tag: u16, body: &[u8]) {
+        if tag == extension::SEPARATION
+            && let Some(told) = extension::Separation::read(body)
+        {
+            let text = match told {
+                extension::Separation::Off => "off".into(),
+                extension::Separation::Separate => "separate".into(),
+                extension::Separation::Impossible(why) => format!("impossible: {}", reported(why)),
+            };
+            *lock(&self.separation) = Some(text.into());
+        }
+    }
+
+    /// How the agent is separated, if it has said so.
+    pub(super) fn separation(&self) -> Option<String> {
+        lock(&self.separation).as_deref().map(str::to_owned)
     }
 
     /// The authority's time, signed for a challenge of the agent.

@@ -105,6 +105,9 @@ impl Device for Scripted {
     fn boot(&self) -> [u8; 16] {
         [1; 16]
     }
+    fn separation(&self) -> Option<String> {
+        None
+    }
     fn open(self: Arc<Self>, order: &Order<'_>, session: &Arc<Session>) -> Result<(), StartError> {
         if self.refuses.load(Ordering::Relaxed) {
             return Err(StartError::Internal("the order does not fit".into()));
