@@ -86,13 +86,15 @@ fn the_process_that_reads_the_network_has_no_rights_and_the_agent_no_connection(
     ensure(listed.contains(", two processes"), || listed.clone())
 }
 
-/// What the gateway says of the device's network process.
+/// What the gateway says of the device's network process, once it has heard of it.
 fn told(lab: &Lab, device: &Device) -> Outcome<String> {
     let body =
         serde_json::json!({ "Filters": [{ "Key": "InstanceIds", "Values": [device.id()] }] });
-    let answer = lab.admin().api("AmazonSSM.DescribeInstanceInformation", &body)?;
-    let said = &answer["InstanceInformationList"][0]["TowlineSeparation"];
-    said.as_str().map(str::to_owned).ok_or_else(|| Trouble::new(format!("no word of it: {answer}")))
+    eventually("the gateway knows how the network is read", BACK, || {
+        let answer = lab.admin().api("AmazonSSM.DescribeInstanceInformation", &body).ok()?;
+        let said = &answer["InstanceInformationList"][0]["TowlineSeparation"];
+        said.as_str().map(str::to_owned)
+    })
 }
 
 #[test]
