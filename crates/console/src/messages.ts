@@ -53,7 +53,8 @@ export type ToClient =
   | { type: "missed"; bytes: number }
   | { type: "watched"; by: string[] }
   | { type: "message"; from: string; text: string }
-  | { type: "seatAsked"; request: number; by: string };
+  | { type: "seatAsked"; request: number; by: string }
+  | { type: "accessEnds"; request: string; seconds: number; endsSession: boolean };
 
 /** Names that one message holds at most. */
 const MOST_NAMES = 64;
@@ -130,6 +131,10 @@ function read(reader: Reader): ToClient {
       return { type: "message", from: reader.string(), text: reader.string() };
     case 10:
       return { type: "seatAsked", request: reader.varint(32), by: reader.string() };
+    case 11: {
+      const request = reader.string();
+      return { type: "accessEnds", request, seconds: reader.varint(32), endsSession: reader.bool() };
+    }
     default:
       throw new Malformed("a message that is not known");
   }

@@ -28,7 +28,7 @@ export type Status =
   | { is: "gone"; why: string };
 
 /** What the user is told outside of the session's bytes. */
-export type Notice = Extract<ToClient, { type: "watched" | "message" | "seatAsked" }>;
+export type Notice = Extract<ToClient, { type: "watched" | "message" | "seatAsked" | "accessEnds" }>;
 
 /** What a session needs of the page. */
 export interface Screen {
@@ -289,6 +289,7 @@ export class Session {
       case "watched":
       case "message":
       case "seatAsked":
+      case "accessEnds":
         this.screen.notice?.(message);
         return;
       case "notConnected":

@@ -74,6 +74,7 @@ test("messages of the gateway are read", () => {
     ["viewer-missed", { type: "missed", bytes: 300 }],
     ["watched", { type: "watched", by: ["a", "b"] }],
     ["message", { type: "message", from: "a", text: "hi" }],
+    ["access-ends", { type: "accessEnds", request: "a", seconds: 300, endsSession: true }],
     ["seat-asked", { type: "seatAsked", request: 300, by: "a" }],
   ];
   for (const [name, message] of theirs) assert.deepEqual(control(name), message, name);

@@ -139,6 +139,8 @@ pub trait Sessions: Send + Sync + 'static {
         id: &SessionId,
         who: Watcher,
     ) -> BoxFuture<'_, Found<Result<WatchGrant, WatchError>>>;
+    /// Tells who has the seat when the access ends that permits the session.
+    fn access_ends(&self, id: &SessionId, end: AccessEnd) -> BoxFuture<'_, Found>;
     /// Ends a session, with this sentence for users and records.
     fn terminate(&self, id: &SessionId, sentence: &str) -> BoxFuture<'_, Found>;
     /// What a live session is doing.
@@ -268,8 +270,8 @@ pub struct SessionStart {
     pub terminal: Option<Terminal>,
     /// The caller's reason, if given.
     pub reason: Option<String>,
-    /// Whether an approved request for access is behind it.
-    pub just_in_time: bool,
+    /// The approved request for access that permits it.
+    pub access_request: Option<String>,
     /// What is wanted of this session: of the account's preferences, and of its document. Times and
     /// user are in the members below and above; the shell profile is for the data plane, the logs
     /// for the recorder.
@@ -317,6 +319,17 @@ pub struct SessionStarted {
     pub token: String,
     /// Why it is not recorded, though a recording is wanted.
     pub not_recorded: Option<String>,
+}
+
+/// The end of the access that permits a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccessEnd {
+    /// The request for access.
+    pub request: String,
+    /// Time until then; zero: it has ended.
+    pub left: Duration,
+    /// The session ends with it.
+    pub ends_session: bool,
 }
 
 /// Who watches a session.

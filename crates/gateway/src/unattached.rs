@@ -10,8 +10,8 @@ use towline_ssm::ids::{DeviceId, SessionId};
 use towline_wire::lane::Lanes;
 
 use crate::plane::{
-    AgentAcceptor, AgentConnection, ChannelRequest, Commands, DataChannels, Dropped, Found,
-    LiveState, OutputName, OutputPiece, Presence, RotateError, SeatError, SessionStart,
+    AccessEnd, AgentAcceptor, AgentConnection, ChannelRequest, Commands, DataChannels, Dropped,
+    Found, LiveState, OutputName, OutputPiece, Presence, RotateError, SeatError, SessionStart,
     SessionStarted, Sessions, StartError, WatchError, WatchGrant, Watcher,
 };
 
@@ -35,6 +35,9 @@ impl Sessions for Unattached {
         Box::pin(async { Found::Nowhere })
     }
     fn message(&self, _: &SessionId, _: &str, _: &str) -> BoxFuture<'_, Found<bool>> {
+        Box::pin(async { Found::Nowhere })
+    }
+    fn access_ends(&self, _: &SessionId, _: AccessEnd) -> BoxFuture<'_, Found> {
         Box::pin(async { Found::Nowhere })
     }
     fn watch(

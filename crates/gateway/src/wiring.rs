@@ -433,6 +433,7 @@ impl Gateway {
             metrics: Arc::clone(&metrics),
             evidence: Arc::clone(&evidence),
             removal_ends_sessions: foundation.config.removal_ends_sessions,
+            access_ends_sessions: foundation.config.access_ends_sessions,
             stream_url_host: foundation.config.stream_url_host.clone(),
             sign_in: sign_in(&foundation),
             authority: foundation.authority.digest(),

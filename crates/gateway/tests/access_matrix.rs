@@ -456,6 +456,7 @@ async fn things_of_devices(store: &Store, dev: &[(String, String)]) {
         run_as: String::new(),
         source_ip: String::new(),
         just_in_time: false,
+        access_request: String::new(),
         session_type: String::new(),
         output_url: String::new(),
         input_recorded: false,

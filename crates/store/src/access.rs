@@ -134,7 +134,7 @@ pub struct AccessRequest {
 
 /// Operations on access requests.
 pub struct AccessRequests<'a> {
-    store: &'a Store,
+    pub(crate) store: &'a Store,
 }
 
 impl Store {
@@ -145,10 +145,10 @@ impl Store {
     }
 }
 
-const COLUMNS: &str = "SELECT id, principal, principal_id, principal_arn, reason, targets, tags, status, decided_by, created_at, \
+pub(crate) const COLUMNS: &str = "SELECT id, principal, principal_id, principal_arn, reason, targets, tags, status, decided_by, created_at, \
      expires_at, kind, policy, levels, windows, most_minutes, minutes FROM access_requests";
 
-fn request(row: &Row) -> Result<AccessRequest, sqlx::Error> {
+pub(crate) fn request(row: &Row) -> Result<AccessRequest, sqlx::Error> {
     Ok(AccessRequest {
         id: row.try_get("id")?,
         principal: row.try_get("principal")?,
@@ -358,31 +358,6 @@ impl AccessRequests<'_> {
         Ok(counted)
     }
 
-    /// Lets access hold until a later time. `false`: it is not approved, has ended, or ends later.
-    ///
-    /// # Errors
-    /// [`StoreError::Database`].
-    pub async fn extend(
-        &self,
-        id: &str,
-        until: UnixMillis,
-        tell: &Message,
-        now: UnixMillis,
-    ) -> Result<bool, StoreError> {
-        let mut tx = self.store.writing().await?;
-        let done = engine::query(
-            "UPDATE access_requests SET expires_at = ? \
-             WHERE id = ? AND status = 'Approved' AND expires_at > ? AND expires_at < ?",
-        )
-        .bind(until.0)
-        .bind(id)
-        .bind(now.0)
-        .bind(until.0)
-        .execute(&mut *tx)
-        .await?;
-        told(tx, done.rows_affected(), tell, now).await
-    }
-
     /// The approvals of a request, in their order.
     ///
     /// # Errors
@@ -394,7 +369,7 @@ impl AccessRequests<'_> {
 }
 
 /// Tells of a change and commits it, if a row was changed; whether one was.
-async fn told(
+pub(crate) async fn told(
     mut tx: Tx,
     changed: u64,
     tell: &Message,

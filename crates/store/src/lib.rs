@@ -31,6 +31,8 @@
 #![forbid(unsafe_code)]
 
 mod access;
+mod access_end;
+mod access_extension;
 mod activations;
 mod audit;
 mod backup;
@@ -73,6 +75,7 @@ pub mod testing;
 pub use access::{
     AccessRequest, AccessRequests, Approval, Counted, NewApproval, Terms, current_level,
 };
+pub use access_end::UnderAccess;
 pub use activations::{Activation, ActivationFilter, Activations, NewActivation};
 pub use audit::{AuditRow, AuditTrail, TrailBounds};
 pub use backup::{EPOCH, Voided, snapshot_of, void};

@@ -89,6 +89,8 @@ pub struct NewSession {
     pub source_ip: String,
     /// Whether an approved access request permits it.
     pub just_in_time: bool,
+    /// That request; empty: none, or not known.
+    pub access_request: String,
     /// Session type in the data channel's handshake, for the time after a restart.
     pub session_type: String,
     /// Where its output is kept: an OutputUrl as JSON; empty when nowhere.
@@ -149,7 +151,7 @@ pub struct SessionFilter {
 
 /// Operations on sessions.
 pub struct SessionStore<'a> {
-    store: &'a Store,
+    pub(crate) store: &'a Store,
 }
 
 impl Store {
@@ -161,7 +163,7 @@ impl Store {
 }
 
 const COLUMNS: &str = "SELECT id, device_id, principal_arn, principal_name, principal_id, person_id, document, reason, run_as, source_ip, access_type, \
-     session_type, output_url, status, details, idle_ms, max_ms, started_at, ended_at, resume_state, commands, \
+     access_request, session_type, output_url, status, details, idle_ms, max_ms, started_at, ended_at, resume_state, commands, \
      recording_bytes, input_recorded FROM sessions";
 
 fn session(row: &Row) -> Result<Session, sqlx::Error> {
@@ -180,6 +182,7 @@ fn session(row: &Row) -> Result<Session, sqlx::Error> {
             run_as: row.try_get("run_as")?,
             source_ip: row.try_get("source_ip")?,
             just_in_time: row.try_get::<String, _>("access_type")? == JUST_IN_TIME,
+            access_request: row.try_get("access_request")?,
             session_type: row.try_get("session_type")?,
             output_url: row.try_get("output_url")?,
             input_recorded: row.try_get("input_recorded")?,
@@ -223,8 +226,8 @@ impl SessionStore<'_> {
         .await?;
         let stored = engine::query(
             "INSERT INTO sessions (id, device_id, principal_arn, principal_name, principal_id, person_id, document, reason, run_as, source_ip, \
-             access_type, session_type, output_url, input_recorded, status, idle_ms, max_ms, started_at, commands) \
-             SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'Connecting', ?, ?, ?, \
+             access_type, access_request, session_type, output_url, input_recorded, status, idle_ms, max_ms, started_at, commands) \
+             SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'Connecting', ?, ?, ?, \
              (SELECT SUM(CASE WHEN kind = 'exec' THEN 1 ELSE 0 END) FROM command_log \
              WHERE session = ? AND (kind = 'exec' OR (kind = 'begin' AND SUBSTR(detail, 1, 3) <> 'off'))) \
              WHERE ? = '' OR EXISTS (SELECT 1 FROM principals WHERE unique_id = ?) \
@@ -241,6 +244,7 @@ impl SessionStore<'_> {
         .bind(&new.run_as)
         .bind(&new.source_ip)
         .bind(if new.just_in_time { JUST_IN_TIME } else { "Standard" })
+        .bind(&new.access_request)
         .bind(&new.session_type)
         .bind(&new.output_url)
         .bind(new.input_recorded)
@@ -443,6 +447,7 @@ pub(super) mod tests {
             run_as: String::new(),
             source_ip: "192.0.2.1".into(),
             just_in_time: false,
+            access_request: String::new(),
             session_type: "Standard_Stream".into(),
             output_url: String::new(),
             input_recorded: false,

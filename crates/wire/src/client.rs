@@ -10,7 +10,7 @@
 //! sends its input again from the position named there.
 //!
 //! A client that offers [`SUBPROTOCOL_2`] and gets it is also told what concerns the session outside
-//! of its bytes: who watches, messages, requests for its seat. Nothing else differs.
+//! of its bytes: who watches, messages, requests for its seat, the end of granted access. Nothing else differs.
 //!
 //! A viewer sends [`FromClient::Watch`] instead, with the token of WatchSession, and nothing after
 //! it. It gets [`ToClient::Watching`], then bytes on stream 0 whose positions count from 0 for this
@@ -32,8 +32,8 @@ use crate::message::{EndReason, Size};
 
 /// The websocket subprotocol (RFC 6455, section 1.9).
 pub const SUBPROTOCOL: &str = "towline.stream.1";
-/// The same with notices: [`ToClient::Watched`], [`ToClient::Message`], [`ToClient::SeatAsked`] and
-/// [`FromClient::AnswerSeat`].
+/// The same with notices: [`ToClient::Watched`], [`ToClient::Message`], [`ToClient::SeatAsked`],
+/// [`ToClient::AccessEnds`] and [`FromClient::AnswerSeat`].
 pub const SUBPROTOCOL_2: &str = "towline.stream.2";
 /// The terminal, or stdin and stdout.
 pub const IO: StreamId = 0;
@@ -164,6 +164,15 @@ pub enum ToClient {
         /// ARN of the user.
         by: String,
     },
+    /// When the access ends that permits the session; told again when that changes.
+    AccessEnds {
+        /// The request for access.
+        request: String,
+        /// Seconds until then; 0: it has ended.
+        seconds: u32,
+        /// The session ends with it.
+        ends_session: bool,
+    },
 }
 
 #[cfg(test)]
@@ -205,6 +214,8 @@ mod tests {
         assert_eq!(encode(&message).unwrap(), [9, 1, b'a', 2, b'h', b'i']);
         let asked = ToClient::SeatAsked { request: 300, by: "a".into() };
         assert_eq!(encode(&asked).unwrap(), [10, 0xac, 2, 1, b'a']);
+        let ends = ToClient::AccessEnds { request: "a".into(), seconds: 300, ends_session: true };
+        assert_eq!(encode(&ends).unwrap(), [11, 1, b'a', 0xac, 2, 1]);
         let answer = FromClient::AnswerSeat { request: 300, give: true };
         assert_eq!(encode(&answer).unwrap(), [5, 0xac, 2, 1]);
     }

@@ -74,6 +74,14 @@ fn the_file_holds_what_this_end_writes() {
         ("watched", message(&ToClient::Watched { by: vec!["a".into(), "b".into()] })),
         ("message", message(&ToClient::Message { from: "a".into(), text: "hi".into() })),
         ("seat-asked", message(&ToClient::SeatAsked { request: 300, by: "a".into() })),
+        (
+            "access-ends",
+            message(&ToClient::AccessEnds {
+                request: "a".into(),
+                seconds: 300,
+                ends_session: true,
+            }),
+        ),
         ("answer-seat", message(&FromClient::AnswerSeat { request: 300, give: true })),
         ("data", body(Frame::Data { stream: 0, offset: 300, data: b"ab\r" })),
         ("data-far", body(Frame::Data { stream: 1, offset: far, data: &[0] })),

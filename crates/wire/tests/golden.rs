@@ -319,6 +319,10 @@ fn between_client_and_gateway() {
         row(ToClient::Watched { by: vec!["a".into()] }, &[&[8, 1, 1, b'a']]),
         row(ToClient::Message { from: "a".into(), text: "t".into() }, &[&[9, 1, b'a', 1, b't']]),
         row(ToClient::SeatAsked { request: 1, by: "a".into() }, &[&[10, 1, 1, b'a']]),
+        row(
+            ToClient::AccessEnds { request: "a".into(), seconds: 60, ends_session: false },
+            &[&[11, 1, b'a', 60, 0]],
+        ),
     ]);
 }
 

@@ -359,6 +359,30 @@ def access_is_extended_before_its_end_by_who_decides():
 
 
 @check
+def access_of_two_approvals_is_extended_by_two():
+    ask = allow(["ssm:StartAccessRequest", "ssm:GetAccessToken"])
+    decide = allow(["towline:ApproveAccessRequest", "towline:ListAccessRequests"])
+    ann, bob, cid = new_user("ann", ask), new_user("bob", decide), new_user("cid", decide)
+    approval_policy("Two", "ManualApprovalPolicy", accessDurationHours=1, approvalLevels=[{"minRequiredApprovals": 2}])
+    target = {"Reason": "pump 7 leaks", "Targets": [{"Key": "InstanceIds", "Values": [DEVICE]}]}
+    request = boto("ssm", ann).start_access_request(**target)["AccessRequestId"]
+    decided = {"AccessRequestId": request, "Minutes": 15}
+    for who, status in [(bob, "Pending"), (cid, "Approved")]:
+        answer = towline("ApproveAccessRequest", decided, credentials=who)
+        assert answer["AccessRequestStatus"] == status, answer
+    ends = lambda: towline("ListAccessRequests", {}, credentials=bob)["AccessRequests"][0]["ExpiresDate"]
+    extend, before = decided | {"Decision": "Extend", "Minutes": 60}, ends()
+    answer = towline("ApproveAccessRequest", extend, credentials=bob)
+    assert answer["MoreApprovalsNeeded"] and ends() == before, answer
+    towline("ApproveAccessRequest", extend, credentials=bob, expect="ValidationException")  # one person counts once
+    answer = towline("ApproveAccessRequest", extend | {"Minutes": 30}, credentials=cid)
+    assert not answer["MoreApprovalsNeeded"], answer
+    assert 14 * 60 < ends() - before < 16 * 60, (before, ends())  # the least that was given
+    boto("ssm").delete_document(Name="Two")
+    drop("ann", "bob", "cid")
+
+
+@check
 def an_emergency_opens_access_at_once_and_is_told_although_the_receiver_is_down():
     ann = new_user("ann", allow("towline:BreakGlass"))
     eve = new_user("eve", allow("ssm:StartAccessRequest"))

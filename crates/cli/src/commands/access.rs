@@ -133,6 +133,10 @@ async fn decide(
         if answer.access_request_status == AccessRequestStatus::Pending {
             return "approved; more approvals are needed (towline access list)\n".to_owned();
         }
+        if answer.more_approvals_needed {
+            return "agreed to; more persons must extend it before access holds longer\n"
+                .to_owned();
+        }
         removed_text(answer.ended_sessions, answer.live_sessions)
     })
 }

@@ -285,6 +285,10 @@ impl Driver {
                 self.local.status.say(&notices::message(&from, &text));
                 Ok(())
             }
+            ToClient::AccessEnds { request, seconds, ends_session } => {
+                self.local.status.say(&notices::access_ends(&request, seconds, ends_session));
+                Ok(())
+            }
             ToClient::SeatAsked { request, by } => {
                 self.ask_for_seat(request, &by);
                 Ok(())

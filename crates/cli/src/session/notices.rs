@@ -25,9 +25,32 @@ pub(super) fn seat_asked(by: &str, escape: u8) -> Vec<String> {
     ]
 }
 
+/// The access that permits the session ends in so many seconds; 0: it has ended.
+pub(super) fn access_ends(request: &str, seconds: u32, ends_session: bool) -> Vec<String> {
+    let session = if ends_session { "this session ends with it" } else { "this session goes on" };
+    let when = match seconds {
+        0 => "has ended".to_owned(),
+        seconds => format!("ends in {} min", seconds.div_ceil(60)),
+    };
+    vec![printable(&format!("towline: granted access {when}, {session} ({request})"))]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_end_of_access_is_one_line_in_whole_minutes() {
+        let said = |seconds, ends| access_ends("oi-1", seconds, ends).concat();
+        assert_eq!(
+            said(899, true),
+            "towline: granted access ends in 15 min, this session ends with it (oi-1)"
+        );
+        assert_eq!(
+            said(0, false),
+            "towline: granted access has ended, this session goes on (oi-1)"
+        );
+    }
 
     #[test]
     fn texts_of_others_steer_no_terminal() {

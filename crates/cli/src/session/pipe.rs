@@ -191,7 +191,8 @@ impl Pipe {
             | ToClient::Missed { .. }
             | ToClient::Watched { .. }
             | ToClient::Message { .. }
-            | ToClient::SeatAsked { .. } => Ok(Happened::Nothing),
+            | ToClient::SeatAsked { .. }
+            | ToClient::AccessEnds { .. } => Ok(Happened::Nothing),
         }
     }
 }

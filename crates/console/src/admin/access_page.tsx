@@ -75,7 +75,10 @@ export function AccessPage({ place }: PageProps) {
     });
   const decide = (id: string, decision: Decision): Promise<void> =>
     attempt(async () => {
-      await call("Towline.ApproveAccessRequest", { AccessRequestId: id, Decision: decision });
+      type Decided = { MoreApprovalsNeeded?: boolean };
+      const body = { AccessRequestId: id, Decision: decision };
+      const decided = await call<Decided>("Towline.ApproveAccessRequest", body);
+      if (decided.MoreApprovalsNeeded) said.value = t("accessExtensionCounted");
       await read(false);
     });
   return (
@@ -171,10 +174,8 @@ function Requests(props: Listed) {
 function choices(request: Request): Decision[] {
   if (request.Status === "Pending") return ["Approve", "Reject"];
   if (request.Status !== "Approved") return [];
-  // Where more than one approval is needed, the gateway refuses an extension.
-  const levels = request.Levels ?? [];
-  const one = levels.length === 1 && levels[0]?.MinRequiredApprovals === 1;
-  return one ? ["Extend", "Revoke"] : ["Revoke"];
+  // What no person has approved, no person extends.
+  return request.Kind === "Manual" ? ["Extend", "Revoke"] : ["Revoke"];
 }
 
 /** How far the approvals are, level by level, and who may give those of the level that has its turn. */

@@ -38,7 +38,9 @@ export function Pane(props: Props) {
       onPointerDownCapture={props.focus}
     >
       <Bar {...props} />
-      {!shell.isOver && <Notices watchers={shell.watchers} messages={shell.messages} />}
+      {!shell.isOver && (
+        <Notices watchers={shell.watchers} messages={shell.messages} accessEnd={shell.accessEnd} />
+      )}
       <Refused shell={shell} />
       <div class="screen" ref={element} />
     </section>

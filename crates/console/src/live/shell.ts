@@ -14,6 +14,7 @@ import { type Grant, type Notice, type Screen, Session, type Status, grantOf } f
 import { type Listed, ownerName } from "../sessions.ts";
 import { t } from "../strings.ts";
 import { TerminalView } from "../terminal_view.ts";
+import { type AccessEnd, endOf } from "./notices.tsx";
 import { type Options, bodyOf } from "./open_form.tsx";
 import { Viewer } from "./viewer.ts";
 
@@ -54,6 +55,8 @@ export class Shell {
   readonly at = signal("");
   /** ARNs of those who watch. */
   readonly watchers = signal<string[]>([]);
+  /** When the access ends that permits the session. */
+  readonly accessEnd = signal<AccessEnd | null>(null);
   /** Messages that were not dismissed, the newest last. */
   readonly messages = signal<{ from: string; text: string }[]>([]);
   device: string;
@@ -175,6 +178,7 @@ export class Shell {
       },
       notice: (notice: Notice) => {
         if (notice.type === "watched") this.watchers.value = notice.by;
+        else if (notice.type === "accessEnds") this.accessEnd.value = endOf(notice);
         else if (notice.type === "message") this.messages.value = [...this.messages.value, notice].slice(-5);
         else void this.askSeat(notice.request, notice.by);
       },

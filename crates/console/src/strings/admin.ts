@@ -153,6 +153,10 @@ export const ADMIN = {
   accessAutomatic: ["automatic", "자동 승인"],
   accessEmergency: ["emergency, without approval", "긴급, 승인 없음"],
   extend: ["Extend by an hour from now", "지금부터 1시간 연장"],
+  accessExtensionCounted: [
+    "You agreed to the extension. More approvers must extend it before access holds longer.",
+    "연장에 동의했습니다. 다른 승인자도 연장해야 액세스가 길어집니다.",
+  ],
   accessDecide: ["Decision", "결정"],
   accessDecidedBy: ["by {arn}", "{arn}이(가) 결정"],
   approve: ["Approve for an hour", "1시간 승인"],

@@ -78,6 +78,14 @@ export const LIVE = {
     "메시지가 전달되지 않았습니다. 메시지를 표시하는 클라이언트가 연결되어 있지 않습니다.",
   ],
   messageFrom: ["{name}: {text}", "{name}: {text}"],
+  accessEndsIn: [
+    "Granted access ends in {minutes} min; {after}.",
+    "승인된 액세스가 {minutes}분 후에 끝납니다. {after}.",
+  ],
+  accessOver: ["Granted access has ended; {after}.", "승인된 액세스가 끝났습니다. {after}."],
+  accessEndsSession: ["this session ends with it", "이 세션도 함께 종료됩니다"],
+  accessSparesSession: ["this session goes on", "이 세션은 계속됩니다"],
+  accessEndRequest: ["The request", "요청 보기"],
   dismiss: ["Dismiss", "닫기"],
   seatAskedTitle: ["Hand the session over?", "세션을 넘겨줄까요?"],
   seatAskedText: [

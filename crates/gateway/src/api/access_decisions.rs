@@ -19,7 +19,7 @@ use towline_ssm::error::{ApiError, ErrorCode};
 use towline_store::{Counted, NewApproval};
 
 use super::access::status;
-use super::access_letters::{APPROVED, COUNTED, EXTENDED, REJECTED, REVOKED};
+use super::access_letters::{APPROVED, COUNTED, EXTENDED, EXTENSION_COUNTED, REJECTED, REVOKED};
 use super::call::Call;
 use super::internal::{OrInternal as _, internal};
 use super::service::Api;
@@ -98,39 +98,24 @@ impl Api {
                     "you have approved this request already: another person must approve it",
                 ));
             }
-            Counted::NotHers(level) => {
-                let approvers = row.terms.level(level).map(|level| level.approvers.join(", "));
-                return Err(ApiError::validation(format!(
-                    "level {} of this request has its turn, and you are none of its approvers: {}",
-                    level + 1,
-                    approvers.unwrap_or_default()
-                )));
-            }
+            Counted::NotHers(level) => return Err(not_hers(row, level)),
             Counted::Closed => return Err(self.closed(call, row, "Pending").await?),
         };
         self.parts.bell.ring();
         Ok(answer(access_request_status))
     }
 
-    /// Lets access hold longer. That is another approval: where one is not enough, a new request has to
-    /// be made.
+    /// Lets access hold longer, when as many agree as the request needed.
     async fn extend(
         &self,
         call: &Call,
         row: &Row,
         minutes: Option<i64>,
     ) -> Result<ApproveAccessRequestResult, ApiError> {
-        let one = row.terms.level(1).is_none()
-            && row.terms.level(0).is_some_and(|level| level.required == 1);
-        if row.terms.kind != "Manual" || !one {
+        if row.terms.kind != "Manual" {
             return Err(ApiError::validation(
-                "this access needs more than one approval, or was not approved by a person: make a \
-                 new request",
+                "this access was not approved by a person: make a new request",
             ));
-        }
-        let levels = self.levels_of(call, row).await?;
-        if levels.first() != Some(&true) {
-            return Err(ApiError::validation("you are none of the approvers of this request"));
         }
         let most = row.terms.most_minutes;
         let minutes = minutes.unwrap_or(DEFAULT_MINUTES.min(most));
@@ -139,19 +124,41 @@ impl Api {
                 "access can be given for {most} minutes here"
             )));
         }
-        let latest = self.window_of(row, call.now)?;
-        let until = call.now.0.saturating_add(minutes.saturating_mul(60_000)).min(latest.0);
-        let letter = self.letter(call, EXTENDED, row)?;
-        let store = self.store().access_requests();
-        let done = store.extend(&row.id, UnixMillis(until), &letter, call.now).await;
-        if !done.or_internal("cannot extend access")? {
-            let now = status(row, call.now).as_str();
-            return Err(ApiError::validation(format!(
-                "this request is {now}: only access that is Approved, and ends earlier, is extended"
-            )));
+        let levels = self.levels_of(call, row).await?;
+        let new = NewApproval {
+            request: &row.id,
+            person: &call.caller.person.id,
+            arn: &call.caller.arn,
+            minutes,
+            levels: &levels,
+            latest: self.window_of(row, call.now)?,
+            tell: &[
+                (Counted::Approved, self.letter(call, EXTENDED, row)?),
+                (Counted::More, self.letter(call, EXTENSION_COUNTED, row)?),
+            ],
+        };
+        let counted = self.store().access_requests().extend(&new, call.now).await;
+        let counted = counted.or_internal("cannot extend access")?;
+        match counted {
+            Counted::Approved | Counted::More => {}
+            Counted::Twice => {
+                return Err(ApiError::validation(
+                    "you have agreed to this extension already: another person must agree to it",
+                ));
+            }
+            Counted::NotHers(level) => return Err(not_hers(row, level)),
+            Counted::Closed => {
+                let now = status(row, call.now).as_str();
+                return Err(ApiError::validation(format!(
+                    "this request is {now}: only access that is Approved, and ends earlier, is \
+                     extended"
+                )));
+            }
         }
         self.parts.bell.ring();
-        Ok(answer(AccessRequestStatus::Approved))
+        let mut answer = answer(AccessRequestStatus::Approved);
+        answer.more_approvals_needed = counted == Counted::More;
+        Ok(answer)
     }
 
     async fn close(
@@ -225,6 +232,20 @@ impl Api {
     }
 }
 
+fn not_hers(row: &Row, level: usize) -> ApiError {
+    let approvers = row.terms.level(level).map(|level| level.approvers.join(", "));
+    ApiError::validation(format!(
+        "level {} of this request has its turn, and you are none of its approvers: {}",
+        level + 1,
+        approvers.unwrap_or_default()
+    ))
+}
+
 const fn answer(access_request_status: AccessRequestStatus) -> ApproveAccessRequestResult {
-    ApproveAccessRequestResult { access_request_status, live_sessions: 0, ended_sessions: 0 }
+    ApproveAccessRequestResult {
+        access_request_status,
+        live_sessions: 0,
+        ended_sessions: 0,
+        more_approvals_needed: false,
+    }
 }

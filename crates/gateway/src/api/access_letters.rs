@@ -24,6 +24,10 @@ pub(super) const APPROVED: Event = Event("access_request.approved", "access was 
 pub(super) const REJECTED: Event = Event("access_request.rejected", "access was rejected");
 pub(super) const REVOKED: Event = Event("access_request.revoked", "access was revoked");
 pub(super) const EXTENDED: Event = Event("access_request.extended", "access was extended");
+pub(super) const EXTENSION_COUNTED: Event = Event(
+    "access_request.extension_approval_added",
+    "an approval of an extension was added, more are needed",
+);
 pub(super) const BROKEN: Event =
     Event("access_request.break_glass", "EMERGENCY: access was opened without approval");
 

@@ -72,6 +72,12 @@ impl Caller {
         self.principal_id == self.person.id
     }
 
+    /// The request for access whose credentials these are.
+    pub(super) fn access_request(&self) -> Option<&str> {
+        let access = self.temporary.as_ref().and_then(|temporary| temporary.access.as_ref());
+        access.map(|(request, _)| request.as_str())
+    }
+
     /// What began the chain of this caller's credentials.
     pub(super) fn root(&self) -> Root {
         let own = || Root::Key(self.access_key.clone());

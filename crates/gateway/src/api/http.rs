@@ -29,6 +29,7 @@ use towline_ssm::sigv4::SignatureError;
 use towline_store::SeenRequest;
 use tracing::Instrument as _;
 
+use super::access_end;
 use super::authn::{Failure, REPLAYED};
 use super::bodies;
 use super::call::{Call, Caller, Record};
@@ -44,6 +45,7 @@ use crate::plane::{Peer, Visitor};
 /// The API's own route, and those of sign-ins through a provider.
 pub fn routes(api: Arc<Api>) -> Router {
     let _ = api.own.set(Arc::downgrade(&api));
+    tokio::spawn(access_end::keep(Arc::downgrade(&api)));
     let sign_in = provider_sign_in::routes(Arc::clone(&api));
     let requests = sign_in_requests::routes(Arc::clone(&api));
     Router::new().route("/", any(call)).with_state(api).merge(sign_in).merge(requests)

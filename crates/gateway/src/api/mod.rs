@@ -17,6 +17,7 @@
 
 mod access;
 mod access_decisions;
+mod access_end;
 mod access_letters;
 mod access_policy;
 mod activations;

@@ -58,6 +58,8 @@ pub struct Parts {
     pub evidence: Arc<Archive>,
     /// Whether the removal of rights ends sessions when the request does not say.
     pub removal_ends_sessions: bool,
+    /// Whether sessions that granted access permits end with it.
+    pub access_ends_sessions: bool,
     /// Signatures that an earlier process has taken.
     pub seen: Vec<SeenRequest>,
     /// Host of the `StreamUrl`; `None`: the host the client itself used.

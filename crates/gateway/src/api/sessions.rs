@@ -100,11 +100,7 @@ impl Api {
                 cols: t.cols,
             }),
             reason: request.reason,
-            just_in_time: call
-                .caller
-                .temporary
-                .as_ref()
-                .is_some_and(|temporary| temporary.access.is_some()),
+            access_request: call.caller.access_request().map(str::to_owned),
             preferences,
             idle_timeout: limits.idle,
             max_duration: limits.max,

@@ -94,6 +94,8 @@ pub struct Config {
     pub session_max: Option<Duration>,
     /// Whether the removal of rights ends sessions.
     pub removal_ends_sessions: bool,
+    /// Whether sessions that granted access permits end with it.
+    pub access_ends_sessions: bool,
     /// The server's certificate chain.
     pub tls_certificate: PathBuf,
     /// The server's private key.
@@ -187,6 +189,7 @@ impl Config {
             session_idle: minutes("session_idle_minutes", raw.session_idle_minutes)?,
             session_max: minutes("session_max_minutes", raw.session_max_minutes)?,
             removal_ends_sessions: raw.removal_ends_sessions.unwrap_or(false),
+            access_ends_sessions: raw.access_ends_sessions.unwrap_or(false),
             dir: dir.to_owned(),
             listen: address("listen", &raw.listen)?,
             metrics: raw.metrics.as_deref().map(|m| address("metrics", m)).transpose()?,
@@ -278,6 +281,7 @@ mod tests {
             session_idle_minutes: None,
             session_max_minutes: None,
             removal_ends_sessions: None,
+            access_ends_sessions: None,
             region: "xx-towline-1".into(),
             account_id: "000000000000".into(),
             listen: "[::]:8443".into(),

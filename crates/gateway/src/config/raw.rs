@@ -47,6 +47,9 @@ pub struct RawConfig {
     /// sessions of who loses them. `false` when not given: the answer counts them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub removal_ends_sessions: Option<bool>,
+    /// Whether sessions that granted access permits end with it. `false` when not given: they go on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_ends_sessions: Option<bool>,
     /// Recordings and the audit trail's files: where they go, what happens when they cannot be
     /// written.
     #[serde(default, skip_serializing_if = "Option::is_none")]

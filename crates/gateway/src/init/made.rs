@@ -225,6 +225,7 @@ fn raw_config(options: &Options) -> Result<RawConfig, InitError> {
         session_idle_minutes: None,
         session_max_minutes: None,
         removal_ends_sessions: None,
+        access_ends_sessions: None,
         region: options.region.clone(),
         account_id: options.account_id.clone(),
         endpoint: if port == "443" {

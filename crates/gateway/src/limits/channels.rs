@@ -69,6 +69,17 @@ pub const SEAT_PATIENCE: Duration = Duration::from_secs(25);
 /// How often the right of a viewer is looked at again. It ends within a second after its right.
 pub const WATCH_RIGHT_EVERY: Duration = Duration::from_millis(400);
 
+/// How often sessions are looked at that granted access permits: one statement over an index of
+/// these sessions alone.
+pub const ACCESS_END_EVERY: Duration = Duration::from_secs(1);
+
+/// Time before the end of granted access at which the user of a session is told.
+pub const ACCESS_END_LEADS: [Duration; 3] =
+    [ACCESS_END_NEAR, Duration::from_secs(5 * 60), Duration::from_secs(60)];
+
+/// The first of them. A client that attaches later than that is told at once.
+pub const ACCESS_END_NEAR: Duration = Duration::from_secs(15 * 60);
+
 /// Viewers of one session. Each may have [`VIEWER_BYTES`] waiting: 2 MiB a session at the most.
 pub const MAX_VIEWERS: usize = 8;
 

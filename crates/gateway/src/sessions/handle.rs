@@ -13,7 +13,7 @@ use super::{opening, token};
 use crate::limits::SEAT_PATIENCE;
 use crate::pace::Pace;
 use crate::plane::{
-    self, Dropped, EndReason, Found, LiveState, RotateError, SeatError, SessionStart,
+    self, AccessEnd, Dropped, EndReason, Found, LiveState, RotateError, SeatError, SessionStart,
     SessionStarted, StartError, WatchError, WatchGrant, Watcher, Watching,
 };
 
@@ -60,6 +60,11 @@ impl plane::Sessions for HubHandle {
     fn message(&self, id: &SessionId, from: &str, text: &str) -> BoxFuture<'_, Found<bool>> {
         let session = self.hub.session(id.as_str());
         Box::pin(ready(session.map(|session| session.message(from, text)).into()))
+    }
+
+    fn access_ends(&self, id: &SessionId, end: AccessEnd) -> BoxFuture<'_, Found> {
+        let session = self.hub.session(id.as_str());
+        Box::pin(ready(session.map(|session| session.access_ends(end)).into()))
     }
 
     fn watch(

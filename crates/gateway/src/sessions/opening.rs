@@ -106,7 +106,8 @@ impl Prepared {
             reason: start.reason.clone().unwrap_or_default(),
             run_as: start.run_as.clone().unwrap_or_default(),
             source_ip: start.source_ip.to_string(),
-            just_in_time: start.just_in_time,
+            just_in_time: start.access_request.is_some(),
+            access_request: start.access_request.clone().unwrap_or_default(),
             session_type: start.plan.session_type().to_owned(),
             input_recorded: start.records_input(),
             output_url: output

@@ -18,9 +18,9 @@ use tokio::sync::{mpsc, watch};
 use tokio_rustls::client::TlsStream;
 use towline_gateway::init::{self, Made, Options};
 use towline_gateway::plane::{
-    AgentAcceptor, AgentConnection, ChannelRequest, DataChannels, Dropped, Found, LiveState,
-    Presence, RotateError, SeatError, SessionStart, SessionStarted, Sessions, StartError,
-    WatchError, WatchGrant, Watcher,
+    AccessEnd, AgentAcceptor, AgentConnection, ChannelRequest, DataChannels, Dropped, Found,
+    LiveState, Presence, RotateError, SeatError, SessionStart, SessionStarted, Sessions,
+    StartError, WatchError, WatchGrant, Watcher,
 };
 use towline_gateway::unattached::Unattached;
 use towline_gateway::wiring::{DataPlane, Gateway};
@@ -141,7 +141,8 @@ impl Sessions for Pretended {
                 reason: start.reason.unwrap_or_default(),
                 run_as: start.run_as.unwrap_or_default(),
                 source_ip: start.source_ip.to_string(),
-                just_in_time: start.just_in_time,
+                just_in_time: start.access_request.is_some(),
+                access_request: start.access_request.clone().unwrap_or_default(),
                 session_type: start.plan.session_type().to_owned(),
                 output_url: String::new(),
                 input_recorded: false,
@@ -167,6 +168,9 @@ impl Sessions for Pretended {
         Box::pin(ready(Found::Nowhere))
     }
     fn message(&self, _: &SessionId, _: &str, _: &str) -> BoxFuture<'_, Found<bool>> {
+        Box::pin(ready(Found::Nowhere))
+    }
+    fn access_ends(&self, _: &SessionId, _: AccessEnd) -> BoxFuture<'_, Found> {
         Box::pin(ready(Found::Nowhere))
     }
     fn watch(

@@ -58,6 +58,7 @@ pub(crate) async fn parts(dir: &Path) -> Parts {
         evidence: Arc::new(evidence),
         stream_url_host: None,
         removal_ends_sessions: false,
+        access_ends_sessions: false,
         seen: Vec::new(),
         links: Arc::default(),
         ready,

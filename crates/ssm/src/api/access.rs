@@ -246,6 +246,9 @@ pub struct ApproveAccessRequestResult {
     /// With `Revoke`: sessions of the requester that were ended.
     #[serde(default)]
     pub ended_sessions: u64,
+    /// With `Extend`: access ends as before, until more persons agree to the extension.
+    #[serde(default)]
+    pub more_approvals_needed: bool,
 }
 
 /// A level of approvals, and how far it is.

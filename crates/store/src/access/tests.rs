@@ -200,3 +200,39 @@ async fn undecided_requests_of_one_principal_are_bounded_until_they_are_over() {
     let rest = requests.list(Some((page[1].created_at, &page[1].id)), 100).await.unwrap();
     assert_eq!(i64::try_from(rest.len()).unwrap(), limits::MAX_PENDING_REQUESTS - 1);
 }
+
+#[tokio::test]
+async fn an_extension_needs_the_approvals_of_the_request_and_the_least_of_them_holds() {
+    let (store, _dir) = scratch().await;
+    let ann = ann(&store).await;
+    let mut request = new(&ann, "oi-1", 1, 100);
+    request.terms.levels = vec![level(2)];
+    let requests = store.access_requests();
+    requests.create(&request, None, UnixMillis(1)).await.unwrap();
+    let approval = |person, minutes| NewApproval {
+        request: "oi-1",
+        person,
+        arn: person,
+        minutes,
+        levels: &[true],
+        latest: UnixMillis(i64::MAX),
+        tell: &[],
+    };
+    let extend =
+        async |who, minutes, now| requests.extend(&approval(who, minutes), now).await.unwrap();
+    assert_eq!(extend("bob", 60, UnixMillis(2)).await, Counted::Closed, "not approved yet");
+    for who in ["bob", "cid"] {
+        requests.approve(&approval(who, 15), UnixMillis(2)).await.unwrap();
+    }
+    let ends = async || requests.get("oi-1").await.unwrap().unwrap().expires_at.0;
+    assert_eq!(ends().await, 2 + 15 * 60_000);
+    for round in [10, 20] {
+        let now = UnixMillis(round);
+        assert_eq!(extend("bob", 60 + round, now).await, Counted::More);
+        assert_eq!(extend("bob", 60 + round, now).await, Counted::Twice);
+        assert_eq!(extend("cid", 30 + round, now).await, Counted::Approved);
+        assert_eq!(ends().await, round + (30 + round) * 60_000);
+    }
+    let late = UnixMillis(ends().await);
+    assert_eq!(extend("bob", 60, late).await, Counted::Closed, "access has ended");
+}

@@ -312,7 +312,8 @@ impl AwsEndpoint {
             | ToClient::Missed { .. }
             | ToClient::Watched { .. }
             | ToClient::Message { .. }
-            | ToClient::SeatAsked { .. } => {}
+            | ToClient::SeatAsked { .. }
+            | ToClient::AccessEnds { .. } => {}
         }
     }
 

@@ -15,6 +15,7 @@
 //! - Who may do what (the API decided), deadlines (`watch`), the store (`mod`). What the two sides
 //!   may tell it stands in `device_side` and `client_side`.
 
+mod access_side;
 mod client_side;
 mod device_side;
 mod seat_side;

@@ -12,6 +12,7 @@ use towline_wire::client::ToClient;
 use towline_wire::lane::{Lane, Lanes};
 use towline_wire::message::{ExitStatus, Size};
 
+use super::access_side::Ends;
 use super::seat_side::Seat;
 use crate::plane::{EndReason, LiveState, StartError};
 use crate::sessions::device_end::{Control, DeviceEnd};
@@ -66,6 +67,8 @@ pub(super) struct Core {
     pub(super) hears: bool,
     /// Who types.
     pub(super) seat: Seat,
+    /// When the access ends that permits it.
+    pub(super) access: Option<Ends>,
 }
 
 /// One session. Its header is the module's.
@@ -115,6 +118,7 @@ impl Session {
             viewers: Viewers::default(),
             hears: false,
             seat: Seat::default(),
+            access: None,
         };
         Self { meta, core: Mutex::new(core), notice: OnceLock::new(), changed: Notify::new() }
     }

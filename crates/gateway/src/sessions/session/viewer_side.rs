@@ -73,6 +73,7 @@ impl Session {
             if !core.viewers.seen(None).is_empty() {
                 core.tell_viewers(None);
             }
+            core.tell_near_access_end();
         }
     }
 }

@@ -29,7 +29,7 @@ fn start(session: &str) -> SessionStart {
         run_as: None,
         terminal: None,
         reason: None,
-        just_in_time: false,
+        access_request: None,
         preferences: towline_ssm::documents::preferences::SessionPreferences::default(),
         idle_timeout: Duration::from_secs(1200),
         max_duration: None,
