@@ -38,27 +38,40 @@ export interface Question {
 
 /** States that can be asked for. */
 export const STATES = ["online", "offline", "pending", "quarantined", "revoked"] as const;
-/** Most devices in the list. */
-export const MOST_DEVICES = 5000;
-/** Devices that one request reads: some screens of them. */
-export const PAGE_SIZE = 500;
+/** Rows of the list, from one to before another. */
+export interface Rows {
+  from: number;
+  to: number;
+}
 
-/** The first devices that match, at least `reach` of them if there are as many. */
-export async function searchDevices(question: Question, reach: number): Promise<FoundDevices> {
+/** The devices of some rows of a list. */
+export interface Part extends FoundDevices {
+  /** The row of the first one. */
+  from: number;
+}
+
+/** Requests begin and end at multiples of this, and read so many rows more on both sides. */
+const SPARE = 100;
+/** Most rows of one request. */
+const MOST_ROWS = 1000;
+
+/** The rows that are asked for when these are in sight: the same for as long as somebody scrolls a little. */
+export function askedFor({ from, to }: Rows): Rows {
+  const first = Math.max(0, Math.floor(from / SPARE) - 1) * SPARE;
+  const behind = (Math.ceil(Math.max(to, 1) / SPARE) + 1) * SPARE;
+  return { from: first, to: Math.min(behind, first + MOST_ROWS) };
+}
+
+/** Those of the devices that match which stand in these rows. */
+export async function searchDevices(question: Question, { from, to }: Rows): Promise<Part> {
   const { words, state } = question;
   const body = {
     ...(words.trim() ? { Query: words } : {}),
     ...(state ? { State: state } : {}),
-    MaxResults: PAGE_SIZE,
+    ...(from > 0 ? { Skip: from } : {}),
+    MaxResults: to - from,
   };
-  const all: Device[] = [];
-  let page: FoundDevices | undefined;
-  do {
-    const next = page?.NextToken ? { NextToken: page.NextToken } : {};
-    page = await call<FoundDevices>("Towline.SearchDevices", { ...body, ...next }, true);
-    all.push(...page.InstanceInformationList);
-  } while (page.NextToken && all.length < reach);
-  return { ...page, InstanceInformationList: all };
+  return { ...(await call<FoundDevices>("Towline.SearchDevices", body, true)), from };
 }
 
 export function nameOf(device: Device): string {
@@ -89,7 +102,7 @@ export function visible(
   top: number,
   height: number,
   row: number,
-): { from: number; to: number } {
+): Rows {
   const spare = 8;
   const from = Math.max(0, Math.floor(top / row) - spare);
   const to = Math.min(count, Math.ceil((top + height) / row) + spare);

@@ -1,6 +1,6 @@
-// The list of devices: the gateway searches, pages are read as far as somebody scrolls, and only the
-// rows in sight are in the page, so that 5,000 cost as much as 50. The address holds what is asked
-// for.
+// The list of devices: the gateway searches, the rows around those in sight are asked for, and only
+// the rows in sight are in the page, so that 100,000 cost as much as 50. The address holds what is
+// asked for.
 
 import { type Signal, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
@@ -8,11 +8,11 @@ import { type Answer, useAnswer, useRead } from "./answers.ts";
 import { identity } from "./api.ts";
 import {
   type Device,
-  type FoundDevices,
-  MOST_DEVICES,
-  PAGE_SIZE,
+  type Part,
   type Question,
+  type Rows,
   STATES,
+  askedFor,
   nameOf,
   platformOf,
   searchDevices,
@@ -30,21 +30,30 @@ import { t, timeOf } from "./strings.ts";
 const ROW = 44;
 /** The list is read again so often, at the most. */
 const EVERY_MS = 3000;
+/** The rows that a question begins with. */
+const BEGINNING = askedFor({ from: 0, to: 0 });
 /** How long nothing is typed before the gateway is asked. */
 const TYPED_MS = 60;
 
+/** The rows that are asked for, by the scrolling in the answer to one question. */
+interface Scrolled extends Rows {
+  of: string;
+}
+
 export function DevicesPage({ place }: PageProps) {
   const question = useSignal<Question>({ words: "", state: "" });
-  const reach = useSignal(PAGE_SIZE);
+  const rows = useSignal<Scrolled>({ of: "", ...BEGINNING });
   const chosen = useSignal<ReadonlySet<string>>(new Set());
   useEffect(() => {
     const { query } = place;
     question.value = { words: query.get("q") ?? "", state: query.get("state") ?? "" };
   }, [place]);
   const asked = question.value;
+  const key = JSON.stringify(asked);
+  const { from, to } = rows.value.of === key ? rows.value : BEGINNING;
   const answer = useRead(
-    () => searchDevices(asked, reach.value),
-    JSON.stringify([asked, reach.value]),
+    () => searchDevices(asked, { from, to }),
+    JSON.stringify([asked, from, to]),
     EVERY_MS,
     true,
     "devices",
@@ -57,12 +66,12 @@ export function DevicesPage({ place }: PageProps) {
       <Filters question={question} answer={answer} />
       <Remark answer={answer} />
       <Chosen chosen={chosen} found={found} />
-      <List key={JSON.stringify(asked)} found={found} asked={asked} reach={reach} chosen={chosen} />
+      <List key={key} of={key} found={found} asked={asked} rows={rows} chosen={chosen} />
     </main>
   );
 }
 
-function Filters(props: { question: Signal<Question>; answer: Answer<FoundDevices> }) {
+function Filters(props: { question: Signal<Question>; answer: Answer<Part> }) {
   const { question } = props;
   const timer = useRef<ReturnType<typeof setTimeout>>();
   const ask = (part: Partial<Question>): void => {
@@ -101,7 +110,6 @@ function Filters(props: { question: Signal<Question>; answer: Answer<FoundDevice
       </select>
       <span role="status">
         {total !== undefined && t("counted", { all: total })}
-        {(total ?? 0) > MOST_DEVICES && `. ${t("bounded", { most: MOST_DEVICES })}`}
       </span>
     </div>
   );
@@ -110,7 +118,7 @@ function Filters(props: { question: Signal<Question>; answer: Answer<FoundDevice
 type Choice = Signal<ReadonlySet<string>>;
 
 /** What can be done with the devices that are chosen. They stay chosen while others are searched for. */
-function Chosen({ chosen, found }: { chosen: Choice; found: FoundDevices | null }) {
+function Chosen({ chosen, found }: { chosen: Choice; found: Part | null }) {
   const count = chosen.value.size;
   const shown = (found?.InstanceInformationList ?? []).slice(0, MOST_IDS);
   if (count === 0) return null;
@@ -147,12 +155,13 @@ function Chosen({ chosen, found }: { chosen: Choice; found: FoundDevices | null 
 }
 
 function List(props: {
-  found: FoundDevices | null;
+  of: string;
+  found: Part | null;
   asked: Question;
-  reach: Signal<number>;
+  rows: Signal<Scrolled>;
   chosen: Choice;
 }) {
-  const { found, reach, chosen } = props;
+  const { of, found, rows, chosen } = props;
   const top = useSignal(0);
   const height = useSignal(600);
   const list = useRef<HTMLDivElement>(null);
@@ -165,12 +174,16 @@ function List(props: {
     observer.observe(element);
     return () => observer.disconnect();
   }, [height]);
-  const count = Math.min(found?.TotalCount ?? 0, MOST_DEVICES);
+  const count = found?.TotalCount ?? 0;
   const window = visible(count, top.value, height.value, ROW);
-  const shown = (found?.InstanceInformationList ?? []).slice(window.from, window.to);
+  // While the rows in sight are awaited, the ones that were read before may lie elsewhere.
+  const read = found?.from ?? 0;
+  const first = Math.max(window.from, read);
+  const shown = (found?.InstanceInformationList ?? []).slice(first - read, Math.max(0, window.to - read));
+  const wanted = askedFor(window);
   useEffect(() => {
-    reach.value = Math.max(1, Math.ceil(window.to / PAGE_SIZE)) * PAGE_SIZE;
-  }, [window.to]);
+    if (found) rows.value = { of, ...wanted };
+  }, [wanted.from, wanted.to]);
   const isAsked = props.asked.words.trim() !== "" || props.asked.state !== "";
   return (
     <div
@@ -178,6 +191,7 @@ function List(props: {
       role="table"
       aria-label={t("devices")}
       aria-rowcount={count + 1}
+      aria-busy={shown.length < window.to - window.from}
       ref={list}
       tabIndex={0}
       onScroll={(event) => {
@@ -194,11 +208,11 @@ function List(props: {
           </span>
         ))}
       </div>
-      <Spacer rows={window.from} />
-      {shown.map((device, at) => (
-        <Row key={device.InstanceId} device={device} index={window.from + at + 2} chosen={chosen} />
+      <Spacer rows={shown.length > 0 ? first : count} />
+      {shown.map((device, n) => (
+        <Row key={device.InstanceId} device={device} index={first + n + 2} chosen={chosen} />
       ))}
-      <Spacer rows={count - window.from - shown.length} />
+      <Spacer rows={shown.length > 0 ? count - first - shown.length : 0} />
       {found && count === 0 && <p class="empty">{t(isAsked ? "noneFound" : "noDevices")}</p>}
     </div>
   );
@@ -263,8 +277,10 @@ function OwnSessions({ devices }: { devices: Device[] }) {
   const body = { State: "Active", MaxResults: 50, Filters: [owner] };
   const answer = useAnswer<{ Sessions: Listed[] }>("AmazonSSM.DescribeSessions", body, 5000, "sessions");
   const sessions = answer.value.value?.Sessions ?? [];
+  const names = useRef(new Map<string, string>()).current;
+  const targets = new Set(sessions.map((session) => session.Target));
+  for (const device of devices) if (targets.has(device.InstanceId)) names.set(device.InstanceId, nameOf(device));
   if (sessions.length === 0) return null;
-  const names = new Map(devices.map((device) => [device.InstanceId, nameOf(device)]));
   return (
     <section aria-labelledby="own">
       <h2 id="own">{t("yourSessions")}</h2>

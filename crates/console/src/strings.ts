@@ -52,10 +52,6 @@ const SHARED = {
     "ID, 이름, 태그, 플랫폼, 주소로 검색",
   ],
   counted: ["{all} devices", "장치 {all}대"],
-  bounded: [
-    "The list holds the first {most}: search for others.",
-    "목록에는 처음 {most}대만 표시됩니다. 나머지는 검색하세요.",
-  ],
   noDevices: [
     "No devices yet. `towline activation create` makes the line that enrolls one.",
     "아직 장치가 없습니다. `towline activation create`가 장치를 등록하는 명령을 만듭니다.",
@@ -190,7 +186,12 @@ export function switchLanguage(): void {
 /** The text in the user's language. */
 export function t(name: Text, values: Record<string, string | number> = {}): string {
   const text: string = TEXTS[name][language.value];
-  return text.replace(/\{(\w+)\}/g, (all, key: string) => String(values[key] ?? all));
+  return text.replace(/\{(\w+)\}/g, (all, key: string) => isolated(String(values[key] ?? all)));
+}
+
+/** A value that turns the direction of writing turns its own alone, not that of the sentence around it. */
+function isolated(value: string): string {
+  return /[\u202a-\u202e\u2066-\u2069]/.test(value) ? `\u2068${value}\u2069` : value;
 }
 
 /** All texts, for tests. */

@@ -2,10 +2,15 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { visible } from "../src/devices.ts";
+import { askedFor, visible } from "../src/devices.ts";
 import { addressOf, placeOf } from "../src/pages.ts";
 import { sign } from "../src/sigv4.ts";
-import { ALL, PARTS } from "../src/strings.ts";
+import { ALL, PARTS, t } from "../src/strings.ts";
+
+test("a value that turns the direction of writing does not turn the sentence around it", () => {
+  assert.equal(t("signedInAs", { name: "ann" }), "Signed in as ann");
+  assert.equal(t("signedInAs", { name: "\u202eann" }), "Signed in as \u2068\u202eann\u2069");
+});
 
 test("two pages never share the name of a text", () => {
   const count = PARTS.reduce((sum, part) => sum + Object.keys(part).length, 0);
@@ -17,6 +22,14 @@ test("an address names a page, its parts and its query", () => {
   assert.deepEqual([place.page, place.rest, place.query.get("tag")], ["device", ["mi-1", "a/b"], "site=seoul"]);
   assert.equal(addressOf("device", ["mi-1", "a/b"], { tag: "site=seoul" }), "#/device/mi-1/a%2Fb?tag=site%3Dseoul");
   assert.equal(placeOf("#/%").page, "");
+});
+
+test("rows around those in sight are asked for, the same while somebody scrolls a little", () => {
+  assert.deepEqual(askedFor({ from: 0, to: 0 }), { from: 0, to: 200 });
+  assert.deepEqual(askedFor({ from: 0, to: 38 }), { from: 0, to: 200 });
+  assert.deepEqual(askedFor({ from: 99_910, to: 99_940 }), { from: 99_800, to: 100_100 });
+  assert.deepEqual(askedFor({ from: 99_920, to: 99_950 }), askedFor({ from: 99_910, to: 99_940 }));
+  assert.deepEqual(askedFor({ from: 0, to: 9_000 }), { from: 0, to: 1000 });
 });
 
 test("of 5,000 rows only those in sight are in the page", () => {

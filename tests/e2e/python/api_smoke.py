@@ -136,6 +136,10 @@ def devices_are_searched_by_text_name_tag_and_state():
     pages = [d["InstanceId"] for page in (first, second) for d in page["InstanceInformationList"]]
     assert pages == sorted([DEVICE, OTHER]) and "NextToken" not in second, (first, second)
     assert first["TotalCount"] == second["TotalCount"] == 2, (first, second)
+    behind = search(TagFilters=[{"Key": "Environment"}], Skip=1)
+    assert [d["InstanceId"] for d in behind["InstanceInformationList"]] == pages[1:] and behind["TotalCount"] == 2, behind
+    assert search(TagFilters=[{"Key": "Environment"}], Skip=9)["InstanceInformationList"] == []
+    search(Skip=1, NextToken=first["NextToken"], expect="ValidationException")
     search(State="sleepy", expect="ValidationException")
     search(NextToken="made-up", expect="InvalidNextToken")
 

@@ -4,8 +4,8 @@
 //! rows and tags, read at once.
 //!
 //! # Invariants
-//! - The first page reads the ids of all matches and counts them. The number travels in the token:
-//!   later pages read no more ids than they need.
+//! - A page without a token reads the ids of all matches and counts them; it may begin anywhere. The
+//!   number travels in the token: later pages read no more ids than they need.
 
 use std::collections::BTreeMap;
 
@@ -42,8 +42,10 @@ impl Api {
         let room = usize::try_from(size).unwrap_or(usize::MAX);
         let (mut ids, total) = match cursor.split_once(' ') {
             None => {
-                let ids = self.ids_in(&filter, connected, "", MAX_DEVICES).await?.0;
+                let mut ids = self.ids_in(&filter, connected, "", MAX_DEVICES).await?.0;
                 let total = ids.len();
+                let before = usize::try_from(request.skip.unwrap_or(0)).unwrap_or(usize::MAX);
+                ids.drain(..before.min(total));
                 (ids, total)
             }
             Some((total, after)) => {

@@ -17,6 +17,8 @@ pub const STATES: &[&str] = &["online", "offline", "pending", "quarantined", "re
 pub const MAX_PAGE: i64 = 1000;
 /// Most tags in one search: as many as a device may have.
 const MAX_TAGS: usize = 50;
+/// Most devices that a page may begin behind: more than a gateway keeps.
+const MAX_SKIP: i64 = 10_000_000;
 
 /// Asks for devices. All conditions must hold; without any, all devices match.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +37,10 @@ pub struct SearchDevicesRequest {
     /// One of [`STATES`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
+    /// Matches that stand before the page: the place in the list that a window scrolled to. With a
+    /// token it is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skip: Option<i64>,
     /// Page size, 1 to [`MAX_PAGE`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_results: Option<i64>,
@@ -68,6 +74,9 @@ impl Request for SearchDevicesRequest {
         if let Some(state) = &self.state {
             v.one_of("State", state, STATES);
         }
+        v.range("Skip", self.skip, 0, MAX_SKIP);
+        let both = self.skip.is_some() && self.next_token.is_some();
+        v.require(!both, "Skip", "be absent beside NextToken");
         v.range("MaxResults", self.max_results, 1, MAX_PAGE);
     }
 }
