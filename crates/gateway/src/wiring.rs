@@ -293,8 +293,9 @@ impl Gateway {
         };
         let hub = Hub::restore(parts, settings).await?;
         let recorder = Arc::clone(&self.evidence.recorder);
+        let (own, changes) = (Arc::clone(&hub), audit.changes().clone());
         let commands =
-            Commands::start(Arc::clone(&hub), recorder, store.clone(), clock.clone()).await?;
+            Commands::start(own, recorder, store.clone(), clock.clone(), changes).await?;
         let agents = AgentsHandle::start(AgentParts {
             hub: Arc::clone(&hub),
             store: store.clone(),

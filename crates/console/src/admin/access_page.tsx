@@ -6,6 +6,7 @@
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { call } from "../api.ts";
+import { isTold, onChange } from "../events.ts";
 import type { PageProps } from "../pages.ts";
 import { TableFrame } from "../parts.tsx";
 import { Refusal } from "../refusal.tsx";
@@ -34,6 +35,8 @@ interface Level {
 type Decision = "Approve" | "Reject" | "Extend" | "Revoke";
 const WORDS = { Approve: "approve", Reject: "reject", Extend: "extend", Revoke: "revoke" } as const;
 const EVERY_MS = 5000;
+/** The same while the gateway tells of changes. */
+const TOLD_MS = 60_000;
 /** Requests that the page shows: the newest. */
 const MOST = 100;
 
@@ -60,11 +63,20 @@ export function AccessPage({ place }: PageProps) {
   };
   useEffect(() => {
     void attempt(() => read(false));
-    const timer = setInterval(() => {
+    let asked = Date.now();
+    const again = (): void => {
+      asked = Date.now();
       // A list that cannot be read again stays as it is: the first reading said why.
       if (!document.hidden && requests.value) read(true).catch(() => undefined);
+    };
+    const timer = setInterval(() => {
+      if (!isTold.value || Date.now() - asked > TOLD_MS) again();
     }, EVERY_MS);
-    return () => clearInterval(timer);
+    const deaf = onChange("access", again);
+    return () => {
+      clearInterval(timer);
+      deaf();
+    };
   }, []);
   const ask = (device: string, reason: string): Promise<void> =>
     attempt(async () => {

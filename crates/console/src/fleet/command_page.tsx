@@ -26,7 +26,7 @@ export function RunPages(props: PageProps) {
 
 function CommandPage({ id }: { id: string }) {
   const body = { CommandId: id };
-  const answer = useAnswer<{ Commands: Command[] }>("AmazonSSM.ListCommands", body, EVERY_MS);
+  const answer = useAnswer<{ Commands: Command[] }>("AmazonSSM.ListCommands", body, EVERY_MS, "commands");
   const command = answer.value.value?.Commands[0];
   return (
     <main class="sheet">
@@ -110,6 +110,7 @@ function Outputs({ command }: { command: Command }) {
   const target = "AmazonSSM.ListCommandInvocations";
   const read = () => everyPage<Invocation>(target, body, "CommandInvocations", MOST_INVOCATIONS);
   const over = isOver(command.Status);
+  // In turns while it runs: what its scripts have printed so far is no change that is told.
   const answer = useRead(read, `${target} ${id} ${over}`, over ? 0 : EVERY_MS, true);
   const found = answer.value.value;
   const failed = failedOf(found?.items ?? []);

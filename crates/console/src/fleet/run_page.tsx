@@ -167,6 +167,7 @@ function History() {
     "AmazonSSM.ListCommands",
     { MaxResults: 50 },
     5000,
+    "commands",
   );
   const commands = answer.value.value?.Commands ?? [];
   return (

@@ -106,7 +106,7 @@ const MAY_SEE: Table<'_> = &[
     ("readiness", &["certificate", "log_queue"]),
     ("rescue", &["audit", "init", "vault"]),
     ("routes", &["error_response"]),
-    ("run_command", &["limits", "plane", "sessions"]),
+    ("run_command", &["changes", "limits", "plane", "sessions"]),
     ("server_pins", &["audit", "authority", "lock"]),
     ("sessions", &["audit", "changes", "limits", "lock", "pace", "plane"]),
     ("sign_in_links", &["audit", "origins"]),

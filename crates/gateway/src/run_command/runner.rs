@@ -18,6 +18,7 @@ use super::event::Event;
 use super::output;
 use super::scheduler::Scheduler;
 use super::shared::Shared;
+use crate::changes::Changes;
 use crate::limits::COMMAND_EVENTS;
 use crate::plane;
 use crate::sessions::Hub;
@@ -38,8 +39,9 @@ impl Commands {
         recorder: Arc<Recorder>,
         store: Store,
         clock: Clock,
+        changes: Changes,
     ) -> Result<Arc<Self>, StoreError> {
-        let shared = Arc::new(Shared { hub, recorder, store, clock });
+        let shared = Arc::new(Shared { hub, recorder, store, clock, changes });
         let (events, inbox) = mpsc::channel(COMMAND_EVENTS);
         let mut scheduler = Scheduler::new(Arc::clone(&shared), events.clone());
         scheduler.restore().await?;

@@ -26,6 +26,7 @@ use super::event::{Event, Over};
 use super::live::Live;
 use super::shared::{Shared, facts_of, hand_over};
 use super::step::End;
+use crate::changes::Topic;
 use crate::limits::{
     BUSY_DEVICE_RETRY, COMMAND_EVENT_BATCH, MAX_RUNNING_SCRIPTS, SCHEDULER_TICK, STORE_RETRY,
 };
@@ -386,6 +387,7 @@ impl Scheduler {
                 tracing::error!(%error, "cannot store command results; retrying");
                 tokio::time::sleep(STORE_RETRY).await;
             }
+            self.shared.changes.tell(Topic::Commands);
         }
         for over in standings.iter().filter(|standing| standing.ended) {
             self.live.remove(&over.id);

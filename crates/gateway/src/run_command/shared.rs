@@ -12,6 +12,7 @@ use towline_store::{SentCommand, Store};
 
 use super::live::Facts;
 use super::output;
+use crate::changes::Changes;
 use crate::sessions::Hub;
 
 /// What a command's row says of its output.
@@ -37,6 +38,8 @@ pub(crate) struct Shared {
     pub(super) recorder: Arc<Recorder>,
     pub(super) store: Store,
     pub(super) clock: Clock,
+    /// For pages that show commands.
+    pub(super) changes: Changes,
 }
 
 impl Shared {
