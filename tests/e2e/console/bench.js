@@ -16,6 +16,8 @@ const STARTS = Number(env.TOWLINE_STARTS ?? 30);
 const KEYS = 100;
 const ROUNDS = 3;
 const BULK = 16_000_000;
+/** Bytes of the file that is on its way to the screen when Ctrl-C is pressed. */
+const LARGE = 1_000_000_000;
 const CUTS = 50;
 /** How long Ctrl-C is waited for. */
 const PATIENCE_MS = 20_000;
@@ -69,6 +71,7 @@ async function terminals(page, context) {
   await other.close();
   plain.close();
   await page.bringToFront();
+  await largeFile(page, terminal);
   await cuts(page, terminal);
 }
 
@@ -151,6 +154,41 @@ async function stopped(one) {
   one.stops.push(await timed(one.page, "until", words, press).catch(() => Infinity));
   if (one.isPlain) await one.page.reload();
   else await one.terminal.type("clear");
+}
+
+/** `cat` of a large file: the longest time without a frame, and Ctrl-C. */
+async function largeFile(page, terminal) {
+  step("`cat` of 1 GB: frames and Ctrl-C");
+  const file = `/tmp/towline-bench-large-${env.TOWLINE_DEVICE}`;
+  const fill = `yes 'a line of a large file, seventy-nine bytes long with its end, as texts are.....' | head -c ${LARGE}`;
+  await terminal.type(`clear; ${fill} > ${file}; echo made-$((40+2))`);
+  await terminal.sees("made-42");
+  const [stops, gaps] = [[], []];
+  for (let round = 1; round <= ROUNDS; round += 1) {
+    await terminal.type(`clear; sh -c 'trap : INT; cat ${file}; echo stopped-$?-${round}.'`);
+    await terminal.sees("seventy-nine");
+    const gap = () =>
+      page.evaluate(
+        () =>
+          new Promise((resolve) => {
+            let [first, last, longest] = [0, 0, 0];
+            const look = (now) => {
+              first ||= now;
+              if (last) longest = Math.max(longest, now - last);
+              last = now;
+              if (now - first < 3000) requestAnimationFrame(look);
+              else resolve(longest);
+            };
+            requestAnimationFrame(look);
+          }),
+      );
+    gaps.push(await gap());
+    const press = () => page.keyboard.press("Control+KeyC");
+    stops.push(await timed(page, "until", ["keydown", `stopped-130-${round}.`, PATIENCE_MS], press));
+  }
+  await terminal.type(`rm ${file}; clear`);
+  await row("`cat` of 1 GB: Ctrl-C, p50 / worst", "<= 200 ms", `${ms(share(stops, 0.5))} / ${ms(share(stops, 1))}`);
+  await row("`cat` of 1 GB: longest time without a frame", "", ms(share(gaps, 1)));
 }
 
 async function cuts(page, terminal) {
