@@ -13,8 +13,9 @@ const { ask, eventually, picture, signIn, step, story } = require("./browser.js"
 const env = process.env;
 const { TOWLINE_ORIGIN: ORIGIN, TOWLINE_DEVICE: DOOR, TOWLINE_OTHER: GATE } = env;
 const SHARED = env.TOWLINE_SHARED;
-const LARGE = 200_000_000;
-/** How much the page may grow while a file of 200 MB passes through it. */
+/** Bytes of the large file. */
+const LARGE = Number(env.TOWLINE_LARGE);
+/** How much the page may grow while the large file passes through it. */
 const MOST_HEAP = 40_000_000;
 
 story(async (page, context) => {
@@ -178,7 +179,7 @@ async function watched(page, name, act) {
 }
 
 async function uploaded(page) {
-  step("a folder is listed; 200 MB are uploaded with flat memory, through a lost link");
+  step("a folder is listed; a large file is uploaded with flat memory, through a lost link");
   await page.goto(`${ORIGIN}/console/#/files/${DOOR}?path=${encodeURIComponent(SHARED)}`);
   await page.locator('td:has-text("large.bin")').first().waitFor();
   await page.goto(`${ORIGIN}/console/#/files/${DOOR}?path=${encodeURIComponent(SHARED + "/there")}`);
@@ -231,7 +232,7 @@ async function uploaded(page) {
 }
 
 async function downloaded(page) {
-  step("200 MB are downloaded into a private file, checked, and saved by a link");
+  step("it is downloaded into a private file, checked, and saved by a link");
   const path = `${SHARED}/there/large.bin`;
   await page.evaluate(() => (window.showSaveFilePicker = undefined));
   await page.goto(`${ORIGIN}/console/#/files/${GATE}?path=${encodeURIComponent(path)}`);

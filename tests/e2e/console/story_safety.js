@@ -55,6 +55,7 @@ story(async (page, context, forgive) => {
   await without(context);
   await told(page, context);
   await back(page);
+  await reloaded(page);
   await small(page);
 });
 
@@ -143,16 +144,27 @@ async function framed(context, forgive) {
 }
 
 async function without(context) {
-  step("without WebGL and without a clipboard a shell works");
   const page = await context.newPage();
-  await page.addInitScript(() => {
+  await signIn(page);
+  await page.close();
+  for (const clipboard of ["no clipboard", "no right to the clipboard"]) {
+    await withoutIt(context, clipboard);
+  }
+}
+
+async function withoutIt(context, clipboard) {
+  step(`without WebGL, and with ${clipboard}, a shell works`);
+  const page = await context.newPage();
+  await page.addInitScript((clipboard) => {
     const before = HTMLCanvasElement.prototype.getContext;
     HTMLCanvasElement.prototype.getContext = function (kind, ...more) {
       return String(kind).startsWith("webgl") ? null : before.call(this, kind, ...more);
     };
-    Object.defineProperty(navigator, "clipboard", { value: undefined });
-  });
-  await signIn(page);
+    const refused = () => Promise.reject(new DOMException("denied", "NotAllowedError"));
+    const value = clipboard === "no clipboard" ? undefined : { writeText: refused, readText: refused };
+    Object.defineProperty(navigator, "clipboard", { value });
+  }, clipboard);
+  await page.goto(CONSOLE);
   await page.locator(`[data-device="${env.TOWLINE_DEVICE}"] a.button`).click();
   const terminal = new Terminal(page);
   await terminal.is("connected");
@@ -238,8 +250,30 @@ async function back(page) {
   await terminal.is("ended");
 }
 
+/** Milliseconds from the click to the reload: before, while and after a shell is opened. */
+const MOMENTS = [0, 20, 60, 150, 400, 1000];
+
+async function reloaded(page) {
+  step("a reload at any moment of a shell's opening leads to a shell that works");
+  for (const moment of MOMENTS) {
+    await page.goto(CONSOLE);
+    await page.locator(`[data-device="${env.TOWLINE_DEVICE}"] a.button`).click();
+    await page.waitForTimeout(moment);
+    await page.reload();
+    const terminal = new Terminal(page);
+    await terminal.is("connected");
+    await page.reload();
+    await terminal.is("connected");
+    await terminal.type(`echo after-$((${moment}+1)).`);
+    await terminal.sees(`after-${moment + 1}.`);
+    await terminal.type("exit");
+    await terminal.is("ended");
+  }
+}
+
 async function small(page) {
-  const pages = ["", "sessions", "run", "enroll", "access", "policies", "health", "audit"];
+  const one = ["device", "files"].map((name) => `${name}/${env.TOWLINE_DEVICE}`);
+  const pages = ["", "sessions", "executed", "run", "enroll", "access", "policies", "health", "audit", ...one];
   const pixels = { "200 % zoom of 1100 by 700": [550, 350], "a phone": [360, 640] };
   for (const [what, [width, height]] of Object.entries(pixels)) {
     step(`${what}: no page is wider than the screen`);
@@ -250,5 +284,14 @@ async function small(page) {
       const wider = () => page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
       assert.ok((await wider()) <= 0, `${name || "devices"} is wider by ${await wider()} pixels`);
     }
+    await page.goto(`${CONSOLE}#/shell/${env.TOWLINE_DEVICE}`);
+    const terminal = new Terminal(page);
+    await terminal.is("connected");
+    await terminal.type("echo fits-$((40+2))");
+    await terminal.sees("fits-42");
+    const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+    assert.ok(wide <= 0, `the terminal's page is wider by ${wide} pixels`);
+    await terminal.type("exit");
+    await terminal.is("ended");
   }
 }
