@@ -14,7 +14,7 @@ use crate::delivery::{
     Copier, Follower, LogEvents, Outbox, OutputLogs, Queue, Sender, Sink, SinkError, header_in,
     keep_retention,
 };
-use crate::index::{Maker, ask_for_all};
+use crate::index::{Growing, Maker, ask_for_all};
 use crate::limits::{BEGINNING, MAX_KEY_FILE};
 use crate::recorder::{ChainFile, Recorder, RecordingEvents};
 use crate::settings::Settings;
@@ -50,6 +50,7 @@ pub struct Archive {
     /// Where finished files go.
     pub sink: Sink,
     pub(crate) verifications: Verifications,
+    pub(crate) growing: Growing,
 }
 
 impl Archive {
@@ -84,7 +85,8 @@ impl Archive {
         start_queues(&recorder, clock)?;
         Maker::start(Arc::clone(&recorder), sink.clone())?;
         tokio::spawn(keep_retention(Arc::clone(&recorder), sink.clone(), clock.clone()));
-        Ok((Self { recorder, sink, verifications: Verifications::default() }, events))
+        let (verifications, growing) = (Verifications::default(), Growing::default());
+        Ok((Self { recorder, sink, verifications, growing }, events))
     }
 }
 

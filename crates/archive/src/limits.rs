@@ -112,6 +112,21 @@ pub const INDEX_NICENESS: i32 = 15;
 /// Recordings that wait for their index, about 80 bytes each. `towline-gateway index-recordings`
 /// finds the rest.
 pub const INDEX_WAITING: usize = 65_536;
+/// Packed bytes from which on a recording without an index gets one while somebody reads it. A
+/// shorter one unpacks to what a page holds.
+pub const GROWING_FROM: u64 = 16 * 1024;
+/// Indexes that are kept for recordings without one, in memory a screen and a table each: 1 MB as a
+/// rule, 10 MB for 16 GiB of lines; and their screens on the disk.
+pub const GROWING_KEPT: usize = 8;
+/// Threads that draw such recordings.
+pub const GROWING_AT_ONCE: usize = 2;
+/// How long such an index is kept after somebody asked for it.
+pub const GROWING_FOR: Duration = Duration::from_secs(300);
+/// Least time from the end of one drawing to the next.
+pub const GROWING_EVERY: Duration = Duration::from_secs(1);
+/// Bytes of one unpacked block of such a recording, in memory: a whole tape of control characters,
+/// each of which takes six.
+pub const GROWING_MEMBER: u64 = 6 * TAPE as u64 + 2 * MAX_LINE as u64;
 /// Verifications of recordings at once: each takes a processor for as long as it lasts, behind all
 /// other threads.
 pub const VERIFICATIONS: usize = 2;

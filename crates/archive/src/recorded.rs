@@ -4,7 +4,7 @@
 //! - Memory is one piece. It waits for disk and network: call it from a thread that may wait.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek as _, SeekFrom};
 
 use tokio::runtime::Handle;
 
@@ -15,7 +15,7 @@ use crate::recorder::Recorder;
 /// A recording's bytes, and how many there are.
 pub(crate) type Recorded = (Box<dyn Read + Send>, u64);
 
-/// Opens the recording of a session; none when there is none. `runtime` is the one that the sink
+/// Opens the recording of a session at byte `from`; none when there is none. `runtime` is the one that the sink
 /// works in.
 ///
 /// # Errors
@@ -25,12 +25,14 @@ pub(crate) fn open(
     sink: &Sink,
     runtime: &Handle,
     session: &str,
+    from: u64,
 ) -> io::Result<Option<Recorded>> {
     if let Some(path) = recorder.local(session) {
         match File::open(path) {
-            Ok(file) => {
+            Ok(mut file) => {
                 let length = file.metadata()?.len();
-                return Ok(Some((Box::new(file.take(length)), length)));
+                file.seek(SeekFrom::Start(from))?;
+                return Ok(Some((Box::new(file.take(length.saturating_sub(from))), length)));
             }
             // It has just gone to the sink.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -41,7 +43,7 @@ pub(crate) fn open(
     let length = runtime.block_on(sink.length(&object)).map_err(io::Error::other)?;
     let (sink, runtime) = (sink.clone(), runtime.clone());
     Ok(length.map(|length| {
-        let sent = Sent { sink, runtime, object, at: 0, length, piece: Vec::new() };
+        let sent = Sent { sink, runtime, object, at: from, length, piece: Vec::new() };
         (Box::new(sent) as Box<dyn Read + Send>, length)
     }))
 }

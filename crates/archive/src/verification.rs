@@ -113,7 +113,7 @@ impl Archive {
             }
         }
         let goes_on = self.recorder.is_recording(session);
-        let opened = recorded::open(&self.recorder, &self.sink, runtime, session)?;
+        let opened = recorded::open(&self.recorder, &self.sink, runtime, session, 0)?;
         let recorded = opened.ok_or(CannotVerify::NoRecording)?;
         let mut all = lock();
         if let Some(known) = all.get(session) {

@@ -4,8 +4,11 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { readTable, tableAt } from "../src/playback/index_file.ts";
+import { type Hit, search } from "../src/playback/search.ts";
+import { steps } from "../src/playback/screens.ts";
+import type { Source } from "../src/playback/source.ts";
 import { programs } from "../src/playback/programs.ts";
-import { bounded, clock, found, lastAt, members, parse, plain, sizeOf, textOf, upTo } from "../src/playback/recording.ts";
+import { type Event, bounded, clock, lastAt, members, parse, plain, sizeOf, textOf, upTo } from "../src/playback/recording.ts";
 
 /** A block as the gateway writes one. */
 function block(text: string): Uint8Array {
@@ -55,17 +58,66 @@ test("a time names the events at or before it", () => {
   assert.equal(lastAt([{ at: 2 }], 1), 0);
 });
 
-test("the search looks at output without its control sequences", () => {
-  const events = [
-    { at: 0, code: "m", text: "error" },
-    { at: 1, code: "o", text: "\x1b[31mEr\x1b[0mror\r\n" },
-    { at: 2, code: "o", text: "\x1b]52;c;error\x07\x1b]8;;javascript:error\x1b\\link" },
-  ];
-  assert.equal(found(events, "error", 0), 1);
-  assert.equal(found(events, "error", 2), -1);
-  const pieces = ["a nee", "dle", " and no more"].map((text, at) => ({ at, code: "o", text }));
-  assert.deepEqual([0, 1, 2].map((from) => found(pieces, "needle", from)), [1, 1, -1]);
-  assert.equal(plain(events[2]?.text ?? ""), "link");
+test("output loses its control sequences when it is saved as text", () => {
+  assert.equal(plain("\x1b]52;c;error\x07\x1b]8;;javascript:error\x1b\\link\x1b[31m!"), "link!");
+});
+
+test("what is drawn before somebody looks is bounded in text and in time", () => {
+  const event = (at: number, text: string, code = "o") => ({ at, code, text });
+  const cut = (events: Event[]) => steps(events).map(({ from, to }) => [from, to]);
+  assert.deepEqual(cut([]), []);
+  assert.deepEqual(cut([event(0, "a"), event(0.1, "b"), event(0.3, "c")]), [[0, 2], [2, 3]]);
+  assert.deepEqual(cut([event(0, "x".repeat(9000)), event(0, "b"), event(0, "c")]), [[0, 1], [1, 3]]);
+  assert.deepEqual(cut([event(0, "a"), event(0, "9x9", "r"), event(0, "b")]), [[0, 1], [1, 2], [2, 3]]);
+});
+
+/** A recording of these parts, each with a screen to begin with. */
+function shown(parts: { screen?: string; output: string[] }[]): Source {
+  const keyframes = parts.map((_, at) => ({ at, offset: at, cols: 20, rows: 5, screen: 0, length: 0 }));
+  const events = (n: number) => parts[n]?.output.map((text, at) => ({ at: n + at, code: "o", text })) ?? [];
+  return {
+    keyframes,
+    end: 9,
+    markers: [],
+    markersLeftOut: 0,
+    bytes: 9,
+    whole: true,
+    finished: true,
+    unreadable: 0,
+    events: async (n) => events(n),
+    screen: async (n) => parts[n]?.screen ?? "",
+    refresh: async () => false,
+    text: async () => "",
+  };
+}
+
+test("of several events that are drawn at once the search names the one that shows the text", async () => {
+  const text = ["a", "b", "needle", "\r\n".repeat(9), "c"];
+  const events = text.map((text) => ({ at: 1, code: "o", text }));
+  const source = { ...shown([{ output: [] }]), events: async () => events };
+  const hit = await search(source, "needle", null, () => false, () => undefined);
+  assert.deepEqual([hit?.event, hit?.at], [2, 1]);
+});
+
+test("the search finds what the screen showed: words that were typed around, wrapped, scrolled away", async () => {
+  const source = shown([
+    { output: ["ne\x1b[31med\x1b[0mle\r\n", "worr\x1b[Dldly", "\r\n".repeat(9), "x".repeat(15) + "Far away", "\x1b[2J"] },
+    { screen: "kept in sight", output: [" and more", "\x1b[2J\x1b[Hhidden\rshown!\r\n", "top\r\n" + "\r\n".repeat(30)] },
+  ]);
+  const none = () => undefined;
+  const find = async (text: string, from: Hit | null = null) => {
+    const hit = await search(source, text, from, () => false, none);
+    return hit && [hit.part, hit.event];
+  };
+  assert.deepEqual(await find("needle"), [0, 0]);
+  assert.deepEqual(await find("worldly"), [0, 1]);
+  assert.deepEqual(await find("worrldly"), null);
+  assert.deepEqual(await find("far AWAY"), [0, 3]);
+  assert.deepEqual(await find("hidden"), null);
+  assert.deepEqual(await find("shown!"), [1, 1]);
+  assert.deepEqual(await find("top"), [1, 2]);
+  assert.deepEqual(await find("kept in sight"), null);
+  assert.deepEqual(await find("needle", { part: 0, event: 0, at: 0 }), [0, 0]);
 });
 
 test("a time reads as a clock", () => {

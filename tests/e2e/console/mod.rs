@@ -8,11 +8,13 @@
 //! - A policy report, a script error or a line of the browser's console fails the test.
 
 mod fleet;
+mod lists;
 mod live;
 mod playback;
 mod provider;
 mod safety;
 mod tabs;
+mod volumes;
 
 use std::path::Path;
 use std::process::Command;

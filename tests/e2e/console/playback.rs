@@ -1,5 +1,5 @@
-//! A long recording in the console: found without an index, indexed by the command of the gateway,
-//! played from any moment.
+//! Recordings in the console: a long one that is found without an index, indexed by the command of the
+//! gateway and played from any moment; one whose session goes on.
 //!
 //! `TOWLINE_RECORDING_MIB` says how long it is; 24 MiB of lines unless it is set.
 
@@ -50,6 +50,18 @@ fn a_long_recording_is_played_from_any_moment() -> Outcome {
     command.arg(workspace().join("tests/e2e/console/story_playback.js"));
     command.env("TOWLINE_ORIGIN", &origin).env("TOWLINE_SESSION", SESSION);
     command.env("TOWLINE_MOMENTS", moments.to_string());
+    perform(command, |what| Err(Trouble::new(format!("the browser asks for {what}"))))
+}
+
+#[test]
+fn a_recording_that_goes_on_is_played_from_any_moment_and_grows_in_the_page() -> Outcome {
+    let mut lab = Lab::start()?;
+    let origin = format!("https://{}", lab.gateway.address());
+    serve_console_at(&mut lab, &origin)?;
+    let device = lab.device()?;
+    let mut command = browser(&lab)?;
+    command.arg(workspace().join("tests/e2e/console/story_growing.js"));
+    command.env("TOWLINE_ORIGIN", &origin).env("TOWLINE_DEVICE", device.id());
     perform(command, |what| Err(Trouble::new(format!("the browser asks for {what}"))))
 }
 

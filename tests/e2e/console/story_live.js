@@ -239,7 +239,7 @@ async function listed(context, page, terminal) {
 async function played(page) {
   step("the recording of the ended session: the search jumps to a text, the timeline goes back");
   const screen = page.locator(".recorded .xterm-rows");
-  const search = page.getByRole("searchbox", { name: "Search the output" });
+  const search = page.getByRole("searchbox", { name: "Search what the screen showed" });
   await search.waitFor();
   await axe(page, "player");
   await search.fill("dry-42");

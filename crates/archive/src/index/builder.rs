@@ -18,14 +18,14 @@ use flate2::Compression;
 use flate2::bufread::GzDecoder;
 use flate2::write::GzEncoder;
 use towline_evidence::cast::{Code, Event, Header, MAX_LINE};
-use towline_evidence::digest::Running;
+use towline_evidence::digest::{Digest, Running};
 use towline_evidence::seal::Seal;
 use towline_evidence::text::split;
 
 use super::table::{HEAD, Keyframe, Marker, Table, head};
 use crate::limits::{
-    INDEX_COLS, INDEX_MARKER, INDEX_ROWS, INDEX_TIME, KEYFRAME_BYTES, KEYFRAME_LEAST,
-    KEYFRAME_TIME, MAX_INDEX_MARKERS, MAX_KEYFRAME, MAX_KEYFRAMES,
+    GROWING_MEMBER, INDEX_COLS, INDEX_MARKER, INDEX_ROWS, INDEX_TIME, KEYFRAME_BYTES,
+    KEYFRAME_LEAST, KEYFRAME_TIME, MAX_INDEX_MARKERS, MAX_KEYFRAME, MAX_KEYFRAMES,
 };
 
 /// Why a recording gets no index.
@@ -37,6 +37,9 @@ pub(super) enum NoIndex {
     /// It does not begin with a header.
     #[error("the recording does not begin with its header")]
     NoHeader,
+    /// One block unpacks to more than an index that grows may hold.
+    #[error("a block has more than {} MiB", GROWING_MEMBER >> 20)]
+    LongBlock,
     /// Somebody made it to take long.
     #[error("it took more than {} minutes", INDEX_TIME.as_secs() / 60)]
     TooLong,
@@ -87,16 +90,7 @@ pub(super) fn build(
     }
     let Some(drawn) = drawn.filter(|drawn| drawn.bytes >= least) else { return Ok(None) };
     let Counted { count, digest, .. } = reader.into_inner();
-    let table = Table {
-        session: session.to_owned(),
-        bytes: count,
-        sha256: digest.finish(),
-        lines: drawn.lines,
-        end: drawn.at,
-        keyframes: drawn.keyframes,
-        markers: drawn.markers,
-        markers_left_out: drawn.left_out,
-    };
+    let table = drawn.table(session, count, Some(digest.finish()));
     let packed = packed(&serde_json::to_vec(&table).map_err(io::Error::other)?)?;
     index.write_all(&packed)?;
     index.seek(SeekFrom::Start(0))?;
@@ -109,7 +103,7 @@ pub(super) fn build(
 const CANCEL: char = '\u{18}';
 
 /// What was drawn so far.
-struct Drawn {
+pub(super) struct Drawn {
     terminal: Terminal,
     /// Reads the same output ahead of the terminal.
     parser: Parser,
@@ -124,14 +118,14 @@ struct Drawn {
     /// Length of the last screen.
     screen: u64,
     /// Bytes of the index before the table.
-    written: u64,
+    pub(super) written: u64,
     keyframes: Vec<Keyframe>,
     markers: Vec<Marker>,
     left_out: u64,
 }
 
 impl Drawn {
-    fn begin(line: &[u8]) -> Result<Self, NoIndex> {
+    pub(super) fn begin(line: &[u8]) -> Result<Self, NoIndex> {
         let header = Header::parse(line).map_err(|_| NoIndex::NoHeader)?;
         let (cols, rows) = bounded(header.width.into(), header.height.into());
         let terminal = Terminal::new(cols, rows).map_err(|_| NoIndex::NoHeader)?;
@@ -162,7 +156,21 @@ impl Drawn {
         })
     }
 
-    fn line(&mut self, line: &[u8]) {
+    /// The table of the first `bytes` bytes of the recording.
+    pub(super) fn table(&self, session: &str, bytes: u64, sha256: Option<Digest>) -> Table {
+        Table {
+            session: session.to_owned(),
+            bytes,
+            sha256,
+            lines: self.lines,
+            end: self.at,
+            keyframes: self.keyframes.clone(),
+            markers: self.markers.clone(),
+            markers_left_out: self.left_out,
+        }
+    }
+
+    pub(super) fn line(&mut self, line: &[u8]) {
         self.lines += 1;
         self.bytes += line.len() as u64;
         let Ok(event) = Event::parse(line) else { return };
@@ -204,7 +212,7 @@ impl Drawn {
     }
 
     /// A member ended; the next one begins at `offset`.
-    fn member(&mut self, offset: u64, index: &mut impl Write) -> io::Result<()> {
+    pub(super) fn member(&mut self, offset: u64, index: &mut impl Write) -> io::Result<()> {
         let since = self.bytes - self.last.0;
         let early = self.resized || self.at - self.last.1 >= KEYFRAME_TIME;
         let least = if early { KEYFRAME_LEAST } else { KEYFRAME_BYTES };
@@ -246,7 +254,7 @@ fn size(text: &str) -> (usize, usize) {
     bounded(cols.parse().unwrap_or(0), rows.parse().unwrap_or(0))
 }
 
-fn packed(bytes: &[u8]) -> io::Result<Vec<u8>> {
+pub(super) fn packed(bytes: &[u8]) -> io::Result<Vec<u8>> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(bytes)?;
     encoder.finish()
@@ -275,7 +283,7 @@ impl<R: Read> Read for Counted<R> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::io::Cursor;
 
     use towline_evidence::recording::{Lane, Recording};
@@ -283,10 +291,10 @@ mod tests {
     use super::*;
 
     /// A new size, if there is one, and output behind it.
-    type Shown = (Option<(u16, u16)>, Vec<u8>);
+    pub(in super::super) type Shown = (Option<(u16, u16)>, Vec<u8>);
 
     /// A recording of these pieces of output, one member each, a second apart; a size before some.
-    fn recording(pieces: &[Shown]) -> Vec<u8> {
+    pub(in super::super) fn recording(pieces: &[Shown]) -> Vec<u8> {
         let header = Header {
             version: 2,
             width: 80,

@@ -74,7 +74,7 @@ impl Maker {
         if self.recorder.is_recording(session) {
             return Ok(None); // it is asked for again when it ends
         }
-        let opened = recorded::open(&self.recorder, &self.sink, &self.runtime, session)?;
+        let opened = recorded::open(&self.recorder, &self.sink, &self.runtime, session, 0)?;
         let Some((recording, _)) = opened else { return Ok(None) };
         let path = self.folder.join(session);
         let mut options = File::options();

@@ -27,8 +27,9 @@ pub struct Table {
     pub session: String,
     /// Bytes of the recording that is indexed.
     pub bytes: u64,
-    /// SHA-256 of those bytes.
-    pub sha256: Digest,
+    /// SHA-256 of those bytes; none in an index that grows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<Digest>,
     /// Lines of the recording.
     pub lines: u64,
     /// Time of its last event, microseconds.

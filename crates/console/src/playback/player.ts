@@ -22,7 +22,6 @@ export class Player {
   skipsIdle = true;
   /** The screen is waited for. */
   busy = false;
-  readonly end: number;
   /** The keyframe that was drawn from, and the events behind it. */
   private part = -1;
   private events: readonly Event[] = [];
@@ -39,7 +38,6 @@ export class Player {
     private readonly source: Source,
     private readonly told: { moved: () => void; failed: (error: unknown) => void },
   ) {
-    this.end = source.end;
     this.term = new Terminal({
       cols: source.keyframes[0]?.cols ?? 80,
       rows: source.keyframes[0]?.rows ?? 24,
@@ -53,6 +51,22 @@ export class Player {
     });
     this.term.open(element);
     this.timer = setInterval(() => this.tick(), TICK_MS);
+  }
+
+  get end(): number {
+    return this.source.end;
+  }
+
+  /** The recording has grown: what was added to the part that is shown is read. */
+  async grew(): Promise<void> {
+    const { part, turn } = this;
+    if (part < 0) return;
+    try {
+      const events = await this.source.events(part);
+      if (turn === this.turn && part === this.part) this.events = events;
+    } catch (error) {
+      this.told.failed(error);
+    }
   }
 
   play(plays: boolean): void {

@@ -30,11 +30,16 @@ export function PlayerPage({ place }: PageProps) {
   const session = place.rest[0] ?? "";
   const loaded = useSignal<Source | null>(null);
   const trouble = useSignal("");
+  const drawn = useSignal<number | null>(null);
   useEffect(() => {
     let over = false;
     loaded.value = null;
+    drawn.value = null;
     trouble.value = "";
-    open(session, () => over).then(
+    const drawing = (bytes: number) => {
+      if (!over) drawn.value = bytes;
+    };
+    open(session, () => over, drawing).then(
       (found) => {
         if (over) return;
         loaded.value = found;
@@ -56,7 +61,11 @@ export function PlayerPage({ place }: PageProps) {
           {trouble.value}
         </p>
       )}
-      {!trouble.value && !loaded.value && <p class="empty">{t("loading")}</p>}
+      {!trouble.value && !loaded.value && (
+        <p class="empty" role="status">
+          {drawn.value === null ? t("loading") : t("indexing", { mib: (drawn.value / 1048576).toFixed(1) })}
+        </p>
+      )}
       {loaded.value && (
         <Played key={session} session={session} source={loaded.value} start={Number(place.query.get("t") ?? 0)}
           program={place.query.get("program")}
@@ -78,8 +87,17 @@ function Played(props: { session: string; source: Source; start: number; program
   const wanted = useSignal("");
   const shown = useSignal<Program[]>(programs(source.markers, []));
   const ends = useSignal("");
+  const log = useRef<Command[]>([]);
   const hit = useRef<Hit | null>(null);
   const searches = useRef(0);
+  const end = useSignal(source.end);
+  const added = useSignal(0);
+  useGrowth(source, () => {
+    end.value = source.end;
+    added.value += 1;
+    shown.value = programs(source.markers, log.current);
+    void player.current?.grew();
+  });
   useEffect(() => {
     if (!screen.current) return;
     const made = new Player(screen.current, source, {
@@ -105,10 +123,11 @@ function Played(props: { session: string; source: Source; start: number; program
   }, [start, program]);
   useEffect(() => {
     let over = false;
-    shown.value = programs(source.markers, []);
+    shown.value = programs(source.markers, log.current);
     if (!source.markers.some((marker) => marker.text.startsWith("$ "))) return;
     everyPage<Command>("Towline.ListSessionCommands", { SessionId: session }, "Commands", MOST_COMMANDS).then(
       ({ items }) => {
+        log.current = items;
         if (!over) shown.value = programs(source.markers, items);
       },
       (error: unknown) => {
@@ -118,7 +137,7 @@ function Played(props: { session: string; source: Source; start: number; program
     return () => {
       over = true;
     };
-  }, [source]);
+  }, [source, source.markers.length]);
   const seek = (to: number) => {
     trouble.value = "";
     player.current?.seek(to);
@@ -189,7 +208,7 @@ function Played(props: { session: string; source: Source; start: number; program
           {t("skipIdle")}
         </label>
         <span>
-          {clock(at.value)} / {clock(source.end)}
+          {clock(at.value)} / {clock(end.value)}
         </span>
         <a href={`#/recording/${encodeURIComponent(session)}?t=${Math.floor(at.value)}`}>{t("linkHere")}</a>
         <Downloads session={session} source={source} />
@@ -201,12 +220,12 @@ function Played(props: { session: string; source: Source; start: number; program
         aria-label={t("position")}
         aria-valuetext={clock(at.value)}
         min={0}
-        max={source.end}
+        max={end.value}
         step="any"
         value={at.value}
         onInput={(event) => seek(Number(event.currentTarget.value))}
       />
-      <Ticks shown={shown.value} end={source.end} jump={seek} />
+      <Ticks shown={shown.value} end={end.value} jump={seek} />
       <form
         class="tools"
         onSubmit={(event) => {
@@ -233,6 +252,30 @@ function Played(props: { session: string; source: Source; start: number; program
       <Markers source={source} shown={shown.value} jump={seek} />
     </div>
   );
+}
+
+/** How often the page asks what a session has added to its recording. */
+const GROWS_MS = 5000;
+
+/** Reads what is added to a recording whose session goes on, while the tab is in sight. */
+function useGrowth(source: Source, grew: () => void): void {
+  useEffect(() => {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    let over = false;
+    const later = (): void => {
+      if (!over && !source.finished) timer = setTimeout(look, GROWS_MS);
+    };
+    const look = (): void => {
+      if (document.hidden) return later();
+      // What cannot be read now is asked for again; the page shows what it has.
+      source.refresh().then((more) => more && !over && grew(), () => undefined).finally(later);
+    };
+    later();
+    return () => {
+      over = true;
+      clearTimeout(timer);
+    };
+  }, [source]);
 }
 
 interface Verification {

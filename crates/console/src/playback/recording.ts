@@ -154,22 +154,6 @@ export function plain(text: string): string {
     .replace(/[\x00-\x08\x0b-\x1f\x7f]/g, "");
 }
 
-/**
- * The first event at or behind `from` whose output completes a text, letter case and control sequences
- * apart; -1: none. The text may have come in several events.
- */
-export function found(events: readonly Event[], text: string, from: number): number {
-  const wanted = text.toLowerCase();
-  let before = "";
-  for (const [n, event] of events.entries()) {
-    if (event.code !== "o") continue;
-    const output = before + plain(event.text).toLowerCase();
-    if (n >= from && output.includes(wanted)) return n;
-    before = wanted.length > 1 ? output.slice(1 - wanted.length) : "";
-  }
-  return -1;
-}
-
 /** All output as text. */
 export function outputOf(events: readonly Event[]): string {
   const output = events.filter((event) => event.code === "o").map((event) => event.text);

@@ -1,12 +1,12 @@
-// Finds a text in the output of a recording, part by part.
+// Finds a text on the screens of a recording, part by part.
 //
-// Invariants: one part is looked at at a time, and the page works on meanwhile; a newer search ends an
-// older one.
+// Invariants: one part is drawn at a time, off the page, and the page works on meanwhile; a newer search
+// ends an older one.
 
-import { found } from "./recording.ts";
+import { Screens } from "./screens.ts";
 import type { Source } from "./source.ts";
 
-/** Where a text was found: a part, and how many of its events were drawn when the text was there. */
+/** Where a text was found: a part, and the last of its events that was drawn when the text was in sight. */
 export interface Hit {
   part: number;
   event: number;
@@ -14,8 +14,8 @@ export interface Hit {
 }
 
 /**
- * The next place behind `from` with this text; from the start again behind the last one. `null`: there
- * is none, or `over` said so. `looks` hears of each part.
+ * The next place behind `from` where the text comes into sight; from the start again behind the last
+ * one. `null`: there is none, or `over` said so. `looks` hears of each part; `most` parts are drawn.
  */
 export async function search(
   source: Source,
@@ -23,16 +23,23 @@ export async function search(
   from: Hit | null,
   over: () => boolean,
   looks: (at: number) => void,
+  most = Number.POSITIVE_INFINITY,
 ): Promise<Hit | null> {
   const parts = source.keyframes.length;
   const first = from?.part ?? 0;
-  for (let n = 0; n <= parts; n += 1) {
-    if (over()) return null;
-    const part = (first + n) % parts;
-    looks(source.keyframes[part]?.at ?? 0);
-    const events = await source.events(part);
-    const event = found(events, text, n === 0 && from ? from.event + 1 : 0);
-    if (event >= 0) return { part, event, at: events[event]?.at ?? 0 };
+  const screens = new Screens();
+  try {
+    // The first part once more, for what stands before `from`.
+    const last = Math.min(from ? parts : parts - 1, most - 1);
+    for (let n = 0; n <= last; n += 1) {
+      if (over()) return null;
+      const part = (first + n) % parts;
+      looks(source.keyframes[part]?.at ?? 0);
+      const event = await screens.find(source, part, text, n === 0 && from ? from.event + 1 : 0);
+      if (event >= 0) return { part, event, at: (await source.events(part))[event]?.at ?? 0 };
+    }
+    return null;
+  } finally {
+    screens.close();
   }
-  return null;
 }

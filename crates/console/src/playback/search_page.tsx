@@ -1,4 +1,5 @@
-// Programs and typed lines of all sessions, found by words; a click opens the recording there.
+// Programs and typed lines of all sessions, found by words, or what their screens showed; a click opens
+// the recording there.
 //
 // Invariants: the address holds what is asked for. A search goes on in steps that the gateway bounds,
 // as long as the page asks for more; the newest search wins.
@@ -9,6 +10,7 @@ import { call, words } from "../api.ts";
 import { type PageProps, addressOf } from "../pages.ts";
 import { TableFrame } from "../parts.tsx";
 import { dateOf, t } from "../strings.ts";
+import { ScreensFound } from "./screen_search.tsx";
 
 /** Rows until the page waits to be asked for more. */
 const PAGE = 100;
@@ -64,6 +66,56 @@ async function goOn(wanted: Wanted, from: State, over: () => boolean, told: (sta
 
 export function SearchPage({ place }: PageProps) {
   const wanted = { words: place.query.get("words") ?? "", device: place.query.get("device") ?? "" };
+  const onScreens = place.query.get("in") === "screens";
+  return (
+    <main class="sessions">
+      <h1>{t("executed")}</h1>
+      <Asked wanted={wanted} onScreens={onScreens} />
+      <p class="hint">{t(onScreens ? "screensSearched" : "whatIsSearched")}</p>
+      {onScreens ? wanted.words && <ScreensFound wanted={wanted} /> : <CommandsFound wanted={wanted} />}
+    </main>
+  );
+}
+
+function Asked({ wanted, onScreens }: { wanted: Wanted; onScreens: boolean }) {
+  return (
+    <form
+      class="filters"
+      aria-label={t("filters")}
+      onSubmit={(event) => {
+        event.preventDefault();
+        const form = new FormData(event.currentTarget);
+        const query: Record<string, string> = {};
+        for (const name of ["words", "device", "in"]) {
+          const value = String(form.get(name) ?? "").trim();
+          if (value) query[name] = value;
+        }
+        location.hash = addressOf("executed", [], query);
+      }}
+    >
+      <label>
+        {t("searchIn")}
+        <select name="in" key={String(onScreens)}>
+          <option value="">{t("inCommands")}</option>
+          <option value="screens" selected={onScreens}>
+            {t("inScreens")}
+          </option>
+        </select>
+      </label>
+      <label>
+        {t("wordsOfCommand")}
+        <input type="search" name="words" required maxLength={256} defaultValue={wanted.words} key={wanted.words} />
+      </label>
+      <label>
+        {t("deviceId")}
+        <input name="device" defaultValue={wanted.device} key={`d${wanted.device}`} />
+      </label>
+      <button type="submit">{t("searchExecuted")}</button>
+    </form>
+  );
+}
+
+function CommandsFound({ wanted }: { wanted: Wanted }) {
   const state = useSignal<State | null>(null);
   const trouble = useSignal("");
   const turn = useSignal(0);
@@ -90,33 +142,7 @@ export function SearchPage({ place }: PageProps) {
   }, [wanted.words, wanted.device]);
   const found = state.value;
   return (
-    <main class="sessions">
-      <h1>{t("executed")}</h1>
-      <form
-        class="filters"
-        aria-label={t("filters")}
-        onSubmit={(event) => {
-          event.preventDefault();
-          const form = new FormData(event.currentTarget);
-          const query: Record<string, string> = {};
-          for (const name of ["words", "device"]) {
-            const value = String(form.get(name) ?? "").trim();
-            if (value) query[name] = value;
-          }
-          location.hash = addressOf("executed", [], query);
-        }}
-      >
-        <label>
-          {t("wordsOfCommand")}
-          <input type="search" name="words" required maxLength={256} defaultValue={wanted.words} key={wanted.words} />
-        </label>
-        <label>
-          {t("deviceId")}
-          <input name="device" defaultValue={wanted.device} key={`d${wanted.device}`} />
-        </label>
-        <button type="submit">{t("searchExecuted")}</button>
-      </form>
-      <p class="hint">{t("whatIsSearched")}</p>
+    <>
       <p role="alert" class="trouble">
         {trouble.value}
       </p>
@@ -129,7 +155,7 @@ export function SearchPage({ place }: PageProps) {
           {t("searchOn")}
         </button>
       )}
-    </main>
+    </>
   );
 }
 

@@ -5,7 +5,7 @@
 // recording without one is bounded by MOST_PACKED.
 
 import { decoded } from "../answers.ts";
-import { call } from "../api.ts";
+import { ApiError, call } from "../api.ts";
 import { HEAD, type Index, type Keyframe, readTable, tableAt } from "./index_file.ts";
 import { type Event, MOST_PACKED, MOST_TEXT, eventsOf, parse, textOf, unpacked } from "./recording.ts";
 
@@ -15,12 +15,15 @@ const KEPT = 6;
 const MOST_SAVED = 128 * 1024 * 1024;
 /** Bytes of one screen, unpacked. */
 const MOST_SCREEN = 1024 * 1024;
+/** How long the page waits before it asks again for an index that is being made, milliseconds. */
+const ASKS_AGAIN_MS = 300;
 
 interface Piece {
   Data: string;
   NextOffset?: number;
   Size: number;
   Finished: boolean;
+  Indexed?: number;
 }
 
 export interface Source {
@@ -34,7 +37,7 @@ export interface Source {
   bytes: number;
   /** Everything of the recording is here or can be read. */
   whole: boolean;
-  /** The session is over. */
+  /** Nothing will be added. */
   finished: boolean;
   /** Lines that cannot be read, as far as lines were read. */
   unreadable: number;
@@ -42,17 +45,25 @@ export interface Source {
   events(keyframe: number): Promise<readonly Event[]>;
   /** Text that draws the screen of a keyframe. */
   screen(keyframe: number): Promise<string>;
+  /** Reads what was added meanwhile; whether there was something. */
+  refresh(): Promise<boolean>;
   /** All lines, as they were recorded: for a recording of at most MOST_PACKED bytes. */
   text(): Promise<string>;
 }
 
 /** Reads a range of a recording or an index. */
-async function range(target: string, session: string, from: number, to: number): Promise<Uint8Array> {
+async function range(
+  target: string,
+  session: string,
+  from: number,
+  to: number,
+  background = false,
+): Promise<Uint8Array> {
   const bytes = new Uint8Array(to - from);
   let filled = 0;
   while (filled < bytes.length) {
     const body = { SessionId: session, Offset: from + filled, Length: bytes.length - filled };
-    const piece = decoded((await call<Piece>(target, body)).Data);
+    const piece = decoded((await call<Piece>(target, body, background)).Data);
     if (piece.length === 0) return bytes.subarray(0, filled);
     bytes.set(piece.subarray(0, bytes.length - filled), filled);
     filled += piece.length;
@@ -60,40 +71,80 @@ async function range(target: string, session: string, from: number, to: number):
   return bytes;
 }
 
-/** Opens a recording. `over` is asked whether the page still wants it. */
-export async function open(session: string, over: () => boolean): Promise<Source | null> {
-  const first = await call<Piece>("Towline.GetRecordingIndex", { SessionId: session });
-  const head = decoded(first.Data);
-  const table = first.Size > 0 ? tableAt(head.subarray(0, HEAD)) : null;
-  if (table) {
-    const packed =
-      table.to <= head.length
-        ? head.subarray(table.from, table.to)
-        : await range("Towline.GetRecordingIndex", session, table.from, table.to);
-    const index = await readTable(packed);
-    if (index) return new Indexed(session, index);
+/** Opens a recording. `over` is asked whether the page still wants it; `drawing` hears how much is indexed. */
+export async function open(
+  session: string,
+  over: () => boolean,
+  drawing: (bytes: number) => void,
+): Promise<Source | null> {
+  while (!over()) {
+    const index = await indexNow(session);
+    if (index === "none") return await whole(session, over);
+    if ("keyframes" in index) return new Indexed(session, index);
+    drawing(index.indexed);
+    await new Promise((resolve) => setTimeout(resolve, ASKS_AGAIN_MS));
   }
-  return await whole(session, over);
+  return null;
+}
+
+type Now = Index & { finished: boolean };
+
+/** The index as far as it is made; how far it is; or that there will be none. */
+async function indexNow(session: string, background = false): Promise<Now | { indexed: number } | "none"> {
+  let first: Piece;
+  try {
+    first = await call<Piece>("Towline.GetRecordingIndex", { SessionId: session }, background);
+  } catch (error) {
+    if (error instanceof ApiError && error.code === "ThrottlingException") return { indexed: 0 };
+    throw error;
+  }
+  if (first.Size === 0) return first.Finished ? "none" : { indexed: first.Indexed ?? 0 };
+  const head = decoded(first.Data);
+  const table = tableAt(head.subarray(0, HEAD));
+  if (!table) return "none";
+  const packed =
+    table.to <= head.length
+      ? head.subarray(table.from, table.to)
+      : await range("Towline.GetRecordingIndex", session, table.from, table.to, background);
+  // Another table has taken its place meanwhile.
+  if (packed.length < table.to - table.from && !first.Finished) return { indexed: first.Indexed ?? 0 };
+  const index = await readTable(packed);
+  return index ? { ...index, finished: first.Finished } : "none";
 }
 
 /** A recording that is read by ranges. */
 class Indexed implements Source {
-  readonly keyframes: readonly Keyframe[];
-  readonly end: number;
-  readonly markers: readonly Event[];
-  readonly markersLeftOut: number;
-  readonly bytes: number;
+  keyframes: readonly Keyframe[] = [];
+  end = 0;
+  markers: readonly Event[] = [];
+  markersLeftOut = 0;
+  bytes = 0;
   readonly whole = true;
-  readonly finished = true;
+  finished = false;
   unreadable = 0;
   private readonly kept = new Map<number, Promise<readonly Event[]>>();
 
   constructor(
     private readonly session: string,
-    index: Index,
+    index: Now,
   ) {
+    this.take(index);
+  }
+
+  private take(index: Now): void {
     ({ keyframes: this.keyframes, end: this.end, markers: this.markers } = index);
-    ({ markersLeftOut: this.markersLeftOut, bytes: this.bytes } = index);
+    ({ markersLeftOut: this.markersLeftOut, bytes: this.bytes, finished: this.finished } = index);
+  }
+
+  async refresh(): Promise<boolean> {
+    if (this.finished) return false;
+    const index = await indexNow(this.session, true);
+    if (index === "none" || !("keyframes" in index) || index.bytes < this.bytes) return false;
+    const more = index.bytes > this.bytes;
+    // The last part has grown: it is read anew.
+    if (more) this.kept.delete(this.keyframes.length - 1);
+    this.take(index);
+    return more;
   }
 
   events(n: number): Promise<readonly Event[]> {
@@ -161,6 +212,7 @@ async function whole(session: string, over: () => boolean): Promise<Source | nul
     unreadable,
     events: async () => events,
     screen: async () => "",
+    refresh: async () => false,
     text: async () => text,
   };
 }

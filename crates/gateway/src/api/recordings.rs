@@ -14,6 +14,8 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use tokio::runtime::Handle;
+use towline_archive::index::{CannotGrow, Grown};
+use towline_archive::limits::GROWING_FROM;
 use towline_archive::{CannotVerify, Verdict, Verification};
 use towline_ssm::api::evidence::{
     GetRecordingRequest, GetRecordingResponse, VerifyRecordingRequest, VerifyRecordingResponse,
@@ -54,11 +56,55 @@ impl Api {
         if let Some(piece) = self.piece_of(local, object.clone(), &request).await? {
             return Ok(piece);
         }
+        let length = recorder.local(session).and_then(|file| Some(file.metadata().ok()?.len()));
+        let size = match length {
+            Some(size) => size,
+            None => self.size_of(&recorder.object(session)).await?.ok_or_else(none)?,
+        };
         // A recording without an index is no error: a client reads it from its beginning.
-        let recorded = recorder.local(session).is_some()
-            || self.size_of(&recorder.object(session)).await?.is_some();
         let without = GetRecordingResponse { object, finished: true, ..Default::default() };
-        recorded.then_some(without).ok_or_else(none)
+        let goes_on = recorder.is_recording(session);
+        if size < GROWING_FROM && !goes_on {
+            return Ok(without);
+        }
+        self.growing_piece(&request, size, goes_on, without).await
+    }
+
+    /// The wanted piece of an index that is made while it is read.
+    async fn growing_piece(
+        &self,
+        request: &GetRecordingRequest,
+        size: u64,
+        goes_on: bool,
+        without: GetRecordingResponse,
+    ) -> Result<GetRecordingResponse, ApiError> {
+        let (evidence, runtime) = (Arc::clone(&self.parts.evidence), Handle::current());
+        let (session, offset) = (request.session_id.clone(), request.offset);
+        let most = request.length.unwrap_or(RECORDING_PIECE).min(RECORDING_PIECE);
+        let read = tokio::task::spawn_blocking(move || {
+            let grown = evidence.growing_index(&session, size, &runtime)?;
+            let Grown::Readable(shown) = grown else { return Ok((grown, Vec::new())) };
+            let bytes = shown.read(offset, most)?;
+            Ok((Grown::Readable(shown), bytes))
+        });
+        let (grown, bytes) =
+            read.await.map_err(|error| unreadable(&error))?.map_err(|error| match error {
+                CannotGrow::Busy => {
+                    ApiError::new(ErrorCode::ThrottlingException, error.to_string())
+                }
+                CannotGrow::Io(error) => unreadable(&error),
+            })?;
+        Ok(match grown {
+            Grown::Never => without,
+            Grown::Drawing(drawn) => {
+                GetRecordingResponse { finished: false, indexed: Some(drawn), ..without }
+            }
+            Grown::Readable(shown) => {
+                let piece = answer(&bytes, offset, shown.size(), without.object);
+                let finished = !goes_on && shown.recorded >= size;
+                GetRecordingResponse { finished, indexed: Some(shown.recorded), ..piece }
+            }
+        })
     }
 
     /// The check of `towline verify SESSION`, by the same code: a first call begins it.
@@ -168,5 +214,12 @@ fn read_local(file: &std::path::Path, offset: u64, most: u64) -> std::io::Result
 fn answer(bytes: &[u8], offset: u64, size: u64, object: String) -> GetRecordingResponse {
     let next = offset.saturating_add(bytes.len() as u64);
     let next_offset = (next < size && !bytes.is_empty()).then_some(next);
-    GetRecordingResponse { data: STANDARD.encode(bytes), next_offset, size, object, finished: true }
+    GetRecordingResponse {
+        data: STANDARD.encode(bytes),
+        next_offset,
+        size,
+        object,
+        finished: true,
+        indexed: None,
+    }
 }
