@@ -1,7 +1,8 @@
 //! The sign-in requests that wait for a decision or for their program.
 //!
 //! # Invariants
-//! - Bounded in all and by source; a full table refuses and forgets nothing that still counts.
+//! - Bounded in all and by source (address, /64); a full table refuses and forgets nothing that still
+//!   counts.
 //! - A request is decided once, and its credentials are taken once. A wrong verifier costs the
 //!   request.
 
@@ -14,6 +15,7 @@ use towline_host::clock::UnixMillis;
 
 use crate::limits::{MAX_SIGN_IN_REQUESTS, MAX_SIGN_IN_REQUESTS_OF_SOURCE, SIGN_IN_POLL};
 use crate::lock::lock;
+use crate::throttle::subscriber;
 
 /// What a program asked.
 #[derive(Debug, Clone)]
@@ -75,7 +77,8 @@ impl SignInRequests {
     ) -> bool {
         let mut all = lock(&self.all);
         all.retain(|_, one| now < one.asked.ends_at);
-        let of_source = all.values().filter(|one| one.asked.source == asked.source).count();
+        let source = subscriber(asked.source);
+        let of_source = all.values().filter(|one| subscriber(one.asked.source) == source).count();
         let taken = all.values().any(|one| one.user_code == user_code);
         if taken || all.len() >= MAX_SIGN_IN_REQUESTS || of_source >= MAX_SIGN_IN_REQUESTS_OF_SOURCE
         {
@@ -125,6 +128,8 @@ impl SignInRequests {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv6Addr;
+
     use super::*;
 
     const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
@@ -181,6 +186,20 @@ mod tests {
         assert!(matches!(requests.poll("code", "right", at_pace), Polled::TooSoon));
         let patient = at_pace.plus(SIGN_IN_POLL * 2);
         assert!(matches!(requests.poll("code", "right", patient), Polled::Open));
+    }
+
+    #[test]
+    fn the_addresses_of_one_subscriber_are_one_source() {
+        let requests = SignInRequests::default();
+        let from = |number: u16| Asked {
+            source: Ipv6Addr::new(0x2001, 0xdb8, 0, 0, number, 0, 0, 1).into(),
+            ..asked([192, 0, 2, 1])
+        };
+        let keep = |number: u16| {
+            requests.keep(format!("c{number}"), format!("u{number}"), from(number), NOW)
+        };
+        let kept = (0..64).filter(|number| keep(*number)).count();
+        assert_eq!(kept, MAX_SIGN_IN_REQUESTS_OF_SOURCE);
     }
 
     #[test]
