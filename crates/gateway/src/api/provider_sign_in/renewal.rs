@@ -8,6 +8,7 @@
 //! - The provider's token never leaves the gateway. The program's secret is stored as a digest.
 //! - The claims are judged anew each time: another group gives another role, or none.
 //! - A provider that refuses ends the renewal. One that does not answer ends nothing.
+//! - A secret that is not known counts against its source, also where a renewal is to end.
 //! - Requests with one secret come one after the other: providers that rotate take each token once.
 
 use std::sync::Arc;
@@ -80,13 +81,20 @@ pub(super) async fn forget(
     Extension(Peer(peer)): Extension<Peer>,
     mut body: Body,
 ) -> Response<Body> {
-    let outcome = match api.bodies.read(&mut body, Some(peer.ip())).await {
+    let (source, now) = (peer.ip(), api.parts.clock.now());
+    let blocked = api.failures.blocks(source, now);
+    let outcome = match api.bodies.read(&mut body, Some(source)).await {
+        Ok(_) if blocked => Err(over()),
         Ok(body) => api.forgotten(&body).await,
         Err(error) => Err(error),
     };
+    let outcome = outcome.map_err(|error| api.turn_away(error, source, blocked, now));
     match outcome {
-        Ok(()) => json_answer("{}".to_owned()),
-        Err(error) => error_response(StatusCode::BAD_REQUEST, &error),
+        // One that had ended before is signed out, too.
+        Err(error) if blocked || error.code != ErrorCode::UnrecognizedClientException => {
+            error_response(StatusCode::BAD_REQUEST, &error)
+        }
+        Ok(()) | Err(_) => json_answer("{}".to_owned()),
     }
 }
 
@@ -136,9 +144,13 @@ impl Api {
         self.parts.vault.given_out(&format!("renewal {digest}"))
     }
 
+    /// A stranger's guess is looked up and writes nothing.
     async fn forgotten(&self, body: &[u8]) -> Result<(), ApiError> {
         let Secret { refresh_token } = serde_json::from_slice(body).map_err(|_| over())?;
-        let gone = self.store().renewals().remove(&digest_of(&refresh_token)).await;
+        let digest = digest_of(&refresh_token);
+        let known = self.store().renewals().get(&digest).await;
+        known.or_internal("cannot read a renewal")?.ok_or_else(over)?;
+        let gone = self.store().renewals().remove(&digest).await;
         gone.or_internal("cannot remove a renewal").map(drop)
     }
 
