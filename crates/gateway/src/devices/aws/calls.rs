@@ -120,6 +120,8 @@ impl VendorAgents {
             }
             DeviceOperation::UpdateManagedInstancePublicKey => {
                 let proven = self.by_own_key(head, body, now).await?;
+                // Who has a copy of a quarantined key must not get a key of its own.
+                active(&proven.device)?;
                 self.replace_key(&proven, &parsed(body)?, source, now).await
             }
             DeviceOperation::UpdateInstanceInformation => {
