@@ -73,6 +73,10 @@ const PROVIDER: &str = "SELECT name, unique_id, issuer, settings, secret, create
 const PERSON: &str =
     "SELECT id, provider_id, subject, name, blocked, created_at, used_at FROM federated_people";
 
+/// Sessions of the people of a provider that have not ended.
+const LIVE: &str = "SELECT s.id FROM sessions s JOIN federated_people p ON p.id = s.person_id \
+     WHERE s.ended_at IS NULL AND p.provider_id = ? ORDER BY s.id";
+
 fn provider(row: &Row) -> Result<IdentityProvider, sqlx::Error> {
     Ok(IdentityProvider {
         name: row.try_get("name")?,
@@ -174,13 +178,15 @@ impl IdentityProviders<'_> {
         Ok(rows.iter().map(provider).collect::<Result<_, _>>()?)
     }
 
-    /// Stores changed settings and secret of the provider with this id. `false`: there is none.
+    /// Stores changed settings of the provider with this id, and its secret if there is a new one.
+    /// `false`: there is no such provider.
     ///
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn update(&self, changed: &IdentityProvider) -> Result<bool, StoreError> {
         let done = engine::query(
-            "UPDATE identity_providers SET settings = ?, secret = ?, changed_at = ? WHERE unique_id = ?",
+            "UPDATE identity_providers SET settings = ?, secret = COALESCE(?, secret), changed_at = ? \
+             WHERE unique_id = ?",
         )
         .bind(&changed.settings)
         .bind(&changed.secret)
@@ -191,6 +197,14 @@ impl IdentityProviders<'_> {
         Ok(done.rows_affected() > 0)
     }
 
+    /// Sessions of the people of a provider that have not ended.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn live_sessions(&self, id: &str) -> Result<Vec<String>, StoreError> {
+        Ok(engine::query_scalar(LIVE).bind(id).fetch_all(&self.store.pool).await?)
+    }
+
     /// Removes a provider with its people. `None`: there was none; else the live sessions of its
     /// people.
     ///
@@ -198,13 +212,7 @@ impl IdentityProviders<'_> {
     /// [`StoreError::Database`].
     pub async fn remove(&self, id: &str) -> Result<Option<Vec<String>>, StoreError> {
         let mut tx = self.store.writing().await?;
-        let sessions: Vec<String> = engine::query_scalar(
-            "SELECT s.id FROM sessions s JOIN federated_people p ON p.id = s.person_id \
-             WHERE s.ended_at IS NULL AND p.provider_id = ? ORDER BY s.id",
-        )
-        .bind(id)
-        .fetch_all(&mut *tx)
-        .await?;
+        let sessions: Vec<String> = engine::query_scalar(LIVE).bind(id).fetch_all(&mut *tx).await?;
         let done = engine::query("DELETE FROM identity_providers WHERE unique_id = ?")
             .bind(id)
             .execute(&mut *tx)
@@ -409,5 +417,19 @@ mod tests {
         assert!(matches!(providers.create(&same_issuer).await, Err(StoreError::Exists(_))));
         providers.remove(&first).await.unwrap();
         assert_ne!(providers.create(&new("a")).await.unwrap(), first);
+    }
+
+    #[tokio::test]
+    async fn a_change_without_a_secret_keeps_the_one_that_another_change_has_just_stored() {
+        let (store, _dir) = scratch().await;
+        let providers = store.identity_providers();
+        providers.create(&new("a")).await.unwrap();
+        let read = providers.get("a").await.unwrap().unwrap();
+        let secret = IdentityProvider { secret: Some(b"s".to_vec()), ..read.clone() };
+        assert!(providers.update(&secret).await.unwrap());
+        let settings = IdentityProvider { settings: "[]".into(), ..read };
+        assert!(providers.update(&settings).await.unwrap());
+        let now = providers.get("a").await.unwrap().unwrap();
+        assert_eq!((&*now.settings, now.secret.as_deref()), ("[]", Some(&b"s"[..])));
     }
 }

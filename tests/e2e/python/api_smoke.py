@@ -377,7 +377,9 @@ def identity_providers_are_made_shown_changed_and_removed():
     towline("CreateIdentityProvider", wanted | {"GroupsClaim": "a..b"}, expect="ValidationException")
     towline("CreateIdentityProvider", wanted | {"DefaultRole": "nobody"}, expect="ValidationException")
     assert "smoke" in [p["ProviderName"] for p in towline("ListIdentityProviders", {})["IdentityProviders"]]
-    changed = towline("UpdateIdentityProvider", {"ProviderName": "smoke", "Audiences": ["other"]})["IdentityProvider"]
+    answer = towline("UpdateIdentityProvider", {"ProviderName": "smoke", "Audiences": ["other"]})
+    assert (answer["LiveSessions"], answer["EndedSessions"]) == (0, 0), answer
+    changed = answer["IdentityProvider"]
     assert changed["Audiences"] == ["other"] and changed["HasClientSecret"] and "ClientId" not in changed, changed
     assert towline("GetIdentityProvider", {"ProviderName": "smoke"})["IdentityProvider"] == changed
     assert towline("ListFederatedPeople", {"ProviderName": "smoke"})["People"] == []

@@ -32,6 +32,10 @@ pub(crate) enum ProviderCommand {
         name: String,
         #[command(flatten)]
         settings: SettingsArgs,
+        /// End the sessions of its people, who may have lost a role; without it, the answer counts
+        /// them
+        #[arg(long)]
+        end_sessions: bool,
     },
     /// Delete an identity provider; credentials that came from it end
     Delete {

@@ -8,10 +8,10 @@ use towline_ssm::api::provider::{
     ClaimTag, CreateIdentityProviderRequest, FederatedPerson, GroupRole, IdentityProvider,
     IdentityProviderResult, ListFederatedPeopleRequest, ListFederatedPeopleResult,
     ListIdentityProvidersRequest, ListIdentityProvidersResult, ProviderRequest, ProviderSettings,
-    UpdateFederatedPersonRequest, UpdateIdentityProviderRequest,
+    UpdateFederatedPersonRequest, UpdateIdentityProviderRequest, UpdateIdentityProviderResult,
 };
 
-use super::context::{Context, read_document, time_text};
+use super::context::{Context, read_document, removed_text, time_text};
 use crate::args::provider::{ProviderCommand, SettingsArgs};
 use crate::exit::Failure;
 use crate::output::Cell;
@@ -31,13 +31,18 @@ pub(super) async fn run(context: &mut Context, command: ProviderCommand) -> Resu
                 context.call(Operation::CreateIdentityProvider, &request).await?;
             context.output.answer(&answer, |_| format!("{}\n", answer.identity_provider.arn))
         }
-        ProviderCommand::Update { name, settings } => {
+        ProviderCommand::Update { name, settings, end_sessions } => {
             let (settings, client_secret) = read(settings)?;
-            let request =
-                UpdateIdentityProviderRequest { provider_name: name, client_secret, settings };
-            let answer: IdentityProviderResult =
+            let request = UpdateIdentityProviderRequest {
+                provider_name: name,
+                client_secret,
+                settings,
+                end_sessions: end_sessions.then_some(true),
+            };
+            let answer: UpdateIdentityProviderResult =
                 context.call(Operation::UpdateIdentityProvider, &request).await?;
-            context.output.answer(&answer, |_| String::new())
+            let text = removed_text(answer.ended_sessions, answer.live_sessions);
+            context.output.answer(&answer, |_| text)
         }
         ProviderCommand::List => list(context).await,
         ProviderCommand::Show { name } => {

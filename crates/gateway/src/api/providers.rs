@@ -12,7 +12,7 @@ use towline_ssm::api::provider::{
     CreateIdentityProviderRequest, FederatedPerson, IdentityProvider, IdentityProviderResult,
     ListFederatedPeopleRequest, ListFederatedPeopleResult, ListIdentityProvidersRequest,
     ListIdentityProvidersResult, ProviderRequest, ProviderSettings, UpdateFederatedPersonRequest,
-    UpdateIdentityProviderRequest,
+    UpdateIdentityProviderRequest, UpdateIdentityProviderResult,
 };
 use towline_ssm::clock::EpochSeconds;
 use towline_ssm::error::ApiError;
@@ -85,20 +85,27 @@ impl Api {
         &self,
         call: &Call,
         request: UpdateIdentityProviderRequest,
-    ) -> Result<IdentityProviderResult, ApiError> {
+    ) -> Result<UpdateIdentityProviderResult, ApiError> {
         let mut row = self.permitted_provider(call, &request.provider_name).await?;
         self.check_settings(&request.settings).await?;
         row.settings = text_of(&request.settings)?;
-        if let Some(secret) = self.sealed_secret(&row.issuer, request.client_secret.as_deref())? {
-            row.secret = Some(secret);
-        }
+        let had_secret = row.secret.is_some();
+        row.secret = self.sealed_secret(&row.issuer, request.client_secret.as_deref())?;
         row.changed_at = call.now;
         let done = self.store().identity_providers().update(&row).await;
         if !done.or_internal("cannot change an identity provider")? {
             return Err(missing("identity provider"));
         }
         self.parts.providers.forget(&row.unique_id);
-        Ok(IdentityProviderResult { identity_provider: self.shown_provider(&row)? })
+        let mut identity_provider = self.shown_provider(&row)?;
+        identity_provider.has_client_secret |= had_secret;
+        // Which of them have lost a role depends on groups that only the provider knows.
+        let sessions = self.store().identity_providers().live_sessions(&row.unique_id).await;
+        let sessions = sessions.or_internal("cannot read sessions")?;
+        let end = request.end_sessions.unwrap_or(false);
+        let RightsRemoved { live_sessions, ended_sessions } =
+            self.end_or_count(call, &sessions, end).await?;
+        Ok(UpdateIdentityProviderResult { identity_provider, live_sessions, ended_sessions })
     }
 
     pub(super) async fn delete_identity_provider(

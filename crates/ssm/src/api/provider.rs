@@ -9,6 +9,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::tags::check_key;
 use super::{Request, Violations};
 use crate::clock::EpochSeconds;
 use crate::ids::UserName;
@@ -96,9 +97,9 @@ impl ProviderSettings {
             let good = scope.bytes().all(|b| b.is_ascii_graphic() && !b"\"\\".contains(&b));
             v.require(good && !scope.is_empty(), "Scopes", "be words without spaces and quotes");
         }
+        v.distinct("PrincipalTags", self.principal_tags.iter().map(|tag| &*tag.key));
         for tag in &self.principal_tags {
-            v.length("PrincipalTags.Key", &tag.key, 1, 128);
-            v.require(!tag.key.to_lowercase().starts_with("aws:"), "Key", "not begin with aws:");
+            check_key(v, "PrincipalTags.Key", &tag.key);
             length(v, "PrincipalTags.Claim", &tag.claim);
         }
         let is_role = |name: &str| name.parse::<UserName>().is_ok();
@@ -171,6 +172,9 @@ pub struct UpdateIdentityProviderRequest {
     /// The new settings.
     #[serde(flatten)]
     pub settings: ProviderSettings,
+    /// End the sessions of its people, who may have lost a role; they go on when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_sessions: Option<bool>,
 }
 
 impl core::fmt::Debug for UpdateIdentityProviderRequest {
@@ -231,6 +235,20 @@ pub struct IdentityProvider {
 pub struct IdentityProviderResult {
     /// The provider.
     pub identity_provider: IdentityProvider,
+}
+
+/// A changed identity provider, and what became of the sessions of its people.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct UpdateIdentityProviderResult {
+    /// The provider.
+    pub identity_provider: IdentityProvider,
+    /// Sessions of its people that go on.
+    #[serde(default)]
+    pub live_sessions: u64,
+    /// Sessions of its people that were ended.
+    #[serde(default)]
+    pub ended_sessions: u64,
 }
 
 /// Asks for all identity providers.
@@ -338,6 +356,16 @@ mod tests {
             (r#""ci""#, r#""c/i""#, "ProviderName"),
             (r#"["towline"]"#, r#"["towline"],"DefaultRole":"a b""#, "DefaultRole"),
             (r#"["towline"]"#, r#"["towline"],"Scopes":["a b"]"#, "Scopes"),
+            (
+                r#"["towline"]"#,
+                r#"["towline"],"PrincipalTags":[{"Key":"Team","Claim":"a"},{"Key":"team","Claim":"b"}]"#,
+                "PrincipalTags",
+            ),
+            (
+                r#"["towline"]"#,
+                r#"["towline"],"PrincipalTags":[{"Key":"AWS:Team","Claim":"a"}]"#,
+                "aws:",
+            ),
         ] {
             let body = good.replace(from, to);
             let error = parse::<CreateIdentityProviderRequest>(body.as_bytes()).unwrap_err();

@@ -58,7 +58,7 @@ pub(super) fn check_keys(v: &mut Violations, member: &str, keys: &[String]) {
     keys.iter().for_each(|key| check_key(v, member, key));
 }
 
-fn check_key(v: &mut Violations, member: &str, key: &str) {
+pub(super) fn check_key(v: &mut Violations, member: &str, key: &str) {
     v.length(member, key, 1, 128);
     v.tag_characters(member, key);
     v.require(!fold(key).starts_with("aws:"), member, "not begin with aws:");
