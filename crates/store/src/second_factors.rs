@@ -15,6 +15,7 @@ use crate::engine::{self, Row};
 use crate::error::StoreError;
 use crate::identity::{IdKind, new_id};
 use crate::limits;
+use crate::principals::Principal;
 use crate::store::Store;
 
 /// A factor as stored.
@@ -56,29 +57,34 @@ impl SecondFactors<'_> {
     /// Stores a new factor of a user, not enabled; one that was never enabled is replaced.
     ///
     /// # Errors
-    /// [`StoreError::Exists`] when the user has an enabled one.
+    /// [`StoreError::Exists`] when the user has an enabled one; [`StoreError::Missing`] when that user
+    /// was removed, also when another one has the name now.
     pub async fn create(
         &self,
-        principal: &str,
+        principal: &Principal,
         sealed: &[u8],
         now: UnixMillis,
     ) -> Result<(), StoreError> {
         let mut tx = self.store.writing().await?;
         engine::query("DELETE FROM second_factors WHERE principal = ? AND enabled = 0")
-            .bind(principal)
+            .bind(&principal.name)
             .execute(&mut *tx)
             .await?;
-        engine::query(
+        let made = engine::query(
             "INSERT INTO second_factors (principal, unique_id, sealed, enabled, last_step, failures, \
-             blocked_until, created_at) VALUES (?, ?, ?, 0, 0, 0, 0, ?)",
+             blocked_until, created_at) SELECT name, ?, ?, 0, 0, 0, 0, ? FROM principals \
+             WHERE unique_id = ?",
         )
-        .bind(principal)
         .bind(new_id(IdKind::SecondFactor)?)
         .bind(sealed)
         .bind(now.0)
+        .bind(&principal.unique_id)
         .execute(&mut *tx)
         .await
         .map_err(StoreError::on_insert("second factor"))?;
+        if made.rows_affected() == 0 {
+            return Err(StoreError::Missing("principal"));
+        }
         tx.commit().await?;
         Ok(())
     }
@@ -147,13 +153,13 @@ impl SecondFactors<'_> {
         Ok(if taken.is_some() { CodeOutcome::Taken } else { CodeOutcome::Wrong })
     }
 
-    /// Removes the factor of a user. `false`: there is none.
+    /// Removes the factor with this id. `false`: it was removed before.
     ///
     /// # Errors
     /// [`StoreError::Database`].
-    pub async fn remove(&self, principal: &str) -> Result<bool, StoreError> {
-        let done = engine::query("DELETE FROM second_factors WHERE principal = ?")
-            .bind(principal)
+    pub async fn remove(&self, unique_id: &str) -> Result<bool, StoreError> {
+        let done = engine::query("DELETE FROM second_factors WHERE unique_id = ?")
+            .bind(unique_id)
             .execute(&self.store.pool)
             .await?;
         Ok(done.rows_affected() > 0)
@@ -167,17 +173,22 @@ mod tests {
 
     const NOW: UnixMillis = UnixMillis(1_000_000);
 
+    async fn user(store: &Store) -> Principal {
+        store.principals().create("ann", &[], NOW).await.unwrap();
+        store.principals().get("ann").await.unwrap().unwrap()
+    }
+
     #[tokio::test]
     async fn a_code_is_taken_once_and_wrong_ones_block_the_user_for_a_time() {
         let (store, _dir) = scratch().await;
-        store.principals().create("ann", &[], NOW).await.unwrap();
+        let ann = user(&store).await;
         let factors = store.second_factors();
-        factors.create("ann", b"s", NOW).await.unwrap();
+        factors.create(&ann, b"s", NOW).await.unwrap();
         let id = factors.get("ann").await.unwrap().unwrap().unique_id;
         let count = async |step, now| factors.count(&id, step, true, now).await.unwrap();
         assert_eq!(count(Some(5), NOW).await, CodeOutcome::Taken);
         assert!(factors.get("ann").await.unwrap().unwrap().is_enabled);
-        assert!(matches!(factors.create("ann", b"t", NOW).await, Err(StoreError::Exists(_))));
+        assert!(matches!(factors.create(&ann, b"t", NOW).await, Err(StoreError::Exists(_))));
         assert_eq!(count(Some(5), NOW).await, CodeOutcome::Wrong, "used");
         assert_eq!(count(Some(4), NOW).await, CodeOutcome::Wrong, "older");
         for _ in 2..limits::SECOND_FACTOR_FAILURES {
@@ -188,5 +199,22 @@ mod tests {
         assert_eq!(count(Some(6), later).await, CodeOutcome::Taken);
         crate::testing::remove(&store, "ann").await;
         assert_eq!(factors.get("ann").await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn a_factor_is_its_users_and_no_later_one_of_the_name_gets_or_loses_it() {
+        let (store, _dir) = scratch().await;
+        let before = user(&store).await;
+        crate::testing::remove(&store, "ann").await;
+        let ann = user(&store).await;
+        let factors = store.second_factors();
+        let late = factors.create(&before, b"s", NOW).await;
+        assert!(matches!(late, Err(StoreError::Missing("principal"))), "{late:?}");
+        assert_eq!(factors.get("ann").await.unwrap(), None);
+        factors.create(&ann, b"s", NOW).await.unwrap();
+        let first = factors.get("ann").await.unwrap().unwrap();
+        factors.create(&ann, b"t", NOW).await.unwrap();
+        assert!(!factors.remove(&first.unique_id).await.unwrap(), "it was replaced");
+        assert!(factors.get("ann").await.unwrap().is_some());
     }
 }

@@ -16,7 +16,7 @@ use towline_ssm::api::second_factor::{
     EnableSecondFactorRequest,
 };
 use towline_ssm::error::{ApiError, ErrorCode};
-use towline_store::{CodeOutcome, SecondFactor};
+use towline_store::{CodeOutcome, Principal, SecondFactor};
 
 use super::call::Call;
 use super::internal::OrInternal as _;
@@ -43,11 +43,12 @@ impl Api {
         call: &Call,
         request: CreateSecondFactorRequest,
     ) -> Result<CreateSecondFactorResult, ApiError> {
-        let name = self.own_name(call, &request.principal_name).await?;
+        let own = self.own_row(call, &request.principal_name).await?;
+        let name = own.name.clone();
         let secret: [u8; 20] = entropy::random().or_internal("no secret")?;
         let sealed = self.parts.vault.seal(&sealed_for(&name), &secret);
         let sealed = sealed.or_internal("cannot seal a second factor")?;
-        let made = self.store().second_factors().create(&name, &sealed, call.now).await;
+        let made = self.store().second_factors().create(&own, &sealed, call.now).await;
         made.or_internal("cannot store a second factor")?;
         let secret = base32(&secret);
         Ok(CreateSecondFactorResult {
@@ -62,7 +63,7 @@ impl Api {
         call: &Call,
         request: EnableSecondFactorRequest,
     ) -> Result<Empty, ApiError> {
-        let name = self.own_name(call, &request.principal_name).await?;
+        let name = self.own_row(call, &request.principal_name).await?.name;
         let factor = self.factor_of(&name).await?.ok_or_else(|| missing("second factor"))?;
         self.take_code(call, &name, &factor, &request.token_code).await?;
         Ok(Empty {})
@@ -84,7 +85,7 @@ impl Api {
             })?;
             self.take_code(call, &name, &factor, &code).await?;
         }
-        let gone = self.store().second_factors().remove(&name).await;
+        let gone = self.store().second_factors().remove(&factor.unique_id).await;
         if gone.or_internal("cannot remove a second factor")? {
             Ok(Empty {})
         } else {
@@ -152,8 +153,8 @@ impl Api {
         }
     }
 
-    /// The name of the caller, if the request is about her own factor and policy lets her.
-    async fn own_name(&self, call: &Call, name: &str) -> Result<String, ApiError> {
+    /// The row of the caller, if the request is about her own factor and policy lets her.
+    async fn own_row(&self, call: &Call, name: &str) -> Result<Principal, ApiError> {
         let of = self.existing_user_named(call, name).await?;
         let has_key = matches!(call.caller.root(), Root::Key(_)) && call.caller.is_person();
         if of.unique_id != call.caller.person.id || !has_key {
@@ -161,7 +162,7 @@ impl Api {
                 "a user makes and enables her own second factor, with her access key",
             ));
         }
-        Ok(of.name)
+        Ok(of)
     }
 
     async fn factor_of(&self, name: &str) -> Result<Option<SecondFactor>, ApiError> {
