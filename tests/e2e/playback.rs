@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use towline_testkit::lab::{Device, Lab};
+use towline_testkit::process::Signal;
 use towline_testkit::recall::newest_session;
 use towline_testkit::trouble::ensure;
 use towline_testkit::{Outcome, Trouble, eventually, machine};
@@ -131,6 +132,28 @@ fn two_lines(lab: &Lab, device: &Device) -> Outcome<String> {
     ])?;
     recording(lab)?;
     newest_session(&lab.admin(), device)
+}
+
+#[test]
+fn a_player_that_is_ended_gives_the_terminal_back_as_it_was() -> Outcome {
+    let lab = Lab::start()?;
+    let device = lab.device()?;
+    let on = "printf '\\033[?1049h\\033[?5h\\033[?7l\\033[4h'; echo drawn; sleep 1.2; echo later";
+    lab.admin().text(&["exec", device.id(), "--", "/bin/sh", "-c", on])?;
+    recording(&lab)?;
+    let session = newest_session(&lab.admin(), &device)?;
+    for signal in [Signal::TERM, Signal::HUP, Signal::INT] {
+        let words = ["play", &session, "--speed", "0.001", "--idle-limit", "1000000"];
+        let mut player = lab.admin().terminal(&words)?;
+        player.expect("drawn")?;
+        player.signal(signal)?;
+        let undone = player.expect("\u{1b}[?1049l")?;
+        for wanted in ["\u{1b}[?5l", "\u{1b}[?7h"] {
+            ensure(undone.contains(wanted), || format!("{signal:?}: no {wanted:?} in {undone:?}"))?;
+        }
+        ensure(player.finish(PATIENCE)?.success(), || format!("{signal:?}: it did not end well"))?;
+    }
+    Ok(())
 }
 
 #[test]

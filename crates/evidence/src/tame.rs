@@ -19,8 +19,9 @@
 /// Longest sequence that is followed, characters; real ones are below a hundred, strings apart.
 const LONGEST: usize = 4096;
 
-/// Final characters of CSI sequences that only draw: cursor, erase, scroll, tabs, colours, margins.
-const DRAWING: &str = "@ABCDEFGHIJKLMPSTXZ`abdefgmr";
+/// Final characters of CSI sequences that only draw: cursor, erase, scroll, colours, margins. Not `g`,
+/// which takes the viewer's tab stops away for good.
+const DRAWING: &str = "@ABCDEFGHIJKLMPSTXZ`abdefmr";
 /// Modes (`CSI ? n h` and `l`) that only draw: cursor keys aside, wrap, cursor visible, alternate
 /// screens.
 const DRAWING_MODES: &[&str] = &["5", "6", "7", "12", "25", "47", "1047", "1048", "1049"];
@@ -273,7 +274,7 @@ mod tests {
     #[test]
     fn mouse_paste_resets_and_eight_bit_controls_are_taken_out() {
         check("a\u{1b}[?1000hb\u{1b}[?2004hc\u{1b}cd\u{9b}31me", "abcd31me");
-        check("a\u{1b}[?25;1003hb\u{7}c", "abc");
+        check("a\u{1b}[?25;1003hb\u{7}c\u{1b}[3gd", "abcd");
     }
 
     #[test]

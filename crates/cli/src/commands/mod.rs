@@ -14,6 +14,7 @@ mod context;
 mod copy;
 mod devices;
 mod dispatch;
+mod drawn;
 mod export;
 mod health;
 mod identity;

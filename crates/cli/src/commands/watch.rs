@@ -4,14 +4,13 @@
 //! comes. A lost websocket: the same again.
 //!
 //! # Invariants
-//! - Nothing of the session acts on this terminal: it is drawn through [`Tamer`], which lets only
-//!   drawing pass. The terminal is itself again afterwards.
+//! - Nothing of the session acts on this terminal: only drawing passes ([`Drawn`]). The terminal is
+//!   itself again afterwards, whichever signal ends this program.
 //! - Nothing is sent to the session.
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::time::sleep;
 use tokio_tungstenite::tungstenite::Message;
-use towline_evidence::tame::Tamer;
 use towline_evidence::text::Decoder;
 use towline_ssm::Operation;
 use towline_ssm::api::watch::{WatchSessionRequest, WatchSessionResponse};
@@ -20,7 +19,7 @@ use towline_wire::frame::Frame;
 use towline_wire::message::{Size, decode, encode};
 
 use super::context::Context;
-use super::play::AFTERWARDS;
+use super::drawn::{Drawn, endings};
 use crate::api::{CallError, Client, Dialect, Socket};
 use crate::args::session::WatchArgs;
 use crate::exit::{self, Failure};
@@ -38,10 +37,10 @@ pub(super) async fn run(context: Context, args: WatchArgs) -> Result<u8, Failure
     let Context { mut client, output, .. } = context;
     let request =
         WatchSessionRequest { session_id: args.session, unseen: args.unseen.then_some(true) };
-    let mut screen = Screen::new(output);
+    let (mut screen, mut signals) = (Screen::new(output), endings()?);
     let ended = tokio::select! {
         ended = follow(&mut client, &request, &mut screen) => ended,
-        _ = tokio::signal::ctrl_c() => Ok(Ending { code: 0, line: None }),
+        _ = signals.next() => Ok(Ending { code: 0, line: None }),
     };
     screen.leave()?;
     let ending = ended?;
@@ -123,25 +122,26 @@ async fn show(socket: &mut Socket, screen: &mut Screen) -> Result<Option<Ending>
 struct Screen {
     output: Output,
     decoder: Decoder,
-    tamer: Tamer,
+    drawn: Drawn,
     /// The size of the session's terminal that was told last.
     told: Option<Size>,
 }
 
 impl Screen {
     fn new(output: Output) -> Self {
-        Self { output, decoder: Decoder::default(), tamer: Tamer::drawing(), told: None }
+        Self { output, decoder: Decoder::default(), drawn: Drawn::new(), told: None }
     }
 
     fn draw(&mut self, data: &[u8]) -> Result<(), Failure> {
         let text = self.decoder.push(data);
-        self.output.text(&self.tamer.push(&text))
+        self.output.text(&self.drawn.draw(&text))
     }
 
     /// Begins anew: what follows does not go on from what is shown.
     fn fresh(&mut self) -> Result<(), Failure> {
-        (self.decoder, self.tamer) = (Decoder::default(), Tamer::drawing());
-        if is_terminal(std::io::stdout()) { self.output.text(FRESH) } else { Ok(()) }
+        self.decoder = Decoder::default();
+        let undo = self.drawn.undo();
+        if is_terminal(std::io::stdout()) { self.output.text(&(undo + FRESH)) } else { Ok(()) }
     }
 
     fn word(&mut self, word: ToClient) -> Result<Option<Ending>, Failure> {
@@ -182,7 +182,7 @@ impl Screen {
     }
 
     fn leave(&mut self) -> Result<(), Failure> {
-        self.output.text(&self.tamer.finish())?;
-        if is_terminal(std::io::stdout()) { self.output.text(AFTERWARDS) } else { Ok(()) }
+        let undo = self.drawn.undo();
+        if is_terminal(std::io::stdout()) { self.output.text(&(undo + "\r\n")) } else { Ok(()) }
     }
 }
