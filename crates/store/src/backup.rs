@@ -3,7 +3,8 @@
 //! # Invariants
 //! - The copy is one transaction's view: writes meanwhile are not in it.
 //! - After [`void`] nothing of the copy can be used that may have been used up, ended or revoked since
-//!   it was made: activations, access requests, sessions, commands.
+//!   it was made: activations, access requests, sessions, commands. No notification is sent a second
+//!   time by itself.
 
 use std::path::Path;
 
@@ -30,6 +31,12 @@ pub struct Voided {
     pub sessions: u64,
     /// Commands on devices whose outcome is not known.
     pub invocations: u64,
+    /// Notifications that waited: they may have been sent since.
+    pub notifications: u64,
+    /// Name of each identity provider, and the number of its people who are not blocked.
+    pub providers: Vec<(String, i64)>,
+    /// Name and host of each receiver of notifications.
+    pub webhooks: Vec<(String, String)>,
     /// Id, name and status of each device that may connect or wait for approval.
     pub devices: Vec<(String, String, String)>,
     /// Name of each user with an active access key, and the number of these keys.
@@ -41,6 +48,8 @@ const NOT_KNOWN: &str =
     "the gateway was restored from a backup: whether the command ran is not known";
 /// What sessions say afterwards.
 const ENDED: &str = "ended: the gateway was restored from a backup";
+/// What notifications say afterwards.
+const PERHAPS_SENT: &str = "the gateway was restored from a backup: it may have been sent";
 
 impl Store {
     /// Writes the store as it is now to a new file.
@@ -121,6 +130,13 @@ async fn end_rights(tx: &mut Tx, now: UnixMillis, voided: &mut Voided) -> Result
     .execute(&mut **tx)
     .await?;
     voided.sessions = done.rows_affected();
+    let done = engine::query(
+        "UPDATE notifications SET state = 'Dead', error = ?, next_at = 0 WHERE state = 'Waiting'",
+    )
+    .bind(PERHAPS_SENT)
+    .execute(&mut **tx)
+    .await?;
+    voided.notifications = done.rows_affected();
     Ok(())
 }
 
@@ -169,6 +185,15 @@ async fn list(tx: &mut Tx, voided: &mut Voided) -> Result<(), StoreError> {
     )
     .fetch_all(&mut **tx)
     .await?;
+    voided.providers = engine::query_as(
+        "SELECT i.name, (SELECT COUNT(*) FROM federated_people p \
+         WHERE p.provider_id = i.unique_id AND p.blocked = 0) FROM identity_providers i ORDER BY i.name",
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    voided.webhooks = engine::query_as("SELECT name, host FROM webhooks ORDER BY name")
+        .fetch_all(&mut **tx)
+        .await?;
     voided.users = engine::query_as(
         "SELECT principal, COUNT(*) FROM access_keys WHERE status = 'Active' \
          GROUP BY principal ORDER BY principal",
@@ -181,7 +206,41 @@ async fn list(tx: &mut Tx, voided: &mut Voided) -> Result<(), StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::NewActivation;
+    use crate::{IdentityProvider, Message, NewActivation, Webhook};
+
+    #[tokio::test]
+    async fn after_a_restore_no_notification_is_sent_again_and_strangers_to_the_store_are_listed() {
+        let (store, _dir) = crate::testing::scratch().await;
+        let webhook = Webhook {
+            name: "chat".into(),
+            unique_id: String::new(),
+            host: "chat.example".into(),
+            format: "Standard".into(),
+            sealed: b"s".to_vec(),
+            created_at: UnixMillis(1),
+        };
+        store.notifications().create(&webhook).await.unwrap();
+        let message = Message { id: "m".into(), kind: "test".into(), body: "{}".into() };
+        store.notifications().tell(&message, UnixMillis(1)).await.unwrap();
+        let provider = IdentityProvider {
+            name: "corp".into(),
+            unique_id: String::new(),
+            issuer: "https://id.example".into(),
+            settings: "{}".into(),
+            secret: None,
+            created_at: UnixMillis(1),
+            changed_at: UnixMillis(1),
+        };
+        let id = store.identity_providers().create(&provider).await.unwrap();
+        store.identity_providers().let_in(&id, "ann", "Ann", UnixMillis(1)).await.unwrap();
+        let voided = void(&store, UnixMillis(10), |text, _| text.to_owned()).await.unwrap();
+        assert_eq!(voided.notifications, 1);
+        assert_eq!(voided.providers, [("corp".to_owned(), 1)]);
+        assert_eq!(voided.webhooks, [("chat".to_owned(), "chat.example".to_owned())]);
+        let receiver = store.notifications().webhooks().await.unwrap().remove(0).unique_id;
+        assert_eq!(store.notifications().first(&receiver).await.unwrap(), None);
+        assert_eq!(store.notifications().counts(&receiver).await.unwrap(), (0, 1));
+    }
 
     #[tokio::test]
     async fn a_snapshot_has_what_was_written_before_it_and_opens_as_a_whole_store() {

@@ -210,13 +210,14 @@ impl Restored {
     /// What an administrator has to know and to do.
     #[must_use]
     pub fn report(&self) -> String {
-        let Voided { activations, access_requests, sessions, invocations, devices, users } =
-            &self.voided;
+        let Voided { activations, access_requests, sessions, invocations, .. } = &self.voided;
+        let Voided { notifications, providers, webhooks, devices, users, .. } = &self.voided;
         let mut text = format!(
             "Restored from the backup of {}.\n\nEnded, because the backup cannot know what became of \
              them:\n  {activations} activations, {access_requests} access requests, {sessions} sessions, \
              all temporary credentials\n  {invocations} commands on devices: their outcome is not \
-             known, and they are not run again\nRecords go on as {} and follow those of {}.\n",
+             known, and they are not run again\n  {notifications} notifications: they may have been \
+             sent; `towline admin webhook resend` sends them\nRecords go on as {} and follow those of {}.\n",
             UnixMillis(self.list.made).to_rfc3339(),
             self.node,
             self.part.node,
@@ -227,6 +228,14 @@ impl Restored {
         text.push_str(&format!("\nUsers with active access keys ({}):\n", users.len()));
         for (name, keys) in users {
             text.push_str(&format!("  {name}: {keys}\n"));
+        }
+        text.push_str(&format!("\nIdentity providers ({}), with people:\n", providers.len()));
+        for (name, people) in providers {
+            text.push_str(&format!("  {name}: {people}\n"));
+        }
+        text.push_str(&format!("\nReceivers of notifications ({}):\n", webhooks.len()));
+        for (name, host) in webhooks {
+            text.push_str(&format!("  {name}: {}\n", plain(host, host.len())));
         }
         text.push_str(&format!("\nDevices ({}):\n", devices.len()));
         for (id, name, status) in devices {
