@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use towline_policy::fold;
 
 use crate::device_texts;
-use crate::engine::{self, QueryBuilder, Row};
+use crate::engine::{self, QueryBuilder, Row, Tx};
 use crate::error::StoreError;
 use crate::keys::fingerprint;
 use crate::limits;
@@ -264,13 +264,20 @@ pub(crate) fn device(row: &Row) -> Result<Device, sqlx::Error> {
 
 impl Devices<'_> {
     /// Registers a device with its key and tags, and takes one use of its activation, in one
-    /// transaction.
+    /// transaction. Its status: a machine from which a device was registered before waits for a
+    /// person.
     ///
     /// # Errors
     /// [`StoreError::Missing`] when the activation has no use left at `now`; [`StoreError::Exists`]
     /// for a key that is known; [`StoreError::Full`] beyond [`limits::MAX_DEVICES`].
-    pub async fn register(&self, new: &NewDevice, now: UnixMillis) -> Result<(), StoreError> {
+    pub async fn register(
+        &self,
+        new: &NewDevice,
+        now: UnixMillis,
+    ) -> Result<DeviceStatus, StoreError> {
         let mut tx = self.store.writing().await?;
+        let is_known = knows_machine(&mut tx, &new.machine).await?;
+        let status = if is_known { DeviceStatus::Pending } else { new.status };
         let count = "SELECT COUNT(*) FROM devices WHERE id <> ?";
         within(&mut tx, count, &new.id, "devices", limits::MAX_DEVICES).await?;
         let used = engine::query(
@@ -290,7 +297,7 @@ impl Devices<'_> {
         )
         .bind(&new.id)
         .bind(&new.name)
-        .bind(new.status.as_str())
+        .bind(status.as_str())
         .bind(new.agent_kind.as_str())
         .bind(&new.machine)
         .bind(&new.report.agent_version)
@@ -320,7 +327,7 @@ impl Devices<'_> {
         put_all(&mut tx, TagKind::Device, &new.id, &new.tags).await?;
         device_texts::note(&mut tx, &new.id).await?;
         tx.commit().await?;
-        Ok(())
+        Ok(status)
     }
 
     /// The device with this id.
@@ -376,20 +383,6 @@ impl Devices<'_> {
             Ok((row.try_get("id")?, (kind, row.try_get("platform_type")?)))
         };
         Ok(rows.iter().map(system).collect::<Result<_, sqlx::Error>>()?)
-    }
-
-    /// Whether a device of amazon-ssm-agent was registered from the machine of this fingerprint.
-    ///
-    /// # Errors
-    /// [`StoreError::Database`].
-    pub async fn knows_machine(&self, machine: &str) -> Result<bool, StoreError> {
-        let found: Option<i64> = engine::query_scalar(
-            "SELECT 1 FROM devices WHERE machine = ? AND machine <> '' LIMIT 1",
-        )
-        .bind(machine)
-        .fetch_optional(&self.store.pool)
-        .await?;
-        Ok(found.is_some())
     }
 
     /// The device that has this active key.
@@ -509,4 +502,11 @@ impl Devices<'_> {
             .fetch_all(&self.store.pool)
             .await?)
     }
+}
+/// Whether a device of amazon-ssm-agent was registered from the machine of this fingerprint.
+async fn knows_machine(tx: &mut Tx, machine: &str) -> Result<bool, StoreError> {
+    let sql = "SELECT 1 FROM devices WHERE machine = ? AND machine <> '' LIMIT 1";
+    let found: Option<i64> =
+        engine::query_scalar(sql).bind(machine).fetch_optional(&mut **tx).await?;
+    Ok(found.is_some())
 }

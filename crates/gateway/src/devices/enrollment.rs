@@ -254,14 +254,10 @@ impl Enrollment {
         let id = DeviceId::from_random(
             entropy::random().map_err(|e| EnrollmentError::Internal(e.to_string()))?,
         );
-        // A machine that is known and comes with another key may be a copy: a person decides.
-        let known = self.store.devices().knows_machine(&request.machine).await?;
-        let mut device = new_device(&id, spki, request, &activation, source)?;
-        if known {
-            device.status = DeviceStatus::Pending;
-        }
-        self.store.devices().register(&device, now).await?;
-        Ok(EnrollmentOutcome { device_id: id, pending: device.status == DeviceStatus::Pending })
+        let device = new_device(&id, spki, request, &activation, source)?;
+        // A machine that is known and comes with another key may be a copy: the store lets it wait.
+        let status = self.store.devices().register(&device, now).await?;
+        Ok(EnrollmentOutcome { device_id: id, pending: status == DeviceStatus::Pending })
     }
 
     /// The device that this key is already, if it is one.
