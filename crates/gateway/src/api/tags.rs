@@ -112,7 +112,7 @@ impl Api {
             TaggedResource::Device(device) => {
                 call.note("deviceId", device.as_str());
                 let mut question = self.about_device(device.as_str()).await?;
-                question.facts = facts;
+                question.facts.extend(facts);
                 self.authorize(call, &question).await?;
                 let row = self
                     .store()
