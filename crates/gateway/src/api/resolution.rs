@@ -109,6 +109,21 @@ pub(super) fn session_facts(
     facts
 }
 
+/// The user that the principal's tag names.
+///
+/// # Errors
+/// `AccessDeniedException` for an empty tag: nobody has that name, and it must not become the user of
+/// the device's agent.
+pub(super) fn tagged_user(call: &Call) -> Result<Option<String>, ApiError> {
+    match call.caller.tag(RUN_AS_TAG) {
+        Some(user) if user.is_empty() => Err(ApiError::new(
+            ErrorCode::AccessDeniedException,
+            format!("the principal's tag {RUN_AS_TAG} is empty: it must name a user of the device"),
+        )),
+        user => Ok(user.cloned()),
+    }
+}
+
 /// The user of a session; `None` leaves it to the device.
 pub(super) fn run_as(
     call: &Call,
@@ -128,7 +143,7 @@ pub(super) fn run_as(
     if elevated {
         return Ok(Some(ROOT.to_owned()));
     }
-    let of_principal = call.caller.tag(RUN_AS_TAG).cloned();
+    let of_principal = tagged_user(call)?;
     if preferences.run_as != Some(true) {
         return Ok(asked.or(of_principal));
     }

@@ -18,7 +18,7 @@ use crate::api::authz::Question;
 use crate::api::call::Call;
 use crate::api::documents::{format_of, kind_of, version_of};
 use crate::api::internal::{OrInternal as _, internal};
-use crate::api::resolution::{COMMAND_LINE, RUN_AS_TAG, parameter_facts};
+use crate::api::resolution::{COMMAND_LINE, parameter_facts, tagged_user};
 use crate::api::service::Api;
 use crate::run_command::{Place, times};
 
@@ -168,7 +168,7 @@ impl Api {
                 serde_json::to_string(&request.targets.clone().unwrap_or_default()),
             )?,
             principal_arn: call.caller.arn.clone(),
-            run_as: call.caller.tag(RUN_AS_TAG).cloned().unwrap_or_default(),
+            run_as: tagged_user(call)?.unwrap_or_default(),
             max_concurrency: request
                 .max_concurrency
                 .clone()
