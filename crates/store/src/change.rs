@@ -518,5 +518,8 @@ impl Change {
     }
 }
 
+mod namings;
 #[cfg(test)]
 mod tests;
+
+pub use namings::ApprovalText;

@@ -80,7 +80,7 @@ pub use activations::{Activation, ActivationFilter, Activations, NewActivation};
 pub use audit::{AuditRow, AuditTrail, TrailBounds};
 pub use backup::{EPOCH, Voided, snapshot_of, void};
 pub use census::Census;
-pub use change::{Change, PolicyTexts, Removed, Trust};
+pub use change::{ApprovalText, Change, PolicyTexts, Removed, Trust};
 pub use command_log::{
     CommandBatch, CommandBounds, CommandLog, CommandRow, CommandText, Excess, RawCommand,
     StoredCommand,

@@ -280,6 +280,35 @@ def access_is_asked_for_approved_used_and_taken_back():
     drop("ann", "boss")
 
 
+@check
+def an_empty_run_as_tag_makes_nobody_the_user_of_the_agent():
+    rights = allow(["ssm:StartSession", "ssm:SendCommand"])
+    towline("CreatePrincipal", {"PrincipalName": "tagged", "Tags": [{"Key": "SSMSessionRunAs", "Value": ""}]})
+    towline("PutPrincipalPolicy", {"PrincipalName": "tagged", "PolicyName": "p", "PolicyDocument": json.dumps(rights)})
+    key = towline("CreateAccessKey", {"PrincipalName": "tagged"})["AccessKey"]
+    ssm = boto("ssm", Credentials(key["AccessKeyId"], key["SecretAccessKey"]))
+    wants("AccessDeniedException", ssm.start_session, Target=DEVICE)
+    wants("AccessDeniedException", ssm.send_command, InstanceIds=[DEVICE], DocumentName="AWS-RunShellScript",
+          Parameters={"commands": ["id"]})
+    drop("tagged")
+
+
+@check
+def access_for_a_tag_is_judged_on_each_device_that_has_it():
+    ask = allow("towline:BreakGlass")
+    deny = {"Version": "2012-10-17", "Statement": [{
+        "Effect": "Deny", "Action": "towline:BreakGlass", "Resource": "*",
+        "Condition": {"StringEquals": {"aws:ResourceTag/Critical": "yes"}}}]}
+    ann = new_user("ann", ask, deny)
+    request = {"Reason": "line stands still", "Targets": [{"Key": "tag:Environment", "Values": ["dev"]}]}
+    towline("BreakGlass", request, credentials=ann)
+    tag = {"ResourceType": "ManagedInstance", "ResourceId": DEVICE}
+    boto("ssm").add_tags_to_resource(Tags=[{"Key": "Critical", "Value": "yes"}], **tag)
+    towline("BreakGlass", request, credentials=ann, expect="AccessDeniedException")
+    boto("ssm").remove_tags_from_resource(TagKeys=["Critical"], **tag)
+    drop("ann")
+
+
 def approval_policy(name, kind, **content):
     return boto("ssm").create_document(Name=name, DocumentType=kind, DocumentFormat="JSON",
                                        Content=json.dumps({"schemaVersion": "1.0"} | content))
@@ -334,7 +363,18 @@ def an_approval_policy_says_how_many_must_agree_and_in_which_order():
 
     approval_policy("Other", "ManualApprovalPolicy", accessDurationHours=1, targets=dev, approvalLevels=[{}])
     wants("ValidationException", ssm.start_access_request, **target)  # two policies for one device
-    for name in ["Dev-Devices", "All-Dev", "Other"]:
+    for levels in [[{"approvers": ["user/nobody"]}], [{"approvers": ["arn:aws:iam::111111111111:user/dan"]}]]:
+        wants("InvalidDocumentContent", approval_policy, "Wrong", "ManualApprovalPolicy", accessDurationHours=1,
+              approvalLevels=levels)
+    drop("dan")
+    new_dan = {"PrincipalName": "dan"}
+    refused = towline("CreatePrincipal", new_dan, expect="ValidationException")  # a later dan is no approver
+    assert "Dev-Devices" in str(refused), refused
+    boto("ssm").delete_document(Name="Dev-Devices")
+    towline("CreatePrincipal", new_dan, expect="ValidationException")  # the first request may still be extended
+    decides(cid, first, Decision="Revoke")
+    new_user("dan", decide)
+    for name in ["All-Dev", "Other"]:
         boto("ssm").delete_document(Name=name)
     drop("ann", "bob", "cid", "dan", "eve")
 

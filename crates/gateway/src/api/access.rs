@@ -57,25 +57,62 @@ impl Api {
         tags: &[Tag],
     ) -> Result<(), ApiError> {
         for target in targets {
+            let tag = target.key.strip_prefix("tag:");
             for value in &target.values {
-                let mut question = match target.key.strip_prefix("tag:") {
+                let mut question = match tag {
                     None => self.about_device(value).await?,
-                    Some(key) => Question {
-                        names: towline_policy::device_aliases(
-                            &self.realm().region,
-                            &self.realm().account,
-                            "*",
-                        ),
-                        tags: BTreeMap::from([(key.to_owned(), value.clone())]),
-                        facts: vec![],
-                    },
+                    Some(key) => {
+                        let tag = BTreeMap::from([(key.to_owned(), value.clone())]);
+                        self.about_tagged("*", tag, None)
+                    }
                 };
                 question.facts.extend(request_tags(tags));
                 self.authorize(call, &question).await?;
             }
+            if let Some(key) = tag {
+                self.authorize_each(call, key, &target.values, tags).await?;
+            }
         }
         if !call.caller.is_person() {
             return Err(ApiError::validation("access is asked for by users, not by roles"));
+        }
+        Ok(())
+    }
+
+    /// The same for each device that has one of these tags now, by all of its tags: a deny for some of
+    /// them is not passed by naming them by another tag.
+    async fn authorize_each(
+        &self,
+        call: &Call,
+        key: &str,
+        values: &[String],
+        tags: &[Tag],
+    ) -> Result<(), ApiError> {
+        let rows = self.store().tags().of_devices_with(key, values).await;
+        let mut devices: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
+        for (id, key, value) in rows.or_internal("cannot read tags")? {
+            devices.entry(id).or_default().insert(key, value);
+        }
+        let ids: Vec<String> = devices.keys().cloned().collect();
+        for some in ids.chunks(limits::TARGETS_AT_ONCE) {
+            let kinds = self.store().devices().agent_kinds(some).await;
+            let mut kinds = kinds.or_internal("cannot read devices")?;
+            for id in some {
+                let own = devices.remove(id).unwrap_or_default();
+                let mut question = self.about_tagged(id, own, kinds.remove(id));
+                question.facts.extend(request_tags(tags));
+                if !self.would_allow(call, &question).await? {
+                    // Who may not ask for a device need not learn that it exists.
+                    call.asked("*", false);
+                    let message = format!(
+                        "User: {} is not authorized to perform: {} on some of the devices with the \
+                         tag {key}: name the devices that you may ask for",
+                        call.caller.arn,
+                        call.operation.iam_action()
+                    );
+                    return Err(ApiError::new(ErrorCode::AccessDeniedException, message));
+                }
+            }
         }
         Ok(())
     }

@@ -12,7 +12,7 @@
 //!   request.
 //! - A target of a tag is judged by each device that has the tag now, and by the tag alone.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use towline_host::clock::UnixMillis;
 use towline_policy::fold;
@@ -22,10 +22,10 @@ use towline_ssm::documents::content::{Content, Kind};
 use towline_ssm::error::ApiError;
 use towline_store::{Document, TagKind, Terms};
 
+use super::approver_names::Names;
 use super::call::Call;
 use super::documents::format_of;
 use super::internal::{OrInternal as _, internal};
-use super::root::Root;
 use super::service::Api;
 use super::windows::{closes, open_until};
 
@@ -39,17 +39,6 @@ pub(super) struct Needs {
     pub(super) opens_by: String,
 }
 
-/// The names under which policies know a caller.
-pub(super) struct Names(BTreeSet<String>);
-
-impl Names {
-    /// Whether `name` is one of them, or the ARN of one.
-    pub(super) fn has(&self, name: &str) -> bool {
-        let bare = name.strip_prefix("arn:aws:iam::").and_then(|arn| arn.split_once(':'));
-        self.0.contains(bare.map_or(name, |(_, name)| name))
-    }
-}
-
 /// Tags of a device, keys folded.
 type Tags = BTreeMap<String, String>;
 
@@ -60,19 +49,6 @@ struct Manual {
 }
 
 impl Api {
-    /// The names of a caller: its role, or the user behind its key with her groups. A person of an
-    /// identity provider has the role alone: her name there is no name here.
-    pub(super) async fn names_of(&self, call: &Call) -> Result<Names, ApiError> {
-        let mut names = BTreeSet::from([call.caller.principal.clone()]);
-        if matches!(call.caller.root(), Root::Key(_)) {
-            let person = &call.caller.person.name;
-            names.insert(format!("user/{person}"));
-            let groups = self.store().roles().groups_of(person).await;
-            names.extend(groups.or_internal("cannot read groups")?);
-        }
-        Ok(Names(names))
-    }
-
     /// What a request of this caller for these devices needs.
     ///
     /// # Errors
@@ -273,13 +249,13 @@ mod tests {
             "permit": [{ "principals": ["group/oncall"] }],
         }))
         .unwrap();
-        let names = Names(["user/ann", "group/oncall"].map(str::to_owned).into());
+        let names = Names::of(&["user/ann", "group/oncall"]);
         let automatic =
             |names: &Names, nodes: &[Tags]| is_automatic(&policy, names, nodes, UnixMillis(0));
         assert!(automatic(&names, &[node(&[("Environment", "dev")])]));
         let mixed = [node(&[("Environment", "dev")]), node(&[("Environment", "prod")])];
         assert!(!automatic(&names, &mixed));
-        let other = Names(["user/bob".to_owned()].into());
+        let other = Names::of(&["user/bob"]);
         assert!(!automatic(&other, &[node(&[("Environment", "dev")])]));
     }
 }

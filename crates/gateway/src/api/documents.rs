@@ -160,6 +160,7 @@ impl Api {
         let format = format_of(request.document_format.as_deref());
         let text =
             checked(kind, format, request.content, request.version_name, request.display_name)?;
+        self.principals_exist(kind, &text.format, &text.content).await?;
         let new = NewDocument {
             name: name.clone(),
             kind: kind.as_str().to_owned(),
@@ -201,6 +202,7 @@ impl Api {
         let format = format_of(request.document_format.as_deref());
         let text =
             checked(kind, format, request.content, request.version_name, request.display_name)?;
+        self.principals_exist(kind, &text.format, &text.content).await?;
         let unique_id = self.own_id(latest, call.now).await?;
         let read = DocumentAsRead { name, unique_id, tags, latest_version: meant };
         let target_type = request.target_type.as_deref();

@@ -22,6 +22,7 @@ mod access_letters;
 mod access_policy;
 mod activations;
 mod approval_policies;
+mod approver_names;
 mod authn;
 mod authz;
 mod bodies;

@@ -6,7 +6,8 @@
 //! - A policy that does not parse, or names a condition key that nothing fills in, is not stored.
 //! - Nobody removes herself, and the last way in is kept ([`super::way_in`]).
 //! - What is changed is the principal that was authorised, by its id; with it, all that hangs on it
-//!   goes in one transaction.
+//!   goes in one transaction. Its name is given again once nothing names it
+//!   ([`super::approver_names`]).
 
 use towline_host::clock::UnixMillis;
 use towline_host::entropy;
@@ -160,6 +161,7 @@ impl Api {
         let tags: Vec<_> = request.tags.into_iter().map(|tag| (tag.key, tag.value)).collect();
         let name = named.stored();
         let mut change = self.store().change().await.or_internal("cannot begin a change")?;
+        self.refuse_if_named(&mut change, &name, call.now).await?;
         let made = match &request.trust_policy_document {
             Some(trust) => {
                 checked_policy(trust, Use::Trust)?;

@@ -229,6 +229,25 @@ pub fn windows_of(content: &Content) -> Result<Vec<Window>, ApiError> {
     }
 }
 
+/// The users, groups and roles that a checked text of one of the two kinds names, as it names them.
+///
+/// # Errors
+/// As [`ManualApproval::read`].
+pub fn principals_of(content: &Content) -> Result<Vec<String>, ApiError> {
+    match content.kind {
+        Kind::ManualApproval => {
+            let levels = ManualApproval::read(content)?.approval_levels;
+            Ok(levels.into_iter().flat_map(|level| level.approvers).collect())
+        }
+        Kind::AutoApproval => {
+            let read = AutoApproval::read(content)?;
+            let rules = read.forbid.into_iter().chain(read.permit);
+            Ok(rules.flat_map(|rule| rule.principals).collect())
+        }
+        Kind::Session | Kind::Command => Ok(Vec::new()),
+    }
+}
+
 fn check_targets(targets: &[Node]) -> Result<(), ApiError> {
     let good = |target: &Node| {
         let key = target.key.strip_prefix("tag:").is_some_and(|key| (1..=128).contains(&key.len()));
@@ -256,7 +275,7 @@ fn check_windows(windows: &[Window]) -> Result<(), ApiError> {
 
 fn check_principals(names: &[String], most: usize, what: &str) -> Result<(), ApiError> {
     let good = |name: &String| {
-        // An ARN of this account ends with the same words.
+        // An ARN of this account ends with the same words; the gateway compares the account.
         let name = name
             .strip_prefix("arn:aws:iam::")
             .map_or(Some(&**name), |arn| arn.split_once(':').map(|(_, name)| name));
@@ -328,6 +347,8 @@ mod tests {
             AutoApproval::read(&Content::outline(Kind::AutoApproval, Format::Json, text).unwrap())
         };
         assert_eq!(read(text).unwrap().permit[0].principals, ["group/oncall"]);
+        let content = Content::outline(Kind::AutoApproval, Format::Json, text).unwrap();
+        assert_eq!(principals_of(&content).unwrap(), ["group/oncall"]);
         assert!(read(&text.replace("permit", "allow")).is_err());
     }
 }
