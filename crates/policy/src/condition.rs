@@ -17,10 +17,10 @@
 //!
 //! - Without a set operator a key of several values passes when one of them does (all, for a
 //!   negation). IAM leaves this open and asks for a set operator.
-//! - `towline:DocumentParameter/*` and `towline:CommandLine` are exceptions, because their values are
-//!   run together: without a
-//!   set operator an `Allow` needs all of them to pass, and for a `Deny` one is enough, negated or
-//!   not. An `Allow` is not met without a value, unless the operator ends with `IfExists`.
+//! - `towline:DocumentParameter/*`, `towline:CommandLine` and `towline:DeviceTagKeys` are exceptions,
+//!   because their values are run, or permitted, together: without a set operator an `Allow` needs all
+//!   of them to pass, and for a `Deny` one is enough, negated or not. An `Allow` on the first two is
+//!   not met without a value, unless the operator ends with `IfExists`.
 //! - A condition on `towline:DocumentParameter/path` says nothing about a copy that follows symbolic
 //!   links, unless its statement has a condition on `towline:DocumentParameter/follow`: such an
 //!   `Allow` is not met, such a `Deny` is.
@@ -30,7 +30,7 @@
 use crate::arn::ArnPattern;
 use crate::effect::Effect;
 use crate::fold::folded;
-use crate::known_keys::{COMMAND_LINE, DOCUMENT_PARAMETER};
+use crate::known_keys::{COMMAND_LINE, DEVICE_TAG_KEYS, DOCUMENT_PARAMETER};
 use crate::operator::{Family, Operator, Quantifier, Relation};
 use crate::pattern::{Pattern, PatternError, Piece, Syntax, Unresolved, Variable};
 use crate::request::{Context, Key};
@@ -65,6 +65,8 @@ pub(crate) struct Condition {
     wanted: Wanted,
     /// The key is a parameter of a document, or the command that parameters make: one value a step.
     parameter: bool,
+    /// The values of the key are granted together, not one of them.
+    together: bool,
     /// The key is the host that a document connects to.
     host: bool,
     /// The key is the path of a copy, and no condition beside it is on whether links are followed.
@@ -94,8 +96,10 @@ impl Condition {
         variables: bool,
     ) -> Result<Self, (usize, ValueError)> {
         let key = Key::new(key_name);
+        let parameter = key.name().starts_with(DOCUMENT_PARAMETER) || key.name() == COMMAND_LINE;
         Ok(Self {
-            parameter: key.name().starts_with(DOCUMENT_PARAMETER) || key.name() == COMMAND_LINE,
+            parameter,
+            together: parameter || key.name() == DEVICE_TAG_KEYS,
             host: key.name().strip_prefix(DOCUMENT_PARAMETER) == Some("host"),
             path_alone: false,
             operator_name: operator_name.into(),
@@ -201,7 +205,7 @@ impl Condition {
         let all = match operator.quantifier {
             Quantifier::All => true,
             Quantifier::Any => false,
-            Quantifier::Plain if self.parameter => effect == Effect::Allow,
+            Quantifier::Plain if self.together => effect == Effect::Allow,
             Quantifier::Plain => operator.negated,
         };
         let mut each = given.iter().map(|value| self.value_passes(value, context, effect));

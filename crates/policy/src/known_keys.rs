@@ -121,6 +121,9 @@ const TOWLINE: &[&str] = &[
 /// The whole command of each step.
 pub(crate) const COMMAND_LINE: &str = "towline:commandline";
 
+/// The keys of tags that an activation lets devices bring.
+pub(crate) const DEVICE_TAG_KEYS: &str = "towline:devicetagkeys";
+
 /// The values of a document's parameters, by the parameter's name.
 pub(crate) const DOCUMENT_PARAMETER: &str = "towline:documentparameter/";
 

@@ -92,6 +92,21 @@ fn set_operators_stay_what_they_are() {
 }
 
 #[test]
+fn keys_that_devices_may_bring_are_permitted_together() {
+    const KEYS: &str = "towline:DeviceTagKeys";
+    for (operator, wanted, given, expected) in [
+        ("StringEquals", r#""site""#, Some(&["site"][..]), (true, true)),
+        ("StringEquals", r#""site""#, Some(&["site", "environment"][..]), (false, true)),
+        ("StringNotEquals", r#""environment""#, Some(&["site", "environment"][..]), (false, true)),
+        // Most activations permit none: that is no reason to refuse them.
+        ("StringNotEquals", r#""environment""#, None, (true, true)),
+        ("ForAnyValue:StringEquals", r#""site""#, Some(&["site", "environment"][..]), (true, true)),
+    ] {
+        assert_eq!(met(operator, KEYS, wanted, given), expected, "{operator} {wanted} {given:?}");
+    }
+}
+
+#[test]
 fn other_keys_of_several_values_are_compared_as_before() {
     let keys = |operator, given: &[&str]| met(operator, "aws:TagKeys", r#""a""#, Some(given));
     assert_eq!(keys("StringEquals", &["a", "b"]), (true, true));

@@ -13,6 +13,8 @@
 //!   restricts it.
 //! - Time zones: the gateway knows them.
 
+use std::collections::BTreeSet;
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -284,11 +286,13 @@ fn check_principals(names: &[String], most: usize, what: &str) -> Result<(), Api
             matches!(kind, "user" | "group" | "role") && name.parse::<UserName>().is_ok()
         })
     };
-    if names.len() <= most && names.iter().all(good) {
+    let bare = |name: &String| name.rsplit(':').next().unwrap_or_default().to_owned();
+    let distinct: BTreeSet<String> = names.iter().map(bare).collect();
+    if names.len() <= most && names.iter().all(good) && distinct.len() == names.len() {
         return Ok(());
     }
     Err(invalid(&format!(
-        "{what} must be at most {most} of user/NAME, group/NAME and role/NAME, or their ARNs"
+        "{what} must be at most {most} of user/NAME, group/NAME and role/NAME, or their ARNs, each once"
     )))
 }
 
@@ -337,6 +341,8 @@ mod tests {
         let users = TWO.replace("arn:aws:iam::000000000000:group/ops", "user/bob");
         assert!(manual(&users).is_ok());
         assert!(manual(&users.replace("Approvals\":2", "Approvals\":3")).is_err(), "of two users");
+        let twice = users.replace("user/bob", "arn:aws:iam::000000000000:user/ann");
+        assert!(manual(&twice).is_err(), "two spellings of one user cannot approve twice");
     }
 
     #[test]
