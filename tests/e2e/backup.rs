@@ -48,7 +48,12 @@ fn with_sink() -> Outcome<(Lab, PathBuf)> {
     let sink = lab.directory().join("sink");
     let config = lab.gateway.directory().join("gateway.toml");
     let text = std::fs::read_to_string(&config)?;
-    let section = format!("[evidence]\ndirectory = '{}'\ncheckpoint_seconds = 1", sink.display());
+    // A file that the configuration names belongs to the backup.
+    std::fs::copy(config.with_file_name("ca.pem"), config.with_file_name("corp.pem"))?;
+    let section = format!(
+        "[evidence]\ndirectory = '{}'\ncheckpoint_seconds = 1\n[outbound]\nca = 'corp.pem'",
+        sink.display()
+    );
     files::write(&config, format!("{text}\n{section}\n"))?;
     lab.gateway.start_again()?;
     Ok((lab, sink))

@@ -93,6 +93,7 @@ fn pack(
     ];
     let inside = |path: &Path| path.strip_prefix(dir).ok().map(|name| name.display().to_string());
     names.extend(inside(&config.tls_certificate));
+    names.extend(config.outbound.ca.as_deref().and_then(inside));
     if with_keys {
         names.extend(
             [config::STORE_KEY, config::AUTHORITY_KEY, towline_archive::KEY, config::CA_KEY]
@@ -100,6 +101,7 @@ fn pack(
         );
         names.extend(inside(&config.tls_key));
     }
+    names.sort_unstable();
     names.dedup();
     let mut files: Vec<(String, PathBuf)> = names
         .into_iter()

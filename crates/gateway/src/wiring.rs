@@ -554,7 +554,11 @@ fn sign_in(foundation: &Foundation) -> SignInSettings {
 }
 
 /// The client for requests to identity providers.
-fn outbound(config: &Config) -> Result<Outbound, GatewayError> {
+/// What asks identity providers and receivers of notifications, by the section `[outbound]`.
+///
+/// # Errors
+/// The file of `ca` is not there, or holds no certificates.
+pub(crate) fn outbound(config: &Config) -> Result<Outbound, GatewayError> {
     const MOST: u64 = 1 << 20;
     let settings = &config.outbound;
     let more = settings.ca.as_deref().map(|path| files::read(path, MOST)).transpose()?;

@@ -293,6 +293,10 @@ async fn the_check_of_a_configuration_names_what_is_wrong_and_changes_nothing() 
     towline_testkit::files::write(&file, renamed).unwrap();
     let (fine, said) = check().await;
     assert!(fine && said.contains("no name elsewhere.example"), "{said}");
+    let more_cas = format!("{text}\n[outbound]\nca = 'corp.pem'\n");
+    towline_testkit::files::write(&file, more_cas).unwrap();
+    let (fine, said) = check().await;
+    assert!(!fine && said.contains("corp.pem"), "{said}");
     towline_testkit::files::write(&file, format!("{text}\nlissten = 1\n")).unwrap();
     std::fs::remove_file(home.join("store.key")).unwrap();
     let (fine, said) = check().await;
