@@ -230,8 +230,9 @@ impl SessionStore<'_> {
              SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'Connecting', ?, ?, ?, \
              (SELECT SUM(CASE WHEN kind = 'exec' THEN 1 ELSE 0 END) FROM command_log \
              WHERE session = ? AND (kind = 'exec' OR (kind = 'begin' AND SUBSTR(detail, 1, 3) <> 'off'))) \
-             WHERE ? = '' OR EXISTS (SELECT 1 FROM principals WHERE unique_id = ?) \
-             OR EXISTS (SELECT 1 FROM federated_people WHERE id = ? AND blocked = 0)",
+             WHERE (? = '' OR EXISTS (SELECT 1 FROM principals WHERE unique_id = ?) \
+             OR EXISTS (SELECT 1 FROM federated_people WHERE id = ? AND blocked = 0)) \
+             AND (? = '' OR EXISTS (SELECT 1 FROM principals WHERE unique_id = ?))",
         )
         .bind(&new.id)
         .bind(&new.device_id)
@@ -255,11 +256,13 @@ impl SessionStore<'_> {
         .bind(&new.person_id)
         .bind(&new.person_id)
         .bind(&new.person_id)
+        .bind(&new.principal_id)
+        .bind(&new.principal_id)
         .execute(&mut *tx)
         .await
         .map_err(StoreError::on_insert("session"))?;
         if stored.rows_affected() == 0 {
-            return Err(StoreError::Missing("user: it was removed"));
+            return Err(StoreError::Missing("user or role: it was removed"));
         }
         tx.commit().await?;
         Ok(())

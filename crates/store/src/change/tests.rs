@@ -74,7 +74,8 @@ async fn live_sessions_are_found_by_person_and_by_role() {
         ..crate::sessions::tests::new(id, "mi-1")
     };
     let (a, b) = (&*ann.unique_id, &*bob.unique_id);
-    for session in [own("a", a, a), own("r", "AROA", a), own("b", "AROA", b), own("x", "", "")] {
+    let role = principal(&store, "role/ops").await.unique_id;
+    for session in [own("a", a, a), own("r", &role, a), own("b", &role, b), own("x", "", "")] {
         store.sessions().insert(&session, NOW).await.unwrap();
     }
     store.sessions().end("b", false, "", NOW).await.unwrap();
@@ -83,8 +84,11 @@ async fn live_sessions_are_found_by_person_and_by_role() {
         change.live_sessions(std::slice::from_ref(&ann.unique_id)).await.unwrap(),
         ["a", "r"]
     );
-    assert_eq!(change.live_sessions(&["AROA".into()]).await.unwrap(), ["r"]);
+    assert_eq!(change.live_sessions(std::slice::from_ref(&role)).await.unwrap(), ["r"]);
     drop(change);
+    assert_eq!(crate::testing::remove(&store, "role/ops").await.sessions, ["r"]);
+    let late = store.sessions().insert(&own("late", &role, a), NOW).await;
+    assert!(matches!(late, Err(StoreError::Missing(_))), "{late:?}");
     assert_eq!(crate::testing::remove(&store, "ann").await.sessions, ["a", "r"]);
 }
 
