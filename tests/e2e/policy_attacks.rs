@@ -197,6 +197,24 @@ fn a_forbidden_host_is_not_reached_by_another_spelling() -> Outcome {
     }
     ann.api("AmazonSSM.StartSession", &forward("Reach", &json!({ "to": ["10.0.0.7"] })))?;
 
+    // The same places without a word of them: the device itself, and a port under another name.
+    let own = json!({ "schemaVersion": "1.0", "sessionType": "Port",
+        "parameters": { "p": { "type": "String" } },
+        "properties": { "portNumber": "{{ p }}", "type": "LocalPortForwarding" } });
+    let create = json!({ "Name": "Itself", "DocumentType": "Session", "Content": own.to_string() });
+    lab.admin().api("AmazonSSM.CreateDocument", &create)?;
+    fails(&ann, "AmazonSSM.StartSession", &forward("Itself", &json!({ "p": ["8080"] })))?;
+    let itself = forward("AWS-StartPortForwardingSession", &json!({ "portNumber": ["8080"] }));
+    fails(&ann, "AmazonSSM.StartSession", &itself)?;
+    let no_ssh = json!({ "Version": "2012-10-17", "Statement": [
+        { "Effect": "Allow", "Action": "ssm:*", "Resource": "*" },
+        { "Effect": "Deny", "Action": "ssm:StartSession", "Resource": "*", "Condition": {
+            "StringEquals": { "towline:DocumentParameter/portNumber": "22" } } },
+    ] });
+    let cid = lab.user("cid", Some(&no_ssh.to_string()))?;
+    fails(&cid, "AmazonSSM.StartSession", &forward("Itself", &json!({ "p": ["22"] })))?;
+    cid.api("AmazonSSM.StartSession", &forward("Itself", &json!({ "p": ["8080"] })))?;
+
     let addresses = json!({ "StringLike": { "towline:DocumentParameter/host": "10.*" } });
     let bob = lab.user("bob", Some(&allow(&addresses)))?;
     let to = |host: &str| forward(built_in, &json!({ "host": [host], "portNumber": ["22"] }));

@@ -91,9 +91,9 @@ pub(super) fn parameter_facts(
         .map(|(name, values)| (format!("towline:DocumentParameter/{name}"), values.clone()))
 }
 
-/// The condition keys of a session: its document's parameters, the whole command, and the host that
-/// it connects to, under whatever name the document takes it. Of a request that means no session,
-/// the parameters that were given.
+/// The condition keys of a session: its document's parameters, the whole command, and the host and
+/// port that it connects to, under whatever names the document takes them: without a host it is the
+/// device's own. Of a request that means no session, the parameters that were given.
 pub(super) fn session_facts(
     wanted: Option<&Resolved>,
     given: &Parameters,
@@ -103,8 +103,15 @@ pub(super) fn session_facts(
     if let Some(line) = documents::command_line(&wanted.plan) {
         facts.push((COMMAND_LINE.to_owned(), vec![line]));
     }
-    if let SessionPlan::Port { host: Some(host), .. } = &wanted.plan {
-        facts.push(("towline:DocumentParameter/host".to_owned(), vec![host.clone()]));
+    let (host, port) = match &wanted.plan {
+        SessionPlan::Port { host, port, .. } => (host.as_deref(), port),
+        SessionPlan::Ssh { port } => (None, port),
+        _ => return facts,
+    };
+    for (name, value) in
+        [("host", host.unwrap_or("localhost").to_owned()), ("portNumber", port.to_string())]
+    {
+        facts.push((format!("towline:DocumentParameter/{name}"), vec![value]));
     }
     facts
 }
