@@ -42,6 +42,14 @@ struct Window {
     failures: u32,
 }
 
+impl Window {
+    /// Whether it lasts. One that ends later than any that begins now is of a clock that was set back
+    /// since: it must not keep a source away.
+    fn is_open(&self, now: UnixMillis) -> bool {
+        self.ends > now && self.ends <= now.plus(limits::FAILURE_WINDOW)
+    }
+}
+
 /// What failures are counted by.
 pub trait Source: Clone + Eq + Hash {
     /// The key that it is counted under.
@@ -65,7 +73,8 @@ impl<K: Source> Throttle<K> {
     /// Whether this source is to be turned away now.
     pub fn blocks(&self, source: K, now: UnixMillis) -> bool {
         let sources = self.lock();
-        sources.get(&source.counted()).is_some_and(|w| w.ends > now && w.failures >= self.most)
+        let window = sources.get(&source.counted());
+        window.is_some_and(|window| window.is_open(now) && window.failures >= self.most)
     }
 
     /// Counts a failure. `true` when it is the one that closes the door.
@@ -77,8 +86,7 @@ impl<K: Source> Throttle<K> {
             make_room(&mut sources, now);
         }
         let window = sources.entry(source).or_insert(fresh);
-        // A clock that was set back must not keep a door closed.
-        if window.ends <= now || window.ends > fresh.ends {
+        if !window.is_open(now) {
             *window = fresh;
         }
         window.failures = window.failures.saturating_add(1);
@@ -167,6 +175,8 @@ mod tests {
         assert!(throttle.blocks(source, NOW));
         assert!(!throttle.blocks("192.0.2.2".parse().unwrap(), NOW));
         assert!(!throttle.blocks(source, NOW.plus(limits::FAILURE_WINDOW)));
+        let set_back = NOW.minus(limits::FAILURE_WINDOW);
+        assert!(!throttle.blocks(source, set_back), "a clock that was set back keeps nobody away");
     }
 
     #[test]

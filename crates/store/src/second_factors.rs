@@ -131,7 +131,8 @@ impl SecondFactors<'_> {
         .await?;
         let (last_step, failures, blocked_until) =
             row.ok_or(StoreError::Missing("second factor"))?;
-        if blocked_until > now.0 {
+        // A clock that was set back must not keep a user out for longer.
+        if blocked_until > now.0 && blocked_until <= now.plus(limits::SECOND_FACTOR_PAUSE).0 {
             return Ok(CodeOutcome::Blocked);
         }
         let taken = step.filter(|step| *step > last_step);

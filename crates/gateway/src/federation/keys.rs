@@ -11,6 +11,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use towline_host::clock::UnixMillis;
 use towline_oidc::limits::{MAX_DISCOVERY, MAX_KEY_SET};
@@ -168,8 +169,8 @@ impl Slot {
     /// Whether what is kept should be looked at again.
     fn is_due(&self, now: UnixMillis) -> bool {
         let state = lock(&self.state);
-        let old = state.fetched_at.is_none_or(|at| now >= at.plus(KEYS_FRESH));
-        old && state.failed.as_ref().is_none_or(|(at, _)| now >= at.plus(KEYS_REFETCH))
+        let old = state.fetched_at.is_none_or(|at| !is_recent(at, KEYS_FRESH, now));
+        old && state.failed.as_ref().is_none_or(|(at, _)| !is_recent(*at, KEYS_REFETCH, now))
     }
 
     /// The answer when it is too soon for another fetch.
@@ -178,10 +179,10 @@ impl Slot {
         if let Some(known) = &state.known {
             let tried = state.fetched_at.into_iter().chain(state.failed.iter().map(|(at, _)| *at));
             let last = tried.max()?;
-            return (now < last.plus(KEYS_REFETCH)).then(|| Ok(Arc::clone(known)));
+            return is_recent(last, KEYS_REFETCH, now).then(|| Ok(Arc::clone(known)));
         }
         let (at, why) = state.failed.as_ref()?;
-        (now < at.plus(KEYS_RETRY)).then(|| Err(why.clone()))
+        is_recent(*at, KEYS_RETRY, now).then(|| Err(why.clone()))
     }
 
     /// What the provider publishes now, unless that is what was `used`, or cannot be had now.
@@ -222,6 +223,11 @@ impl Slot {
             }
         }
     }
+}
+
+/// Whether `at` is less than `span` ago. A time to come is of a clock that was set back since.
+fn is_recent(at: UnixMillis, span: Duration, now: UnixMillis) -> bool {
+    at <= now && now < at.plus(span)
 }
 
 async fn fetch(client: &Outbound, issuer: &str) -> Result<Known, Unreachable> {

@@ -495,6 +495,10 @@ pub const NOTIFICATION_PAUSE_MOST: Duration = Duration::from_secs(600);
 /// How long a notification is sent again before it is given up.
 pub const NOTIFICATION_LIFE: Duration = Duration::from_secs(24 * 3600);
 
+/// Attempts after which a notification is given up at the earliest. A receiver that is away gets more of
+/// them in [`NOTIFICATION_LIFE`].
+pub const NOTIFICATION_ATTEMPTS: i64 = 10;
+
 /// Notifications that one receiver gets before the others are looked at again.
 pub const NOTIFICATIONS_AT_ONCE: usize = 100;
 

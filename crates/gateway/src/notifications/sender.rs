@@ -5,7 +5,9 @@
 //!
 //! # Invariants
 //! - A message that fails keeps the later ones of its receiver waiting: order is kept.
-//! - After [`NOTIFICATION_LIFE`] of failures a message is given up, and the next one has its turn.
+//! - After [`NOTIFICATION_LIFE`] of failures, and not before [`NOTIFICATION_ATTEMPTS`], a message is given
+//!   up, and the next one has its turn: time in which the gateway did not run, or by which its clock
+//!   was set, is no failure.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,8 +20,8 @@ use towline_store::{After, Notification, Store, StoreError, Webhook};
 use super::message::{Secrets, body_for};
 use super::signature::{secret_bytes, signature};
 use crate::limits::{
-    MAX_NOTIFICATION_ANSWER, NOTIFICATION_LIFE, NOTIFICATION_PAUSE, NOTIFICATION_PAUSE_MOST,
-    NOTIFICATIONS_AT_ONCE,
+    MAX_NOTIFICATION_ANSWER, NOTIFICATION_ATTEMPTS, NOTIFICATION_LIFE, NOTIFICATION_PAUSE,
+    NOTIFICATION_PAUSE_MOST, NOTIFICATIONS_AT_ONCE,
 };
 use crate::metrics::Metrics;
 use crate::outbound::{Ask, Outbound};
@@ -116,7 +118,8 @@ impl Sender {
         for _ in 0..NOTIFICATIONS_AT_ONCE {
             let Some(first) = store.first(&webhook.unique_id).await? else { return Ok(turn) };
             let now = self.clock.now();
-            if first.next_at > now {
+            // No pause is longer: the clock was set back meanwhile.
+            if first.next_at > now && first.next_at <= now.plus(NOTIFICATION_PAUSE_MOST) {
                 turn.next = Some(first.next_at);
                 return Ok(turn);
             }
@@ -169,7 +172,8 @@ impl Sender {
 
 /// What follows a failure: pauses that double, up to [`NOTIFICATION_PAUSE_MOST`].
 fn after(failed: &Notification, now: UnixMillis) -> After {
-    if now.0.saturating_sub(failed.created_at.0) >= millis(NOTIFICATION_LIFE) {
+    let is_old = now.0.saturating_sub(failed.created_at.0) >= millis(NOTIFICATION_LIFE);
+    if is_old && failed.attempts + 1 >= NOTIFICATION_ATTEMPTS {
         return After::GiveUp;
     }
     let doubled = u32::try_from(failed.attempts).unwrap_or(u32::MAX).min(16);
@@ -179,4 +183,33 @@ fn after(failed: &Notification, now: UnixMillis) -> After {
 
 fn millis(time: Duration) -> i64 {
     i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use towline_store::Message;
+
+    use super::*;
+
+    const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
+
+    fn failed(attempts: i64) -> Notification {
+        Notification {
+            position: 1,
+            message: Message { id: "m".into(), kind: "k".into(), body: "{}".into() },
+            attempts,
+            error: String::new(),
+            created_at: NOW,
+            next_at: NOW,
+        }
+    }
+
+    #[test]
+    fn time_without_attempts_gives_nothing_up() {
+        let late = NOW.plus(NOTIFICATION_LIFE * 10);
+        assert!(matches!(after(&failed(0), late), After::Again(_)), "the gateway was off for days");
+        assert_eq!(after(&failed(NOTIFICATION_ATTEMPTS), late), After::GiveUp);
+        let early = NOW.plus(NOTIFICATION_LIFE / 2);
+        assert!(matches!(after(&failed(NOTIFICATION_ATTEMPTS), early), After::Again(_)));
+    }
 }
