@@ -143,7 +143,7 @@ fn a_player_that_is_ended_gives_the_terminal_back_as_it_was() -> Outcome {
     recording(&lab)?;
     let session = newest_session(&lab.admin(), &device)?;
     for signal in [Signal::TERM, Signal::HUP, Signal::INT] {
-        let words = ["play", &session, "--speed", "0.001", "--idle-limit", "1000000"];
+        let words = ["play", &session, "--speed", "0.05", "--idle-limit", "1000000"];
         let mut player = lab.admin().terminal(&words)?;
         player.expect("drawn")?;
         player.signal(signal)?;

@@ -197,30 +197,47 @@ fn a_forbidden_host_is_not_reached_by_another_spelling() -> Outcome {
     }
     ann.api("AmazonSSM.StartSession", &forward("Reach", &json!({ "to": ["10.0.0.7"] })))?;
 
-    // The same places without a word of them: the device itself, and a port under another name.
-    let own = json!({ "schemaVersion": "1.0", "sessionType": "Port",
-        "parameters": { "p": { "type": "String" } },
-        "properties": { "portNumber": "{{ p }}", "type": "LocalPortForwarding" } });
-    let create = json!({ "Name": "Itself", "DocumentType": "Session", "Content": own.to_string() });
-    lab.admin().api("AmazonSSM.CreateDocument", &create)?;
-    fails(&ann, "AmazonSSM.StartSession", &forward("Itself", &json!({ "p": ["8080"] })))?;
-    let itself = forward("AWS-StartPortForwardingSession", &json!({ "portNumber": ["8080"] }));
-    fails(&ann, "AmazonSSM.StartSession", &itself)?;
-    let no_ssh = json!({ "Version": "2012-10-17", "Statement": [
-        { "Effect": "Allow", "Action": "ssm:*", "Resource": "*" },
-        { "Effect": "Deny", "Action": "ssm:StartSession", "Resource": "*", "Condition": {
-            "StringEquals": { "towline:DocumentParameter/portNumber": "22" } } },
-    ] });
-    let cid = lab.user("cid", Some(&no_ssh.to_string()))?;
-    fails(&cid, "AmazonSSM.StartSession", &forward("Itself", &json!({ "p": ["22"] })))?;
-    cid.api("AmazonSSM.StartSession", &forward("Itself", &json!({ "p": ["8080"] })))?;
-
     let addresses = json!({ "StringLike": { "towline:DocumentParameter/host": "10.*" } });
     let bob = lab.user("bob", Some(&allow(&addresses)))?;
     let to = |host: &str| forward(built_in, &json!({ "host": [host], "portNumber": ["22"] }));
     bob.api("AmazonSSM.StartSession", &to("10.0.0.7"))?;
     let (code, _) = fails(&bob, "AmazonSSM.StartSession", &to("10.example.com"))?;
     ensure(code.ends_with("AccessDeniedException"), || code.clone())
+}
+
+#[test]
+fn a_tunnel_is_judged_by_host_and_port_whatever_its_document_calls_them() -> Outcome {
+    let lab = Lab::start()?;
+    let device = lab.device_with(&DeviceSetup {
+        config: "policy.allowed_forwards = [\"localhost:*\"]".into(),
+        ..DeviceSetup::default()
+    })?;
+    let denied = |key: &str, value: &str| {
+        json!({ "Version": "2012-10-17", "Statement": [
+            { "Effect": "Allow", "Action": "ssm:*", "Resource": "*" },
+            { "Effect": "Deny", "Action": "ssm:StartSession", "Resource": "*", "Condition": {
+                "StringEquals": { key: value } } },
+        ] })
+        .to_string()
+    };
+    let own = json!({ "schemaVersion": "1.0", "sessionType": "Port",
+        "parameters": { "p": { "type": "String" } },
+        "properties": { "portNumber": "{{ p }}", "type": "LocalPortForwarding" } });
+    let create = json!({ "Name": "Itself", "DocumentType": "Session", "Content": own.to_string() });
+    lab.admin().api("AmazonSSM.CreateDocument", &create)?;
+    let start = |document: &str, name: &str, port: &str| json!({ "Target": device.id(), "DocumentName": document, "Parameters": { name: [port] } });
+    let built_in = "AWS-StartPortForwardingSession";
+
+    let ann = lab.user("ann", Some(&denied("towline:DocumentParameter/host", "localhost")))?;
+    for body in [start("Itself", "p", "8080"), start(built_in, "portNumber", "8080")] {
+        fails(&ann, "AmazonSSM.StartSession", &body)?;
+    }
+    let bob = lab.user("bob", Some(&denied("towline:DocumentParameter/portNumber", "22")))?;
+    for body in [start("Itself", "p", "22"), start(built_in, "portNumber", "22")] {
+        fails(&bob, "AmazonSSM.StartSession", &body)?;
+    }
+    bob.api("AmazonSSM.StartSession", &start("Itself", "p", "8080"))?;
+    Ok(())
 }
 
 #[test]

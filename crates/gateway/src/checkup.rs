@@ -14,7 +14,6 @@ use crate::certificate::Facts;
 use crate::config::{self, Config};
 use crate::listener::tls::TlsConfigs;
 use crate::vault::Vault;
-use crate::wiring::outbound;
 
 /// What was found.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -53,7 +52,8 @@ pub async fn look(dir: &Path, now: UnixMillis) -> Report {
         Ok(facts) => report.warnings.extend(facts.complaints(now)),
         Err(error) => report.faults.push(error),
     }
-    report.faults.extend(outbound(&config).err().map(|error| error.to_string()));
+    let ca = config.outbound.client().err();
+    report.faults.extend(ca.map(|why| format!("[outbound] of gateway.toml: {why}")));
     report.faults.extend(config.store.fault().await);
     report.faults.dedup();
     report

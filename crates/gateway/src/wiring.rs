@@ -42,7 +42,6 @@ use crate::local::Local;
 use crate::metrics::Metrics;
 use crate::notifications::{Bell, Sender};
 use crate::origins::Origins;
-use crate::outbound::Outbound;
 use crate::pace::Pace;
 use crate::plane::{self, AgentAcceptor, DataChannels, Presence, Sessions};
 use crate::presence::LocalPresence;
@@ -417,7 +416,7 @@ impl Gateway {
         let sender = Sender {
             store: store.clone(),
             vault: Arc::clone(&vault),
-            client: outbound(&foundation.config)?,
+            client: foundation.config.outbound.client().map_err(GatewayError::OutboundCa)?,
             clock: foundation.clock.clone(),
         };
         tokio::spawn(sender.run(bell.clone(), stop.clone(), Arc::clone(&metrics)));
@@ -440,7 +439,9 @@ impl Gateway {
             authority: foundation.authority.digest(),
             links,
             ready: Arc::clone(&ready),
-            providers: ProviderKeys::new(outbound(&foundation.config)?),
+            providers: ProviderKeys::new(
+                foundation.config.outbound.client().map_err(GatewayError::OutboundCa)?,
+            ),
             bell,
         })?;
         if let Some(listener) = monitor {
@@ -554,17 +555,6 @@ fn sign_in(foundation: &Foundation) -> SignInSettings {
 }
 
 /// The client for requests to identity providers.
-/// What asks identity providers and receivers of notifications, by the section `[outbound]`.
-///
-/// # Errors
-/// The file of `ca` is not there, or holds no certificates.
-pub(crate) fn outbound(config: &Config) -> Result<Outbound, GatewayError> {
-    const MOST: u64 = 1 << 20;
-    let settings = &config.outbound;
-    let more = settings.ca.as_deref().map(|path| files::read(path, MOST)).transpose()?;
-    Outbound::new(settings.guard.clone(), more.as_deref()).map_err(GatewayError::OutboundCa)
-}
-
 /// Refuses a disk that is full before anything is written to it.
 fn room(dir: &Path) -> Result<(), GatewayError> {
     let Ok(disk) = nix::sys::statvfs::statvfs(dir) else { return Ok(()) };

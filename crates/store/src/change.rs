@@ -28,7 +28,7 @@ use crate::tags::{Tag, TagKind, put_all};
 /// An open change.
 #[derive(Debug)]
 pub struct Change {
-    tx: Tx,
+    pub(crate) tx: Tx,
 }
 
 /// What a removed principal leaves.
@@ -214,6 +214,15 @@ impl Change {
         let tx = &mut self.tx;
         let count = "SELECT COUNT(*) FROM principals WHERE name <> ?";
         within(tx, count, name, "principals", limits::MAX_PRINCIPALS).await?;
+        // As at AWS: two names that differ in letter case only would be taken for each other.
+        let alike: Option<String> =
+            engine::query_scalar("SELECT name FROM principals WHERE LOWER(name) = ? LIMIT 1")
+                .bind(name.to_ascii_lowercase())
+                .fetch_optional(&mut **tx)
+                .await?;
+        if alike.is_some() {
+            return Err(StoreError::Exists("principal of this name, letter case aside,"));
+        }
         engine::query("INSERT INTO principals (name, unique_id, created_at) VALUES (?, ?, ?)")
             .bind(name)
             .bind(&unique_id)
@@ -518,8 +527,5 @@ impl Change {
     }
 }
 
-mod namings;
 #[cfg(test)]
 mod tests;
-
-pub use namings::ApprovalText;

@@ -54,6 +54,7 @@ mod identity_providers;
 mod keys;
 pub mod limits;
 mod migrations;
+mod namings;
 mod notifications;
 mod principals;
 mod renewals;
@@ -80,7 +81,7 @@ pub use activations::{Activation, ActivationFilter, Activations, NewActivation};
 pub use audit::{AuditRow, AuditTrail, TrailBounds};
 pub use backup::{EPOCH, Voided, snapshot_of, void};
 pub use census::Census;
-pub use change::{ApprovalText, Change, PolicyTexts, Removed, Trust};
+pub use change::{Change, PolicyTexts, Removed, Trust};
 pub use command_log::{
     CommandBatch, CommandBounds, CommandLog, CommandRow, CommandText, Excess, RawCommand,
     StoredCommand,
@@ -94,6 +95,7 @@ pub use documents::{SAME_NAME, SAME_TEXT};
 pub use error::StoreError;
 pub use identity_providers::{FederatedPerson, IdentityProvider, IdentityProviders};
 pub use keys::{DeviceKey, DeviceKeys, KeyStatus, fingerprint};
+pub use namings::ApprovalText;
 pub use notifications::{After, Message, Notification, Notifications, Webhook};
 pub use principals::{AccessKey, Principal, Principals};
 pub use renewals::{Renewal, Renewals};

@@ -373,6 +373,7 @@ def an_approval_policy_says_how_many_must_agree_and_in_which_order():
     boto("ssm").delete_document(Name="Dev-Devices")
     towline("CreatePrincipal", new_dan, expect="ValidationException")  # the first request may still be extended
     decides(cid, first, Decision="Revoke")
+    decides(cid, third, Decision="Reject")
     new_user("dan", decide)
     for name in ["All-Dev", "Other"]:
         boto("ssm").delete_document(Name=name)

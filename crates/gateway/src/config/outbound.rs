@@ -8,8 +8,9 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use towline_host::files;
 
-use crate::outbound::Guard;
+use crate::outbound::{Guard, Outbound};
 
 /// What the file says.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +32,19 @@ pub struct OutboundSettings {
     pub guard: Guard,
     /// A file with more CAs.
     pub ca: Option<PathBuf>,
+}
+
+impl OutboundSettings {
+    /// What asks identity providers and receivers of notifications.
+    ///
+    /// # Errors
+    /// Why the file of `ca` cannot be used, in words.
+    pub fn client(&self) -> Result<Outbound, String> {
+        const MOST: u64 = 1 << 20;
+        let read = |path: &PathBuf| files::read(path, MOST).map_err(|error| error.to_string());
+        let more = self.ca.as_ref().map(read).transpose()?;
+        Outbound::new(self.guard.clone(), more.as_deref())
+    }
 }
 
 impl RawOutbound {

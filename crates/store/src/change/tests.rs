@@ -93,6 +93,18 @@ async fn live_sessions_are_found_by_person_and_by_role() {
 }
 
 #[tokio::test]
+async fn two_principals_never_differ_in_letter_case_only() {
+    let (store, _dir) = scratch().await;
+    principal(&store, "ann").await;
+    for name in ["ann", "Ann", "ANN"] {
+        let again = store.principals().create(name, &[], NOW).await;
+        assert!(matches!(again, Err(StoreError::Exists(_))), "{name}: {again:?}");
+    }
+    principal(&store, "group/ann").await;
+    principal(&store, "role/ann").await;
+}
+
+#[tokio::test]
 async fn a_change_that_is_not_committed_changed_nothing_and_others_wait_for_it() {
     let (store, _dir) = scratch().await;
     principal(&store, "ann").await;

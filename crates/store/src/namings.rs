@@ -4,7 +4,7 @@
 use towline_host::clock::UnixMillis;
 use towline_ssm::documents::approval::Level;
 
-use super::Change;
+use crate::change::Change;
 use crate::engine;
 use crate::error::StoreError;
 
