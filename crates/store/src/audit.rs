@@ -5,7 +5,7 @@
 //!   they push out only each other.
 //! - [`AuditTrail::prune`] removes no row that was not exported.
 
-use crate::engine;
+use crate::engine::{self, Tx};
 use crate::error::StoreError;
 use crate::limits::REMOVED_AT_ONCE;
 use crate::seen_requests::{self, SeenRequest};
@@ -55,6 +55,25 @@ impl Store {
     }
 }
 
+/// Adds lines.
+async fn insert(tx: &mut Tx, rows: &[AuditRow]) -> Result<(), StoreError> {
+    for row in rows {
+        engine::query(
+            "INSERT INTO audit (at, principal, action, outcome, line, stranger) \
+             VALUES (?, ?, ?, ?, ?, ?)",
+        )
+        .bind(row.at.0)
+        .bind(&row.principal)
+        .bind(&row.action)
+        .bind(&row.outcome)
+        .bind(&row.line)
+        .bind(row.stranger)
+        .execute(&mut **tx)
+        .await?;
+    }
+    Ok(())
+}
+
 impl AuditTrail<'_> {
     /// Appends lines, and signatures of the requests that they are about, in one transaction.
     ///
@@ -62,20 +81,34 @@ impl AuditTrail<'_> {
     /// [`StoreError::Database`].
     pub async fn append(&self, rows: &[AuditRow], seen: &[SeenRequest]) -> Result<(), StoreError> {
         let mut tx = self.store.writing().await?;
+        insert(&mut tx, rows).await?;
+        seen_requests::insert(&mut tx, seen).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// The same for lines of which nobody knows whether they are stored: those that are not. Each line
+    /// must differ from all others.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn append_missing(
+        &self,
+        rows: &[AuditRow],
+        seen: &[SeenRequest],
+    ) -> Result<(), StoreError> {
+        let mut tx = self.store.writing().await?;
+        let mut missing = Vec::with_capacity(rows.len());
         for row in rows {
-            engine::query(
-                "INSERT INTO audit (at, principal, action, outcome, line, stranger) \
-                 VALUES (?, ?, ?, ?, ?, ?)",
-            )
-            .bind(row.at.0)
-            .bind(&row.principal)
-            .bind(&row.action)
-            .bind(&row.outcome)
-            .bind(&row.line)
-            .bind(row.stranger)
-            .execute(&mut *tx)
-            .await?;
+            let same = "SELECT COUNT(*) FROM audit WHERE at = ? AND line = ?";
+            let stored: i64 = engine::query_scalar(same)
+                .bind(row.at.0)
+                .bind(&row.line)
+                .fetch_one(&mut *tx)
+                .await?;
+            missing.extend((stored == 0).then(|| row.clone()));
         }
+        insert(&mut tx, &missing).await?;
         seen_requests::insert(&mut tx, seen).await?;
         tx.commit().await?;
         Ok(())

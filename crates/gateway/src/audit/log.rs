@@ -7,8 +7,9 @@
 //! count.
 //!
 //! # Invariants
-//! - A full queue makes requests wait; no line is dropped. Only when the store itself fails is a
-//!   line on stderr alone.
+//! - A full queue makes requests wait; no line is dropped. Lines that the store does not take are
+//!   owed: they are stored in their order, each once, when it takes lines again ([`Owed`]). Beyond a
+//!   bound they are on stderr alone, and a line has their number.
 //! - The signature of a request that changed something is stored in the transaction of its line.
 //!
 //! # Not here
@@ -19,9 +20,10 @@ use std::sync::Arc;
 use tokio::sync::{Notify, mpsc, oneshot};
 use towline_host::clock::Clock;
 use towline_store::{AuditRow, SeenRequest, Store};
-use tracing::{error, warn};
+use tracing::warn;
 
 use super::event::Event;
+use super::owed::Owed;
 use super::refusals::{Refusals, Who};
 use crate::changes::{Changes, Topic};
 use crate::limits;
@@ -54,6 +56,7 @@ impl AuditLog {
             clock: clock.clone(),
             refusals: Arc::clone(&refusals),
             grown: Arc::clone(&grown),
+            owed: Owed::default(),
             since_export: 0,
             since_prune: limits::AUDIT_PRUNE_EVERY, // at the first batch after a start
         };
@@ -130,6 +133,7 @@ struct Keeper {
     clock: Clock,
     refusals: Arc<Refusals>,
     grown: Arc<Notify>,
+    owed: Owed,
     since_export: i64,
     since_prune: u32,
 }
@@ -150,7 +154,7 @@ impl Keeper {
                 seen.extend(one.seen);
                 callers.push(one.kept);
             }
-            self.keep(&rows, &seen).await;
+            self.keep(rows, seen, received == Some(0)).await;
             for caller in callers {
                 let _ = caller.send(()); // a caller whose client has gone no longer waits
             }
@@ -160,16 +164,19 @@ impl Keeper {
         }
     }
 
-    async fn keep(&mut self, rows: &[AuditRow], seen: &[SeenRequest]) {
-        if rows.is_empty() && seen.is_empty() {
-            return;
-        }
-        if let Err(error) = self.store.audit().append(rows, seen).await {
-            error!(%error, lines = rows.len(), "audit lines are on stderr only");
-        }
+    async fn keep(&mut self, rows: Vec<AuditRow>, seen: Vec<SeenRequest>, last: bool) {
+        let was_owed = self.owed.settle(&self.store, self.clock.now(), last).await;
         let added = u32::try_from(rows.len() + seen.len()).unwrap_or(u32::MAX);
+        if added > 0 && self.owed.is_empty() {
+            if let Err(error) = self.store.audit().append(&rows, &seen).await {
+                self.owed.add(rows, seen, &error);
+            }
+        } else if added > 0 {
+            self.owed.add_more(rows, seen);
+        }
+        let added = added.saturating_add(was_owed);
         self.since_prune = self.since_prune.saturating_add(added);
-        if self.since_prune >= limits::AUDIT_PRUNE_EVERY {
+        if added > 0 && self.since_prune >= limits::AUDIT_PRUNE_EVERY {
             self.since_prune = 0;
             let now = self.clock.now().0.div_euclid(1000);
             if let Err(error) = self.store.seen_requests().prune(now).await {

@@ -2,6 +2,7 @@
 
 mod event;
 mod log;
+mod owed;
 mod refusals;
 
 pub use event::Event;

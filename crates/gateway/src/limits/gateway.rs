@@ -128,6 +128,12 @@ pub const AUDIT_QUEUE: usize = 256;
 /// Audit lines in one transaction.
 pub const AUDIT_BATCH: usize = 128;
 
+/// Audit lines kept for a store that takes none: 4 KiB each at the most, 600 bytes in practice.
+pub const AUDIT_OWED: usize = 4096;
+
+/// How long a store that did not take audit lines is left alone.
+pub const AUDIT_AGAIN: Duration = Duration::from_secs(1);
+
 /// Rows kept in the audit table, strangers' apart. About 600 bytes each: 1,000,000 are 600 MB at
 /// the most. Only exported rows are removed.
 pub const AUDIT_MAX_ROWS: i64 = 1_000_000;
