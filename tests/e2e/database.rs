@@ -17,13 +17,18 @@ use crate::echo::{echo, round_trip};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A lab whose gateway has its store in the database `towline` of a server.
-fn lab_on(server: &Postgres) -> Outcome<Lab> {
+pub(crate) fn lab_on(server: &Postgres) -> Outcome<Lab> {
     server.psql("postgres", "create database towline")?;
-    let store = Some(server.address("towline"));
+    lab_at(&server.address("towline"))
+}
+
+/// The same in a database that is there.
+pub(crate) fn lab_at(store: &str) -> Outcome<Lab> {
+    let store = Some(store.to_owned());
     Lab::with(&GatewaySetup { store, ..GatewaySetup::default() })
 }
 
-fn exec(lab: &Lab, device: &Device, word: &str) -> Option<()> {
+pub(crate) fn exec(lab: &Lab, device: &Device, word: &str) -> Option<()> {
     let out = lab.admin().run(&["exec", device.id(), "--", "echo", word]).ok()?;
     (out.stdout == format!("{word}\n").as_bytes()).then_some(())
 }

@@ -55,7 +55,7 @@ impl Drop for Filler {
 }
 
 /// What a balancer gets on the main port.
-fn status(lab: &Lab, path: &str) -> Option<u16> {
+pub(crate) fn status(lab: &Lab, path: &str) -> Option<u16> {
     let host = lab.gateway.address().to_string();
     let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
     let answer = https::exchange(&host, lab.gateway.ca(), None, request.as_bytes()).ok()?;

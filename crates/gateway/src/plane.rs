@@ -477,6 +477,9 @@ pub enum StartError {
         /// What is in the way.
         why: String,
     },
+    /// The store takes no new sessions for now.
+    #[error("the session could not be stored: {0}")]
+    NoStore(String),
     /// Something of ours failed.
     #[error("internal error: {0}")]
     Internal(String),

@@ -47,6 +47,9 @@ pub enum StoreError {
     /// It cannot be done with a store on a database server.
     #[error("the store is on a database server: {0}")]
     OnServer(&'static str),
+    /// It could not be copied to the other engine.
+    #[error("the store cannot be copied: {0}")]
+    Transfer(String),
     /// The database failed: disk full, locked for too long, damaged.
     #[error("database error: {0}")]
     Database(#[from] sqlx::Error),
@@ -98,12 +101,23 @@ impl StoreError {
             || self.is_state(&["53100", "58030"])
     }
 
-    /// Whether the database is away: the connection failed, no answer came, or the server begins or
-    /// ends (PostgreSQL's states `57P01` to `57P03`).
+    /// Whether the database is away: the connection failed, no answer came, or the server begins,
+    /// ends, or has no connection left (PostgreSQL's states `57P01` to `57P03`, `53300`; `57014` and
+    /// `25P03` when it ended what took too long).
     #[must_use]
     pub fn is_away(&self) -> bool {
         matches!(self, Self::Database(sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut))
-            || self.is_state(&["57P01", "57P02", "57P03"])
+            || self.is_state(&["57P01", "57P02", "57P03", "53300", "57014", "25P03"])
+    }
+
+    /// Whether the database takes no writes for now: it is away, its disk refuses, or it is read-only
+    /// (PostgreSQL's state `25006`, SQLite's primary code READONLY, 8).
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        self.is_away()
+            || self.is_disk()
+            || self.is_state(&["25006"])
+            || matches!(self.code(), Some(Code::Sqlite(8)))
     }
 
     fn is_state(&self, states: &[&str]) -> bool {

@@ -1,11 +1,11 @@
 //! A PostgreSQL server in a scratch folder, as somebody who is not root: the server refuses root.
 
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use crate::process::{Running, finish};
+use crate::process::{Running, Signal, finish, send};
 use crate::{Outcome, Trouble, eventually, trouble::ensure};
 
 /// How long the server may take to begin, and a statement to end.
@@ -30,8 +30,7 @@ impl Postgres {
     /// No PostgreSQL, or the server does not start.
     pub fn start(settings: &[&str]) -> Outcome<Self> {
         let bin = programs()?;
-        let folder = tempfile::Builder::new().prefix("towline-postgres-").tempdir()?;
-        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o777))?;
+        let folder = home()?;
         let mut init = as_nobody(&bin.join("initdb"));
         init.args(["--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C.UTF-8"]);
         init.arg(format!("--username={}", Self::USER)).arg("-D").arg(folder.path().join("data"));
@@ -44,6 +43,11 @@ impl Postgres {
             lines.push_str(&format!("{setting}\n"));
         }
         crate::files::write(&settings_file, lines)?;
+        Self::serving(bin, folder)
+    }
+
+    /// Starts the server of a folder that has its data.
+    fn serving(bin: PathBuf, folder: tempfile::TempDir) -> Outcome<Self> {
         let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let running = serve(&bin, folder.path(), port)?;
         let server = Self { running, folder, port, bin };
@@ -66,7 +70,13 @@ impl Postgres {
     /// The address of a database.
     #[must_use]
     pub fn address(&self, database: &str) -> String {
-        format!("postgres://{}@127.0.0.1:{}/{database}", Self::USER, self.port)
+        self.address_behind(self.port, database)
+    }
+
+    /// The same behind a relay on another port.
+    #[must_use]
+    pub fn address_behind(&self, port: u16, database: &str) -> String {
+        format!("postgres://{}@127.0.0.1:{port}/{database}", Self::USER)
     }
 
     /// A command of its client.
@@ -90,6 +100,17 @@ impl Postgres {
         Ok(String::from_utf8_lossy(&out.stdout).trim_end().to_owned())
     }
 
+    /// Makes a folder that the server may use.
+    ///
+    /// # Errors
+    /// It is there already.
+    pub fn folder(&self, name: &str) -> Outcome<PathBuf> {
+        let folder = self.folder.path().join(name);
+        std::fs::create_dir(&folder)?;
+        std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o777))?;
+        Ok(folder)
+    }
+
     /// Its process: the one that accepts connections.
     pub const fn process(&mut self) -> &mut Running {
         &mut self.running
@@ -103,6 +124,106 @@ impl Postgres {
         self.running = serve(&self.bin, self.folder.path(), self.port)?;
         self.waits_until_ready()
     }
+
+    /// Kills all its processes at once.
+    ///
+    /// # Errors
+    /// It cannot be reaped.
+    pub fn kill(&mut self) -> Outcome {
+        let others = children(self.running.pid())?;
+        self.running.kill()?;
+        for pid in others {
+            let _ = send(pid, Signal::KILL); // it may have ended with the first one
+        }
+        Ok(())
+    }
+
+    /// Sends a signal to all its processes: those that serve connections, too.
+    ///
+    /// # Errors
+    /// One of them cannot be signalled.
+    pub fn signal_all(&self, signal: Signal) -> Outcome {
+        let first = self.running.pid();
+        for pid in children(first)?.into_iter().chain([first]) {
+            send(pid, signal)?;
+        }
+        Ok(())
+    }
+
+    /// A standby of this server: it follows, answers queries, and takes no writes.
+    ///
+    /// # Errors
+    /// The copy cannot be made, or does not follow.
+    pub fn standby(&self) -> Outcome<Self> {
+        let folder = home()?;
+        let mut copy = as_nobody(&self.bin.join("pg_basebackup"));
+        copy.args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", Self::USER]);
+        copy.args(["--write-recovery-conf", "--checkpoint=fast", "--no-sync", "-D"]);
+        copy.arg(folder.path().join("data")).current_dir("/");
+        let out = finish(copy, PATIENCE)?;
+        ensure(out.status.success(), || String::from_utf8_lossy(&out.stderr).into_owned())?;
+        let standby = Self::serving(self.bin.clone(), folder)?;
+        eventually("the standby follows", PATIENCE, || {
+            let count = "select count(*) from pg_stat_replication where state = 'streaming'";
+            (self.psql("postgres", count).ok()? == "1").then_some(())
+        })?;
+        // From now on a commit is there, too, before it is confirmed.
+        self.psql("postgres", "alter system set synchronous_standby_names = '*'")?;
+        self.psql("postgres", "alter system set synchronous_commit = 'remote_apply'")?;
+        self.psql("postgres", "select pg_reload_conf()")?;
+        Ok(standby)
+    }
+
+    /// Makes a standby the server that takes writes.
+    ///
+    /// # Errors
+    /// It refuses.
+    pub fn promote(&self) -> Outcome {
+        let alone = "alter system set synchronous_standby_names = ''";
+        self.psql("postgres", "select pg_promote()")?;
+        self.psql("postgres", alone)?;
+        self.psql("postgres", "select pg_reload_conf()").map(drop)
+    }
+
+    /// From now on takes connections with TLS and a password alone.
+    ///
+    /// # Errors
+    /// The files cannot be copied, or the server refuses them.
+    pub fn demand_tls(&self, certificate: &Path, key: &Path) -> Outcome {
+        let data = self.folder.path().join("data");
+        std::fs::copy(key, data.join("server.key"))?;
+        let owner = std::fs::metadata(&data)?;
+        chown(data.join("server.key"), Some(owner.uid()), Some(owner.gid()))?;
+        let private = std::fs::Permissions::from_mode(0o600);
+        std::fs::set_permissions(data.join("server.key"), private)?;
+        std::fs::copy(certificate, data.join("server.crt"))?;
+        self.psql("postgres", "alter system set ssl = on")?;
+        self.psql("postgres", "select pg_reload_conf()")?;
+        eventually("the server has TLS", PATIENCE, || {
+            (self.psql("postgres", "show ssl").ok()? == "on").then_some(())
+        })
+        .map_err(|error| Trouble::new(format!("{error}: {}", self.running.printed())))?;
+        let rule = "hostssl all all 127.0.0.1/32 scram-sha-256\n";
+        crate::files::write(&data.join("pg_hba.conf"), rule)?;
+        self.psql("postgres", "select pg_reload_conf()")?;
+        eventually("the server demands a password", PATIENCE, || {
+            self.psql("postgres", "select 1").is_err().then_some(())
+        })
+    }
+}
+
+/// A folder for a server.
+fn home() -> Outcome<tempfile::TempDir> {
+    let folder = tempfile::Builder::new().prefix("towline-postgres-").tempdir()?;
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o777))?;
+    Ok(folder)
+}
+
+/// The processes that a process has begun.
+fn children(parent: u32) -> Outcome<Vec<u32>> {
+    let path = format!("/proc/{parent}/task/{parent}/children");
+    let text = std::fs::read_to_string(path)?;
+    Ok(text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect())
 }
 
 fn serve(bin: &Path, folder: &Path, port: u16) -> Outcome<Running> {

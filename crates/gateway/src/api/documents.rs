@@ -511,6 +511,7 @@ fn refused(error: &StoreError) -> ApiError {
         | StoreError::Address(_)
         | StoreError::Server(_)
         | StoreError::OnServer(_)
+        | StoreError::Transfer(_)
         | StoreError::Held
         | StoreError::Database(_)
         | StoreError::Migrate(_) => {

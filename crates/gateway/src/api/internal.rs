@@ -9,6 +9,10 @@ use towline_store::StoreError;
 
 use crate::vault::VaultError;
 
+/// What a client is told while the database is away, full or read-only.
+const NO_STORE: &str = "the store of the gateway cannot do this for now (away, full or read-only); \
+                        open sessions go on. Try again later";
+
 /// An error of ours: logged with its cause, told to the client without it.
 pub(super) fn internal(what: &str, cause: &dyn std::fmt::Display) -> ApiError {
     tracing::error!(%cause, "{what}");
@@ -16,6 +20,11 @@ pub(super) fn internal(what: &str, cause: &dyn std::fmt::Display) -> ApiError {
         ErrorCode::InternalServerError,
         "the gateway failed; the request may be tried again",
     )
+}
+
+/// The same when the store takes no writes, or gives no answer, for now.
+pub(super) fn no_store(what: &str, cause: &dyn std::fmt::Display) -> ApiError {
+    ApiError { message: NO_STORE.to_owned(), ..internal(what, cause) }
 }
 
 /// Turns failures below into answers. A bound of the store is the client's to act upon; the rest is
@@ -37,6 +46,7 @@ impl<T> OrInternal<T> for Result<T, StoreError> {
                 ApiError::new(ErrorCode::ResourceNotFoundException, error.to_string())
             }
             StoreError::Changed(_) => ApiError::new(ErrorCode::TooManyUpdates, error.to_string()),
+            StoreError::Database(_) if error.is_passing() => no_store(what, &error),
             StoreError::NoRandom
             | StoreError::Row(_)
             | StoreError::NotWhole(_)
@@ -44,6 +54,7 @@ impl<T> OrInternal<T> for Result<T, StoreError> {
             | StoreError::Address(_)
             | StoreError::Server(_)
             | StoreError::OnServer(_)
+            | StoreError::Transfer(_)
             | StoreError::Held
             | StoreError::Database(_)
             | StoreError::Migrate(_) => internal(what, &error),

@@ -34,7 +34,7 @@ use towline_store::{AgentKind, DeviceStatus, SessionFilter, SessionStatus};
 
 use super::authz::Question;
 use super::call::Call;
-use super::internal::{OrInternal as _, internal};
+use super::internal::{OrInternal as _, internal, no_store};
 use super::ownership::About;
 use super::paging::page;
 use super::resolution::{DOCUMENT_CHECK, run_as, session_facts, with_preferences};
@@ -339,6 +339,7 @@ fn start_error(device: &DeviceId, error: &StartError) -> ApiError {
         | StartError::TooManySessions { .. }
         | StartError::ShareTaken { .. }
         | StartError::TooManyGrants => ErrorCode::ServiceQuotaExceededException,
+        StartError::NoStore(why) => return no_store("a session could not be opened", why),
         StartError::Internal(why) => return internal("a session could not be opened", why),
     };
     ApiError::new(code, format!("{device}: {error}"))

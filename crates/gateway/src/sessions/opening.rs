@@ -208,8 +208,9 @@ impl Prepared {
                 Some(why)
             }
         });
-        stored.map_err(|error| {
-            StartError::Internal(format!("the session could not be stored: {error}"))
+        stored.map_err(|error| match error.is_passing() {
+            true => StartError::NoStore(error.to_string()),
+            false => StartError::Internal(format!("the session could not be stored: {error}")),
         })?;
         match opened {
             Ok(answer) => answer.and(begun),
