@@ -29,6 +29,7 @@ mod repo;
 mod run;
 mod setup;
 mod signals;
+mod store_cost;
 mod stored_fleet;
 mod stored_trail;
 mod structure;
@@ -78,6 +79,10 @@ const COMMANDS: &[(&str, &str)] = &[
     (
         "fleet store [DEVICES] [--write]",
         "lists, names and searches with a store of 100,000 devices",
+    ),
+    (
+        "store-cost [STARTS] [--write]",
+        "StartSession with the store in a file and on PostgreSQL, one client and eight",
     ),
     ("trail [EVENTS] [--write]", "searches of an audit trail of 1,000,000 events"),
     ("fleet-upgrade [DEVICES]", "devices upgraded from a repository while shells are open"),
@@ -135,6 +140,7 @@ fn command(words: &[&str]) -> Outcome {
         ["recall"] => recall::report(),
         ["flood"] => flood::report(flood::MEGABYTES),
         ["flood", megabytes] => flood::report(megabytes.parse()?),
+        ["store-cost", more @ ..] => store_cost::command(more),
         ["trail", more @ ..] => stored_trail::command(more),
         ["flood-strangers", more @ ..] => flood_strangers::command(more),
         ["fuzz", more @ ..] => fuzz::command(more),
