@@ -61,6 +61,24 @@ pub(crate) enum Command {
     /// For tags that keep this version from starting; `config check` and `serve` list them. Ask a
     /// running gateway by its API.
     RemoveTag(RemoveTag),
+    /// Move the store of a gateway that does not run from its file to a PostgreSQL database.
+    ///
+    /// All rows are copied in one transaction, read again at the server and compared. Then
+    /// gateway.toml names the server, and the file is kept as towline.db.moved.
+    MigrateStore(MigrateStore),
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct MigrateStore {
+    /// The directory that `init` made.
+    #[arg(long)]
+    pub(crate) dir: PathBuf,
+    /// The database, which must hold nothing. No password in the address: see --store-password-file.
+    #[arg(long, value_name = "postgres://USER@HOST/DATABASE")]
+    pub(crate) to: String,
+    /// File with the password for it; default: PGPASSWORD, else ~/.pgpass.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) store_password_file: Option<PathBuf>,
 }
 
 #[derive(ClapArgs)]
@@ -131,6 +149,13 @@ pub(crate) struct Restore {
     /// server.key.pem.
     #[arg(long, value_name = "FOLDER")]
     pub(crate) keys: Option<PathBuf>,
+    /// Restore the store into this database, which must hold nothing, or into a file; default: where
+    /// the gateway.toml of the backup says.
+    #[arg(long, value_name = "postgres://USER@HOST/DATABASE|file")]
+    pub(crate) store: Option<String>,
+    /// File with the password for --store; default: PGPASSWORD, else ~/.pgpass.
+    #[arg(long, value_name = "FILE", requires = "store")]
+    pub(crate) store_password_file: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]

@@ -13,8 +13,9 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use towline_gateway::backup::file::{self, List};
+use towline_gateway::backup::restore::{self as restoring, Target};
 use towline_gateway::backup::sealed::{self, Opening, Sealing};
-use towline_gateway::backup::{restore as restoring, snapshot};
+use towline_gateway::backup::snapshot;
 use towline_gateway::config::{self, Config};
 use towline_gateway::local::{self, Answer, Order};
 use towline_host::clock::Clock;
@@ -172,7 +173,13 @@ fn key_file(path: &Path) -> Result<zeroize::Zeroizing<Vec<u8>>, Failure> {
 
 /// Makes a directory from a backup.
 pub(crate) async fn restore(options: &Restore) -> Result<(), Failure> {
-    let Restore { dir, from, keys, decrypt_with } = options;
+    let Restore { dir, from, keys, decrypt_with, store, store_password_file } = options;
+    let password = store_password_file.as_deref().map(std::path::absolute).transpose()?;
+    let target = match store.as_deref() {
+        None => Target::AsBefore,
+        Some("file") => Target::File,
+        Some(url) => Target::Server(url.to_owned(), password),
+    };
     let unreadable = |error| format!("cannot read {}: {error}", from.display());
     let mut file = BufReader::new(File::open(from).map_err(unreadable)?);
     let is_sealed = file.fill_buf().map_err(unreadable)?.starts_with(sealed::FORM);
@@ -181,7 +188,7 @@ pub(crate) async fn restore(options: &Restore) -> Result<(), Failure> {
         (true, Some(key)) => {
             file.consume(sealed::FORM.len());
             let opening = Opening::new(file, &key_file(key)?).map_err(unreadable)?;
-            restoring::restore(opening, dir, keys, &clock).await?
+            restoring::restore(opening, dir, keys, &target, &clock).await?
         }
         (true, None) => {
             return Err("the backup is encrypted: name its key file (--decrypt-with)".into());
@@ -189,7 +196,7 @@ pub(crate) async fn restore(options: &Restore) -> Result<(), Failure> {
         (false, Some(_)) => {
             return Err("the backup is not encrypted: leave --decrypt-with out".into());
         }
-        (false, None) => restoring::restore(file, dir, keys, &clock).await?,
+        (false, None) => restoring::restore(file, dir, keys, &target, &clock).await?,
     };
     let report = restored.report();
     files::create_private(&dir.join(REPORT), report.as_bytes())?;

@@ -4,6 +4,7 @@
 mod args;
 mod backup_commands;
 mod link_command;
+mod move_command;
 mod offline;
 mod open_files;
 mod pin_commands;
@@ -87,6 +88,7 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::IndexRecordings { dir } => offline::index_recordings(&dir).await,
         Command::Pin(command) => pin_commands::run(&command).await,
         Command::Config(args::Config::Check { dir }) => offline::check(&dir).await,
+        Command::MigrateStore(options) => move_command::run(&options).await,
         Command::RemoveTag(options) => offline::remove_tag(&options).await,
         Command::Serve(options) => serve(&options).await,
     }

@@ -2,6 +2,7 @@
 //!
 //! # Invariants
 //! - The copy is one transaction's view: writes meanwhile are not in it.
+//! - It is a file of SQLite, whichever engine the store is on.
 //! - After [`void`] nothing of the copy can be used that may have been used up, ended or revoked since
 //!   it was made: activations, access requests, sessions, commands. No notification is sent a second
 //!   time by itself.
@@ -15,7 +16,9 @@ use towline_host::clock::UnixMillis;
 use crate::engine::{self, Tx};
 use crate::error::StoreError;
 use crate::limits;
+use crate::server::ServerAddress;
 use crate::store::Store;
+use crate::transfer;
 
 /// Key of the setting that changes with each restore: temporary credentials hold it.
 pub const EPOCH: &str = "restore.epoch";
@@ -58,7 +61,7 @@ impl Store {
     /// The database's.
     pub async fn snapshot(&self, to: &Path) -> Result<(), StoreError> {
         if self.is_shared() {
-            return Err(StoreError::OnServer("a backup of it is made with pg_dump"));
+            return transfer::copy_to_file(&self.search, to).await;
         }
         let to = to.to_string_lossy().into_owned();
         engine::query("VACUUM INTO ?").bind(to).execute(&self.pool).await?;
@@ -76,6 +79,17 @@ pub async fn snapshot_of(path: &Path, to: &Path) -> Result<(), StoreError> {
     let to = to.to_string_lossy().into_owned();
     sqlx::query("VACUUM INTO ?").bind(to).execute(&mut connection).await?;
     Ok(connection.close().await?)
+}
+
+/// The same of the store of a server: a file. A gateway may work with it.
+///
+/// # Errors
+/// The database's; [`StoreError::Server`] when it holds no store of this version.
+pub async fn snapshot_of_server(address: &ServerAddress, to: &Path) -> Result<(), StoreError> {
+    let store = Store::look_at(address).await?;
+    let copied = store.snapshot(to).await;
+    store.close().await;
+    copied
 }
 
 /// Ends what a restored store must not go on with. `steps`: makes of the JSON of an invocation's

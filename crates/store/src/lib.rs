@@ -72,6 +72,7 @@ mod tag_keys;
 mod tags;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod transfer;
 
 pub use access::{
     AccessRequest, AccessRequests, Approval, Counted, NewApproval, Terms, current_level,
@@ -79,7 +80,7 @@ pub use access::{
 pub use access_end::UnderAccess;
 pub use activations::{Activation, ActivationFilter, Activations, NewActivation};
 pub use audit::{AuditRow, AuditTrail, TrailBounds};
-pub use backup::{EPOCH, Voided, snapshot_of, void};
+pub use backup::{EPOCH, Voided, snapshot_of, snapshot_of_server, void};
 pub use census::Census;
 pub use change::{Change, PolicyTexts, Removed, Trust};
 pub use command_log::{
@@ -114,3 +115,4 @@ pub use signs_of_life::SignOfLife;
 pub use store::Store;
 pub use tag_keys::{TagClash, remove_tag_in, tag_clashes_in};
 pub use tags::{Tag, TagKind, Tags};
+pub use transfer::{Copied, copy_to_server};

@@ -40,6 +40,14 @@ pub const SERVER_UPGRADE: Duration = Duration::from_secs(600);
 /// Rows that one statement removes: the writer's lock is free again after some milliseconds.
 pub const REMOVED_AT_ONCE: i64 = 2000;
 
+/// Rows that one statement copies to the other engine. A row of text has some 100 KiB at the most.
+pub const COPIED_AT_ONCE: i64 = 200;
+
+/// Looks at the files of a copy that is being closed, and the pause between two of them.
+pub const CLOSED_LOOKS: u32 = 100;
+/// That pause.
+pub const CLOSED_AGAIN: Duration = Duration::from_millis(20);
+
 /// How long a statement waits for the writer's lock before it is an error.
 pub const STORE_BUSY: Duration = Duration::from_secs(10);
 

@@ -117,6 +117,13 @@ impl Store {
     pub async fn create_on(address: &ServerAddress) -> Result<Self, StoreError> {
         let one = one_connection(address).await?;
         let found = look(&one).await?;
+        let foreign = "SELECT COUNT(*) FROM pg_tables WHERE schemaname = CURRENT_SCHEMA()";
+        let tables: i64 = sqlx::query_scalar(foreign).fetch_one(&one).await?;
+        if found.schema == 0 && tables > 0 {
+            return Err(StoreError::Server(format!(
+                "holds {tables} tables of something else: make a database of its own for the store"
+            )));
+        }
         if found.users > 0 {
             return Err(StoreError::Server(
                 "holds a store already: choose another database, or drop this one".to_owned(),
@@ -138,6 +145,19 @@ impl Store {
         let place = Place::take(&address.options).await?.ok_or(StoreError::Held)?;
         upgrade(one).await?;
         Self::pools(address, Some(place)).await
+    }
+
+    /// Opens a store that must be there and of this version, without the place of the gateway that
+    /// works with it: for reading.
+    ///
+    /// # Errors
+    /// [`StoreError::Server`] when the database cannot be used, or holds none of this version.
+    pub(crate) async fn look_at(address: &ServerAddress) -> Result<Self, StoreError> {
+        let one = one_connection(address).await?;
+        let found = look(&one).await;
+        one.close().await;
+        found?.is_of_this_version()?;
+        Self::pools(address, None).await
     }
 
     async fn pools(
@@ -174,6 +194,7 @@ async fn one_connection(address: &ServerAddress) -> Result<PgPool, StoreError> {
 /// What a database holds.
 struct Found {
     users: i64,
+    schema: i64,
 }
 
 impl Found {
@@ -183,6 +204,17 @@ impl Found {
         }
         let why = "holds no store: is it the one that `towline-gateway init --store` was given?";
         Err(StoreError::Server(why.to_owned()))
+    }
+
+    fn is_of_this_version(&self) -> Result<(), StoreError> {
+        self.holds_one()?;
+        let (schema, newest) = (self.schema, migrations::newest());
+        if schema == newest {
+            return Ok(());
+        }
+        Err(StoreError::Server(format!(
+            "has schema {schema}, and this version knows {newest}: use the version that works with it"
+        )))
     }
 }
 
@@ -209,10 +241,12 @@ async fn look(one: &PgPool) -> Result<Found, StoreError> {
     let is_there = async |table: &str| -> Result<bool, sqlx::Error> {
         sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL").bind(table).fetch_one(one).await
     };
+    let mut schema = 0;
     if is_there("_sqlx_migrations").await? {
-        let schema: Option<i64> =
+        let applied: Option<i64> =
             sqlx::query_scalar("SELECT MAX(version) FROM _sqlx_migrations").fetch_one(one).await?;
-        let (schema, newest) = (schema.unwrap_or(0), migrations::newest());
+        let newest = migrations::newest();
+        schema = applied.unwrap_or(0);
         if schema > newest {
             return refuse(format!(
                 "has schema {schema} of a newer version; this version knows up to {newest}: install \
@@ -221,10 +255,10 @@ async fn look(one: &PgPool) -> Result<Found, StoreError> {
         }
     }
     if !is_there("principals").await? {
-        return Ok(Found { users: 0 });
+        return Ok(Found { users: 0, schema });
     }
     let users = sqlx::query_scalar("SELECT COUNT(*) FROM principals").fetch_one(one).await?;
-    Ok(Found { users })
+    Ok(Found { users, schema })
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use sqlx::sqlite::{
 };
 use towline_host::clock::UnixMillis;
 
-use crate::engine::{self, Place, Pool, QueryBuilder, Tx};
+use crate::engine::{self, Place, Pool, QueryBuilder, Tx, WORD};
 use crate::error::StoreError;
 use crate::{device_texts, identity, limits, migrations, tag_keys};
 
@@ -39,6 +39,8 @@ pub struct Store {
 const PROBE: &str = "store.probe";
 /// Key of the setting that says that the store was opened and not closed.
 const OPEN: &str = "store.open";
+/// Settings about this store, not of what is in it: another one does not get them.
+pub(crate) const OWN_SETTINGS: [&str; 3] = [PROBE, OPEN, WORD];
 
 impl Store {
     /// Opens the database file, creates it if it does not exist, and migrates the schema.

@@ -1,7 +1,8 @@
 //! A directory made from a backup.
 //!
 //! Data flow: the file -> a folder beside the directory -> checked, keys added, the past ended in the
-//! store, the chain's new part named -> the folder takes the directory's name.
+//! store, the chain's new part named -> the store copied to its server, if it has one -> the folder takes
+//! the directory's name.
 //!
 //! # Invariants
 //! - A backup goes back in time. What may have been used up, ended or revoked since then cannot be
@@ -17,13 +18,13 @@ use std::path::{Path, PathBuf};
 use towline_archive::{KEY as EVIDENCE_KEY, PUBLIC_KEY, Part};
 use towline_host::clock::{Clock, UnixMillis};
 use towline_host::files;
-use towline_store::{Store, StoreError, Voided, void};
+use towline_store::{Store, StoreError, Voided, copy_to_server, void};
 use towline_wire::text::plain;
 
 use super::file::{self, BackupError, List, disk};
 use super::snapshot::EVIDENCE;
 use crate::audit::{AuditLog, Event};
-use crate::config::{self, Config, ConfigError};
+use crate::config::{self, Config, ConfigError, StorePlace};
 use crate::run_command::StepState;
 
 /// Largest key file, bytes.
@@ -62,6 +63,17 @@ pub struct Restored {
     pub node: String,
 }
 
+/// Where the store goes.
+#[derive(Debug, Clone)]
+pub enum Target {
+    /// Where the `gateway.toml` of the backup says.
+    AsBefore,
+    /// Into a file in the directory.
+    File,
+    /// Into this database, which holds nothing; with the file of its password.
+    Server(String, Option<PathBuf>),
+}
+
 /// Restores a backup into `dir`. `keys`: the folder with the keys that the backup does not have.
 ///
 /// # Errors
@@ -70,6 +82,7 @@ pub async fn restore(
     from: impl Read,
     dir: &Path,
     keys: Option<&Path>,
+    target: &Target,
     clock: &Clock,
 ) -> Result<Restored, RestoreError> {
     let owner = match fs::read_dir(dir) {
@@ -87,7 +100,7 @@ pub async fn restore(
     name.push(format!(".restoring-{}", std::process::id()));
     let folder = dir.with_file_name(name);
     files::private_dir(&folder)?;
-    let made = prepare(from, &folder, keys, clock).await;
+    let made = prepare(from, &folder, keys, target, clock).await;
     let made = made.and_then(|made| {
         if let Some(owner) = owner {
             own(&folder, owner).map_err(disk("cannot set the owner of", &folder))?;
@@ -106,11 +119,13 @@ async fn prepare(
     from: impl Read,
     folder: &Path,
     keys: Option<&Path>,
+    target: &Target,
     clock: &Clock,
 ) -> Result<Restored, RestoreError> {
     let given = |name: &str| keys.map(|keys| keys.join(name)).filter(|path| path.exists());
     let store_key = given(config::STORE_KEY).map(|path| files::read(&path, MAX_KEY)).transpose()?;
     let list = file::unpack(from, folder, store_key.as_deref())?;
+    name_the_store(&folder.join(config::FILE), target)?;
     let config = Config::load(folder)?;
     let mut needed = vec![config::STORE_KEY, config::AUTHORITY_KEY];
     if folder.join(PUBLIC_KEY).exists() {
@@ -141,7 +156,26 @@ async fn prepare(
     let voided = void(&store, now, |steps, why| not_known(steps, why, now)).await?;
     note(&store, clock, &list, &voided).await;
     store.close().await;
+    if let StorePlace::Server(address) = &config.store {
+        let file = folder.join(config::STORE);
+        copy_to_server(&file, address).await?;
+        fs::remove_file(&file).map_err(disk("cannot remove", &file))?;
+        for log in ["towline.db-wal", "towline.db-shm"] {
+            let _ = fs::remove_file(folder.join(log)); // SQLite has removed it, as a rule
+        }
+    }
     Ok(Restored { list, voided, node: part.name(node), part })
+}
+
+/// Lets `gateway.toml` name where the store goes.
+fn name_the_store(file: &Path, target: &Target) -> Result<(), RestoreError> {
+    let text = fs::read_to_string(file).map_err(disk("cannot read", file))?;
+    let text = match target {
+        Target::AsBefore => return Ok(()),
+        Target::File => config::in_file(&text),
+        Target::Server(url, password) => config::on_server(&text, url, password.as_deref()),
+    };
+    Ok(config::replace(file, &text)?)
 }
 
 fn copy_key(from: &Path, to: &Path) -> Result<(), RestoreError> {

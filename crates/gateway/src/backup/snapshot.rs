@@ -1,6 +1,7 @@
 //! The state of a gateway at one instant, in a folder inside its directory.
 //!
 //! # Invariants
+//! - The store in it is a file, whichever engine it came from.
 //! - The chain is signed before it is copied: what a backup knows of it ends with a checkpoint.
 //! - A folder that nobody came for is removed by the next snapshot and by the next start.
 
@@ -11,9 +12,9 @@ use std::path::{Path, PathBuf};
 use towline_archive::Recorder;
 use towline_host::entropy::{self, NoRandom};
 use towline_host::files::{self, FileError};
-use towline_store::{Store, StoreError, snapshot_of};
+use towline_store::{Store, StoreError, snapshot_of, snapshot_of_server};
 
-use crate::config;
+use crate::config::{self, StorePlace};
 
 /// Folder of evidence in a gateway's directory, and in a snapshot.
 pub const EVIDENCE: &str = "evidence";
@@ -65,8 +66,11 @@ pub async fn of_running(
 pub async fn of_stopped(dir: &Path) -> Result<PathBuf, SnapshotError> {
     let folder = begin(dir)?;
     let taken = async {
-        let place = config::Config::load(dir)?.store;
-        snapshot_of(place.file()?, &folder.join(config::STORE)).await?;
+        let copy = folder.join(config::STORE);
+        match config::Config::load(dir)?.store {
+            StorePlace::File(path) => snapshot_of(&path, &copy).await?,
+            StorePlace::Server(address) => snapshot_of_server(&address, &copy).await?,
+        }
         finish(dir, &folder).await
     };
     settle(taken.await, folder)

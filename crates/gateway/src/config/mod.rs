@@ -8,7 +8,7 @@ pub mod outbound;
 mod place;
 pub mod raw;
 
-pub use place::StorePlace;
+pub use place::{StorePlace, in_file, on_server, replace};
 
 pub use checked::{
     AUTHORITY_KEY, CA, CA_KEY, Config, ConfigError, FILE, SERVER_KEY, STORE, STORE_KEY, address,

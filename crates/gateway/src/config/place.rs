@@ -3,8 +3,11 @@
 //! # Invariants
 //! - The address in `gateway.toml` holds no password.
 
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, chown};
 use std::path::{Path, PathBuf};
 
+use towline_host::files::{self, FileError};
 use towline_store::{ServerAddress, Store, StoreError, tag_clashes_in};
 
 use super::STORE;
@@ -81,5 +84,65 @@ impl StorePlace {
             }
             Self::Server(address) => address.check().await.err().map(|error| error.to_string()),
         }
+    }
+}
+
+/// The text of `gateway.toml` with the store in a file, in the gateway's directory.
+#[must_use]
+pub fn in_file(text: &str) -> String {
+    let mut inside = false;
+    let is_ours = |line: &&str| {
+        inside |= line.trim_start().starts_with('[');
+        let key = line.split('=').next().unwrap_or_default().trim();
+        inside || !["store", "store_password_file"].contains(&key)
+    };
+    let lines: Vec<&str> = text.lines().filter(is_ours).collect();
+    lines.join("\n") + "\n"
+}
+
+/// The text of `gateway.toml` with the store on a server.
+#[must_use]
+pub fn on_server(text: &str, url: &str, password_file: Option<&Path>) -> String {
+    let quoted = |value: String| toml::Value::String(value).to_string();
+    let mut lines = format!("store = {}\n", quoted(url.to_owned()));
+    if let Some(path) = password_file {
+        lines.push_str(&format!("store_password_file = {}\n", quoted(path.display().to_string())));
+    }
+    lines + &in_file(text)
+}
+
+/// Puts a text in the place of a file with its mode and owner, whole or not at all.
+///
+/// # Errors
+/// The disk's.
+pub fn replace(path: &Path, text: &str) -> Result<(), FileError> {
+    let failed = |doing: &'static str| {
+        let path = path.to_owned();
+        move |source| FileError { doing, path, source }
+    };
+    let new = path.with_extension("toml.new");
+    let _ = fs::remove_file(&new); // of an earlier try
+    files::create_private(&new, text.as_bytes())?;
+    let old = fs::metadata(path).map_err(failed("cannot read"))?;
+    fs::set_permissions(&new, old.permissions()).map_err(failed("cannot set the mode of"))?;
+    chown(&new, Some(old.uid()), Some(old.gid())).map_err(failed("cannot set the owner of"))?;
+    fs::rename(&new, path).map_err(failed("cannot replace"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_place_of_the_store_changes_and_no_other_line_does() {
+        let file = "# ours\nregion = \"eu\"\n[evidence]\nstore = \"of evidence\"\n";
+        let there = on_server(file, "postgres://a@b/c", Some(Path::new("/etc/it's \"x\"")));
+        let read: toml::Table = there.parse().unwrap();
+        assert_eq!(read["store"].as_str(), Some("postgres://a@b/c"));
+        assert_eq!(read["store_password_file"].as_str(), Some("/etc/it's \"x\""));
+        assert_eq!(read["evidence"]["store"].as_str(), Some("of evidence"));
+        assert_eq!(in_file(&there), file);
+        let elsewhere = on_server(&there, "postgres://d@e/f", None);
+        assert_eq!(elsewhere.matches("postgres://").count(), 1, "{elsewhere}");
     }
 }

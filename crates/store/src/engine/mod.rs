@@ -24,7 +24,8 @@ mod row;
 mod value;
 
 pub(crate) use builder::QueryBuilder;
-pub(crate) use place::Place;
+pub(crate) use place::{Place, WORD};
 pub(crate) use pool::{Connection, Pool, Tx};
 pub(crate) use query::{query, query_as, query_scalar};
 pub(crate) use row::Row;
+pub(crate) use value::Value;

@@ -24,7 +24,7 @@ use crate::limits::{PLACE_AGAIN, PLACE_LOOK, SERVER_PATIENCE};
 /// The lock that the gateway at work holds: "place" in ASCII.
 const LOCK: &str = "SELECT pg_try_advisory_lock(482989925221)";
 /// The setting with the word of the gateway at work.
-pub(super) const WORD: &str = "store.place";
+pub(crate) const WORD: &str = "store.place";
 
 /// A place that is held. Dropped: given back.
 #[derive(Debug)]
