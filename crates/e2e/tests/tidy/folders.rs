@@ -97,6 +97,7 @@ const MAY_SEE: Table<'_> = &[
         ],
     ),
     ("link_command", &["args", "lib"]),
+    ("move_command", &["args", "lib"]),
     ("logging", &["log_queue"]),
     ("offline", &["args", "lib"]),
     ("pace", &["limits"]),
