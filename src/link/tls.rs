@@ -13,8 +13,11 @@ use crate::logger;
 use crate::state::enrollment::{Address, Trust, certificates};
 use crate::state::key::{DeviceKey, hex};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{AlwaysResolvesClientRawPublicKeys, Resumption, WebPkiServerVerifier};
-use rustls::crypto::{CryptoProvider, KeyProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::client::{
+    AlwaysResolvesClientRawPublicKeys, Resumption, verify_server_cert_signed_by_trust_anchor,
+    verify_server_name,
+};
+use rustls::crypto::{CryptoProvider, KeyProvider, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::sign::{CertifiedKey, SigningKey};
@@ -134,7 +137,7 @@ pub fn client_config(
 ) -> Result<Arc<ClientConfig>, TlsError> {
     let provider = Arc::new(provider());
     let verifier = Verifier {
-        judge: Judge::new(trust, pins, &provider)?,
+        judge: Judge::new(trust, pins)?,
         provider: provider.clone(),
         signed: signed.clone(),
     };
@@ -192,12 +195,12 @@ pub fn server_name(gateway: &Address) -> Result<ServerName<'static>, TlsError> {
 
 #[derive(Debug)]
 enum Judge {
-    Roots(Arc<WebPkiServerVerifier>),
+    Roots(RootCertStore),
     Pin(Pins),
 }
 
 impl Judge {
-    fn new(trust: &Trust, pins: &Pins, provider: &Arc<CryptoProvider>) -> Result<Self, TlsError> {
+    fn new(trust: &Trust, pins: &Pins) -> Result<Self, TlsError> {
         let mut roots = RootCertStore::empty();
         match trust {
             Trust::Pin(pin) => {
@@ -211,9 +214,7 @@ impl Judge {
                 }
             }
         }
-        let verifier =
-            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build();
-        verifier.map(Self::Roots).map_err(|error| TlsError::Ca(error.to_string()))
+        Ok(Self::Roots(roots))
     }
 }
 
@@ -238,17 +239,25 @@ impl ServerCertVerifier for Verifier {
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
+        _ocsp_response: &[u8],
         _believed_by_the_library: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         match &self.judge {
-            Judge::Roots(roots) => roots.verify_server_cert(
-                end_entity,
-                intermediates,
-                server_name,
-                ocsp_response,
-                self.now(),
-            ),
+            // As the library's own verifier without revocation lists, whose readers are 10 KB of the
+            // program.
+            Judge::Roots(roots) => {
+                let shown = ParsedCertificate::try_from(end_entity)?;
+                let algorithms = self.provider.signature_verification_algorithms.all;
+                verify_server_cert_signed_by_trust_anchor(
+                    &shown,
+                    roots,
+                    intermediates,
+                    self.now(),
+                    algorithms,
+                )?;
+                verify_server_name(&shown, server_name)?;
+                Ok(ServerCertVerified::assertion())
+            }
             Judge::Pin(pins) => {
                 let spki = ParsedCertificate::try_from(end_entity)?.subject_public_key_info();
                 let seen = ring::digest::digest(&ring::digest::SHA256, &spki);
@@ -263,11 +272,11 @@ impl ServerCertVerifier for Verifier {
 
     fn verify_tls12_signature(
         &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+        Err(rustls::Error::General("only TLS 1.3 is spoken".to_owned()))
     }
 
     fn verify_tls13_signature(
@@ -287,6 +296,54 @@ impl ServerCertVerifier for Verifier {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
+
+    /// A CA: its certificate, and what signs by it.
+    fn authority() -> (String, Issuer<'static, KeyPair>) {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        (params.self_signed(&key).unwrap().pem(), Issuer::new(params, key))
+    }
+
+    fn leaf(by: &Issuer<'_, KeyPair>, (from, until): (i32, i32)) -> CertificateDer<'static> {
+        let mut params = CertificateParams::new(["gw.example".to_owned()]).unwrap();
+        params.not_before = date_time_ymd(from, 1, 1);
+        params.not_after = date_time_ymd(until, 1, 1);
+        params.signed_by(&KeyPair::generate().unwrap(), by).unwrap().der().clone()
+    }
+
+    fn verdict(
+        ca: &str,
+        shown: &CertificateDer<'_>,
+        name: &str,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let verifier = Verifier {
+            judge: Judge::new(&Trust::Ca(ca.to_owned()), &Pins::default()).unwrap(),
+            provider: Arc::new(provider()),
+            signed: SignedSeconds::default(),
+        };
+        let name = ServerName::try_from(name).unwrap();
+        verifier.verify_server_cert(shown, &[], &name, &[], UnixTime::now())
+    }
+
+    #[test]
+    fn a_certificate_needs_the_ca_the_name_and_the_time() {
+        let ((ca, issuer), (other_ca, _)) = (authority(), authority());
+        let shown = leaf(&issuer, (2020, 2090));
+        verdict(&ca, &shown, "gw.example").unwrap();
+        for (ca, shown, name) in [
+            (&other_ca, &shown, "gw.example"),
+            (&ca, &shown, "another.example"),
+            (&ca, &shown, "192.0.2.1"),
+            (&ca, &leaf(&issuer, (2020, 2021)), "gw.example"),
+            (&ca, &leaf(&issuer, (2089, 2090)), "gw.example"),
+            (&ca, &CertificateDer::from(vec![0x30, 0]), "gw.example"),
+        ] {
+            let refused = verdict(ca, shown, name).unwrap_err();
+            assert!(matches!(refused, rustls::Error::InvalidCertificate(_)), "{refused:?}");
+        }
+    }
 
     #[test]
     fn both_pins_count_until_the_next_one_is_settled_and_then_it_alone() {
