@@ -14,6 +14,7 @@ use crate::link::tls::{Pins, client_config};
 use crate::separation::monitor::{address_of, place_of};
 use crate::state::enrollment::{Address, Trust};
 use nix::unistd::{Gid, Uid};
+use ring::rand::{SecureRandom as _, SystemRandom};
 use rustls::pki_types::CertificateDer;
 use rustls::sign::{CertifiedKey, Signer, SigningKey};
 use rustls::{SignatureAlgorithm, SignatureScheme};
@@ -62,6 +63,8 @@ fn run() -> io::Result<()> {
     let Some(root) = root else {
         return if begin(None)? { look_up() } else { Ok(()) };
     };
+    // Linux before 3.17 has random numbers in a file alone, which stays open.
+    let _ = SystemRandom::new().fill(&mut [0; 1]);
     // Made before the calls for it are refused.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let entered = runtime.enter();
