@@ -4,6 +4,7 @@
 //! The account of the network process is `games` here: packages make `towline-net`, a test machine
 //! does not have it.
 
+use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 
 use towline_testkit::connect_proxy::ConnectProxy;
@@ -122,6 +123,58 @@ fn connections(pid: u32) -> Outcome<Vec<PathBuf>> {
     Ok(links.filter(is_tcp).collect())
 }
 
+/// Of what a process has in memory and may read itself.
+fn memory(pid: u32) -> Outcome<Vec<u8>> {
+    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps"))?;
+    let file = std::fs::File::open(format!("/proc/{pid}/mem"))?;
+    let mut all = Vec::new();
+    for line in maps.lines().filter(|line| !line.contains("[v")) {
+        let mut words = line.split_whitespace();
+        let (Some(range), Some(rights)) = (words.next(), words.next()) else { continue };
+        let Some((from, until)) = range.split_once('-').filter(|_| rights.starts_with('r')) else {
+            continue;
+        };
+        let (from, until) = (u64::from_str_radix(from, 16)?, u64::from_str_radix(until, 16)?);
+        let begin = all.len();
+        all.resize(begin + usize::try_from(until - from)?, 0);
+        // What was unmapped in between cannot be read, and holds nothing.
+        let read = file.read_at(&mut all[begin..], from).unwrap_or_default();
+        all.truncate(begin + read);
+    }
+    Ok(all)
+}
+
+#[test]
+fn the_device_s_key_is_in_the_agent_s_memory_and_not_in_that_of_the_network_process() -> Outcome {
+    /// In front of the secret in a key of Ed25519 in PKCS #8.
+    const HEAD: usize = 16;
+    let lab = Lab::start()?;
+    let device = lab.device_with(&separated(""))?;
+    let key = std::fs::read(device.state().join("device.key"))?;
+    let secret = &key[HEAD..HEAD + 32];
+    let has = |pid| Ok::<_, Trouble>(memory(pid)?.windows(32).any(|bytes| bytes == secret));
+    ensure(has(device.pid()?)?, || "the agent has no key: the search finds nothing".into())?;
+    ensure(!has(network_process(&device)?)?, || "the network process has the key".into())
+}
+
+#[test]
+fn the_network_process_holds_no_terminal_and_no_file_of_the_device() -> Outcome {
+    let lab = Lab::start()?;
+    let device = lab.device_with(&separated(""))?;
+    let mut shell = echo(&lab.admin(), &device)?;
+    round_trip(&mut shell, b"a session is open", "before")?;
+    let network = network_process(&device)?;
+    let held: Vec<String> = std::fs::read_dir(format!("/proc/{network}/fd"))?
+        .flatten()
+        .filter_map(|entry| std::fs::read_link(entry.path()).ok())
+        .map(|link| link.to_string_lossy().into_owned())
+        .collect();
+    // The file in memory is the CA that the gateway is judged by.
+    let known = ["socket:", "anon_inode:", "/memfd:towline-ca", "/dev/null"];
+    let strange = held.iter().find(|held| !known.iter().any(|known| held.starts_with(known)));
+    ensure(held.len() > 3 && strange.is_none(), || format!("it holds {held:?}"))
+}
+
 #[test]
 fn no_byte_is_lost_or_doubled_when_the_network_process_is_killed_fifty_times() -> Outcome {
     let lab = Lab::start()?;
@@ -169,6 +222,38 @@ fn an_upgrade_goes_on_with_the_shell_and_leaves_no_process_behind() -> Outcome {
     })?;
     round_trip(&mut shell, &text.take_bytes(5_000), "after")?;
     ensure(network_process(&device)? != before, || "the old process lives".into())
+}
+
+#[test]
+fn a_shell_goes_on_from_one_process_to_two_and_back() -> Outcome {
+    let lab = Lab::start()?;
+    let device = lab.device()?;
+    let mut shell = echo(&lab.admin(), &device)?;
+    let mut text = Text::new(37);
+    round_trip(&mut shell, &text.take_bytes(5_000), "as one process")?;
+    device.configure(&separated("").config)?;
+    process::hang_up(device.pid()?)?;
+    let network = network_process(&device)?;
+    round_trip(&mut shell, &text.take_bytes(5_000), "as two")?;
+    device.configure("")?;
+    process::hang_up(device.pid()?)?;
+    eventually("the network process is gone", BACK, || {
+        fact(network, "State").is_empty().then_some(())
+    })?;
+    round_trip(&mut shell, &text.take_bytes(5_000), "as one again")?;
+    let said = told(&lab, &device)?;
+    ensure(said == "off", || said.clone())
+}
+
+/// Root of a name space of users, as in a container without rights: no other account can be had.
+#[test]
+fn in_a_container_without_rights_the_agent_goes_on_as_one_process_and_says_so() -> Outcome {
+    let lab = Lab::start()?;
+    let config = separated("").config.replace("demanded", "wanted");
+    let behind = ["unshare", "--user", "--map-root-user"].map(str::to_owned).to_vec();
+    let device = lab.device_with(&DeviceSetup { config, behind, ..DeviceSetup::default() })?;
+    let said = told(&lab, &device)?;
+    ensure(said == "impossible: the groups: Operation not permitted", || said.clone())
 }
 
 #[test]
