@@ -18,7 +18,7 @@ use towline_testkit::{Outcome, Trouble};
 use super::rig::Rig;
 use super::sample::{bulk, keystrokes, starts};
 use super::stats::{Series, median};
-use super::{counted, page, sample, stats, tunnel};
+use super::{counted, page, processes, sample, stats, tunnel};
 use crate::{console, figures, programs, setup};
 
 /// Rounds unless the command line gives another number. Fewer prove nothing: a round's p50 moves by a factor of two.
@@ -53,6 +53,7 @@ pub(crate) fn command(words: &[&str]) -> Outcome {
         ["console", more @ ..] => page::command(more),
         ["tunnel"] => tunnel::compare(false),
         ["tunnel", "near"] => tunnel::compare(true),
+        ["processes"] => processes::compare(),
         ["switches"] => counted::report(&mut rig()?),
         ["only", sample] => compare_one(sample, ROUNDS),
         ["only", sample, rounds] => compare_one(sample, rounds.parse()?),
@@ -60,7 +61,7 @@ pub(crate) fn command(words: &[&str]) -> Outcome {
         [rounds, "--write"] => compare(rounds.parse()?, true),
         _ => Err(Trouble::new(
             "usage: cargo xtask bench [ROUNDS] [--write] | only SAMPLE [ROUNDS] | switches | \
-             tunnel [near] | console [DEVICES] [--quick] [--write]",
+             tunnel [near] | processes | console [DEVICES] [--quick] [--write]",
         )),
     }
 }

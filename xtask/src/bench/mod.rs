@@ -7,6 +7,7 @@ mod counted;
 mod delay;
 mod page;
 mod peer;
+mod processes;
 mod rig;
 mod sample;
 mod stats;

@@ -204,8 +204,10 @@ fn build_initramfs(guest: &Guest, agent: &Path) -> Outcome<Vec<u8>> {
     archive.file("/bin/busybox", 0o755, &std::fs::read(guest.root.join("bin/busybox"))?);
     let init = towline_testkit::lab::programs::workspace().join("tests/qemu/init");
     archive.file("/init", 0o755, &std::fs::read(init)?);
-    archive.file("/etc/passwd", 0o644, b"root:x:0:0:root:/root:/bin/sh\n");
-    archive.file("/etc/group", 0o644, b"root:x:0:\n");
+    // The second account is that of the network process: packages make it.
+    let accounts = b"root:x:0:0:root:/root:/bin/sh\ntowline-net:x:64321:64321::/:/bin/false\n";
+    archive.file("/etc/passwd", 0o644, accounts);
+    archive.file("/etc/group", 0o644, b"root:x:0:\ntowline-net:x:64321:\n");
     let order = modules::ordered(&guest.root, machine::MODULES)?;
     let names: String = order.iter().map(|(name, _)| format!("{name}.ko\n")).collect();
     archive.file("/modules/order", 0o644, names.as_bytes());

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use towline_testkit::trouble::ensure;
-use towline_testkit::{Outcome, Trouble, files};
+use towline_testkit::{Outcome, Trouble, eventually, files};
 
 use super::device::{ANSWER, Device, Facts, answers, facts_file};
 use super::machine::Model;
@@ -24,7 +24,13 @@ const STEPS: &[Step] = &[
     ("a shell goes on when the gateway is killed and started again", gateway_restart),
     ("the agent comes back on a read-only file system", read_only),
     ("the agent comes back on a full disk", full_disk),
+    ("without the account the agent goes on as one process and says so", one_process),
+    ("what reads the network is a process without rights", separated),
 ];
+/// Settings of the agent that hold from its next start.
+const SETTINGS: &str = "/data/agent.toml";
+/// The account of the network process, as the package makes it.
+const ACCOUNT_ID: u32 = 64321;
 
 /// Boots a device of a class and goes through all steps.
 ///
@@ -170,6 +176,62 @@ fn read_only(device: &mut Device, _: &Class) -> Outcome {
     device.comes_back_after(|machine| machine.run("kill -9 $(pidof towline-agent)").map(drop))?;
     drop(device.shell()?);
     device.machine.run("mount -o remount,rw /data").map(drop)
+}
+
+/// The agent starts anew with these settings and is connected.
+fn with_settings(device: &mut Device, settings: &str) -> Outcome {
+    let write = format!("printf '{settings}' >{SETTINGS}; kill -9 $(pidof towline-agent)");
+    device.comes_back_after(|machine| machine.run(&write).map(drop)).map(drop)
+}
+
+/// What the gateway was told of the device's network process.
+fn told(device: &Device) -> Outcome<String> {
+    let body = serde_json::json!({ "MaxResults": 5 });
+    eventually("the gateway knows how the network is read", ANSWER, || {
+        let answer = device.operator().api("AmazonSSM.DescribeInstanceInformation", &body).ok()?;
+        let said = &answer["InstanceInformationList"][0]["TowlineSeparation"];
+        said.as_str().map(str::to_owned)
+    })
+}
+
+fn one_process(device: &mut Device, _: &Class) -> Outcome {
+    with_settings(
+        device,
+        "[security]\\nseparation = \"wanted\"\\nnetwork_user = \"nobody-at-all\"\\n",
+    )?;
+    let said = told(device)?;
+    ensure(said == "impossible: this device has no account \"nobody-at-all\"", || said.clone())
+}
+
+fn separated(device: &mut Device, class: &Class) -> Outcome {
+    with_settings(device, "[security]\\nseparation = \"demanded\"\\n")?;
+    let said = told(device)?;
+    ensure(said == "separate", || said.clone())?;
+    let find = "for p in $(pidof towline-agent); do tr '\\0' ' ' </proc/$p/cmdline | grep -q ' network' && echo $p; done";
+    let network = device.machine.run(find)?;
+    let network: u64 =
+        network.parse().map_err(|_| Trouble::new(format!("network processes: {network:?}")))?;
+    let status = device.machine.run(&format!("tr '\\t' ' ' </proc/{network}/status"))?;
+    let uid = format!("Uid: {ACCOUNT_ID} {ACCOUNT_ID} {ACCOUNT_ID} {ACCOUNT_ID}");
+    for line in [&*uid, "CapEff: 0000000000000000", "NoNewPrivs: 1", "Seccomp: 2", "Threads: 1"] {
+        ensure(status.contains(line), || format!("not {line:?}: {status}"))?;
+    }
+    let seen = device.machine.run(&format!("ls -A /proc/{network}/root | wc -l"))?;
+    ensure(seen == "0", || format!("its root has {seen} entries"))?;
+    let agents = device.machine.run("pidof towline-agent")?;
+    let monitor = agents.split_whitespace().find(|pid| **pid != *network.to_string());
+    let monitor = monitor.ok_or_else(|| Trouble::new("no agent beside it"))?.to_owned();
+    let mut read =
+        |pid: &str, word| device.machine.number(&format!("/proc/{pid}/smaps_rollup"), word);
+    let network = network.to_string();
+    let [rss, pss, anonymous] = ["Rss:", "Pss:", "Anonymous:"]
+        .map(|word| Ok::<_, Trouble>((read(&monitor, word)?, read(&network, word)?)));
+    let (rss, pss, anonymous) = (rss?, pss?, anonymous?);
+    console::line(&format!(
+        "  {}: two processes, idle: RSS {} and {}, PSS {} and {}, anonymous {} and {} KiB",
+        class.name, rss.0, rss.1, pss.0, pss.1, anonymous.0, anonymous.1
+    ));
+    cut(device, class)
 }
 
 fn full_disk(device: &mut Device, _: &Class) -> Outcome {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use towline_testkit::lab::{DeviceSetup, Lab};
 use towline_testkit::trouble::ensure;
-use towline_testkit::{Outcome, facts};
+use towline_testkit::{Outcome, Trouble, facts};
 
 use super::device::{ANSWER, answers};
 use crate::dist::class::Class;
@@ -36,6 +36,45 @@ pub(crate) fn tell(class: &Class, agent: &Path) -> Outcome {
     console::line(&format!(
         "  {}: enrolled, a shell over a cut link, its exit code, no listener",
         class.name
+    ));
+    if run_here(agent) { separated(&lab, &class.name) } else { Ok(()) }
+}
+
+/// Whether this machine's kernel runs the program itself: i686 on most x86_64.
+fn run_here(agent: &Path) -> bool {
+    std::process::Command::new(agent)
+        .arg("--version")
+        .output()
+        .is_ok_and(|out| out.status.success())
+}
+
+/// The emulator has no filters of system calls: the network process is tried where the kernel runs the
+/// program.
+fn separated(lab: &Lab, class: &str) -> Outcome {
+    // An account that each Debian has; the one of the package is not on this host.
+    let config = "security.separation = \"demanded\"\nsecurity.network_user = \"games\"".to_owned();
+    let device = lab.device_with(&DeviceSetup { config, ..DeviceSetup::default() })?;
+    let mut shell = lab.admin().shell(device.id())?;
+    answers(&mut shell, 1)?;
+    device.relay.cut();
+    answers(&mut shell, 2)?;
+    let body =
+        serde_json::json!({ "Filters": [{ "Key": "InstanceIds", "Values": [device.id()] }] });
+    let answer = lab.admin().api("AmazonSSM.DescribeInstanceInformation", &body)?;
+    let said = answer["InstanceInformationList"][0]["TowlineSeparation"].as_str();
+    ensure(said == Some("separate"), || format!("the gateway was told {said:?}"))?;
+    let children = facts::children(device.pid()?);
+    let seen =
+        |pid: &u32| std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let filtered = |pid: &u32| seen(pid).lines().any(|line| line == "Seccomp:\t2");
+    let network = children
+        .iter()
+        .find(|pid| filtered(pid))
+        .ok_or_else(|| Trouble::new("no network process"))?;
+    let memory = facts::memory(*network)?;
+    console::line(&format!(
+        "  {class}: run by this kernel, the network is read by a process without rights; its RSS is {} KiB",
+        memory.rss
     ));
     Ok(())
 }
