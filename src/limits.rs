@@ -186,6 +186,8 @@ pub const TCP_USER_TIMEOUT: Duration = Duration::from_secs(90);
 pub const SEPARATED_COPY: usize = 16 * 1024;
 /// Bytes that the kernel holds on the way to it. RAM: the kernel's.
 pub const SEPARATED_BUFFER: usize = 16 * 1024;
+/// A network process closes all descriptors below this one that it was started with by oversight.
+pub const SEPARATED_INHERITED: i32 = 1024;
 /// Characters of a text of a network process that are shown.
 pub const SEPARATED_TEXT: usize = 400;
 

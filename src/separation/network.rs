@@ -3,6 +3,7 @@
 //! # Invariants
 //! - It reads nothing of the network before its rights are gone.
 //! - Once the link is open it can make no further connection.
+//! - It holds no descriptor but those of its task.
 //! - It has no state beyond its one task, and no way to ask for a second one.
 
 use super::channel::{hear, say};
@@ -13,7 +14,7 @@ use crate::link::proxy::Proxy;
 use crate::link::tls::{Pins, client_config};
 use crate::separation::monitor::{address_of, place_of};
 use crate::state::enrollment::{Address, Trust};
-use nix::unistd::{Gid, Uid};
+use nix::unistd::{Gid, Uid, close};
 use ring::rand::{SecureRandom as _, SystemRandom};
 use rustls::pki_types::CertificateDer;
 use rustls::sign::{CertifiedKey, Signer, SigningKey};
@@ -34,6 +35,10 @@ use towline_wire::text::connection_error;
 /// Serves the monitor on standard input until its task is over.
 #[must_use]
 pub fn serve() -> ExitCode {
+    // What the agent was started with, and nobody marked as its own.
+    for inherited in 3..limits::SEPARATED_INHERITED {
+        let _ = close(inherited);
+    }
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE, // the monitor sees the end; there is nobody else to tell

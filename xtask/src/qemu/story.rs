@@ -207,7 +207,7 @@ fn separated(device: &mut Device, class: &Class) -> Outcome {
     with_settings(device, "[security]\\nseparation = \"demanded\"\\n")?;
     let said = told(device)?;
     ensure(said == "separate", || said.clone())?;
-    let find = "for p in $(pidof towline-agent); do tr '\\0' ' ' </proc/$p/cmdline | grep -q ' network' && echo $p; done";
+    let find = "for p in $(pidof towline-agent); do tr '\\0' ' ' </proc/$p/cmdline | grep -q ' network' && echo $p; done; true";
     let network = device.machine.run(find)?;
     let network: u64 =
         network.parse().map_err(|_| Trouble::new(format!("network processes: {network:?}")))?;
