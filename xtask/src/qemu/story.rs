@@ -221,6 +221,8 @@ fn separated(device: &mut Device, class: &Class) -> Outcome {
     let agents = device.machine.run("pidof towline-agent")?;
     let monitor = agents.split_whitespace().find(|pid| **pid != *network.to_string());
     let monitor = monitor.ok_or_else(|| Trouble::new("no agent beside it"))?.to_owned();
+    let owner = device.machine.run(&format!("grep -c '^Uid:.0.0.0.0$' /proc/{monitor}/status"))?;
+    ensure(owner == "1", || format!("process {monitor} beside {network} is not root's"))?;
     let mut read =
         |pid: &str, word| device.machine.number(&format!("/proc/{pid}/smaps_rollup"), word);
     let network = network.to_string();
