@@ -15,6 +15,9 @@ import { prefer, preferences } from "./live/preferences.ts";
 import type { Size } from "./messages.ts";
 import type { Saved } from "./saved.ts";
 
+// Other pages get xterm from here: one script holds it together with its addons, which packs better.
+export { Terminal };
+
 export const FONT_FAMILY = 'ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace';
 export const DARK = { background: "#101418", foreground: "#e6e9ec", cursor: "#e6e9ec", selectionBackground: "#3b556e" };
 const LIGHT = {
@@ -52,6 +55,7 @@ function colours(dark: boolean): { theme: ITheme; minimumContrastRatio: number }
  * page's nonce, and the style attributes that it sets go by the style object, which is allowed.
  */
 function makeStylesAllowed(): void {
+  if (typeof document === "undefined") return; // a test without a page
   const nonce = document.querySelector<HTMLMetaElement>('meta[name="towline-nonce"]')?.content;
   if (!nonce) return;
   const create = document.createElement.bind(document) as (name: string) => HTMLElement;

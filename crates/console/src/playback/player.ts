@@ -5,8 +5,7 @@
 // Invariants: what the recording holds steers nothing but the screen: no link is opened, no answer of
 // the terminal goes anywhere, a size is bounded. The newest wish wins.
 
-import { Terminal } from "@xterm/xterm";
-import { DARK, FONT_FAMILY } from "../terminal_view.ts";
+import { DARK, FONT_FAMILY, Terminal } from "../terminal_view.ts";
 import { type Event, lastAt, sizeOf, upTo } from "./recording.ts";
 import type { Source } from "./source.ts";
 

@@ -5,7 +5,7 @@
 // Invariants: one terminal of bounded size. Nothing that is drawn leaves it: no answer, no link, no title.
 // Of a step with more than SCROLLBACK lines the last ones are looked at.
 
-import { Terminal } from "@xterm/xterm";
+import { Terminal } from "../terminal_view.ts";
 import { type Event, sizeOf } from "./recording.ts";
 import type { Source } from "./source.ts";
 

@@ -5,12 +5,12 @@
 // as long as the page asks for more; the newest search wins.
 
 import { useSignal } from "@preact/signals";
+import type { ComponentType } from "preact";
 import { useEffect } from "preact/hooks";
 import { call, words } from "../api.ts";
 import { type PageProps, addressOf } from "../pages.ts";
 import { TableFrame } from "../parts.tsx";
 import { dateOf, t } from "../strings.ts";
-import { ScreensFound } from "./screen_search.tsx";
 
 /** Rows until the page waits to be asked for more. */
 const PAGE = 100;
@@ -72,9 +72,28 @@ export function SearchPage({ place }: PageProps) {
       <h1>{t("executed")}</h1>
       <Asked wanted={wanted} onScreens={onScreens} />
       <p class="hint">{t(onScreens ? "screensSearched" : "whatIsSearched")}</p>
-      {onScreens ? wanted.words && <ScreensFound wanted={wanted} /> : <CommandsFound wanted={wanted} />}
+      {onScreens ? wanted.words && <Screens wanted={wanted} /> : <CommandsFound wanted={wanted} />}
     </main>
   );
+}
+
+/** The search that draws recordings: its script, which holds a terminal, is loaded when it is needed. */
+function Screens({ wanted }: { wanted: Wanted }) {
+  const loaded = useSignal<ComponentType<{ wanted: Wanted }> | null>(null);
+  const trouble = useSignal("");
+  useEffect(() => {
+    import("./screen_search.tsx").then(
+      ({ ScreensFound }) => {
+        loaded.value = ScreensFound;
+      },
+      (error: unknown) => {
+        trouble.value = t("pageTrouble", { why: words(error) });
+      },
+    );
+  }, []);
+  const Found = loaded.value;
+  if (Found) return <Found wanted={wanted} />;
+  return trouble.value ? <p role="alert">{trouble.value}</p> : <p class="empty">{t("loading")}</p>;
 }
 
 function Asked({ wanted, onScreens }: { wanted: Wanted; onScreens: boolean }) {
