@@ -191,6 +191,9 @@ fn sessions_are_listed_attached_to_and_ended() -> Outcome {
     let mut again = admin.terminal(&["attach", &id])?;
     again.line("echo is-$secret")?;
     again.expect("is-kept")?;
+    shell.expect("another client has taken the session over")?;
+    shell.expect("you watch the session now")?;
+    shell.send("\x03")?;
     let status = shell.finish(PATIENCE)?;
     ensure(!status.success(), || format!("the first terminal ended with {status}"))?;
     let answer = json(&admin, &["terminate", &id])?;

@@ -201,12 +201,14 @@ fn a_joiner_with_consent_types_in_place_of_the_owner_who_takes_the_session_back(
     let mut joiner = bob.terminal(&["join", &session])?;
     owner.expect("user/bob asks to type into this session")?;
     owner.line("~y")?;
-    let status = owner.finish(PATIENCE)?;
-    ensure(status.code() == Some(ENDED), || format!("the owner lost the seat: {status}"))?;
+    owner.expect("you watch the session now")?;
     joiner.line("echo joined-$((40+2))")?;
     joiner.expect("joined-42")?;
+    owner.expect("joined-42")?;
 
-    let mut owner = lab.admin().terminal(&["attach", &session])?;
+    // The former client watches, and takes the seat back.
+    owner.line("")?;
+    // Bob may not watch.
     let status = joiner.finish(PATIENCE)?;
     ensure(status.code() == Some(ENDED), || format!("the joiner lost the seat: {status}"))?;
     owner.line("echo back-$((40+2))")?;
@@ -251,6 +253,8 @@ fn a_right_takes_the_seat_without_consent_and_messages_stand_outside_of_the_stre
     let mut joiner = chief.terminal(&["join", &session])?;
     joiner.line("echo taken-$((40+2))")?;
     joiner.expect("taken-42")?;
+    owner.expect("you watch the session now")?;
+    owner.send("\x03")?;
     let status = owner.finish(PATIENCE)?;
     ensure(status.code() == Some(ENDED), || format!("the owner lost the seat: {status}"))?;
     let text = recorded(&lab, &session).unwrap_or_default();

@@ -8,6 +8,8 @@ use towline_ssm::documents::TOWLINE_EXEC;
 
 use super::context::Context;
 use super::target;
+use super::watch::{self, After};
+use crate::api::Client;
 use crate::args::session::{AttachArgs, ExecArgs, ScreenArgs, ShellArgs};
 use crate::exit::Failure;
 use crate::limits::ASSUMED_SIZE;
@@ -91,16 +93,35 @@ struct Detached {
     session_id: String,
 }
 
-async fn run(context: Context, begin: Begin, manner: Manner) -> Result<u8, SessionError> {
-    let ending = Box::pin(session::run(context.client, begin, manner)).await?;
-    if let Some(line) = ending.line {
-        if manner.terminal && is_terminal(std::io::stderr()) {
-            // The device has left the cursor anywhere.
-            new_line();
+/// Runs a session. A terminal whose seat another client took watches it, and may take it back.
+async fn run(context: Context, mut begin: Begin, manner: Manner) -> Result<u8, SessionError> {
+    let Context { mut client, output, .. } = context;
+    let joins = matches!(begin, Begin::Join(_));
+    loop {
+        let settings = client.settings().clone();
+        let ending = Box::pin(session::run(client, begin, manner)).await?;
+        if let Some(line) = ending.line {
+            if manner.terminal && is_terminal(std::io::stderr()) {
+                // The device has left the cursor anywhere.
+                new_line();
+            }
+            complain(&line);
         }
-        complain(&line);
+        let (Some(session), true) = (ending.taken, sits_at_terminal(manner)) else {
+            return Ok(ending.code);
+        };
+        client = Client::new(settings);
+        match Box::pin(watch::from_the_seat(&mut client, output, session.clone())).await {
+            After::TakeBack if joins => begin = Begin::Join(session),
+            After::TakeBack => begin = Begin::Resume(session),
+            After::Leave => return Ok(ending.code),
+        }
     }
-    Ok(ending.code)
+}
+
+/// Whether somebody reads this terminal and types into it.
+fn sits_at_terminal(manner: Manner) -> bool {
+    manner.terminal && is_terminal(std::io::stdin()) && is_terminal(std::io::stdout())
 }
 
 fn on_screen(screen: &ScreenArgs) -> Result<Manner, Failure> {

@@ -1,4 +1,5 @@
-//! `watch`: another user's terminal session in this terminal, read-only.
+//! `watch`: another user's terminal session in this terminal, read-only. And what becomes of a terminal
+//! whose seat another client took: it watches, until the operator takes the session back or leaves.
 //!
 //! Data flow: WatchSession (a token) -> websocket -> `Watch` -> the end of the output so far, then what
 //! comes. A lost websocket: the same again.
@@ -24,8 +25,8 @@ use crate::api::{CallError, Client, Dialect, Socket};
 use crate::args::session::WatchArgs;
 use crate::exit::{self, Failure};
 use crate::limits::{WATCH_TRIES, WATCH_TRY_EVERY};
-use crate::output::{Output, complain};
-use crate::platform::{is_terminal, size_of};
+use crate::output::{Output, complain, new_line};
+use crate::platform::{Access, LocalStream, is_terminal, size_of};
 use crate::session::Ending;
 use crate::terminal::printable;
 
@@ -39,8 +40,8 @@ pub(super) async fn run(context: Context, args: WatchArgs) -> Result<u8, Failure
         WatchSessionRequest { session_id: args.session, unseen: args.unseen.then_some(true) };
     let (mut screen, mut signals) = (Screen::new(output), endings()?);
     let ended = tokio::select! {
-        ended = follow(&mut client, &request, &mut screen) => ended,
-        _ = signals.next() => Ok(Ending { code: 0, line: None }),
+        ended = follow(&mut client, &request, &mut screen, None) => ended,
+        _ = signals.next() => Ok(Ending::silent(0)),
     };
     screen.leave()?;
     let ending = ended?;
@@ -50,15 +51,63 @@ pub(super) async fn run(context: Context, args: WatchArgs) -> Result<u8, Failure
     Ok(ending.code)
 }
 
+/// What an operator wants who has watched.
+pub(super) enum After {
+    /// The session back.
+    TakeBack,
+    /// Nothing more; or there is nothing to watch any more.
+    Leave,
+}
+
+/// Shows a session whose seat another client took from this terminal.
+pub(super) async fn from_the_seat(client: &mut Client, output: Output, session: String) -> After {
+    let request = WatchSessionRequest { session_id: session, unseen: None };
+    let Ok(keys) = LocalStream::open(std::io::stdin(), Access::Read) else { return After::Leave };
+    // Who may not watch has been told already who has the session.
+    let Ok(socket) = begin(client, &request).await else { return After::Leave };
+    let Ok(mut signals) = endings() else { return After::Leave };
+    let mut screen = Screen::new(output);
+    screen.notice = Some("you watch the session now: Enter takes it back, ^C leaves it");
+    let (after, why) = tokio::select! {
+        ended = follow(client, &request, &mut screen, Some(socket)) => (After::Leave, Some(ended)),
+        wanted = line(&keys) => (if wanted { After::TakeBack } else { After::Leave }, None),
+        _ = signals.next() => (After::Leave, None),
+    };
+    let _ = screen.leave(); // a terminal that is gone needs no more
+    match why {
+        Some(Ok(Ending { line: Some(line), .. })) => complain(&line),
+        Some(Err(error)) => complain(&error.to_string()),
+        Some(Ok(_)) | None => {}
+    }
+    after
+}
+
+/// Waits for the end of a line. False: there are no more keys.
+async fn line(keys: &LocalStream) -> bool {
+    let mut buffer = [0; 256];
+    loop {
+        match keys.read(&mut buffer).await {
+            Ok(0) | Err(_) => return false,
+            Ok(n) if buffer.iter().take(n).any(|key| matches!(key, b'\n' | b'\r')) => return true,
+            Ok(_) => {}
+        }
+    }
+}
+
 /// Watches until the session or the right ends, through lost websockets.
 async fn follow(
     client: &mut Client,
     request: &WatchSessionRequest,
     screen: &mut Screen,
+    mut begun: Option<Socket>,
 ) -> Result<Ending, Failure> {
     let mut tries = 0;
     loop {
-        match begin(client, request).await {
+        let next = match begun.take() {
+            Some(socket) => Ok(socket),
+            None => begin(client, request).await,
+        };
+        match next {
             Ok(mut socket) => {
                 screen.fresh()?;
                 if let Some(ending) = show(&mut socket, screen).await? {
@@ -125,16 +174,23 @@ struct Screen {
     drawn: Drawn,
     /// The size of the session's terminal that was told last.
     told: Option<Size>,
+    /// Is told below the first output.
+    notice: Option<&'static str>,
 }
 
 impl Screen {
     fn new(output: Output) -> Self {
-        Self { output, decoder: Decoder::default(), drawn: Drawn::new(), told: None }
+        Self { output, decoder: Decoder::default(), drawn: Drawn::new(), told: None, notice: None }
     }
 
     fn draw(&mut self, data: &[u8]) -> Result<(), Failure> {
         let text = self.decoder.push(data);
-        self.output.text(&self.drawn.draw(&text))
+        self.output.text(&self.drawn.draw(&text))?;
+        if let Some(notice) = self.notice.take() {
+            new_line();
+            complain(notice);
+        }
+        Ok(())
     }
 
     /// Begins anew: what follows does not go on from what is shown.

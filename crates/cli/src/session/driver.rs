@@ -269,8 +269,11 @@ impl Driver {
                 Ok(())
             }
             ToClient::Refused { text, taken_over } => {
-                let code = if taken_over { exit::ENDED } else { exit::REFUSED };
-                self.finish(Ending::new(code, printable(&text)));
+                let text = printable(&text);
+                self.finish(match taken_over {
+                    true => Ending::taken(&self.session, text),
+                    false => Ending::new(exit::REFUSED, text),
+                });
                 Ok(())
             }
             ToClient::NotConnected { text } => {
@@ -558,7 +561,7 @@ impl Driver {
             self.session
         );
         self.local.status.clear("");
-        self.phase = Phase::Over(Ending { code, line: Some(line) });
+        self.phase = Phase::Over(Ending::new(code, line));
         self.discard();
     }
 

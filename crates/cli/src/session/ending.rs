@@ -17,19 +17,33 @@ pub(crate) struct Ending {
     pub code: u8,
     /// For the operator.
     pub line: Option<String>,
+    /// The session that goes on with another client, which took the seat of this one.
+    pub taken: Option<String>,
 }
 
 impl Ending {
     /// With this code and line.
     #[must_use]
     pub(crate) fn new(code: u8, line: impl Into<String>) -> Self {
-        Self { code, line: Some(line.into()) }
+        Self { code, line: Some(line.into()), taken: None }
+    }
+
+    /// With this code and nothing to say.
+    #[must_use]
+    pub(crate) fn silent(code: u8) -> Self {
+        Self { code, line: None, taken: None }
+    }
+
+    /// Another client took the seat of this one.
+    #[must_use]
+    pub(crate) fn taken(session: &str, line: String) -> Self {
+        Self { code: exit::ENDED, line: Some(line), taken: Some(session.to_owned()) }
     }
 
     /// By a signal to this program.
     #[must_use]
     pub(crate) fn by_signal(number: u8) -> Self {
-        Self { code: 128 + number, line: None }
+        Self { code: 128 + number, line: None, taken: None }
     }
 
     /// Nobody reads our output any more: what a write would have met.
@@ -42,7 +56,7 @@ impl Ending {
     #[must_use]
     pub(crate) fn of(reason: EndReason, text: &str) -> Self {
         let (code, what) = match reason {
-            EndReason::Exited(ExitStatus::Code(code)) => return Self { code, line: None },
+            EndReason::Exited(ExitStatus::Code(code)) => return Self::silent(code),
             EndReason::Exited(ExitStatus::Signal(number)) => {
                 return Self::new(
                     128_u8.saturating_add(number),
@@ -105,7 +119,7 @@ mod tests {
     fn the_remote_exit_code_is_passed_on_without_a_word() {
         for code in [0, 3, 255] {
             let ending = Ending::of(EndReason::Exited(ExitStatus::Code(code)), "");
-            assert_eq!(ending, Ending { code, line: None });
+            assert_eq!(ending, Ending::silent(code));
         }
     }
 
