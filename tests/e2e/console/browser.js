@@ -73,16 +73,16 @@ async function open(troubles) {
   return { context, close };
 }
 
-/** Waits until `look` gives something true. */
-async function eventually(what, look) {
-  const end = Date.now() + PATIENCE;
+/** Waits until `look` gives something true, `patience` milliseconds at the most. */
+async function eventually(what, look, patience = PATIENCE) {
+  const end = Date.now() + patience;
   let last;
   while (Date.now() < end) {
     last = await look();
     if (last) return last;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
-  throw new Error(`${what}: not within ${PATIENCE} ms`);
+  throw new Error(`${what}: not within ${patience} ms`);
 }
 
 /** Opens the console and signs in. */

@@ -8,6 +8,7 @@
 //! - A policy report, a script error or a line of the browser's console fails the test.
 
 mod fleet;
+mod hostile;
 mod lists;
 mod live;
 mod playback;

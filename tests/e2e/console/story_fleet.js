@@ -17,6 +17,8 @@ const SHARED = env.TOWLINE_SHARED;
 const LARGE = Number(env.TOWLINE_LARGE);
 /** How much the page may grow while the large file passes through it. */
 const MOST_HEAP = 40_000_000;
+/** How long a copy may take, milliseconds: 2 MB/s, and a minute. */
+const COPIED_WITHIN = 60_000 + LARGE / 2000;
 
 story(async (page, context) => {
   await signIn(page);
@@ -172,7 +174,7 @@ async function watched(page, name, act) {
     }
     last = await row.textContent();
     return now === "done";
-  }).catch((error) => {
+  }, COPIED_WITHIN).catch((error) => {
     throw new Error(`${error.message}; it says: ${last}`);
   });
   return most;
