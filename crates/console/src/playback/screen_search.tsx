@@ -161,7 +161,7 @@ function Results({ rows }: { rows: Found[] }) {
           <td>{session.Target}</td>
           <td>{session.Owner}</td>
           <td>
-            <a href={addressOf("recording", [session.SessionId], { t: at.toFixed(3) })}>
+            <a href={addressOf("recording", [session.SessionId], { t: at.toFixed(6) })}>
               {session.SessionId} ({clock(at)})
             </a>
           </td>
