@@ -70,6 +70,14 @@ impl Host {
     }
 }
 
+impl Host {
+    /// The same where connections come by pipes in memory (`pipes`): they are no open files.
+    #[must_use]
+    pub const fn with(self, pipes: bool) -> Self {
+        if pipes { Self { files: u64::MAX, ..self } } else { self }
+    }
+}
+
 impl Capacity {
     /// For this host. A setting replaces what the memory would give.
     #[must_use]

@@ -463,8 +463,8 @@ impl Gateway {
             console::routes(&foundation.realm.region, is_public(&foundation)),
             readiness::routes(ready),
         ]);
-        let Capacity { connections, bound } =
-            Capacity::of(Host::read(), foundation.config.max_connections);
+        let host = Host::read().with(pipes.is_some());
+        let Capacity { connections, bound } = Capacity::of(host, foundation.config.max_connections);
         tracing::info!("room for {connections} connections, by {bound}");
         tokio::spawn(announce_end(sessions, stop.clone()));
         let port = Arc::new(TlsListener {
