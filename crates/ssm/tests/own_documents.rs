@@ -3,9 +3,10 @@
 
 use serde_json::{Value, json};
 use towline_ssm::ErrorCode::{
-    self, InvalidDocumentContent, InvalidDocumentSchemaVersion, InvalidParameters,
+    self, InvalidDocument, InvalidDocumentContent, InvalidDocumentSchemaVersion, InvalidParameters,
 };
 use towline_ssm::api::session::Parameters;
+use towline_ssm::command_document::Platform;
 use towline_ssm::documents::content::{Content, Format, Kind, MAX_CONTENT, converted};
 use towline_ssm::documents::own::OwnDocument;
 use towline_ssm::documents::{
@@ -51,13 +52,15 @@ fn refused(tree: &Value, code: ErrorCode, named: &str) {
 #[test]
 fn a_parameter_goes_into_the_command_only_when_its_pattern_matches_all_of_it() {
     let document = read(&tail()).unwrap();
-    let meant = document.resolve(&parameters(&[("logpath", &["/var/log/x.log"])])).unwrap();
+    let meant = document
+        .resolve(&parameters(&[("logpath", &["/var/log/x.log"])]), Platform::Linux)
+        .unwrap();
     assert_eq!(
         meant.plan,
         SessionPlan::InteractiveCommand { command: "tail -f /var/log/x.log".into() }
     );
     assert!(meant.elevated);
-    let default = document.resolve(&Parameters::new()).unwrap();
+    let default = document.resolve(&Parameters::new(), Platform::Linux).unwrap();
     assert_eq!(default.parameters["logpath"], ["/var/log/amazon/ssm/amazon-ssm-agent.log"]);
     for value in [
         "/etc/shadow",
@@ -69,11 +72,16 @@ fn a_parameter_goes_into_the_command_only_when_its_pattern_matches_all_of_it() {
         "",
         "x.log\0",
     ] {
-        let error = document.resolve(&parameters(&[("logpath", &[value])])).unwrap_err();
+        let error =
+            document.resolve(&parameters(&[("logpath", &[value])]), Platform::Linux).unwrap_err();
         assert_eq!(error.code, InvalidParameters, "{value:?}");
     }
-    assert!(document.resolve(&parameters(&[("logpath", &["a.log", "b.log"])])).is_err());
-    assert!(document.resolve(&parameters(&[("logPath", &["a.log"])])).is_err());
+    assert!(
+        document
+            .resolve(&parameters(&[("logpath", &["a.log", "b.log"])]), Platform::Linux)
+            .is_err()
+    );
+    assert!(document.resolve(&parameters(&[("logPath", &["a.log"])]), Platform::Linux).is_err());
 }
 
 #[test]
@@ -91,7 +99,7 @@ fn a_pattern_cannot_open_the_frame_that_holds_it() {
     for (value, good) in [("a", true), ("b", true), ("ab", false), ("b; id", false), ("x a", false)]
     {
         assert_eq!(
-            document.resolve(&parameters(&[("logpath", &[value])])).is_ok(),
+            document.resolve(&parameters(&[("logpath", &[value])]), Platform::Linux).is_ok(),
             good,
             "{value}"
         );
@@ -105,7 +113,8 @@ fn a_value_that_looks_like_a_placeholder_stays_a_value() {
         "parameters": {"a": {"type": "String"}, "b": {"type": "String", "default": "secret"}},
         "properties": {"linux": {"commands": "echo {{a}} {{ b }} {{}} {{ not closed"}}
     });
-    let meant = read(&tree).unwrap().resolve(&parameters(&[("a", &["{{ b }}"])])).unwrap();
+    let meant =
+        read(&tree).unwrap().resolve(&parameters(&[("a", &["{{ b }}"])]), Platform::Linux).unwrap();
     assert_eq!(
         meant.plan,
         SessionPlan::InteractiveCommand {
@@ -119,9 +128,50 @@ fn only_allowed_values_are_taken() {
     let mut tree = tail();
     tree["parameters"]["logpath"] = json!({"type": "String", "allowedValues": ["a", "b"]});
     let document = read(&tree).unwrap();
-    assert!(document.resolve(&parameters(&[("logpath", &["a"])])).is_ok());
-    assert!(document.resolve(&parameters(&[("logpath", &["A"])])).is_err());
-    assert_eq!(document.resolve(&Parameters::new()).unwrap_err().code, InvalidParameters);
+    assert!(document.resolve(&parameters(&[("logpath", &["a"])]), Platform::Linux).is_ok());
+    assert!(document.resolve(&parameters(&[("logpath", &["A"])]), Platform::Linux).is_err());
+    assert_eq!(
+        document.resolve(&Parameters::new(), Platform::Linux).unwrap_err().code,
+        InvalidParameters
+    );
+}
+
+#[test]
+fn each_system_has_its_own_command_and_one_without_is_refused_in_words() {
+    let tree = json!({
+        "schemaVersion": "1.0", "sessionType": "NonInteractiveCommands",
+        "parameters": { "word": { "type": "String", "default": "x", "allowedPattern": "[a-z]+" } },
+        "properties": {
+            "linux": { "commands": "echo {{ word }}", "runAsElevated": true },
+            "windows": { "commands": "Write-Output {{ word }}", "separateOutputStream": true },
+            "macOS": { "commands": "" },
+        },
+    });
+    let document = read(&tree).unwrap();
+    assert_eq!(document.platforms(), [Platform::Windows, Platform::Linux]);
+    let meant = |platform| document.resolve(&parameters(&[("word", &["y"])]), platform);
+    let plan = |command: &str, separate_output| SessionPlan::NonInteractiveCommand {
+        command: command.into(),
+        separate_output,
+        stdout_prefix: String::new(),
+        stderr_prefix: String::new(),
+    };
+    let linux = meant(Platform::Linux).unwrap();
+    assert_eq!((linux.plan, linux.elevated), (plan("echo y", false), true));
+    let windows = meant(Platform::Windows).unwrap();
+    assert_eq!((windows.plan, windows.elevated), (plan("Write-Output y", true), false));
+    let none = meant(Platform::MacOs).unwrap_err();
+    assert_eq!(none.code, InvalidDocument);
+    assert!(none.message.contains("for MacOS") && none.message.contains("Windows and Linux"));
+    let named = |properties: Value, named: &str| {
+        let mut wrong = tree.clone();
+        wrong["properties"] = properties;
+        refused(&wrong, InvalidDocumentContent, named);
+    };
+    named(json!({"beos": {"commands": "x"}}), "beos");
+    named(json!({"windows": {"commands": "{{ other }}"}}), "other");
+    named(json!({"macos": {"commands": "x"}, "macOS": {"commands": "y"}}), "twice");
+    named(json!({"windows": {"commands": "x", "user": "y"}}), "windows.user");
 }
 
 #[test]
@@ -177,19 +227,22 @@ fn ports_of_own_documents_are_fixed_or_asked_for() {
         })
     };
     let fixed = json!({"portNumber": "5432", "host": "db.local", "localPortNumber": "{{ p }}", "type": "LocalPortForwarding"});
-    let meant = read(&tree(fixed)).unwrap().resolve(&parameters(&[("p", &["15432"])])).unwrap();
+    let meant = read(&tree(fixed))
+        .unwrap()
+        .resolve(&parameters(&[("p", &["15432"])]), Platform::Linux)
+        .unwrap();
     assert_eq!(
         meant.plan,
         SessionPlan::Port { host: Some("db.local".into()), port: 5432, local_port: 15432 }
     );
     let ssh = read(&tree(json!({"portNumber": "{{ p }}"}))).unwrap();
     assert_eq!(
-        ssh.resolve(&parameters(&[("p", &["2222"])])).unwrap().plan,
+        ssh.resolve(&parameters(&[("p", &["2222"])]), Platform::Linux).unwrap().plan,
         SessionPlan::Ssh { port: 2222 }
     );
     for port in ["0", "65536", "022"] {
         assert_eq!(
-            ssh.resolve(&parameters(&[("p", &[port])])).unwrap_err().code,
+            ssh.resolve(&parameters(&[("p", &[port])]), Platform::Linux).unwrap_err().code,
             InvalidParameters,
             "{port}"
         );
@@ -202,7 +255,8 @@ fn ports_of_own_documents_are_fixed_or_asked_for() {
 fn yaml_means_the_same_and_is_given_back_as_either() {
     let yaml = "schemaVersion: '1.0'\nsessionType: InteractiveCommands\nproperties:\n  linux:\n    commands: |\n      uptime\n";
     let content = Content::read(Kind::Session, Format::Yaml, yaml).unwrap();
-    let meant = OwnDocument::read(&content).unwrap().resolve(&Parameters::new()).unwrap();
+    let meant =
+        OwnDocument::read(&content).unwrap().resolve(&Parameters::new(), Platform::Linux).unwrap();
     assert_eq!(meant.plan, SessionPlan::InteractiveCommand { command: "uptime\n".into() });
     let as_json = converted(Format::Yaml, Format::Json, yaml).unwrap();
     assert_eq!(Content::read(Kind::Session, Format::Json, &as_json).unwrap().tree, content.tree);
@@ -254,13 +308,16 @@ fn the_text_of_a_built_in_document_means_what_it_does() {
         let (kind, text) = built_in::text(document.name).unwrap();
         let content = Content::read(kind, Format::Json, &text)
             .unwrap_or_else(|error| panic!("{text}: {error}"));
-        let own = OwnDocument::read(&content).unwrap().resolve(&given(document.name)).unwrap();
-        assert_eq!(
-            Ok(own.plan),
-            resolve(Some(document.name), &given(document.name)),
-            "{}",
-            document.name
-        );
+        let own = OwnDocument::read(&content).unwrap();
+        assert_eq!(own.platforms(), Platform::ALL, "{}", document.name);
+        for platform in Platform::ALL {
+            assert_eq!(
+                own.resolve(&given(document.name), platform).map(|own| own.plan),
+                resolve(Some(document.name), &given(document.name)),
+                "{}",
+                document.name
+            );
+        }
     }
 }
 
@@ -302,7 +359,8 @@ fn the_patterns_of_built_in_documents_allow_what_their_code_allows() {
             });
             let own = read(&tree).unwrap();
             for value in values {
-                let by_pattern = own.resolve(&parameters(&[("p", &[value])])).is_ok();
+                let by_pattern =
+                    own.resolve(&parameters(&[("p", &[value])]), Platform::Linux).is_ok();
                 let by_code = (parameter.allows)(value);
                 // Booleans are taken in any case by the code, as the official agent takes them.
                 let case = parameter.name == "separateOutputStream" && value == "True";
@@ -332,7 +390,7 @@ fn the_host_of_a_document_has_one_spelling() {
         "properties": { "host": "{{ target }}", "portNumber": "22", "type": "LocalPortForwarding" }
     }))
     .unwrap();
-    let host = |host: &str| document.resolve(&parameters(&[("target", &[host])]));
+    let host = |host: &str| document.resolve(&parameters(&[("target", &[host])]), Platform::Linux);
     for good in ["10.0.0.7", "::1", "db.lan"] {
         assert!(host(good).is_ok(), "{good}");
     }

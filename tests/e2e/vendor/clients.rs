@@ -18,7 +18,12 @@ use crate::tunnel::ssh::Ssh;
 
 /// The preferences of all sessions: they run as `operator`, and have these inputs besides.
 fn preferences(lab: &Lab, more: &Value) -> Outcome {
-    let mut inputs = json!({ "runAsEnabled": true, "runAsDefaultUser": "operator" });
+    preferences_of(lab, "operator", more)
+}
+
+/// The same with another user.
+pub(super) fn preferences_of(lab: &Lab, user: &str, more: &Value) -> Outcome {
+    let mut inputs = json!({ "runAsEnabled": true, "runAsDefaultUser": user });
     for (name, value) in more.as_object().into_iter().flatten() {
         inputs[name] = value.clone();
     }

@@ -2,7 +2,9 @@
 //! reached by shells and commands.
 
 mod clients;
+mod documents;
 mod hostile;
+mod life;
 
 use std::io::{Read, Write};
 use std::process::Stdio;

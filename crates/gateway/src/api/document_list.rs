@@ -14,6 +14,7 @@ use towline_ssm::api::tags::Tag;
 use towline_ssm::command_document::{CommandDocument, Platform};
 use towline_ssm::documents::built_in;
 use towline_ssm::documents::content::{Content, Kind};
+use towline_ssm::documents::own::OwnDocument;
 use towline_ssm::error::{ApiError, ErrorCode};
 use towline_store::{Document, TagKind, Version};
 
@@ -49,10 +50,10 @@ impl Api {
             if name <= after {
                 continue;
             }
-            // Which systems a command is for stands in its text, which a list has not read.
-            let is_own_command =
-                !document.unique_id.is_empty() && document.kind == Kind::Command.as_str();
-            let document = match is_own_command {
+            // Which systems it is for stands in its text, which a list has not read.
+            let stands_in_text =
+                !document.unique_id.is_empty() && !kind_of(&document)?.is_approval();
+            let document = match stands_in_text {
                 true => self.existing_document(&name, &Version::Default).await?,
                 false => document,
             };
@@ -157,16 +158,20 @@ impl Api {
     }
 }
 
-/// The systems that a document is for. Sessions are served on each of them.
+/// The systems that a document is for.
 fn platform_types(document: &Document) -> Result<Vec<String>, ApiError> {
     let names =
         |platforms: &[Platform]| platforms.iter().map(|one| one.name().to_owned()).collect();
     let kind = kind_of(document)?;
-    if kind != Kind::Command {
+    if kind.is_approval() {
         return Ok(names(&Platform::ALL));
     }
     let format = format_of(Some(&document.text.format));
     let content = Content::outline(kind, format, &document.text.content)?;
+    if kind == Kind::Session {
+        let read = OwnDocument::read(&content);
+        return Ok(names(&read.map(|document| document.platforms()).unwrap_or_default()));
+    }
     // A text that was stored before its present rules runs nowhere.
     let read = CommandDocument::parse(&serde_json::Value::Object(content.tree));
     Ok(names(&read.map(|document| document.platforms()).unwrap_or_default()))

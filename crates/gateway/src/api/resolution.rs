@@ -14,7 +14,8 @@
 
 use std::time::Duration;
 
-use towline_ssm::api::session::Parameters;
+use towline_ssm::api::session::{Parameters, StartSessionRequest};
+use towline_ssm::command_document::Platform;
 use towline_ssm::documents::content::{Content, Kind};
 use towline_ssm::documents::own::{OwnDocument, Resolved};
 use towline_ssm::documents::preferences::SessionPreferences;
@@ -35,13 +36,49 @@ pub(super) const COMMAND_LINE: &str = "towline:CommandLine";
 pub(super) const DOCUMENT_CHECK: &str = "ssm:SessionDocumentAccessCheck";
 /// The user of elevated commands.
 const ROOT: &str = "root";
+/// The only user of sessions on Windows.
+const WINDOWS_USER: &str = "ssm-user";
+
+/// What a request for a session means; nothing of it is permitted yet. Its errors are told after policy
+/// has said yes.
+pub(super) struct Asked {
+    /// What the session is to do.
+    pub(super) wanted: Result<Resolved, ApiError>,
+    /// Its user; `None` leaves it to the device.
+    pub(super) run_as: Result<Option<String>, ApiError>,
+    /// What policies judge.
+    pub(super) facts: Vec<(String, Vec<String>)>,
+}
 
 impl Api {
-    /// The session that a request means; nothing of it is permitted yet.
-    pub(super) async fn wanted_session(
+    /// Reads a request for a session.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(super) async fn asked_session(
+        &self,
+        call: &Call,
+        document: &str,
+        request: &StartSessionRequest,
+    ) -> Result<Asked, ApiError> {
+        let platform = self.platform_of(&request.target).await?;
+        let wanted = self.wanted_session(document, &request.parameters, platform).await;
+        let run_as = wanted.as_ref().map_or(Ok(None), |wanted| run_as(call, wanted, platform));
+        // On Windows the user is no choice but a right: policy judges it however it was named.
+        let judged = match &run_as {
+            Ok(Some(user)) if platform == Platform::Windows => Some(user.as_str()),
+            _ => None,
+        };
+        let facts = session_facts(wanted.as_ref().ok(), &request.parameters, judged);
+        Ok(Asked { wanted, run_as, facts })
+    }
+
+    /// The session that a request means.
+    async fn wanted_session(
         &self,
         name: &str,
         given: &Parameters,
+        platform: Platform,
     ) -> Result<Resolved, ApiError> {
         let account = self.account_preferences().await?;
         if let Ok(document) = documents::find(name) {
@@ -53,9 +90,18 @@ impl Api {
             });
         }
         let document = self.existing_document(name, &Version::Default).await?;
-        let mut resolved = session_document(&document)?.resolve(given)?;
+        let mut resolved = session_document(&document)?.resolve(given, platform)?;
         resolved.preferences = resolved.preferences.over(account);
         Ok(resolved)
+    }
+
+    /// The system of a device. One that is not known, or has said nothing, counts as Linux.
+    async fn platform_of(&self, target: &str) -> Result<Platform, ApiError> {
+        let devices = self.store().devices();
+        let systems = devices.systems(&[target.to_owned()]).await;
+        let system = systems.or_internal("cannot read a device")?.remove(target);
+        let platform = system.and_then(|(_, platform)| Platform::parse(&platform));
+        Ok(platform.unwrap_or(Platform::Linux))
     }
 
     /// The preferences of the account: what the shell document's default version says, if it was
@@ -93,15 +139,27 @@ pub(super) fn parameter_facts(
 
 /// The condition keys of a session: its document's parameters, the whole command, and the host and
 /// port that it connects to, under whatever names the document takes them: without a host it is the
-/// device's own. Of a request that means no session, the parameters that were given.
-pub(super) fn session_facts(
+/// device's own. `user`: where a policy is to judge it although no parameter names it. Of a request that
+/// means no session, the parameters that were given.
+fn session_facts(
     wanted: Option<&Resolved>,
     given: &Parameters,
+    user: Option<&str>,
 ) -> Vec<(String, Vec<String>)> {
     let Some(wanted) = wanted else { return parameter_facts(given).collect() };
     let mut facts: Vec<_> = parameter_facts(&wanted.parameters).collect();
     if let Some(line) = documents::command_line(&wanted.plan) {
         facts.push((COMMAND_LINE.to_owned(), vec![line]));
+    }
+    if let Some(user) = user.filter(|_| wanted.plan.is_shown()) {
+        const KEY: &str = "towline:DocumentParameter/runAsUser";
+        let there = facts.iter().position(|(key, _)| key == KEY).unwrap_or(facts.len());
+        if there == facts.len() {
+            facts.push((KEY.to_owned(), Vec::new()));
+        }
+        let values = &mut facts[there].1;
+        values.retain(|value| !value.is_empty() && value != user);
+        values.push(user.to_owned());
     }
     let (host, port) = match &wanted.plan {
         SessionPlan::Port { host, port, .. } => (host.as_deref(), port),
@@ -132,12 +190,8 @@ pub(super) fn tagged_user(call: &Call) -> Result<Option<String>, ApiError> {
 }
 
 /// The user of a session; `None` leaves it to the device.
-pub(super) fn run_as(
-    call: &Call,
-    plan: &SessionPlan,
-    preferences: &SessionPreferences,
-    elevated: bool,
-) -> Result<Option<String>, ApiError> {
+fn run_as(call: &Call, wanted: &Resolved, platform: Platform) -> Result<Option<String>, ApiError> {
+    let Resolved { plan, preferences, elevated, .. } = wanted;
     let asked = match plan {
         SessionPlan::Shell { run_as }
         | SessionPlan::Exec { run_as, .. }
@@ -147,10 +201,19 @@ pub(super) fn run_as(
         | SessionPlan::Port { .. }
         | SessionPlan::Ssh { .. } => None,
     };
-    if elevated {
+    if *elevated && platform == Platform::Windows {
+        let message = "a command with runAsElevated would run as SYSTEM on Windows: leave \
+                       runAsElevated out of properties.windows";
+        return Err(ApiError::new(ErrorCode::InvalidDocument, message));
+    }
+    if *elevated {
         return Ok(Some(ROOT.to_owned()));
     }
     let of_principal = tagged_user(call)?;
+    // Windows has no run-as: tag and preferences name users of other systems.
+    if platform == Platform::Windows && asked.as_deref() == Some(WINDOWS_USER) {
+        return Ok(asked);
+    }
     if preferences.run_as != Some(true) {
         return Ok(asked.or(of_principal));
     }

@@ -37,7 +37,7 @@ use super::call::Call;
 use super::internal::{OrInternal as _, internal, no_store};
 use super::ownership::About;
 use super::paging::page;
-use super::resolution::{DOCUMENT_CHECK, run_as, session_facts, with_preferences};
+use super::resolution::{Asked, DOCUMENT_CHECK, with_preferences};
 use super::service::Api;
 use crate::plane::{LiveState, SessionStart, StartError, Terminal};
 
@@ -61,10 +61,9 @@ impl Api {
         }
         // Resolved before policy is asked, for its parameters are part of the question; told only
         // after it.
-        let wanted = self.wanted_session(&document, &request.parameters).await;
-        let facts = session_facts(wanted.as_ref().ok(), &request.parameters);
+        let Asked { wanted, run_as, facts } = self.asked_session(call, &document, &request).await?;
         self.authorize_start(call, &request.target, named, &facts).await?;
-        let Resolved { plan, preferences, elevated, .. } = wanted?;
+        let Resolved { plan, preferences, .. } = wanted?;
         note_plan(call, &plan);
         let (device, agent) = self.usable_target(&request.target).await?;
         let session = SessionId::from_random(
@@ -82,7 +81,6 @@ impl Api {
                 .await?;
         let limits =
             self.store().settings().session_limits().await.or_internal("cannot read settings")?;
-        let run_as = run_as(call, &plan, &preferences, elevated)?;
         let limits = with_preferences(limits, &preferences);
         let start = SessionStart {
             session,
@@ -93,7 +91,7 @@ impl Api {
             person: call.caller.person.clone(),
             document,
             plan,
-            run_as,
+            run_as: run_as?,
             terminal: request.towline_terminal.map(|t| Terminal {
                 term: t.term,
                 rows: t.rows,

@@ -44,9 +44,13 @@ fn session(content: &Content, given: &Parameters) {
     }
     let document = OwnDocument::read(content);
     let document = document.unwrap_or_else(|error| unreachable!("stored, and yet: {error:?}"));
-    if let Ok(resolved) = document.resolve(given) {
-        assert!(!resolved.plan.session_type().is_empty());
-        let _ = resolved.plan.handshake_properties();
+    for platform in Platform::ALL {
+        let resolved = document.resolve(given, platform);
+        assert!(resolved.is_err() || document.platforms().contains(&platform));
+        if let Ok(resolved) = resolved {
+            assert!(!resolved.plan.session_type().is_empty());
+            let _ = resolved.plan.handshake_properties();
+        }
     }
 }
 

@@ -89,18 +89,23 @@ fn session(document: &Document) -> Value {
     tree
 }
 
+/// The same for each system.
+fn on_each(branch: &Value) -> Value {
+    json!({ "linux": branch, "macos": branch, "windows": branch })
+}
+
 fn properties(name: &str) -> Value {
     match name {
         INTERACTIVE_COMMAND => {
-            json!({ "linux": { "commands": "{{ command }}", "runAsElevated": false } })
+            on_each(&json!({ "commands": "{{ command }}", "runAsElevated": false }))
         }
-        NON_INTERACTIVE_COMMAND => json!({ "linux": {
+        NON_INTERACTIVE_COMMAND => on_each(&json!({
             "commands": "{{ command }}",
             "runAsElevated": false,
             "separateOutputStream": "{{ separateOutputStream }}",
             "stdOutSeparatorPrefix": "{{ stdOutSeparatorPrefix }}",
             "stdErrSeparatorPrefix": "{{ stdErrSeparatorPrefix }}",
-        } }),
+        })),
         PORT_FORWARDING => json!({
             "portNumber": "{{ portNumber }}", "localPortNumber": "{{ localPortNumber }}", "type": "LocalPortForwarding"
         }),

@@ -234,6 +234,23 @@ pub(super) fn text_of<'a>(
     }
 }
 
+/// Refuses members that are not known.
+pub(super) fn known(
+    members: &Map<String, Value>,
+    at: &str,
+    names: &[&str],
+) -> Result<(), ApiError> {
+    match members.keys().find(|key| !names.contains(&key.as_str())) {
+        None => Ok(()),
+        Some(other) if names.is_empty() => {
+            Err(invalid(&format!("{at}{other} has no meaning in a document of this type")))
+        }
+        Some(other) => {
+            Err(invalid(&format!("{at}{other} is not known: there is {}", names.join(", "))))
+        }
+    }
+}
+
 pub(super) fn invalid(message: &str) -> ApiError {
     ApiError::new(ErrorCode::InvalidDocumentContent, message)
 }

@@ -18,6 +18,7 @@ pub mod approval;
 pub mod built_in;
 mod catalogue;
 mod command_line;
+mod commands;
 pub mod content;
 mod names;
 pub mod own;

@@ -1,7 +1,7 @@
 //! Own session documents (schema 1.0): what they mean with the parameters of a request.
 //!
 //! Data flow: a stored text -> [`Content`] -> [`OwnDocument::read`] -> [`OwnDocument::resolve`]
-//! with StartSession's parameters -> [`Resolved`] -> the gateway's grant.
+//! with StartSession's parameters and the device's system -> [`Resolved`] -> the gateway's grant.
 //!
 //! # Invariants
 //! - A value goes into a command only after it matched its `allowedPattern` as a whole and stood in
@@ -22,11 +22,13 @@ use serde_json::{Map, Value};
 use towline_policy::first_clash;
 use towline_wire::canonical;
 
-use super::content::{Content, invalid, text_of};
+use super::commands::Commands;
+use super::content::{Content, invalid, known, text_of};
 use super::names::MAX_COMMAND_BYTES;
 use super::parameter::{STDOUT_PREFIX, port_number};
 use super::plan::SessionPlan;
 use super::preferences::SessionPreferences;
+use crate::command_document::Platform;
 use crate::documents::Parameters;
 use crate::error::{ApiError, ErrorCode};
 use crate::parameter_store;
@@ -63,19 +65,10 @@ pub struct OwnDocument {
 #[derive(Debug)]
 enum Work {
     Shell,
-    Interactive(Command),
-    NonInteractive(Command),
+    Interactive(Commands),
+    NonInteractive(Commands),
     Port { host: Option<String>, port: String, local_port: String },
     Ssh { port: String },
-}
-
-#[derive(Debug)]
-struct Command {
-    commands: String,
-    elevated: bool,
-    separate_output: String,
-    stdout_prefix: String,
-    stderr_prefix: String,
 }
 
 #[derive(Debug)]
@@ -125,8 +118,8 @@ impl OwnDocument {
                 known(properties, "properties.", &[])?;
                 Work::Shell
             }
-            Some("InteractiveCommands") => Work::Interactive(Command::read(properties)?),
-            Some("NonInteractiveCommands") => Work::NonInteractive(Command::read(properties)?),
+            Some("InteractiveCommands") => Work::Interactive(Commands::read(properties)?),
+            Some("NonInteractiveCommands") => Work::NonInteractive(Commands::read(properties)?),
             Some("Port") => port(properties)?,
             _ => {
                 return Err(invalid(
@@ -145,11 +138,21 @@ impl OwnDocument {
         &self.preferences
     }
 
-    /// The session that it means with these parameters.
+    /// The systems whose devices it can be started on.
+    #[must_use]
+    pub fn platforms(&self) -> Vec<Platform> {
+        match &self.work {
+            Work::Interactive(commands) | Work::NonInteractive(commands) => commands.platforms(),
+            Work::Shell | Work::Port { .. } | Work::Ssh { .. } => Platform::ALL.to_vec(),
+        }
+    }
+
+    /// The session that it means with these parameters on a device of this system.
     ///
     /// # Errors
-    /// `InvalidParameters`, with the parameter and its rule.
-    pub fn resolve(&self, given: &Parameters) -> Result<Resolved, ApiError> {
+    /// `InvalidParameters`, with the parameter and its rule; `InvalidDocument` when it has no command
+    /// for the system.
+    pub fn resolve(&self, given: &Parameters, platform: Platform) -> Result<Resolved, ApiError> {
         for (name, values) in given {
             let Some(parameter) = self.parameters.iter().find(|parameter| parameter.name == *name)
             else {
@@ -171,17 +174,24 @@ impl OwnDocument {
             return Err(refused(format!("the document needs the parameter {}", missing.name)));
         }
         let fill = |text: &str| filled(text, |name| self.value(name, given));
+        let mut elevated = false;
         let plan = match &self.work {
             Work::Shell => SessionPlan::Shell { run_as: None },
-            Work::Interactive(command) => {
+            Work::Interactive(commands) => {
+                let command = commands.of(platform)?;
+                elevated = command.elevated;
                 SessionPlan::InteractiveCommand { command: bounded(fill(&command.commands))? }
             }
-            Work::NonInteractive(command) => SessionPlan::NonInteractiveCommand {
-                command: bounded(fill(&command.commands))?,
-                separate_output: fill(&command.separate_output).eq_ignore_ascii_case("true"),
-                stdout_prefix: prefix(fill(&command.stdout_prefix))?,
-                stderr_prefix: prefix(fill(&command.stderr_prefix))?,
-            },
+            Work::NonInteractive(commands) => {
+                let command = commands.of(platform)?;
+                elevated = command.elevated;
+                SessionPlan::NonInteractiveCommand {
+                    command: bounded(fill(&command.commands))?,
+                    separate_output: fill(&command.separate_output).eq_ignore_ascii_case("true"),
+                    stdout_prefix: prefix(fill(&command.stdout_prefix))?,
+                    stderr_prefix: prefix(fill(&command.stderr_prefix))?,
+                }
+            }
             Work::Port { host, port, local_port } => SessionPlan::Port {
                 host: host.as_deref().map(fill).map(host_name).transpose()?,
                 port: number("portNumber", &fill(port), 1)?,
@@ -189,7 +199,6 @@ impl OwnDocument {
             },
             Work::Ssh { port } => SessionPlan::Ssh { port: number("portNumber", &fill(port), 1)? },
         };
-        let elevated = matches!(&self.work, Work::Interactive(command) | Work::NonInteractive(command) if command.elevated);
         let parameters = self
             .parameters
             .iter()
@@ -211,14 +220,7 @@ impl OwnDocument {
     fn check_placeholders(&self) -> Result<(), ApiError> {
         let texts: Vec<&String> = match &self.work {
             Work::Shell => Vec::new(),
-            Work::Interactive(command) | Work::NonInteractive(command) => {
-                vec![
-                    &command.commands,
-                    &command.separate_output,
-                    &command.stdout_prefix,
-                    &command.stderr_prefix,
-                ]
-            }
+            Work::Interactive(commands) | Work::NonInteractive(commands) => commands.texts(),
             Work::Port { host, port, local_port } => {
                 host.iter().chain([port, local_port]).collect()
             }
@@ -235,47 +237,6 @@ impl OwnDocument {
             }
         }
         Ok(())
-    }
-}
-
-impl Command {
-    fn read(properties: &Map<String, Value>) -> Result<Self, ApiError> {
-        known(properties, "properties.", &["linux", "windows", "macos"])?;
-        let Some(Value::Object(linux)) = properties.get("linux") else {
-            return Err(invalid("properties.linux must be an object: devices here run Linux"));
-        };
-        const MEMBERS: [&str; 5] = [
-            "commands",
-            "runAsElevated",
-            "separateOutputStream",
-            "stdOutSeparatorPrefix",
-            "stdErrSeparatorPrefix",
-        ];
-        known(linux, "properties.linux.", &MEMBERS)?;
-        let text = |key: &str| {
-            let at = |_| invalid(&format!("properties.linux.{key} must be a text"));
-            text_of(linux, key).map(|text| text.unwrap_or_default().to_owned()).map_err(at)
-        };
-        let commands = text("commands")?;
-        if commands.is_empty() || commands.contains('\0') {
-            return Err(invalid(
-                "properties.linux.commands must be a text that is not empty, without NUL",
-            ));
-        }
-        let elevated = match linux.get("runAsElevated") {
-            None | Some(Value::Null) => false,
-            Some(Value::Bool(on)) => *on,
-            Some(Value::String(on)) if on.eq_ignore_ascii_case("true") => true,
-            Some(Value::String(on)) if on.eq_ignore_ascii_case("false") || on.is_empty() => false,
-            Some(_) => return Err(invalid("properties.linux.runAsElevated must be true or false")),
-        };
-        let separate_output = match linux.get("separateOutputStream") {
-            Some(Value::Bool(on)) => on.to_string(),
-            _ => text("separateOutputStream")?,
-        };
-        let (stdout_prefix, stderr_prefix) =
-            (text("stdOutSeparatorPrefix")?, text("stdErrSeparatorPrefix")?);
-        Ok(Self { commands, elevated, separate_output, stdout_prefix, stderr_prefix })
     }
 }
 
@@ -449,19 +410,6 @@ fn number(what: &str, text: &str, least: u16) -> Result<u16, ApiError> {
     let port = if text.is_empty() && least == 0 { Some(0) } else { port_number(text) };
     port.filter(|port| *port >= least)
         .ok_or_else(|| refused(format!("{what} must be a port, {least} to 65535")))
-}
-
-/// Refuses members that are not known.
-fn known(members: &Map<String, Value>, at: &str, names: &[&str]) -> Result<(), ApiError> {
-    match members.keys().find(|key| !names.contains(&key.as_str())) {
-        None => Ok(()),
-        Some(other) if names.is_empty() => {
-            Err(invalid(&format!("{at}{other} has no meaning in a document of this type")))
-        }
-        Some(other) => {
-            Err(invalid(&format!("{at}{other} is not known: there is {}", names.join(", "))))
-        }
-    }
 }
 
 fn refused(message: String) -> ApiError {

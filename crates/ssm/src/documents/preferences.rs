@@ -17,6 +17,7 @@ use serde_json::{Map, Value};
 
 use super::content::invalid;
 use super::parameter::is_local_user;
+use crate::command_document::Platform;
 use crate::error::ApiError;
 use crate::ids::is_key_prefix;
 
@@ -26,6 +27,38 @@ pub const IDLE_MINUTES: core::ops::RangeInclusive<u32> = 1..=60;
 pub const MAX_MINUTES: core::ops::RangeInclusive<u32> = 1..=1440;
 /// Longest shell profile, characters, as at AWS.
 pub const MAX_PROFILE: usize = 512;
+
+/// What is typed into a shell before the user, by the system of the device.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ShellProfiles {
+    /// On Linux.
+    pub linux: Option<String>,
+    /// On Windows, for PowerShell.
+    pub windows: Option<String>,
+    /// On macOS; where it is absent that of Linux counts, as amazon-ssm-agent has it.
+    pub macos: Option<String>,
+}
+
+impl ShellProfiles {
+    /// The profile for a device of this system.
+    #[must_use]
+    pub fn of(&self, platform: Platform) -> Option<&str> {
+        let profile = match platform {
+            Platform::Linux => &self.linux,
+            Platform::Windows => &self.windows,
+            Platform::MacOs => return self.macos.as_deref().or(self.linux.as_deref()),
+        };
+        profile.as_deref()
+    }
+
+    fn over(self, account: Self) -> Self {
+        Self {
+            linux: self.linux.or(account.linux),
+            windows: self.windows.or(account.windows),
+            macos: self.macos.or(account.macos),
+        }
+    }
+}
 
 /// A copy of the session's output to S3, when the session is over.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,7 +95,7 @@ pub struct SessionPreferences {
     /// That default user.
     pub run_as_default_user: Option<String>,
     /// Typed into a shell before the user.
-    pub shell_profile: Option<String>,
+    pub shell_profile: ShellProfiles,
     /// Bucket of the log.
     pub s3_bucket: Option<String>,
     /// Prefix of the log's name.
@@ -92,7 +125,7 @@ impl SessionPreferences {
                 "maxSessionDuration" => read.max_minutes = minutes(key, value, &MAX_MINUTES)?,
                 "runAsEnabled" => read.run_as = switch(key, value)?,
                 "runAsDefaultUser" => read.run_as_default_user = user(key, value)?,
-                "shellProfile" => read.shell_profile = profile(value)?,
+                "shellProfile" => read.shell_profile = profiles(value)?,
                 "s3BucketName" => {
                     read.s3_bucket =
                         checked(key, value, 63, is_bucket, "be the name of an S3 bucket")?
@@ -134,7 +167,7 @@ impl SessionPreferences {
             max_minutes: self.max_minutes.or(account.max_minutes),
             run_as: self.run_as.or(account.run_as),
             run_as_default_user: self.run_as_default_user.or(account.run_as_default_user),
-            shell_profile: self.shell_profile.or(account.shell_profile),
+            shell_profile: self.shell_profile.over(account.shell_profile),
             s3_bucket: self.s3_bucket.or(account.s3_bucket),
             s3_prefix: self.s3_prefix.or(account.s3_prefix),
             s3_encrypted: self.s3_encrypted.or(account.s3_encrypted),
@@ -226,26 +259,31 @@ fn user(key: &str, value: &Value) -> Result<Option<String>, ApiError> {
     }
 }
 
-fn profile(value: &Value) -> Result<Option<String>, ApiError> {
+fn profiles(value: &Value) -> Result<ShellProfiles, ApiError> {
     let Value::Object(systems) = value else {
-        return Err(must("shellProfile", "be an object with linux or windows"));
+        return Err(must("shellProfile", "be an object with linux, windows or macos"));
     };
-    if let Some(other) =
-        systems.keys().find(|system| !matches!(system.as_str(), "linux" | "windows" | "macos"))
-    {
-        return Err(invalid(&format!(
-            "inputs.shellProfile.{other} is not a system: linux, windows or macos"
-        )));
+    let mut read = ShellProfiles::default();
+    for (system, value) in systems {
+        let place = match Platform::parse(system) {
+            Some(Platform::Linux) => &mut read.linux,
+            Some(Platform::Windows) => &mut read.windows,
+            Some(Platform::MacOs) => &mut read.macos,
+            None => {
+                return Err(invalid(&format!(
+                    "inputs.shellProfile.{system} is not a system: linux, windows or macos"
+                )));
+            }
+        };
+        let key = format!("shellProfile.{system}");
+        let Some(profile) = text(&key, value)? else { continue };
+        if profile.contains('\0') || profile.chars().count() > MAX_PROFILE {
+            let rule = format!("be at most {MAX_PROFILE} characters, without NUL");
+            return Err(must(&key, &rule));
+        }
+        *place = Some(profile.to_owned());
     }
-    let Some(linux) = systems.get("linux") else { return Ok(None) };
-    let Some(profile) = text("shellProfile.linux", linux)? else { return Ok(None) };
-    if profile.contains('\0') || profile.chars().count() > MAX_PROFILE {
-        return Err(must(
-            "shellProfile.linux",
-            &format!("be at most {MAX_PROFILE} characters, without NUL"),
-        ));
-    }
-    Ok(Some(profile.to_owned()))
+    Ok(read)
 }
 
 fn checked(
@@ -302,13 +340,17 @@ mod tests {
             "s3BucketName": "", "s3KeyPrefix": "", "s3EncryptionEnabled": true, "cloudWatchLogGroupName": "",
             "cloudWatchEncryptionEnabled": "true", "cloudWatchStreamingEnabled": false, "kmsKeyId": "",
             "runAsEnabled": false, "runAsDefaultUser": "", "idleSessionTimeout": "5", "maxSessionDuration": "",
-            "shellProfile": {"windows": "", "linux": "cd /; exec bash"}
+            "shellProfile": {"windows": "cd C:\\", "linux": "cd /; exec bash", "macos": ""}
         }))
         .unwrap();
         let expected = SessionPreferences {
             idle_minutes: Some(5),
             run_as: Some(false),
-            shell_profile: Some("cd /; exec bash".into()),
+            shell_profile: ShellProfiles {
+                linux: Some("cd /; exec bash".into()),
+                windows: Some("cd C:\\".into()),
+                macos: None,
+            },
             s3_encrypted: Some(true),
             cloud_watch_encrypted: Some(true),
             cloud_watch_streaming: Some(false),
@@ -332,6 +374,8 @@ mod tests {
             (json!({"recordInput": "shown"}), "true or false"),
             (json!({"kmsKeyId": "alias/x"}), "KMS"),
             (json!({"shellProfile": {"linux": "x".repeat(513)}}), "512"),
+            (json!({"shellProfile": {"windows": "x\0"}}), "shellProfile.windows"),
+            (json!({"shellProfile": {"amiga": "x"}}), "not a system"),
             (json!({"shellProfile": "x"}), "object"),
             (json!({"s3BucketName": "No_Bucket"}), "bucket"),
             (json!({"s3KeyPrefix": "a/../b"}), "key of S3"),
@@ -340,6 +384,16 @@ mod tests {
             let error = read(inputs.clone()).unwrap_err();
             assert!(error.message.contains(named), "{inputs}: {error}");
         }
+    }
+
+    #[test]
+    fn macos_has_its_own_profile_or_that_of_linux() {
+        let profile = |inputs: Value| {
+            let read = read(json!({ "shellProfile": inputs })).unwrap().shell_profile;
+            Platform::ALL.map(|platform| read.of(platform).unwrap_or_default().to_owned())
+        };
+        assert_eq!(profile(json!({"linux": "l", "windows": "w"})), ["w", "l", "l"]);
+        assert_eq!(profile(json!({"linux": "l", "macOS": "m"})), ["", "l", "m"]);
     }
 
     #[test]

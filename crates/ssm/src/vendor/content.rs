@@ -27,6 +27,8 @@ pub struct SessionOrder<'a> {
     pub run_as: Option<&'a str>,
     /// ARN of the caller.
     pub owner: &'a str,
+    /// What is typed into a shell before the user.
+    pub profile: Option<&'a str>,
 }
 
 /// The content of `interactive_shell`.
@@ -44,6 +46,11 @@ pub fn session_content(order: &SessionOrder<'_>) -> Result<Value, &'static str> 
     });
     if !properties.is_null() {
         document["properties"] = properties;
+    }
+    if let Some(profile) = order.profile.filter(|_| matches!(order.plan, SessionPlan::Shell { .. }))
+    {
+        // The agent on macOS reads what is for Linux.
+        document["inputs"]["shellProfile"] = json!({ "linux": profile, "windows": profile });
     }
     Ok(json!({
         "DocumentName": order.document,

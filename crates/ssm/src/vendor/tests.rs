@@ -86,7 +86,15 @@ fn a_control_channel_opens_with_xml_and_a_text_frame_that_hides_its_token() {
 
 fn content(plan: &SessionPlan, run_as: Option<&str>) -> Result<Value, &'static str> {
     let document = "SSM-SessionManagerRunShell";
-    session_content(&SessionOrder { session: "ann-1", document, plan, run_as, owner: "arn:ann" })
+    let profile = Some("cd /");
+    session_content(&SessionOrder {
+        session: "ann-1",
+        document,
+        plan,
+        run_as,
+        owner: "arn:ann",
+        profile,
+    })
 }
 
 #[test]
@@ -101,6 +109,8 @@ fn a_shell_names_its_user_and_ssm_user_is_left_to_the_agent() {
         assert_eq!(own["DocumentContent"]["inputs"]["runAsEnabled"], false);
         assert_eq!(own["RunAsUser"], "");
     }
+    let profile = &named["DocumentContent"]["inputs"]["shellProfile"];
+    assert_eq!(profile, &json!({ "linux": "cd /", "windows": "cd /" }));
     let payload = interactive_shell("ann-1", &named);
     let read: Value = serde_json::from_slice(&payload).unwrap();
     assert_eq!((&read["TaskId"], &read["Topic"]), (&json!("ann-1"), &json!("interactive_shell")));
@@ -138,6 +148,8 @@ fn a_command_document_without_a_terminal_is_read_by_a_shell_as_everywhere() {
     assert_eq!(properties["linux"]["commands"], "sh -c 'echo a; exit 3'");
     assert_eq!(properties["windows"]["commands"], "echo a; exit 3");
     assert_eq!(properties["linux"]["separateOutputStream"], false);
+    let inputs = &content["DocumentContent"]["inputs"];
+    assert_eq!(inputs["shellProfile"], Value::Null, "a command has no profile");
 }
 
 #[test]

@@ -37,7 +37,7 @@ pub(crate) fn run(agent: &Arc<VendorAgent>, payload: &Value, up: &SyncSender<Up>
     ));
     let outcome = match content["RunAsUser"].as_str() {
         Some(NOBODY) => fail(agent, &session, &kind, &document["properties"]),
-        _ => serve(agent, &session, &kind, &document["properties"]),
+        _ => serve(agent, &session, &kind, document),
     };
     let (status, words) = match outcome {
         Ok(()) => ("Success", String::new()),
@@ -70,19 +70,30 @@ fn fail(agent: &Arc<VendorAgent>, session: &str, kind: &str, properties: &Value)
     Err(towline_testkit::Trouble::new(format!("\n----------ERROR-------\n{words}")))
 }
 
-fn serve(agent: &Arc<VendorAgent>, session: &str, kind: &str, properties: &Value) -> Outcome {
+fn serve(agent: &Arc<VendorAgent>, session: &str, kind: &str, document: &Value) -> Outcome {
+    let properties = &document["properties"];
     let mut stream = Stream::open(agent, session)?;
     if kind != "Standard_Stream" {
         shake_hands(&mut stream, kind, properties)?;
     }
-    let command = properties["linux"]["commands"].as_str().unwrap_or_default();
+    let system = agent.platform.frame;
+    let branch = &properties[system];
+    let command = branch["commands"].as_str().unwrap_or_default();
+    let of_words = if system == "windows" { by_powershell } else { program };
     match kind {
-        "Standard_Stream" => on_terminal(&mut stream, &shell(&["-i"]))?,
-        "InteractiveCommands" => on_terminal(&mut stream, &shell(&["-c", command]))?,
-        "NonInteractiveCommands" if properties["linux"]["separateOutputStream"] == true => {
-            apart(&mut stream, command)?;
+        "Standard_Stream" => {
+            let own = if system == "windows" { "windows" } else { "linux" };
+            let profile = document["inputs"]["shellProfile"][own].as_str().unwrap_or_default();
+            on_terminal(&mut stream, &shell(&["-i"]), profile)?;
         }
-        "NonInteractiveCommands" => together(&mut stream, command)?,
+        "InteractiveCommands" if system == "windows" => {
+            on_terminal(&mut stream, &by_powershell(command), "")?;
+        }
+        "InteractiveCommands" => on_terminal(&mut stream, &shell(&["-c", command]), "")?,
+        "NonInteractiveCommands" if branch["separateOutputStream"] == true => {
+            apart(&mut stream, of_words(command))?;
+        }
+        "NonInteractiveCommands" => together(&mut stream, of_words(command))?,
         "Port" if properties["type"] == "LocalPortForwarding" => {
             port::muxed(&mut stream, properties)?;
         }
@@ -123,8 +134,11 @@ fn shake_hands(stream: &mut Stream, kind: &str, properties: &Value) -> Outcome {
     Ok(())
 }
 
-fn on_terminal(stream: &mut Stream, command: &Command) -> Outcome {
+fn on_terminal(stream: &mut Stream, command: &Command, profile: &str) -> Outcome {
     let mut terminal = Terminal::start(command, 24, 80)?;
+    if !profile.is_empty() {
+        terminal.line(profile)?;
+    }
     loop {
         for (kind, payload) in stream.turn()? {
             match kind {
@@ -151,9 +165,8 @@ fn on_terminal(stream: &mut Stream, command: &Command) -> Outcome {
 }
 
 /// Both outputs as one, when the command has ended. No exit code is sent.
-fn together(stream: &mut Stream, command: &str) -> Outcome {
+fn together(stream: &mut Stream, mut command: Command) -> Outcome {
     let (mut reader, writer) = std::io::pipe()?;
-    let mut command = program(command);
     command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
     let mut child = command.spawn()?;
     drop(command); // and its ends of the pipe
@@ -170,6 +183,17 @@ fn program(command: &str) -> Command {
     let mut words = words_of(command).into_iter();
     let mut made = Command::new(words.next().unwrap_or_default());
     made.args(words).env("TERM", "xterm");
+    made
+}
+
+/// A command as PowerShell reads it, as far as tests need that: words in single quotes after the call
+/// operator are a program with its arguments; any other line is given to a shell as it is.
+fn by_powershell(command: &str) -> Command {
+    let Some(called) = command.strip_prefix("& ") else { return shell(&["-c", command]) };
+    let bare = called.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\''));
+    let mut words = bare.unwrap_or_default().split("' '").map(|word| word.replace("''", "'"));
+    let mut made = Command::new(words.next().unwrap_or_default());
+    made.args(words);
     made
 }
 
@@ -193,12 +217,9 @@ fn words_of(line: &str) -> Vec<String> {
     words
 }
 
-fn apart(stream: &mut Stream, command: &str) -> Outcome {
-    let mut child = program(command)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()?;
+fn apart(stream: &mut Stream, mut command: Command) -> Outcome {
+    let mut child =
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     let (put, comes) = mpsc::sync_channel::<(PayloadType, Vec<u8>)>(64);
     let read = |mut from: Box<dyn Read + Send>, kind: PayloadType, put: mpsc::SyncSender<_>| {
         std::thread::spawn(move || {

@@ -20,6 +20,7 @@ use futures_util::StreamExt as _;
 use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
 use tokio::time::Instant;
+use towline_ssm::command_document::Platform;
 use towline_ssm::ids::DeviceId;
 use towline_ssm::message::{AgentMessage, MessageType, PayloadType};
 use towline_ssm::vendor::control::{
@@ -45,7 +46,8 @@ pub(super) struct ControlChannel {
     pub(super) number: ConnectionId,
     /// The agent tells its starts nowhere: for the gateway there is one.
     pub(super) boot: [u8; 16],
-    pub(super) is_windows: bool,
+    /// What the device was last said to run.
+    pub(super) platform: Platform,
     began: Instant,
     outbox: Mutex<VecDeque<Message>>,
     ready: Notify,
@@ -57,13 +59,13 @@ pub(super) struct ControlChannel {
 }
 
 impl ControlChannel {
-    fn new(agents: &Arc<VendorAgents>, device: DeviceId, is_windows: bool) -> Self {
+    pub(super) fn new(agents: &Arc<VendorAgents>, device: DeviceId, platform: Platform) -> Self {
         Self {
             agents: Arc::clone(agents),
             device,
             number: ConnectionId::fresh(),
             boot: [0; 16],
-            is_windows,
+            platform,
             began: Instant::now(),
             outbox: Mutex::default(),
             ready: Notify::new(),
@@ -115,6 +117,16 @@ impl ControlChannel {
         true
     }
 
+    /// What waits for the agent.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> Vec<AgentMessage> {
+        let binary = |message| match message {
+            Message::Binary(frame) => AgentMessage::decode_control(&frame).ok(),
+            _ => None,
+        };
+        lock(&self.outbox).drain(..).filter_map(binary).collect()
+    }
+
     /// Ends the channel; the first reason is kept.
     pub(super) fn close(&self, why: &str) {
         lock(&self.why).get_or_insert_with(|| why.to_owned());
@@ -164,7 +176,8 @@ impl ControlChannel {
         }
     }
 
-    fn take(&self, message: Message) {
+    /// Takes what the agent has sent.
+    pub(super) fn take(&self, message: Message) {
         match message {
             Message::Binary(frame) => match AgentMessage::decode_control(&frame) {
                 Ok(message) => self.hear(&message),
@@ -241,8 +254,8 @@ pub(super) async fn serve(
         return;
     }
     let Ok(id) = device.id.parse::<DeviceId>() else { return };
-    let is_windows = device.report.platform_type == "Windows";
-    let channel = Arc::new(ControlChannel::new(&agents, id, is_windows));
+    let platform = Platform::parse(&device.report.platform_type).unwrap_or(Platform::Linux);
+    let channel = Arc::new(ControlChannel::new(&agents, id, platform));
     if !agents.admit(&channel, source).await {
         return;
     }

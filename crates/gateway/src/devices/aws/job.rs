@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tokio::time::Instant;
+use towline_ssm::command_document::Platform;
 use towline_ssm::message::{MessageId, MessageType};
 use towline_ssm::sigv4::sha256;
 use towline_ssm::vendor::control::{
@@ -52,7 +53,7 @@ impl ControlChannel {
         session: &Arc<Session>,
     ) -> Result<(), StartError> {
         let refused = |why: &str| Err(StartError::Refused { why: why.to_owned() });
-        let own = if self.is_windows { SYSTEM } else { ROOT };
+        let own = if self.platform == Platform::Windows { SYSTEM } else { ROOT };
         if let Some(user) = order.run_as.filter(|user| *user != own) {
             let why =
                 format!("amazon-ssm-agent runs the steps of commands as {own}, not as {user}");

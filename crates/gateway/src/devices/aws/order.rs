@@ -8,6 +8,7 @@
 
 use std::sync::Arc;
 
+use towline_ssm::command_document::Platform;
 use towline_ssm::documents::SessionPlan;
 use towline_ssm::message::MessageType;
 use towline_ssm::message::payload::Size;
@@ -31,8 +32,11 @@ impl ControlChannel {
         order: &Order<'_>,
         session: &Arc<Session>,
     ) -> Result<(), StartError> {
-        let (plan, terminal) = match &order.work {
-            Work::Session { plan, terminal, .. } => (*plan, *terminal),
+        let (plan, terminal, profile) = match &order.work {
+            Work::Session { plan, terminal, preferences, .. } => {
+                let profile = preferences.shell_profile.of(self.platform);
+                (*plan, *terminal, profile)
+            }
             Work::Script(script) => return self.order_job(order, script, session),
         };
         self.check_user(plan, order.run_as)?;
@@ -42,6 +46,7 @@ impl ControlChannel {
             plan,
             run_as: order.run_as,
             owner: order.principal,
+            profile,
         });
         let content = content.map_err(|why| StartError::Refused { why: why.into() })?;
         let (new, arrivals) = VendorSession::new(self.id(), kind_of(plan), session);
@@ -68,7 +73,7 @@ impl ControlChannel {
         let why = match run_as {
             Some(OWN_USER) => return Ok(()),
             _ if is_port => return Ok(()), // no program runs
-            Some(_) if !self.is_windows => return Ok(()),
+            Some(_) if self.platform != Platform::Windows => return Ok(()),
             Some(user) => format!(
                 "sessions on Windows with amazon-ssm-agent run as {OWN_USER}, not as {user}: ask \
                  for {OWN_USER}"

@@ -115,7 +115,7 @@ fn launch_of(link: &Link, work: &Work<'_>) -> Result<Launch, StartError> {
         Work::Session { plan, tunnel, preferences, .. } => (plan, tunnel, preferences),
     };
     Ok(match plan {
-        SessionPlan::Shell { .. } => match preferences.shell_profile.clone() {
+        SessionPlan::Shell { .. } => match preferences.shell_profile.linux.clone() {
             Some(profile) => Launch::ShellWithProfile { profile },
             None => Launch::Shell,
         },
