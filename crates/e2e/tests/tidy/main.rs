@@ -3,7 +3,8 @@
 //! - [`crates`]: which package may use which. [`folders`]: the same for the gateway's folders.
 //! - [`circles`]: files that name each other. [`files`]: headers, lengths, names, unsafe code. [`modules`]: where
 //!   modules have their files.
-//! - [`documents`]: links and paths in Markdown. [`words`]: phrases that say nothing.
+//! - [`documents`]: links and paths in Markdown. [`words`]: phrases that say nothing. [`laptop_files`]: what package
+//!   managers of laptops are told.
 //!
 //! Data flow: `cargo metadata` and the files of the tree -> a list of offences -> one failure that
 //! names them all.
@@ -16,6 +17,7 @@ mod crates;
 mod documents;
 mod files;
 mod folders;
+mod laptop_files;
 mod modules;
 mod words;
 
