@@ -34,6 +34,7 @@ mod stored_fleet;
 mod stored_trail;
 mod structure;
 mod suite;
+mod vendor_fleet;
 mod web;
 
 use std::process::ExitCode;
@@ -76,6 +77,10 @@ const COMMANDS: &[(&str, &str)] = &[
         "1,000 simulated devices: memory, one command, return after a kill",
     ),
     ("fleet links [LINKS]", "100,000 links over pipes in one process: memory, and their return"),
+    (
+        "fleet vendor [DEVICES] [--write]",
+        "1,000 devices that play amazon-ssm-agent: memory of each, and their coming",
+    ),
     (
         "fleet store [DEVICES] [--write]",
         "lists, names and searches with a store of 100,000 devices",
@@ -132,6 +137,7 @@ fn command(words: &[&str]) -> Outcome {
         ["structure", more @ ..] => structure::command(more),
         ["bench", more @ ..] => bench::command(more),
         ["fleet", "store", more @ ..] => stored_fleet::command(more),
+        ["fleet", "vendor", more @ ..] => vendor_fleet::command(more),
         ["fleet", more @ ..] => real_fleet::command(more),
         ["endure"] => endure::report(endure::KILLS),
         ["endure", "cuts"] => endure::cuts(endure::CUTS),
