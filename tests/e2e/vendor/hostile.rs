@@ -9,7 +9,7 @@ use towline_ssm::message::{HEADER, MAX_CONTROL_PAYLOAD, MAX_PAYLOAD};
 use towline_testkit::lab::Lab;
 use towline_testkit::terminal::{PATIENCE, Terminal};
 use towline_testkit::trouble::ensure;
-use towline_testkit::{Outcome, Trouble};
+use towline_testkit::{Outcome, Trouble, process};
 use tungstenite::Message;
 
 use super::{online, send, wait_for, wait_online};
@@ -137,6 +137,37 @@ fn a_job_that_an_agent_drops_while_it_starts_is_ordered_again_and_runs_once() ->
     let seen = agent.seen();
     let count = |what: &str| seen.iter().filter(|line| line.contains(what)).count();
     ensure(count("job dropped") == 1 && count(" taken") == 1, || format!("{seen:?}"))
+}
+
+#[test]
+fn false_frames_beside_true_ones_change_no_byte() -> Outcome {
+    let lab = Lab::start()?;
+    let agent = online(&lab)?;
+    agent.faults.false_frames.store(3, Ordering::Relaxed);
+    agent.faults.lose.store(11, Ordering::Relaxed);
+    agent.faults.double.store(7, Ordering::Relaxed);
+    let script =
+        "i=0; while [ $i -lt 3000 ]; do echo line-$i; i=$((i + 1)); done; echo e >&2; exit 9";
+    let id = agent.id();
+    let mut command =
+        lab.admin().towline(&["exec", "--user", "operator", &id, "--", "sh", "-c", script]);
+    command.stdin(std::process::Stdio::null());
+    let out = process::finish(command, PATIENCE * 3)?;
+    let wanted: String = (0..3000).map(|i| format!("line-{i}\n")).collect();
+    ensure(out.stdout == wanted.as_bytes() && out.status.code() == Some(9), || {
+        let complained = String::from_utf8_lossy(&out.stderr).into_owned();
+        format!("{} of {} bytes, {complained}, {:?}", out.stdout.len(), wanted.len(), agent.seen())
+    })?;
+    ensure(out.stderr == b"e\n", || format!("{out:?}"))?;
+    // Input, too: what was never sent is not taken for acknowledged.
+    let mut shell =
+        Terminal::start(&lab.admin().towline(&["shell", "--user", "operator", &id]), 24, 80)?;
+    for round in 0..20 {
+        shell.line(&format!("echo sum-$(({round} * 7))-"))?;
+        shell.expect(&format!("sum-{}-", round * 7))?;
+    }
+    shell.line("exit")?;
+    ensure(shell.finish(PATIENCE)?.success(), || "the shell did not end well".into())
 }
 
 #[test]

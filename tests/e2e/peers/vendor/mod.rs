@@ -68,6 +68,8 @@ pub(crate) struct Faults {
     pub(crate) lose: AtomicU32,
     /// Each message of this number is sent twice; 0: none.
     pub(crate) double: AtomicU32,
+    /// Beside each message of this number go frames that are none, or say what is not so; 0: none.
+    pub(crate) false_frames: AtomicU32,
     /// So many jobs are dropped without a word, as by an agent that starts.
     pub(crate) drop_jobs: AtomicU32,
 }

@@ -153,12 +153,47 @@ impl Stream {
         let due = |every: u32| every > 0 && self.sent.is_multiple_of(every);
         let lost = due(self.agent.faults.lose.load(Ordering::Relaxed));
         let doubled = due(self.agent.faults.double.load(Ordering::Relaxed));
+        if due(self.agent.faults.false_frames.load(Ordering::Relaxed)) {
+            for frame in self.false_frames(bytes) {
+                self.put(frame);
+            }
+        }
         if !lost {
             self.put(bytes.to_vec());
         }
         if doubled {
             self.put(bytes.to_vec());
         }
+    }
+
+    /// What goes beside a message of an agent that does not keep to the protocol: the same with another
+    /// digest, cut and too long; numbers far ahead and below zero; acknowledgements of what was never
+    /// sent, and one that cannot be read.
+    fn false_frames(&mut self, bytes: &[u8]) -> Vec<Vec<u8>> {
+        let mut spoilt = bytes.to_vec();
+        if let Some(last) = spoilt.last_mut() {
+            *last ^= 0x55;
+        }
+        let cut = bytes[..bytes.len() - 1].to_vec();
+        let long = [bytes, b"x"].concat();
+        let ids = &mut self.ids;
+        let mut numbered = |number: i64| {
+            let what = (PayloadType::Output, &b"never to be seen"[..]);
+            frame(ids, MessageType::OutputStreamData, (number, 0), what)
+        };
+        let (ahead, below) = (numbered(self.next + 1_000_000), numbered(-1));
+        let mut acknowledged = |number: &str| {
+            let ack = format!(
+                r#"{{"AcknowledgedMessageType":"input_stream_data","AcknowledgedMessageId":
+                "00000000-0000-4000-8000-000000000000","AcknowledgedMessageSequenceNumber":{number},
+                "IsSequentialMessage":true}}"#
+            );
+            let what = (PayloadType::None, ack.as_bytes());
+            frame(ids, MessageType::Acknowledge, (0, 3), what)
+        };
+        let acknowledgements =
+            ["99999999", "-7", "9223372036854775807", "{"].map(&mut acknowledged);
+        [spoilt, cut, long, ahead, below].into_iter().chain(acknowledgements).collect()
     }
 
     /// Sends a payload, in messages.

@@ -31,6 +31,8 @@ mod proof;
 mod registration;
 mod registry;
 mod session;
+#[cfg(test)]
+mod tests;
 mod ticket;
 
 pub use agents::{VendorAgents, VendorParts};

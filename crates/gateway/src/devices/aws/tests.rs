@@ -1,0 +1,179 @@
+//! A step of a command on a device whose control channel is up, with a clock that the test sets.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::ws::Message;
+use serde_json::{Value, json};
+use towline_host::clock::{Clock, UnixMillis};
+use towline_ssm::command_document::{Interpreter, Platform};
+use towline_ssm::message::{AgentMessage, MessageId, MessageType, PayloadType};
+use towline_store::testing::scratch;
+
+use super::agents::{VendorAgents, VendorParts};
+use super::control::ControlChannel;
+use crate::audit::AuditLog;
+use crate::devices::enrollment::Enrollment;
+use crate::limits::{VENDOR_JOB_KNOWN, VENDOR_ORDER_AGAIN};
+use crate::sessions::unrecorded::no_recorder;
+use crate::sessions::{Device, Hub, HubParts, HubSettings, Order, Script, StepSession, Work};
+use crate::vault::Vault;
+
+const DEVICE: &str = "mi-0123456789abcdef0";
+const NOW: UnixMillis = UnixMillis(1_000_000);
+
+struct Scene {
+    agents: Arc<VendorAgents>,
+    channel: Arc<ControlChannel>,
+    clock: Clock,
+    _dir: tempfile::TempDir,
+}
+
+/// A device on Linux whose control channel is up. From here on time stands still.
+async fn scene() -> Scene {
+    let (store, dir) = scratch().await;
+    let clock = Clock::manual(NOW);
+    let (audit, _) = AuditLog::start(store.clone(), clock.clone());
+    let parts = HubParts {
+        store: store.clone(),
+        clock: clock.clone(),
+        recorder: no_recorder(dir.path(), &clock),
+        trail: audit.clone(),
+    };
+    let settings = HubSettings { grace: Duration::from_secs(600), most_sessions: 8 };
+    let hub = Hub::restore(parts, settings).await.unwrap();
+    let enrollment = Arc::new(Enrollment::new(store.clone(), audit.clone(), Arc::default()));
+    let vault = Arc::new(Vault::new(&*Vault::generate_key().unwrap()).unwrap());
+    let region = "xx-towline-1".to_owned();
+    let clock_of_agents = clock.clone();
+    let agents = VendorAgents::new(VendorParts {
+        hub,
+        store,
+        enrollment,
+        audit,
+        vault,
+        clock: clock_of_agents,
+        region,
+    });
+    let device = DEVICE.parse().unwrap();
+    let channel = Arc::new(ControlChannel::new(&agents, device, Platform::Linux));
+    agents.parts.hub.device_up(Arc::clone(&channel) as Arc<dyn Device>);
+    tokio::time::pause();
+    Scene { agents, channel, clock, _dir: dir }
+}
+
+/// Lets the other tasks run until they wait.
+async fn settle() {
+    for _ in 0..16 {
+        tokio::task::yield_now().await;
+    }
+}
+
+impl Scene {
+    /// Orders a step that was given to the device for the first time at this instant.
+    fn order(&self, first_given: UnixMillis) -> StepSession {
+        let order = Order {
+            session: "cmd-1",
+            principal: "arn:aws:iam::000000000000:user/ann",
+            share_of: "arn:aws:iam::000000000000:user/ann",
+            document: "AWS-RunShellScript",
+            run_as: None,
+            reserved: false,
+            work: Work::Script(Script {
+                bytes: b"echo x",
+                interpreter: Interpreter::Shell,
+                working_directory: "",
+                timeout: 7200,
+                given_to: &[],
+                first_given,
+            }),
+        };
+        let device = Arc::clone(&self.channel) as Arc<dyn Device>;
+        self.agents.parts.hub.open_step(&device, &order, 1000).unwrap()
+    }
+
+    /// Lets time pass; names of the jobs that were ordered meanwhile.
+    async fn ordered_in(&self, time: Duration) -> Vec<String> {
+        let mut jobs = Vec::new();
+        let mut left = time;
+        settle().await; // the task of the step sets its timer
+        while !left.is_zero() {
+            let step = left.min(VENDOR_ORDER_AGAIN);
+            self.clock.advance(step);
+            tokio::time::advance(step + Duration::from_millis(2)).await; // timers are of whole ms
+            settle().await;
+            jobs.extend(self.jobs());
+            left -= step;
+        }
+        jobs
+    }
+
+    /// Names of the jobs that wait for the agent.
+    fn jobs(&self) -> Vec<String> {
+        let job = |message: AgentMessage| {
+            let payload: Value = serde_json::from_slice(&message.payload).unwrap();
+            assert_eq!(message.message_type, MessageType::AgentJob);
+            payload["JobId"].as_str().unwrap().to_owned()
+        };
+        self.channel.waiting().into_iter().map(job).collect()
+    }
+
+    /// The agent says something.
+    fn hears(&self, message_type: MessageType, payload: &Value) {
+        let message = AgentMessage {
+            message_type,
+            created: 1,
+            sequence: 0,
+            flags: 0,
+            id: MessageId::from_random([3; 16]),
+            payload_type: PayloadType::None,
+            payload: payload.to_string().into_bytes(),
+        };
+        self.channel.take(Message::Binary(message.encode().into()));
+    }
+}
+
+#[tokio::test]
+async fn an_order_is_repeated_while_the_agent_knows_its_name_and_never_later() {
+    let scene = scene().await;
+    let step = scene.order(NOW);
+    let job = scene.jobs().remove(0);
+    let again = scene.ordered_in(VENDOR_ORDER_AGAIN * 3).await;
+    assert_eq!(again, [job.clone(), job.clone(), job.clone()]);
+    let rest = VENDOR_JOB_KNOWN - VENDOR_ORDER_AGAIN * 3;
+    let again = scene.ordered_in(rest - VENDOR_ORDER_AGAIN).await;
+    assert!(!again.is_empty() && again.iter().all(|one| *one == job), "{again:?}");
+    // 25 minutes are over: the agent may have forgotten the name, and would run the step again.
+    let late = scene.ordered_in(VENDOR_ORDER_AGAIN).await;
+    assert!(late.is_empty(), "{late:?}");
+    let late = scene.ordered_in(Duration::from_secs(1800)).await;
+    assert!(late.is_empty(), "{late:?}");
+    // Its reply is awaited all the same.
+    let content =
+        json!({ "documentStatus": "Success", "runtimeStatus": { "step": { "code": 0 } } });
+    let reply = json!({ "jobId": job, "content": content.to_string() });
+    scene.hears(MessageType::AgentJobReply, &reply);
+    settle().await;
+    assert_eq!(step.answer.unwrap().try_recv().unwrap(), Ok(()));
+}
+
+#[tokio::test]
+async fn an_order_that_was_taken_is_not_repeated() {
+    let scene = scene().await;
+    let _step = scene.order(NOW);
+    let job = scene.jobs().remove(0);
+    scene.hears(MessageType::AgentJobAck, &json!({ "jobId": job, "statusCode": "200" }));
+    let again = scene.ordered_in(Duration::from_secs(600)).await;
+    assert!(again.is_empty(), "{again:?}");
+}
+
+#[tokio::test]
+async fn a_step_that_was_given_long_ago_is_awaited_and_not_ordered() {
+    let scene = scene().await;
+    scene.clock.advance(VENDOR_JOB_KNOWN);
+    let _step = scene.order(NOW);
+    assert!(scene.jobs().is_empty());
+    let late = scene.ordered_in(Duration::from_secs(60)).await;
+    assert!(late.is_empty(), "{late:?}");
+    assert_eq!(scene.agents.registry.jobs(DEVICE).len(), 1);
+}
