@@ -93,10 +93,12 @@ impl Discovery {
     }
 }
 
-/// An endpoint may have a query, unlike an issuer.
+/// An endpoint may have a query, unlike an issuer. What readers of URLs disagree about, such as `@`
+/// behind a host without a path, is in neither.
 fn is_endpoint(text: &str) -> bool {
     let (base, query) = text.split_once('?').unwrap_or((text, ""));
-    is_issuer(base) && query.bytes().all(|b| b.is_ascii_graphic() && b != b'#')
+    let is_plain = |b: u8| b.is_ascii_graphic() && !b"#@\"'<>\\^`{|}".contains(&b);
+    text.len() <= MAX_URL && is_issuer(base) && query.bytes().all(is_plain)
 }
 
 #[cfg(test)]
@@ -105,6 +107,24 @@ mod tests {
 
     const GOOD: &str = r#"{"issuer":"https://id.example/a","jwks_uri":"https://id.example/keys",
         "authorization_endpoint":"https://id.example/auth?tenant=1","token_endpoint":"https://id.example/t"}"#;
+
+    #[test]
+    fn an_endpoint_is_the_same_place_for_every_reader() {
+        for good in ["https://id.example/auth?tenant=1&p=b2c_1", "https://id.example?a=b%40c"] {
+            assert!(is_endpoint(good), "{good}");
+        }
+        let long = format!("https://id.example/?{}", "a".repeat(MAX_URL));
+        for bad in [
+            "https://id.example?@eve.example/", // found by the fuzz target
+            "https://id.example/?a#b",
+            "https://id.example/?a\\b",
+            "https://id.example/?a`b",
+            "https://id.example/?a b",
+            &long,
+        ] {
+            assert!(!is_endpoint(bad), "{bad}");
+        }
+    }
 
     #[test]
     fn the_document_of_the_issuer_is_read() {
