@@ -134,7 +134,6 @@ const MAY_SEE: Table<'_> = &[
             "metrics",
             "notifications",
             "origins",
-            "outbound",
             "pace",
             "plane",
             "presence",
