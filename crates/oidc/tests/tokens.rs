@@ -314,3 +314,30 @@ fn claims_of_well_known_providers_are_understood() {
         assert_eq!(found.unwrap(), wanted, "{name}");
     }
 }
+
+#[test]
+fn good_and_damaged_tokens_are_judged_as_an_independent_library_judges_them() {
+    let text = include_str!("data/differential.txt");
+    let (keys, tokens) = text.split_once('\n').unwrap();
+    let keys = KeySet::parse(keys.as_bytes()).unwrap();
+    // An encoding with bits left over is no second spelling of a token here.
+    let is_canonical =
+        |token: &str| token.split('.').all(|part| URL_SAFE_NO_PAD.decode(part).is_ok());
+    let (mut accepted, mut refused) = (0, 0);
+    for line in tokens.lines() {
+        let (verdict, token) = line.split_once(' ').unwrap();
+        let ours = checked(token, &keys, None);
+        match verdict {
+            "accept" if is_canonical(token) => {
+                assert!(ours.is_ok(), "{ours:?}: {token}");
+                accepted += 1;
+            }
+            "accept" => {}
+            _ => {
+                assert!(ours.is_err(), "accepted here alone: {token}");
+                refused += 1;
+            }
+        }
+    }
+    assert!(accepted >= 25 && refused >= 150, "{accepted} accepted, {refused} refused");
+}
