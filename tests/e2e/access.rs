@@ -236,9 +236,11 @@ fn with_a_key_that_has_no_right_every_operation_is_refused_and_the_right_is_name
         |operation, source| nobody.clone().from_address(source).send(&request(operation)),
         |operation, answer| {
             use Operation::{
-                DecideSignInRequest, DeleteSignIn, GetSignIn, GetSignInRequest, RedeemSignInLink,
+                DecideSignInRequest, DeleteSignIn, GetSignIn, GetSignInRequest, ProveSecondFactor,
+                RedeemSignInLink,
             };
-            let by_cookie = [GetSignIn, DeleteSignIn, GetSignInRequest, DecideSignInRequest];
+            let by_cookie =
+                [GetSignIn, DeleteSignIn, GetSignInRequest, DecideSignInRequest, ProveSecondFactor];
             if by_cookie.contains(&operation) || operation == RedeemSignInLink {
                 // A browser's cookie is its right, or a link.
                 return code(answer) == "ValidationException";

@@ -56,6 +56,7 @@ mod rotation;
 mod run_command;
 mod scarcity;
 mod screen;
+mod second_factor;
 mod separation;
 mod server_pin;
 mod session_life;

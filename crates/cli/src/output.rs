@@ -175,6 +175,11 @@ pub(crate) fn complain(text: &str) {
     let _ = writeln!(io::stderr(), "towline: {}", printable(text));
 }
 
+/// Asks for a line, on standard error.
+pub(crate) fn prompt(text: &str) {
+    let _ = write!(io::stderr(), "towline: {}", printable(text));
+}
+
 /// Starts a new line on standard error.
 pub(crate) fn new_line() {
     let _ = writeln!(io::stderr());

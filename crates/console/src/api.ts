@@ -12,6 +12,10 @@ export interface Identity {
   name: string;
   arn: string;
   csrf: string;
+  /** The user has one-time codes. */
+  hasCodes: boolean;
+  /** A second factor was proved for this sign-in. */
+  proved: boolean;
 }
 
 /** `undefined`: not asked yet; `null`: nobody. */
@@ -36,6 +40,8 @@ interface SignedIn {
   PrincipalName: string;
   Arn: string;
   CsrfToken: string;
+  HasOneTimeCodes?: boolean;
+  SecondFactorProved?: boolean;
 }
 
 /** Requests longer than this are given up. */
@@ -72,7 +78,13 @@ async function post(headers: Record<string, string>, body: string): Promise<unkn
 
 function take(answer: unknown): Identity {
   const signedIn = answer as SignedIn;
-  return { name: signedIn.PrincipalName, arn: signedIn.Arn, csrf: signedIn.CsrfToken };
+  return {
+    name: signedIn.PrincipalName,
+    arn: signedIn.Arn,
+    csrf: signedIn.CsrfToken,
+    hasCodes: signedIn.HasOneTimeCodes ?? false,
+    proved: signedIn.SecondFactorProved ?? false,
+  };
 }
 
 /** The time of the gateway: this computer's clock may be wrong. */
@@ -144,6 +156,33 @@ export async function signOut(): Promise<void> {
   identity.value = null;
 }
 
+/** Proves a one-time code for this sign-in; a wrong one is an error. */
+export async function proveCode(code: string): Promise<void> {
+  const body = JSON.stringify({ TokenCode: code });
+  identity.value = take(await post(headersOf("Towline.ProveSecondFactor", false), body));
+}
+
+/** What a refusal says that a second factor proved just now would turn into a yes. */
+const WANTS_FACTOR = "a second factor that was proved just now would allow it";
+
+/** Whether a second factor that is proved now would help. */
+export function wantsFactor(error: unknown): boolean {
+  return error instanceof ApiError && error.message.includes(WANTS_FACTOR);
+}
+
+type Prove = () => Promise<boolean>;
+let prove: Prove | null = null;
+
+/** Names who asks the user for a second factor when a request wants it; true: it was proved. */
+export function provesBy(ask: Prove): void {
+  prove = ask;
+}
+
+/** Has the user prove a second factor. True: it was proved; the page asks again for what it shows. */
+export async function proveNow(): Promise<boolean> {
+  return (await prove?.()) ?? false;
+}
+
 const GONE = [
   "ExpiredTokenException",
   "UnrecognizedClientException",
@@ -163,6 +202,9 @@ export async function call<T>(target: string, body: object, background = false):
   try {
     return (await post(headersOf(target, background), JSON.stringify(body))) as T;
   } catch (error) {
+    if (wantsFactor(error) && !background && (await proveNow())) {
+      return (await post(headersOf(target, background), JSON.stringify(body))) as T;
+    }
     if (!needsSignIn(error)) throw error;
     await whoIsIt();
     const now = identity.value;

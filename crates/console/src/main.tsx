@@ -17,6 +17,7 @@ import { type Page, PAGES, type PageProps, type Place, keepsShell, pageOf } from
 import { forget, forgetOthers } from "./saved.ts";
 import { LinkPage, arrive, link } from "./sign_in_link.tsx";
 import { SignInPage } from "./sign_in_page.tsx";
+import "./step_up.ts";
 import { language, switchLanguage, t } from "./strings.ts";
 
 const place = signal<Place>(arrive(location.hash));
@@ -127,7 +128,9 @@ function App() {
         </button>
         {who && (
           <>
-            <span class="who">{t("signedInAs", { name: who.name })}</span>
+            <a class="who" href="#/second-factor">
+              {t("signedInAs", { name: who.name })}
+            </a>
             <button type="button" onClick={() => void leave()}>
               {t("signOut")}
             </button>

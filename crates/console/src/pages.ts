@@ -41,6 +41,10 @@ export const PAGES: readonly Page[] = [
     path: "sign-in-request",
     load: async () => (await import("./sign_in_request_page.tsx")).SignInRequestPage,
   },
+  {
+    path: "second-factor",
+    load: async () => (await import("./second_factor_page.tsx")).SecondFactorPage,
+  },
   { path: "", label: "devices", load: async () => DevicesPage },
   {
     path: "sessions",

@@ -3,7 +3,8 @@
 // Use, with whatever was caught: `{error && <Refusal error={error} />}`. An error that is no
 // refusal is shown in its words.
 
-import { ApiError, words } from "./api.ts";
+import { useSignal } from "@preact/signals";
+import { ApiError, proveNow, wantsFactor, words } from "./api.ts";
 import { addressOf } from "./pages.ts";
 import { t } from "./strings.ts";
 
@@ -46,11 +47,32 @@ export function Refusal({ error }: { error: unknown }) {
         <dt>{t("refusedWhy")}</dt>
         <dd>{refused.why}</dd>
       </dl>
+      {wantsFactor(error) && <Prove />}
       {refused.device && (
         <a class="button" href={addressOf("access", [], { device: refused.device })}>
           {t("accessAsk")}
         </a>
       )}
     </div>
+  );
+}
+
+/** A way out where a second factor helps: what the page asked by itself brought no question. */
+function Prove() {
+  const trouble = useSignal<unknown>(null);
+  const prove = async (): Promise<void> => {
+    try {
+      if (await proveNow()) location.reload();
+    } catch (caught) {
+      trouble.value = caught;
+    }
+  };
+  return (
+    <p>
+      <button type="button" onClick={() => void prove()}>
+        {t("factorProve")}
+      </button>{" "}
+      {trouble.value !== null && <span class="trouble">{words(trouble.value)}</span>}
+    </p>
   );
 }

@@ -93,6 +93,16 @@ pub struct Metrics {
     pub notifications_failed: Counter,
     /// Notifications that were given up.
     pub notifications_given_up: Counter,
+    /// People who signed in through an identity provider, and renewals of such sign-ins.
+    pub provider_sign_ins: Counter,
+    /// Sign-ins and renewals through an identity provider that were refused.
+    pub provider_sign_ins_refused: Counter,
+    /// Discovery documents and key sets of identity providers that were fetched.
+    pub provider_fetches: Counter,
+    /// Fetches that failed.
+    pub provider_fetches_failed: Counter,
+    /// Sessions that ended with the access that was granted for them.
+    pub sessions_ended_with_access: Counter,
     answers: Vec<Answers>,
 }
 
@@ -110,6 +120,11 @@ impl Default for Metrics {
             notifications_sent: Counter::default(),
             notifications_failed: Counter::default(),
             notifications_given_up: Counter::default(),
+            provider_sign_ins: Counter::default(),
+            provider_sign_ins_refused: Counter::default(),
+            provider_fetches: Counter::default(),
+            provider_fetches_failed: Counter::default(),
+            sessions_ended_with_access: Counter::default(),
             answers: Operation::ALL.iter().map(|_| Answers::default()).collect(),
         }
     }
@@ -128,7 +143,7 @@ impl Metrics {
     }
 
     /// Counters without labels: name, what they count, value.
-    pub fn counters(&self) -> [(&'static str, &'static str, u64); 10] {
+    pub fn counters(&self) -> [(&'static str, &'static str, u64); 15] {
         [
             ("towline_connections_total", "TCP connections accepted.", self.connections.get()),
             (
@@ -175,6 +190,31 @@ impl Metrics {
                 "towline_notifications_given_up_total",
                 "Notifications that were given up.",
                 self.notifications_given_up.get(),
+            ),
+            (
+                "towline_provider_sign_ins_total",
+                "People who signed in through an identity provider, and renewals.",
+                self.provider_sign_ins.get(),
+            ),
+            (
+                "towline_provider_sign_ins_refused_total",
+                "Sign-ins and renewals through an identity provider that were refused.",
+                self.provider_sign_ins_refused.get(),
+            ),
+            (
+                "towline_provider_fetches_total",
+                "Keys and endpoints of identity providers that were fetched.",
+                self.provider_fetches.get(),
+            ),
+            (
+                "towline_provider_fetches_failed_total",
+                "Fetches from identity providers that failed.",
+                self.provider_fetches_failed.get(),
+            ),
+            (
+                "towline_sessions_ended_with_access_total",
+                "Sessions that ended with the access that was granted for them.",
+                self.sessions_ended_with_access.get(),
             ),
         ]
     }

@@ -441,6 +441,7 @@ impl Gateway {
             ready: Arc::clone(&ready),
             providers: ProviderKeys::new(
                 foundation.config.outbound.client().map_err(GatewayError::OutboundCa)?,
+                Arc::clone(&metrics),
             ),
             bell,
         })?;

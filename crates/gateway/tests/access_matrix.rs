@@ -150,6 +150,9 @@ fn row_of(operation: Operation) -> Row {
         Operation::GetSignIn | Operation::DeleteSignIn | Operation::RedeemSignInLink => {
             row(json!({}), PLAIN, "ValidationException") // proved by a cookie, or by a link
         }
+        Operation::ProveSecondFactor => {
+            row(json!({ "TokenCode": "123456" }), PLAIN, "ValidationException")
+        }
         Operation::GetSignInRequest => {
             row(json!({ "UserCode": "BCDF-GHJK" }), PLAIN, "ValidationException")
         }

@@ -12,13 +12,14 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, header};
 use http_body_util::BodyExt as _;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tower::ServiceExt as _;
 use towline_gateway::api::{self, Api, SignInSettings};
 use towline_gateway::limits;
 use towline_gateway::origins::Origins;
 use towline_gateway::plane::Peer;
 use towline_host::clock::Clock;
+use towline_ssm::error::SECOND_FACTOR_WANTED;
 use towline_ssm::ids::SecretAccessKey;
 use towline_ssm::sigv4::{Credentials, RequestParts, sha256, sign};
 use towline_store::Store;
@@ -83,6 +84,16 @@ impl Desk {
     }
 
     async fn send(&self, target: &str, headers: &[(&str, &str)], from: &str) -> Answer {
+        self.send_with(target, headers, from, "{}").await
+    }
+
+    async fn send_with(
+        &self,
+        target: &str,
+        headers: &[(&str, &str)],
+        from: &str,
+        body: &str,
+    ) -> Answer {
         let mut request = Request::post("/")
             .extension(Peer(from.parse::<SocketAddr>().unwrap()))
             .header("host", "gw.test")
@@ -91,7 +102,7 @@ impl Desk {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let request = request.body(Body::from("{}")).unwrap();
+        let request = request.body(Body::from(body.to_owned())).unwrap();
         let response = self.routes.clone().oneshot(request).await.unwrap();
         let set_cookie = response.headers().get(header::SET_COOKIE);
         let set_cookie = set_cookie.map(|value| value.to_str().unwrap().to_owned());
@@ -329,4 +340,63 @@ async fn a_page_that_is_loaded_before_anybody_signs_in_is_no_failed_attempt() {
         assert_eq!(answer.code, "MissingAuthenticationTokenException");
     }
     assert_eq!(desk.signed(CREATE, KEYS[0].1, &headers).await.code, "done");
+}
+
+/// The code of a secret at this time (RFC 6238).
+fn code_of(secret: &str, millis: i64) -> String {
+    const DIGITS: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+    let bits: String = secret.chars().map(|c| format!("{:05b}", DIGITS.find(c).unwrap())).collect();
+    let key: Vec<u8> = (0..bits.len() / 8)
+        .map(|at| u8::from_str_radix(&bits[at * 8..at * 8 + 8], 2).unwrap())
+        .collect();
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &key);
+    let step = u64::try_from(millis / 30_000).unwrap();
+    let tag = ring::hmac::sign(&key, &step.to_be_bytes());
+    let at = usize::from(tag.as_ref()[19] & 15);
+    let four: [u8; 4] = tag.as_ref()[at..at + 4].try_into().unwrap();
+    format!("{:06}", (u32::from_be_bytes(four) & 0x7fff_ffff) % 1_000_000)
+}
+
+#[tokio::test]
+async fn a_code_proves_a_second_factor_for_the_sign_in_until_the_same_end() {
+    const PROVE: &str = "Towline.ProveSecondFactor";
+    let desk = Desk::open().await;
+    let strict = r#"{"Version":"2012-10-17","Statement":[
+        {"Effect":"Allow","Action":["towline:CreateSecondFactor","towline:EnableSecondFactor"],
+         "Resource":"*"},
+        {"Effect":"Allow","Action":"ssm:DescribeInstanceInformation","Resource":"*",
+         "Condition":{"NumericLessThan":{"aws:MultiFactorAuthAge":"600"}}}]}"#;
+    desk.store.principals().put_policy("bob", "p", strict, desk.clock.now()).await.unwrap();
+    let bob = desk.sign_in(KEYS[1]).await;
+    let asks = async |browser: &Browser, target: &str, body: Value| {
+        let headers =
+            [("origin", ORIGIN), ("cookie", &browser.cookie), ("x-towline-csrf", &browser.csrf)];
+        desk.send_with(target, &headers, "192.0.2.1:1", &body.to_string()).await
+    };
+    let code = |steps: i64| desk.clock.now().0 + steps * 30_000;
+    let none = asks(&bob, PROVE, json!({ "TokenCode": "123456" })).await;
+    assert_eq!(none.code, DENIED, "bob has no codes yet");
+    let made = asks(&bob, "Towline.CreateSecondFactor", json!({ "PrincipalName": "bob" })).await;
+    let secret = made.body["Secret"].as_str().unwrap().to_owned();
+    let enable = json!({ "PrincipalName": "bob", "TokenCode": code_of(&secret, code(-1)) });
+    assert_eq!(asks(&bob, "Towline.EnableSecondFactor", enable).await.code, "done");
+    let refused = asks(&bob, READ, json!({})).await;
+    assert!(refused.body.to_string().contains(SECOND_FACTOR_WANTED), "{}", refused.body);
+
+    desk.clock.advance(Duration::from_secs(3600 / 2));
+    let proved = asks(&bob, PROVE, json!({ "TokenCode": code_of(&secret, code(0)) })).await;
+    assert_eq!(proved.code, "done", "{}", proved.body);
+    assert_eq!(proved.body["SecondFactorProved"], true);
+    assert_eq!(proved.body["RemainingSeconds"], 43_200 - 1800, "it ends when it would have");
+    let cookie = proved.set_cookie.unwrap().split(';').next().unwrap().to_owned();
+    let now = Browser { cookie, csrf: proved.body["CsrfToken"].as_str().unwrap().to_owned() };
+    assert_eq!(asks(&now, READ, json!({})).await.code, "done");
+    assert_eq!(asks(&bob, READ, json!({})).await.code, OVER, "the sign-in before is void");
+    let again = asks(&now, PROVE, json!({ "TokenCode": code_of(&secret, code(0)) })).await;
+    assert_eq!(again.code, DENIED, "a code is taken once");
+
+    desk.clock.advance(Duration::from_secs(601));
+    assert_eq!(asks(&now, READ, json!({})).await.code, DENIED, "the proof is too old");
+    let proved = asks(&now, PROVE, json!({ "TokenCode": code_of(&secret, code(0)) })).await;
+    assert_eq!(proved.code, "done", "it is proved again: {}", proved.body);
 }

@@ -163,6 +163,15 @@ impl Context {
         }
     }
 
+    /// Sets the values of a key in place of those that it has: for a question about another request.
+    pub fn replace<V: Into<String>>(&mut self, key: &str, values: impl IntoIterator<Item = V>) {
+        if let Ok(at) = self.place(&Key::new(key)) {
+            self.hashes.remove(at);
+            self.entries.remove(at);
+        }
+        self.set(key, values);
+    }
+
     /// Where the key is, or where it would go.
     fn place(&self, key: &Key) -> Result<usize, usize> {
         let first = self.hashes.partition_point(|hash| *hash < key.hash);

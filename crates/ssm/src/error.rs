@@ -213,6 +213,10 @@ impl ErrorCode {
     }
 }
 
+/// What a refusal says when the same caller would be allowed after a second factor that was proved just
+/// now. Clients look for it: they ask for the factor and call again.
+pub const SECOND_FACTOR_WANTED: &str = "a second factor that was proved just now would allow it";
+
 /// A refusal, ready to be sent. `message` is for a person: it says what to change, and holds no
 /// secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -317,6 +317,8 @@ operations! {
     GetSignIn: Towline, read, None;
     /// Voids the sign-in of this request's cookie.
     DeleteSignIn: Towline, write, None;
+    /// Proves a one-time code for the sign-in of this request's cookie.
+    ProveSecondFactor: Towline, write, None;
     /// Shows the request of a program that waits for a sign-in, by the code that it shows.
     GetSignInRequest: Towline, read, None;
     /// Signs such a program in as the person of this request's cookie, or rejects it.

@@ -106,9 +106,9 @@ pub enum Counted {
 pub struct AccessRequest {
     /// `oi-` and 12 hex digits.
     pub id: String,
-    /// Name of the requester.
+    /// Name of the requester, or `role/NAME` for one who asked in a role.
     pub principal: String,
-    /// Id of the requester; empty when not known.
+    /// Id of the requester: a user or a person of a provider; empty when not known.
     pub principal_id: String,
     /// ARN of the requester.
     pub principal_arn: String,
@@ -204,10 +204,13 @@ impl AccessRequests<'_> {
         let made = engine::query(
             "INSERT INTO access_requests (id, principal, principal_id, principal_arn, reason, targets, tags, status, created_at, expires_at, \
              kind, policy, levels, windows, most_minutes, minutes) \
-             SELECT ?, ?, unique_id, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM principals WHERE unique_id = ?",
+             SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? \
+             WHERE EXISTS (SELECT 1 FROM principals WHERE unique_id = ?) \
+             OR EXISTS (SELECT 1 FROM federated_people WHERE id = ? AND blocked = 0)",
         )
         .bind(&new.id)
         .bind(&new.principal)
+        .bind(&new.principal_id)
         .bind(&new.principal_arn)
         .bind(&new.reason)
         .bind(&new.targets)
@@ -221,6 +224,7 @@ impl AccessRequests<'_> {
         .bind(&new.terms.windows)
         .bind(new.terms.most_minutes)
         .bind(new.minutes)
+        .bind(&new.principal_id)
         .bind(&new.principal_id)
         .execute(&mut *tx)
         .await
@@ -307,7 +311,7 @@ impl AccessRequests<'_> {
         let mut tx = self.store.writing().await?;
         let row = engine::query(&format!(
             "{COLUMNS} WHERE id = ? AND status = 'Pending' AND expires_at > ? \
-             AND EXISTS (SELECT 1 FROM principals p WHERE p.unique_id = access_requests.principal_id)"
+             AND {REQUESTER_IS_THERE}"
         ))
         .bind(new.request)
         .bind(now.0)
@@ -358,6 +362,17 @@ impl AccessRequests<'_> {
         Ok(counted)
     }
 
+    /// Whether the requester still exists, and is not blocked.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn has_requester(&self, id: &str) -> Result<bool, StoreError> {
+        let sql = format!("SELECT 1 FROM access_requests WHERE id = ? AND {REQUESTER_IS_THERE}");
+        let found: Option<i64> =
+            engine::query_scalar(&sql).bind(id).fetch_optional(&self.store.pool).await?;
+        Ok(found.is_some())
+    }
+
     /// The approvals of a request, in their order.
     ///
     /// # Errors
@@ -382,6 +397,10 @@ pub(crate) async fn told(
     tx.commit().await?;
     Ok(true)
 }
+
+/// Whether the requester of a row is a user who exists, or a person of a provider who is not blocked.
+const REQUESTER_IS_THERE: &str = "(EXISTS (SELECT 1 FROM principals p WHERE p.unique_id = access_requests.principal_id) \
+     OR EXISTS (SELECT 1 FROM federated_people f WHERE f.id = access_requests.principal_id AND f.blocked = 0))";
 
 /// The level that has its turn, from 0: the first one that lacks approvals.
 #[must_use]

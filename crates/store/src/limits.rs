@@ -152,3 +152,9 @@ pub const INVOCATIONS_AT_ONCE: usize = 500;
 /// Commands on single devices that are not over yet, all commands together. Each costs some 300
 /// bytes of memory.
 pub const MAX_OPEN_INVOCATIONS: i64 = 100_000;
+
+/// Sign-in requests of programs that wait: some 2 KiB each.
+pub const MAX_SIGN_IN_REQUESTS: i64 = 256;
+
+/// Those of one source: people behind one address.
+pub const MAX_SIGN_IN_REQUESTS_OF_SOURCE: i64 = 8;

@@ -94,10 +94,11 @@ fn a_person_signs_in_to_the_console_through_a_provider() -> Outcome {
     ] {
         command.env(variable, element(&temporary, name)?);
     }
-    let settings = |role: &str| lab.admin().api("Towline.UpdateIdentityProvider", &mapping(role));
+    let admin = lab.admin();
+    let settings = |role: &str| admin.api("Towline.UpdateIdentityProvider", &mapping(role));
     let set = |status: &str| {
         let person = json!({ "ProviderName": "corp", "Subject": "ann", "Status": status });
-        lab.admin().api("Towline.UpdateFederatedPerson", &person)
+        admin.api("Towline.UpdateFederatedPerson", &person)
     };
     perform(command, |what| match what {
         "remove the mapping" => settings("other").map(drop),
@@ -106,7 +107,11 @@ fn a_person_signs_in_to_the_console_through_a_provider() -> Outcome {
         "unblock ann" => set("Active").map(drop),
         "remove the provider" => {
             let gone = json!({ "ProviderName": "corp" });
-            lab.admin().api("Towline.DeleteIdentityProvider", &gone).map(drop)
+            admin.api("Towline.DeleteIdentityProvider", &gone).map(drop)
+        }
+        "restart the gateway" => {
+            lab.gateway.kill()?;
+            lab.gateway.start_again()
         }
         other => Err(Trouble::new(format!("the browser asks for {other}"))),
     })?;

@@ -5,6 +5,7 @@
 "use strict";
 
 const assert = require("assert");
+const { createHmac } = require("crypto");
 const { readFileSync } = require("fs");
 const { axe } = require("./axe.js");
 const { call, picture, signIn, step, story } = require("./browser.js");
@@ -19,6 +20,7 @@ story(async (page) => {
   await healthy(page);
   await ruled(page);
   await audited(page, id);
+  await proved(page);
 });
 
 async function prepared(page) {
@@ -159,4 +161,39 @@ async function audited(page, id) {
   await page.setViewportSize({ width: 360, height: 640 });
   const wider = () => page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
   assert.ok((await wider()) <= 0, `wider by ${await wider()} pixels`);
+}
+
+/** The code of a secret in base32, now (RFC 6238); `steps` of 30 s from now. */
+function codeOf(secret, steps = 0) {
+  const bits = [...secret].map((c) => "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".indexOf(c).toString(2).padStart(5, "0"));
+  const bytes = bits.join("").match(/.{8}/g).map((byte) => parseInt(byte, 2));
+  const step = Buffer.alloc(8);
+  step.writeBigUInt64BE(BigInt(Math.floor(Date.now() / 30_000) + steps));
+  const mac = createHmac("sha1", Buffer.from(bytes)).update(step).digest();
+  const number = mac.readUInt32BE(mac[19] & 15) & 0x7fffffff;
+  return String(number % 1_000_000).padStart(6, "0");
+}
+
+async function proved(page) {
+  step("one-time codes are made by a QR code and enabled by a first code");
+  await page.click("header a.who");
+  await page.locator('main[data-factor="none"]').waitFor();
+  await page.click("text=Create one-time codes");
+  await page.locator("svg.qr").waitFor();
+  const secret = await page.locator(".secret code").textContent();
+  await axe(page, "second factor");
+  const send = async (form, code) => {
+    await page.fill(`form[data-form="${form}"] input`, code);
+    await page.click(`form[data-form="${form}"] button`);
+  };
+  await send("enable", "000000");
+  await page.locator(".trouble, .refusal", { hasText: "MultiFactorAuthentication failed" }).waitFor();
+  await send("enable", codeOf(secret, -1));
+  await page.locator('main[data-factor="enabled"][data-proved="false"]').waitFor();
+
+  step("a code proves the second factor for this sign-in, and removes it");
+  await send("prove", codeOf(secret));
+  await page.locator('main[data-proved="true"]').waitFor();
+  await send("remove", codeOf(secret, 1));
+  await page.locator('main[data-factor="none"]').waitFor();
 }

@@ -255,6 +255,8 @@ async function programSignsIn(page, context) {
   step("another one is approved: the program has the role of the person, for no longer");
   const approved = program(home, "login", "--no-browser");
   const code = await approved.code();
+  step("a restart of the gateway voids no request");
+  await ask("restart the gateway");
   await page.reload();
   await page.fill('input[name="code"]', code);
   await page.click("text=Show the request");

@@ -399,6 +399,7 @@ def a_browsers_sign_in_is_made_by_a_key_and_read_by_its_cookie_alone():
     towline("DeleteSignIn", {}, expect="ValidationException")
     link = {"PrincipalName": "admin", "Secret": "guessed"}
     towline("RedeemSignInLink", link, expect="ValidationException")
+    towline("ProveSecondFactor", {"TokenCode": "123456"}, expect="ValidationException")
     code = {"UserCode": "BCDF-GHJK"}
     towline("GetSignInRequest", code, expect="ValidationException")
     towline("DecideSignInRequest", code | {"Decision": "Approve"}, expect="ValidationException")

@@ -400,6 +400,30 @@ def access_is_extended_before_its_end_by_who_decides():
 
 
 @check
+def who_asks_in_a_role_gets_the_access_in_that_role_and_no_other_person_in_it_does():
+    ask = allow(["ssm:StartAccessRequest", "ssm:GetAccessToken"])
+    ann, bob = new_user("ann", allow("sts:AssumeRole")), new_user("bob", allow("sts:AssumeRole"))
+    both = [f"arn:aws:iam::{ACCOUNT}:user/{name}" for name in ["ann", "bob"]]
+    new_role("asking", trust(both), ask)
+    asked = {"RoleArn": role_arn("asking"), "RoleSessionName": "same"}
+    hers, his = (of(boto("sts", who).assume_role(**asked)) for who in [ann, bob])
+    target = {"Reason": "pump 7 leaks", "Targets": [{"Key": "InstanceIds", "Values": [DEVICE]}]}
+    request = boto("ssm", hers).start_access_request(**target)["AccessRequestId"]
+    towline("ApproveAccessRequest", {"AccessRequestId": request})
+    wants("ResourceNotFoundException", boto("ssm", his).get_access_token, AccessRequestId=request)
+    wants("AccessDeniedException", boto("ssm", hers).start_session, Target=DEVICE)
+    given = boto("ssm", hers).get_access_token(AccessRequestId=request)["Credentials"]
+    granted = Credentials(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
+    session = boto("ssm", granted).start_session(Target=DEVICE)["SessionId"]
+    assert session.startswith("same-"), session
+    boto("ssm", granted).terminate_session(SessionId=session)
+    wants("ValidationException", boto("ssm", granted).start_access_request, **target)  # no access by access
+    towline("ApproveAccessRequest", {"AccessRequestId": request, "Decision": "Revoke"})
+    wants("ExpiredTokenException", boto("ssm", granted).start_session, Target=DEVICE)
+    drop("ann", "bob", roles=["asking"])
+
+
+@check
 def access_of_two_approvals_is_extended_by_two():
     ask = allow(["ssm:StartAccessRequest", "ssm:GetAccessToken"])
     decide = allow(["towline:ApproveAccessRequest", "towline:ListAccessRequests"])

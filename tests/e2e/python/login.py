@@ -4,13 +4,17 @@
 The browser is `requests`: it follows the redirects, keeps the cookies, and fills the provider's forms in.
 Environment: that of towline_client, TOWLINE_DEVICE, TOWLINE_CLI, TOWLINE_ORIGIN, TOWLINE_NODE (oidc_provider.js), HOME.
 """
+import http.server
 import json
 import os
 import pathlib
+import queue
 import re
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from urllib.parse import parse_qs, urljoin, urlsplit
 
 import requests
@@ -125,6 +129,44 @@ def aws_tools_work_by_the_credential_process():
     assert done.returncode == 0, done
 
 
+def back_of(url):
+    return "http://127.0.0.1:" + parse_qs(urlsplit(url).query)["redirect"][0].split(":")[2].split("/")[0]
+
+
+@check
+def a_policy_that_wants_a_fresh_second_factor_says_so_and_the_provider_asks_again():
+    wanted = {"PrincipalName": "operator", "PrincipalType": "Role", "PolicyName": "factor",
+              "PolicyDocument": json.dumps({"Version": "2012-10-17", "Statement": [
+                  {"Effect": "Deny", "Action": "ssm:DescribeSessions", "Resource": "*",
+                   "Condition": {"BoolIfExists": {"aws:MultiFactorAuthPresent": "false"}}}]})}
+    towline("PutPrincipalPolicy", wanted)
+    refused = cli("sessions")
+    assert refused.returncode != 0 and "towline login --fresh" in refused.stderr, refused
+    towline("DeletePrincipalPolicy", {name: wanted[name] for name in ["PrincipalName", "PrincipalType", "PolicyName"]})
+    browser = Browser()
+    for words, asked in [([], True), ([], False), (["--fresh"], True)]:
+        process, url = begin(*words)
+        back = back_of(url)
+        page = browser.go(url, back)
+        assert isinstance(page, str) != asked, (words, page)
+        done = browser.sign_in(url, "ann", back) if asked else page
+        assert requests.get(done).status_code == 200 and process.wait(30) == 0
+    # The provider is told: no older sign-in counts, and which class is wanted.
+    towline("UpdateIdentityProvider", {
+        "ProviderName": "corp", "ClientId": "towline", "ClientSecret": "hush+&=:%", "Scopes": ["groups"],
+        "NameClaim": "preferred_username", "GroupsClaim": "groups", "AcrValues": ["urn:mfa", "phr"],
+        "GroupRoles": [{"Group": "ops", "Role": "operator"}]})
+    process, url = begin("--fresh")
+    asked = parse_qs(urlsplit(Browser().go(url, ISSUER)).query)
+    assert (asked["max_age"], asked["prompt"], asked["acr_values"]) == (["0"], ["login"], ["urn:mfa phr"]), asked
+    process.kill()
+    process.communicate()
+    towline("UpdateIdentityProvider", {
+        "ProviderName": "corp", "ClientId": "towline", "ClientSecret": "hush+&=:%", "Scopes": ["groups"],
+        "NameClaim": "preferred_username", "GroupsClaim": "groups",
+        "GroupRoles": [{"Group": "ops", "Role": "operator"}]})
+
+
 @check
 def aws_config_writes_a_profile_that_needs_no_key():
     config = pathlib.Path(HOME, ".aws/config")
@@ -234,6 +276,112 @@ def a_code_is_taken_once_and_the_way_back_is_loopback_alone():
     for redirect in ["https://eve.example/callback", "http://127.0.0.1:4711@eve.example/callback", "//eve.example"]:
         params = {"redirect": redirect, "challenge": "x" * 43, "state": "s"}
         assert requests.get(f"{ORIGIN}/sign-in/start", params=params, verify=CA).status_code == 400, redirect
+
+
+@check
+def a_person_of_a_provider_asks_for_access_and_gets_it_in_her_role_alone():
+    of_role = {"PrincipalName": "other", "PrincipalType": "Role", "PolicyName": "p"}
+    asks = {"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": ["ssm:StartAccessRequest", "ssm:GetAccessToken", "towline:BreakGlass",
+                                       "towline:ApproveAccessRequest"], "Resource": "*"}]}
+    towline("PutPrincipalPolicy", of_role | {"PolicyDocument": json.dumps(asks)})
+    settings = {"ProviderName": "corp", "ClientId": "towline", "ClientSecret": "hush+&=:%", "Scopes": ["groups"],
+                "NameClaim": "preferred_username", "GroupsClaim": "groups"}
+    towline("UpdateIdentityProvider", settings | {"GroupRoles": [{"Group": "ops", "Role": "other"}]})
+    process, url = begin()
+    done = Browser().sign_in(url, "ann", back_of(url))
+    assert requests.get(done).status_code == 200 and process.wait(30) == 0
+    assert "AccessDenied" in cli("exec", DEVICE, "--", "true").stderr
+    asked = cli("access", "request", DEVICE, "--reason", "pump 7 leaks")
+    request = asked.stdout.strip()
+    assert request.startswith("oi-"), asked
+    own = cli("access", "approve", request)
+    assert own.returncode != 0 and "her own request" in own.stderr, own
+    shown = towline("ListAccessRequests", {})["AccessRequests"][0]
+    assert shown["Requester"] == "arn:aws:sts::000000000000:assumed-role/other/ann", shown
+    towline("ApproveAccessRequest", {"AccessRequestId": request, "Minutes": 15})
+
+    def granted(exports, *words):
+        env = dict(line.removeprefix("export ").split("=", 1) for line in exports.splitlines())
+        return subprocess.run([CLI, *words], env=KEYLESS | env, capture_output=True, text=True, timeout=60)
+
+    exports = cli("access", "token", request).stdout
+    worked = granted(exports, "exec", DEVICE, "--", "echo", "sum-42")
+    assert worked.stdout == "sum-42\n", worked
+    assert granted(exports, "whoami").stdout.startswith("arn:aws:sts::000000000000:assumed-role/other/ann")
+    emergency = cli("access", "break-glass", DEVICE, "--reason", "line stands still", "--minutes", "15").stdout
+    assert granted(emergency, "exec", DEVICE, "--", "true").returncode == 0
+
+    # The questions to the policies know where she comes from.
+    provider = "arn:aws:iam::000000000000:oidc-provider/" + ISSUER.split("://")[1]
+    who = towline("ListDeviceAccess", {"InstanceId": DEVICE})["Access"]
+    through, = [one["Through"] for one in who if one["Principal"].endswith(":role/other")]
+    assert through == ["corp: group ops"], who
+    trust = {"Principal": f"{provider}:ann", "Action": "sts:AssumeRoleWithWebIdentity",
+             "Resource": "arn:aws:iam::000000000000:role/trusting"}
+    towline("CreatePrincipal", {"PrincipalName": "trusting", "PrincipalType": "Role", "TrustPolicyDocument": json.dumps(
+        {"Version": "2012-10-17", "Statement": [{
+            "Effect": "Allow", "Principal": {"Federated": provider}, "Action": "sts:AssumeRoleWithWebIdentity",
+            "Condition": {"StringEquals": {provider.split("oidc-provider/")[1] + ":sub": "ann"}}}]})})
+    assert towline("ExplainAccess", trust)["Decision"] == "Allowed"
+    for wrong in [{"Principal": f"{provider}:eve"}, {"Resource": "arn:aws:iam::000000000000:role/other"}]:
+        assert towline("ExplainAccess", trust | wrong)["Decision"] != "Allowed", wrong
+    towline("ExplainAccess", trust | {"Action": "ssm:StartSession"}, expect="ValidationException")
+
+    person = {"ProviderName": "corp", "Subject": "ann"}
+    towline("UpdateFederatedPerson", person | {"Status": "Blocked"})
+    assert granted(exports, "exec", DEVICE, "--", "true").returncode != 0, "she is blocked"
+    assert towline("ExplainAccess", trust)["Decision"] == "ExplicitlyDenied"
+    towline("UpdateFederatedPerson", person | {"Status": "Active"})
+    assert granted(exports, "exec", DEVICE, "--", "true").returncode == 0
+    towline("UpdateIdentityProvider", settings | {"GroupRoles": [{"Group": "ops", "Role": "operator"}]})
+    assert granted(exports, "exec", DEVICE, "--", "true").returncode != 0, "her group does not give the role any more"
+    towline("UpdateIdentityProvider", settings | {"GroupRoles": [{"Group": "ops", "Role": "other"}]})
+    towline("DeletePrincipal", {"PrincipalName": "trusting", "PrincipalType": "Role"})
+
+
+@check
+def a_request_is_told_within_two_seconds_and_a_decision_gives_credentials_within_one():
+    arrived = queue.Queue()
+
+    class Receiver(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            arrived.put((time.monotonic(), json.loads(body)["type"], self.headers["webhook-id"]))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *words):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    towline("CreateWebhook", {"WebhookName": "timed", "Url": f"http://127.0.0.1:{server.server_address[1]}/"})
+    told, given = [], []
+    for number in range(5):
+        request = cli("access", "request", DEVICE, "--reason", f"timed {number}").stdout.strip()
+        asked = time.monotonic()
+        at, kind, _ = arrived.get(timeout=10)
+        assert kind == "access_request.created", kind
+        told.append(at - asked)
+        waiting = subprocess.Popen([CLI, "access", "token", request, "--wait"], env=KEYLESS, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, text=True)
+        time.sleep(1)  # it waits at the gateway
+        towline("ApproveAccessRequest", {"AccessRequestId": request, "Minutes": 15})
+        decided = time.monotonic()
+        out, err = waiting.communicate(timeout=30)
+        given.append(time.monotonic() - decided)
+        assert "AWS_SESSION_TOKEN" in out, err
+        assert arrived.get(timeout=10)[1] == "access_request.approved"
+    told, given = sorted(told), sorted(given)
+    print(f"request to notification: {told[2] * 1000:.0f} ms, at most {told[-1] * 1000:.0f} ms; decision to credentials: "
+          f"{given[2] * 1000:.0f} ms, at most {given[-1] * 1000:.0f} ms", file=sys.stderr)
+    assert told[-1] < 2 and given[2] < 1, (told, given)
+    towline("UpdateIdentityProvider", {"ProviderName": "corp", "ClientId": "towline", "ClientSecret": "hush+&=:%",
+                                       "Scopes": ["groups"], "NameClaim": "preferred_username", "GroupsClaim": "groups",
+                                       "GroupRoles": [{"Group": "ops", "Role": "operator"}]})
+    towline("DeleteWebhook", {"WebhookName": "timed"})
+    server.shutdown()
 
 
 @check

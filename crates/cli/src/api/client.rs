@@ -42,7 +42,7 @@ use towline_wire::text::connection_error;
 
 use super::error::CallError;
 use super::{dial, tls};
-use crate::config::{Endpoint, Settings};
+use crate::config::{Endpoint, Identity, Settings};
 use crate::limits::{
     ANSWER_TIMEOUT, MAX_ANSWER, MAX_MESSAGE, MAX_WEBSOCKET_QUEUED, SOCKET_READ, TLS_TIMEOUT,
     WEBSOCKET_READ,
@@ -95,6 +95,11 @@ impl Client {
     #[must_use]
     pub(crate) fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// Signs further requests with these credentials.
+    pub(crate) fn sign_as(&mut self, identity: Identity) {
+        self.settings.identity = Some(identity);
     }
 
     /// Asks for an operation and reads the answer.

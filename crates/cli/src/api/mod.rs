@@ -11,3 +11,4 @@ mod tls;
 
 pub(crate) use client::{Client, Dialect, Socket};
 pub(crate) use error::{CallError, Sort};
+pub(crate) use pages::Paged;

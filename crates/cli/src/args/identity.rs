@@ -40,6 +40,9 @@ pub(crate) struct LoginArgs {
     /// Sign in from any machine: print an address and a code instead of starting a browser
     #[arg(long)]
     pub no_browser: bool,
+    /// Have the provider ask you again, for policies that want a second factor proved just now
+    #[arg(long, conflicts_with = "no_browser")]
+    pub fresh: bool,
 }
 
 /// `admin role`.
@@ -164,20 +167,20 @@ pub(crate) enum MfaCommand {
     Create,
     /// Enable your second factor
     Enable {
-        /// The code that the authenticator shows
-        code: String,
+        /// The code that the authenticator shows [default: a line of standard input]
+        code: Option<String>,
     },
     /// Print temporary credentials with a second factor as shell exports
     Session {
-        /// The code that the authenticator shows
-        code: String,
+        /// The code that the authenticator shows [default: a line of standard input]
+        code: Option<String>,
     },
     /// Remove a second factor: yours with a code, or that of another user
     Delete {
         /// User [default: you]
         #[arg(long)]
         user: Option<String>,
-        /// The code that the authenticator shows
+        /// The code that the authenticator shows; `-` for a line of standard input
         code: Option<String>,
     },
 }

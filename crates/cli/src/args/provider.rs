@@ -105,6 +105,9 @@ pub(crate) struct SettingsArgs {
     /// Value of `amr` or `acr` that proves a second factor; repeatable
     #[arg(long, value_name = "VALUE")]
     pub second_factor: Vec<String>,
+    /// Value of `acr_values` to ask for when a policy wants a fresh second factor; repeatable
+    #[arg(long, value_name = "VALUE")]
+    pub acr_value: Vec<String>,
 }
 
 /// `GROUP=ROLE`: groups may have `=` in them (`cn=ops,dc=corp`), roles have none in practice.

@@ -74,7 +74,7 @@ async fn request(
 }
 
 async fn list(context: &mut Context) -> Result<(), Failure> {
-    let access_requests = context.client.list(ListAccessRequestsRequest::default()).await?;
+    let access_requests = context.list(ListAccessRequestsRequest::default()).await?;
     let answer = ListAccessRequestsResult { access_requests, next_token: None };
     let row = |request: &AccessRequest| -> Vec<Cell> {
         let status = request.status.as_str().to_lowercase();
@@ -221,9 +221,10 @@ pub(super) async fn who(context: &mut Context, device: &str) -> Result<(), Failu
             access.actions.join(" ").into(),
             access.conditional.join(" ").into(),
             access.documents.join(" ").into(),
+            access.through.join(", ").into(),
         ]
     };
     let rows: Vec<_> = answer.access.iter().map(row).collect();
-    let titles = ["PRINCIPAL", "ACTIONS", "CONDITIONAL", "DOCUMENTS"];
+    let titles = ["PRINCIPAL", "ACTIONS", "CONDITIONAL", "DOCUMENTS", "THROUGH"];
     context.output.answer(&answer, |output| output.table(&titles, &rows))
 }

@@ -75,7 +75,7 @@ fn from_now(seconds: u64) -> EpochSeconds {
 async fn list(context: &mut Context) -> Result<(), Failure> {
     let request = DescribeActivationsRequest { max_results: Some(PAGE), ..Default::default() };
     let answer = DescribeActivationsResult {
-        activation_list: context.client.list(request).await?,
+        activation_list: context.list(request).await?,
         next_token: None,
     };
     context.output.answer(&answer, |output| table(output, &answer.activation_list))

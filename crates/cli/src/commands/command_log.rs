@@ -22,7 +22,7 @@ pub(super) async fn list(context: &mut Context, args: &CommandsArgs) -> Result<(
         let request = ListSessionCommandsRequest { session_id, max_results, next_token: None };
         let left = most - commands.len();
         if left > 0 {
-            commands.extend(context.client.list_most(request, left).await?);
+            commands.extend(context.list_most(request, left).await?);
         }
     }
     let answer = ListSessionCommandsResponse { commands, next_token: None };

@@ -10,7 +10,8 @@ use towline_ssm::api::admin::RightsRemoved;
 use towline_ssm::api::tags::Tag;
 use towline_ssm::clock::{EpochSeconds, format_iso8601};
 
-use crate::api::Client;
+use super::step_up;
+use crate::api::{CallError, Client, Paged};
 use crate::args::Global;
 use crate::config::{Environment, Settings};
 use crate::exit::Failure;
@@ -35,7 +36,43 @@ impl Context {
         operation: Operation,
         request: &impl Serialize,
     ) -> Result<A, Failure> {
-        Ok(self.client.call(operation, request).await?)
+        match self.client.call(operation, request).await {
+            Err(error) if self.may_go_on(&error).await? => {
+                Ok(self.client.call(operation, request).await?)
+            }
+            answer => Ok(answer?),
+        }
+    }
+
+    /// A whole list.
+    pub(super) async fn list<R: Paged + Clone>(
+        &mut self,
+        request: R,
+    ) -> Result<Vec<R::Item>, Failure> {
+        self.list_most(request, usize::MAX).await
+    }
+
+    /// The first so many of a list.
+    pub(super) async fn list_most<R: Paged + Clone>(
+        &mut self,
+        request: R,
+        most: usize,
+    ) -> Result<Vec<R::Item>, Failure> {
+        match self.client.list_most(request.clone(), most).await {
+            Err(error) if self.may_go_on(&error).await? => {
+                Ok(self.client.list_most(request, most).await?)
+            }
+            answer => Ok(answer?),
+        }
+    }
+
+    /// Whether the request that failed so can be made again, because the person has proved a second
+    /// factor meanwhile.
+    async fn may_go_on(&mut self, error: &CallError) -> Result<bool, Failure> {
+        if !step_up::would_help(error) {
+            return Ok(false);
+        }
+        step_up::prove(&mut self.client, &self.env).await
     }
 
     /// Runs an operation that may take rights, and prints what that means for open sessions.

@@ -145,5 +145,5 @@ pub(super) async fn removed(
 pub(super) async fn all(context: &mut Context, of: Of) -> Result<ListPrincipalsResult, Failure> {
     let request =
         ListPrincipalsRequest { principal_type: of.word(), ..ListPrincipalsRequest::default() };
-    Ok(ListPrincipalsResult { principals: context.client.list(request).await?, next_token: None })
+    Ok(ListPrincipalsResult { principals: context.list(request).await?, next_token: None })
 }

@@ -83,6 +83,21 @@ pub(super) async fn login(
     output.text(&format!("signed in until {}\n", kept.expiration))
 }
 
+/// Signs in once more, as this role: the provider asks the person again.
+pub(super) async fn again(
+    client: &mut Client,
+    env: &Environment,
+    role: Option<&str>,
+) -> Result<Kept, Failure> {
+    let args =
+        LoginArgs { provider: None, role: role.map(str::to_owned), no_browser: false, fresh: true };
+    let kept = by_browser(client, &args).await?;
+    if let Some(path) = login::path(env, &client.settings().endpoint) {
+        login::write(&path, &kept).map_err(local("cannot keep the credentials"))?;
+    }
+    Ok(kept)
+}
+
 /// By a browser on this machine.
 async fn by_browser(client: &mut Client, args: &LoginArgs) -> Result<Kept, Failure> {
     let (verifier, state) = (random()?, random()?);
@@ -98,6 +113,9 @@ async fn by_browser(client: &mut Client, args: &LoginArgs) -> Result<Kept, Failu
         if let Some(value) = value {
             url.push_str(&format!("&{name}={}", encoded(value)));
         }
+    }
+    if args.fresh {
+        url.push_str("&fresh=true");
     }
     complain("open this address in a browser on this machine:");
     complain(&url);

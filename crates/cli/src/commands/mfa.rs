@@ -12,6 +12,7 @@ use towline_ssm::api::second_factor::{
 
 use super::access::exports;
 use super::context::Context;
+use super::step_up;
 use crate::args::identity::MfaCommand;
 use crate::exit::Failure;
 
@@ -24,18 +25,23 @@ pub(super) async fn run(context: &mut Context, command: MfaCommand) -> Result<()
             let answer: CreateSecondFactorResult =
                 context.call(Operation::CreateSecondFactor, &request).await?;
             let text = format!(
-                "serial number: {}\nsecret: {}\n{}\nenable it: towline mfa enable CODE\n",
+                "serial number: {}\nsecret: {}\n{}\nenable it: towline mfa enable\n",
                 answer.serial_number, answer.secret, answer.uri
             );
             context.output.answer(&answer, |_| text)
         }
         MfaCommand::Enable { code } => {
+            let code = step_up::code(code)?;
             let request = EnableSecondFactorRequest { principal_name: own, token_code: code };
             context.done(Operation::EnableSecondFactor, &request).await
         }
-        MfaCommand::Session { code } => session(context, &account, &own, &code).await,
+        MfaCommand::Session { code } => {
+            let code = step_up::code(code)?;
+            session(context, &account, &own, &code).await
+        }
         MfaCommand::Delete { user, code } => {
             let principal_name = user.unwrap_or(own);
+            let code = code.map(|code| step_up::code(Some(code))).transpose()?;
             let request = DeleteSecondFactorRequest { principal_name, token_code: code };
             context.done(Operation::DeleteSecondFactor, &request).await
         }
@@ -48,9 +54,6 @@ async fn session(
     own: &str,
     code: &str,
 ) -> Result<(), Failure> {
-    if code.len() != 6 || !code.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(Failure::Usage("a code is six digits".to_owned()));
-    }
     let serial = format!("arn:aws:iam::{account}:mfa/{own}");
     let given = context.client.session_token(&serial, code).await?;
     let given = AccessCredentials {

@@ -31,6 +31,7 @@ mod run;
 mod sessions;
 mod shell;
 mod ssh_config;
+mod step_up;
 mod target;
 mod tunnel;
 mod verify;

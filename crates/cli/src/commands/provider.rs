@@ -83,6 +83,7 @@ fn read(args: SettingsArgs) -> Result<(ProviderSettings, Option<String>), Failur
         group_roles: roles.collect(),
         default_role: args.default_role,
         second_factors: args.second_factor,
+        acr_values: args.acr_value,
     };
     Ok((settings, secret.map(|secret| secret.trim_end().to_owned())))
 }

@@ -39,7 +39,7 @@ pub(super) async fn fetch(
         next_token: None,
         filters: if filters.is_empty() { None } else { Some(filters) },
     };
-    let mut sessions = context.client.list_most(request, most).await?;
+    let mut sessions = context.list_most(request, most).await?;
     sessions.retain(|session| !args.detached || session.towline_detached == Some(true));
     Ok(sessions)
 }

@@ -7,15 +7,16 @@ use towline_ssm::api::session::{
 use towline_ssm::documents::TOWLINE_EXEC;
 
 use super::context::Context;
-use super::target;
 use super::watch::{self, After};
+use super::{step_up, target};
 use crate::api::Client;
 use crate::args::session::{AttachArgs, ExecArgs, ScreenArgs, ShellArgs};
+use crate::config::{Environment, Settings};
 use crate::exit::Failure;
 use crate::limits::ASSUMED_SIZE;
 use crate::output::{complain, new_line};
 use crate::platform::{self, is_terminal, size_of};
-use crate::session::{self, Begin, Manner, SessionError};
+use crate::session::{self, Begin, Ending, Manner, SessionError};
 use crate::terminal::term;
 
 /// `shell`: a new one, or one that goes on.
@@ -34,19 +35,19 @@ pub(super) async fn shell(mut context: Context, args: ShellArgs) -> Result<u8, F
             })
         }
     };
-    Ok(run(context, begin, manner).await?)
+    run(context, begin, manner).await
 }
 
 /// `attach`.
 pub(super) async fn attach(context: Context, args: AttachArgs) -> Result<u8, Failure> {
     let manner = on_screen(&args.screen)?;
-    Ok(run(context, Begin::Resume(args.session), manner).await?)
+    run(context, Begin::Resume(args.session), manner).await
 }
 
 /// `join`.
 pub(super) async fn join(context: Context, args: AttachArgs) -> Result<u8, Failure> {
     let manner = on_screen(&args.screen)?;
-    Ok(run(context, Begin::Join(args.session), manner).await?)
+    run(context, Begin::Join(args.session), manner).await
 }
 
 /// `exec`.
@@ -74,7 +75,7 @@ pub(super) async fn exec(mut context: Context, args: ExecArgs) -> Result<u8, Fai
         true => Manner::on_screen(Some(b'~')),
         false => Manner::command(!args.no_stdin),
     };
-    Ok(run(context, Begin::Start(request), manner).await?)
+    run(context, Begin::Start(request), manner).await
 }
 
 /// Starts a program that nobody attaches to.
@@ -94,12 +95,11 @@ struct Detached {
 }
 
 /// Runs a session. A terminal whose seat another client took watches it, and may take it back.
-async fn run(context: Context, mut begin: Begin, manner: Manner) -> Result<u8, SessionError> {
-    let Context { mut client, output, .. } = context;
+async fn run(context: Context, mut begin: Begin, manner: Manner) -> Result<u8, Failure> {
+    let Context { mut client, env, output } = context;
     let joins = matches!(begin, Begin::Join(_));
     loop {
-        let settings = client.settings().clone();
-        let ending = Box::pin(session::run(client, begin, manner)).await?;
+        let (ending, settings) = proved(client, &env, begin, manner).await?;
         if let Some(line) = ending.line {
             if manner.terminal && is_terminal(std::io::stderr()) {
                 // The device has left the cursor anywhere.
@@ -116,6 +116,27 @@ async fn run(context: Context, mut begin: Begin, manner: Manner) -> Result<u8, S
             After::TakeBack => begin = Begin::Resume(session),
             After::Leave => return Ok(ending.code),
         }
+    }
+}
+
+/// Runs a session; where a policy wants a second factor that was proved just now, after its proof.
+async fn proved(
+    client: Client,
+    env: &Environment,
+    begin: Begin,
+    manner: Manner,
+) -> Result<(Ending, Settings), Failure> {
+    let (settings, again) = (client.settings().clone(), begin.clone());
+    match Box::pin(session::run(client, begin, manner)).await {
+        Err(SessionError::Call(error)) if step_up::begins_again(&again, &error) => {
+            let mut client = Client::new(settings);
+            if !step_up::prove(&mut client, env).await? {
+                return Err(error.into());
+            }
+            let settings = client.settings().clone();
+            Ok((Box::pin(session::run(client, again, manner)).await?, settings))
+        }
+        ending => Ok((ending?, settings)),
     }
 }
 

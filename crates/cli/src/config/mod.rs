@@ -15,4 +15,4 @@ mod tests;
 pub(crate) use endpoint::Endpoint;
 pub(crate) use error::ConfigError;
 pub(crate) use raw::{Environment, Flags};
-pub(crate) use settings::Settings;
+pub(crate) use settings::{Identity, Settings};

@@ -3,7 +3,7 @@
 use towline_ssm::api::session::StartSessionRequest;
 
 /// How a session begins.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Begin {
     /// A new one.
     Start(StartSessionRequest),

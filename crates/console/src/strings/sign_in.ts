@@ -5,6 +5,40 @@ export const SIGN_IN = {
   orByKey: ["Or with an access key", "또는 액세스 키로"],
   temporaryCredentials: ["With temporary credentials", "임시 자격 증명으로 로그인"],
   sessionToken: ["Session token", "세션 토큰"],
+  factor: ["Second factor", "2단계 인증"],
+  factorTitle: ["A second factor is needed", "2단계 인증이 필요합니다"],
+  factorAgain: [
+    "A policy wants a second factor that was proved just now. Sign in again; you come back to this page.",
+    "정책에서 방금 확인한 2단계 인증을 요구합니다. 다시 로그인하면 이 페이지로 돌아옵니다.",
+  ],
+  factorCode: ["Code of your authenticator", "인증 앱의 코드"],
+  factorProve: ["Prove", "확인"],
+  factorProved: ["The second factor is proved.", "2단계 인증을 확인했습니다."],
+  factorIsProved: [
+    "A second factor was proved for this sign-in.",
+    "이 로그인에서 2단계 인증을 확인했습니다.",
+  ],
+  factorIsNotProved: [
+    "No second factor was proved for this sign-in.",
+    "이 로그인에서는 2단계 인증을 확인하지 않았습니다.",
+  ],
+  factorAtProvider: [
+    "Your second factor is at your identity provider.",
+    "2단계 인증은 ID 공급자에서 관리합니다.",
+  ],
+  factorThere: ["One-time codes are enabled.", "일회용 코드를 사용하고 있습니다."],
+  factorNone: ["You have no one-time codes.", "일회용 코드가 없습니다."],
+  factorCreate: ["Create one-time codes", "일회용 코드 만들기"],
+  factorScan: [
+    "Scan the code with an authenticator, or type the secret. Then enter the code that it shows.",
+    "인증 앱으로 QR 코드를 스캔하거나 비밀 키를 입력한 다음, 표시된 코드를 입력하세요.",
+  ],
+  factorQr: ["QR code for an authenticator", "인증 앱용 QR 코드"],
+  factorSecret: ["Secret:", "비밀 키:"],
+  factorEnable: ["Enable", "사용"],
+  factorEnabled: ["One-time codes are enabled.", "일회용 코드를 사용하도록 설정했습니다."],
+  factorRemove: ["Remove", "삭제"],
+  factorRemoved: ["One-time codes were removed.", "일회용 코드를 삭제했습니다."],
   programTitle: ["Sign a program in", "프로그램 로그인"],
   programWarning: [
     "Go on only if you started `towline login --no-browser` yourself, just now. If somebody sent you " +

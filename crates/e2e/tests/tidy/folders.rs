@@ -73,7 +73,7 @@ const MAY_SEE: Table<'_> = &[
         ],
     ),
     ("exports", &["audit", "limits", "program_file"]),
-    ("federation", &["limits", "lock", "outbound"]),
+    ("federation", &["limits", "lock", "metrics", "outbound"]),
     ("init", &["authority", "config", "limits", "listener", "vault"]),
     (
         "listener",

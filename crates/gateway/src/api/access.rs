@@ -7,6 +7,7 @@
 //! # Invariants
 //! - Nobody decides about her own request, in whatever role: the persons are compared, by id.
 //! - A request is its requester's, not her name's: with her it is void ([`towline_store::Change`]).
+//!   Who asks in a role gets the credentials in that role, and nobody else in it does.
 //! - An explicit deny and a permission boundary of the requester hold with such credentials, too.
 //! - Access of an emergency is stored and told in one transaction; no receiver can hold it up.
 //! - Taken back, or past its time, a request gives nothing from the next call on. A session that
@@ -73,8 +74,11 @@ impl Api {
                 self.authorize_each(call, key, &target.values, tags).await?;
             }
         }
-        if !call.caller.is_person() {
-            return Err(ApiError::validation("access is asked for by users, not by roles"));
+        let held = call.caller.temporary.as_ref();
+        if held.is_some_and(|temporary| temporary.access.is_some()) {
+            return Err(ApiError::validation(
+                "these credentials are of granted access: ask with those that you had before",
+            ));
         }
         Ok(())
     }
@@ -130,7 +134,7 @@ impl Api {
         let row = towline_store::AccessRequest {
             id: format!("oi-{}", hex_lower(&random)),
             principal: call.caller.principal.clone(),
-            principal_id: call.caller.principal_id.clone(),
+            principal_id: call.caller.person.id.clone(),
             principal_arn: call.caller.arn.clone(),
             reason: request.reason,
             targets: serde_json::to_string(&request.targets).map_err(text)?,
@@ -168,9 +172,33 @@ impl Api {
         row: &towline_store::AccessRequest,
         now: UnixMillis,
     ) -> Result<AccessCredentials, ApiError> {
-        let holder = Holder::Access { name: row.principal.clone(), request: row.id.clone() };
         let left = Duration::from_millis(u64::try_from(row.expires_at.0 - now.0).unwrap_or(0));
-        let made = self.mint(Token::new(holder, call.caller.root(), now, left))?;
+        let held = call.caller.temporary.as_ref().map(|temporary| &temporary.token);
+        let token = match held.map(|token| (token, &token.holder)) {
+            Some((token, Holder::Role { role, unique_id, session })) => {
+                let holder = Holder::RoleAccess {
+                    role: role.clone(),
+                    unique_id: unique_id.clone(),
+                    session: session.clone(),
+                    request: row.id.clone(),
+                };
+                let new = Token::new(holder, call.caller.root(), now, left);
+                // What limits and names the role's session goes on to do so.
+                Token {
+                    policy: token.policy.clone(),
+                    tags: token.tags.clone(),
+                    transitive: token.transitive.clone(),
+                    source_identity: token.source_identity.clone(),
+                    ..new
+                }
+            }
+            _ => {
+                let holder =
+                    Holder::Access { name: row.principal.clone(), request: row.id.clone() };
+                Token::new(holder, call.caller.root(), now, left)
+            }
+        };
+        let made = self.mint(token)?;
         call.note("issuedAccessKeyId", &*made.access_key_id);
         Ok(AccessCredentials {
             access_key_id: made.access_key_id,
@@ -195,7 +223,7 @@ impl Api {
         let new = towline_store::AccessRequest {
             id: id.clone(),
             principal: call.caller.principal.clone(),
-            principal_id: call.caller.principal_id.clone(),
+            principal_id: call.caller.person.id.clone(),
             principal_arn: call.caller.arn.clone(),
             reason: request.reason,
             targets: serde_json::to_string(&request.targets).map_err(text)?,
@@ -250,7 +278,11 @@ impl Api {
         let mut row = self.permitted_request(call, id).await?;
         loop {
             changes.borrow_and_update();
-            let hers = row.filter(|row| row.principal_id == call.caller.principal_id);
+            // A role that several people hold gets nothing of each other's requests.
+            let caller = &call.caller;
+            let hers = row.filter(|row| {
+                row.principal_id == caller.person.id && row.principal == caller.principal
+            });
             let known = hers.ok_or_else(not_found)?;
             let now = self.parts.clock.now();
             let access_request_status = status(&known, now);

@@ -195,24 +195,19 @@ impl Api {
         let row = self.store().access_requests().get(&row.id).await;
         let row = row.or_internal("cannot read a request")?;
         let now = row.as_ref().map_or(AccessRequestStatus::Expired, |row| status(row, call.now));
-        if let Some(row) = row.filter(|_| wanted == "Pending" && now.as_str() == wanted)
-            && self.requester(&row).await?.is_none()
-        {
-            return Ok(ApiError::validation(
-                "the user who made this request does not exist any more: it can only be rejected",
-            ));
+        if let Some(row) = row.filter(|_| wanted == "Pending" && now.as_str() == wanted) {
+            let there = self.store().access_requests().has_requester(&row.id).await;
+            if !there.or_internal("cannot read a requester")? {
+                return Ok(ApiError::validation(
+                    "the user who made this request does not exist any more, or is blocked: it can \
+                     only be rejected",
+                ));
+            }
         }
         Ok(ApiError::validation(format!(
             "this request is {}: only one that is {wanted} can be decided so",
             now.as_str()
         )))
-    }
-
-    /// The user who made a request, if she still exists.
-    async fn requester(&self, row: &Row) -> Result<Option<towline_store::Principal>, ApiError> {
-        let found = self.store().principals().get(&row.principal).await;
-        let found = found.or_internal("cannot read a principal")?;
-        Ok(found.filter(|found| found.unique_id == row.principal_id))
     }
 
     /// Which levels of a request the caller is an approver of.

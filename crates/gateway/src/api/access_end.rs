@@ -81,6 +81,7 @@ impl Api {
             Ok(_) => {}
             Err(error) => tracing::error!(session = row.session, %error, "not stored: {ENDED}"),
         }
+        self.parts.metrics.sessions_ended_with_access.add(1);
         let event = Event {
             source: "towline",
             name: "SessionEndedWithAccess".into(),

@@ -22,6 +22,27 @@ fn literal(values: &[String]) -> Vec<String> {
     values.iter().map(|value| value.replace('$', "${$}")).collect()
 }
 
+/// The right to her own sessions. Who asked in a role has no name of her own: the tag by which AWS's
+/// documents recognise an owner's sessions is hers alone.
+fn own_sessions(row: &towline_store::AccessRequest) -> serde_json::Value {
+    let actions = ["ssm:ResumeSession", "ssm:TerminateSession"];
+    if row.principal.starts_with("role/") {
+        return json!({
+            "Effect": "Allow",
+            "Action": actions,
+            "Resource": "arn:aws:ssm:*:*:session/*",
+            "Condition": { "StringEquals": {
+                "ssm:resourceTag/aws:ssmmessages:session-id": "${aws:userid}"
+            } },
+        });
+    }
+    json!({
+        "Effect": "Allow",
+        "Action": actions,
+        "Resource": "arn:aws:ssm:*:*:session/${aws:username}-*",
+    })
+}
+
 /// The policy that an approved request adds to its requester's: sessions of the built-in documents
 /// on its devices, and the end of her own sessions. Own documents need a right of their own.
 pub(super) fn policy_of(row: &towline_store::AccessRequest) -> Result<String, ApiError> {
@@ -33,11 +54,7 @@ pub(super) fn policy_of(row: &towline_store::AccessRequest) -> Result<String, Ap
             "Action": "ssm:StartSession",
             "Resource": documents,
         }),
-        json!({
-            "Effect": "Allow",
-            "Action": ["ssm:ResumeSession", "ssm:TerminateSession"],
-            "Resource": "arn:aws:ssm:*:*:session/${aws:username}-*",
-        }),
+        own_sessions(row),
     ];
     for target in targets(row)? {
         let names = |id: &str| {

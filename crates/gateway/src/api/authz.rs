@@ -17,12 +17,13 @@ use std::sync::Arc;
 use towline_policy::{
     Context, NamedPolicy, Outcome, Policy, PolicySet, Request, evaluate, explain,
 };
-use towline_ssm::error::{ApiError, ErrorCode};
+use towline_ssm::error::{ApiError, ErrorCode, SECOND_FACTOR_WANTED};
 use towline_ssm::operation::Operation;
 use towline_store::PolicyTexts;
 
 use super::call::{Call, Caller, Temporary};
 use super::internal::OrInternal as _;
+use super::root::Root;
 use super::service::Api;
 
 /// What policy is asked about.
@@ -178,6 +179,9 @@ impl Api {
                 "because its policies together do not allow it"
             }
         });
+        if let Some(way) = second_factor_way(call, set, request) {
+            message.push_str(&format!("; {SECOND_FACTOR_WANTED}: {way}"));
+        }
         if self.may_read_own_policies(call, set) {
             message.push_str(&missing(set, request, outcome, action, resource));
         }
@@ -237,6 +241,23 @@ fn missing(
         );
     }
     format!("; nearest: {}", reports.join(" "))
+}
+
+/// How the caller proves a second factor, if the request would be allowed with one that was proved just
+/// now.
+fn second_factor_way(call: &Call, set: &PolicySet, request: &Request) -> Option<&'static str> {
+    let temporary = call.caller.temporary.as_ref();
+    let way = match call.caller.root() {
+        Root::Vouched(_) => "sign in again with `towline login --fresh`, or in the console",
+        Root::Key(_) if temporary.is_none_or(|temporary| temporary.access.is_none()) => {
+            "see `towline mfa session`, or sign in to the console"
+        }
+        Root::Key(_) => return None,
+    };
+    let mut fresh = request.clone();
+    fresh.context.replace("aws:MultiFactorAuthPresent", ["true"]);
+    fresh.context.replace("aws:MultiFactorAuthAge", ["0"]);
+    evaluate(set, &fresh).is_allowed().then_some(way)
 }
 
 /// Whether a second factor was proved, how long ago, and who says so.

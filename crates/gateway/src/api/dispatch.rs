@@ -59,8 +59,9 @@ served! {
     RedeemSignInLink: bare redeem_sign_in_link;
     GetSignIn: bare get_sign_in;
     DeleteSignIn: bare delete_sign_in;
-    GetSignInRequest: here get_sign_in_request;
-    DecideSignInRequest: here decide_sign_in_request;
+    ProveSecondFactor: json prove_second_factor;
+    GetSignInRequest: json get_sign_in_request;
+    DecideSignInRequest: json decide_sign_in_request;
 
     // Identity providers.
     CreateIdentityProvider: json create_identity_provider;

@@ -134,6 +134,9 @@ impl Api {
         request: ExplainAccessRequest,
     ) -> Result<ExplainAccessResult, ApiError> {
         self.authorize(call, &Question::anything()).await?;
+        if let Some(subject) = self.asked_subject(&request.principal).await? {
+            return self.explain_trust(call, &subject, &request).await;
+        }
         let asked = self.asked_principal(&request.principal).await?;
         let mut question = self.asked_resource(&request.resource).await?;
         question.facts.extend(request.context);
@@ -187,7 +190,10 @@ impl Api {
                 let asked = self
                     .asked_principal(&format!("arn:aws:iam::{}:{arn}/{name}", self.realm().account))
                     .await?;
-                let access = self.access_of(call, &asked, &question, &documents);
+                let mut access = self.access_of(call, &asked, &question, &documents);
+                if kind == "role/" {
+                    access.through = self.ways_to_role(name).await?;
+                }
                 if !(access.actions.is_empty() && access.conditional.is_empty()) {
                     result.access.push(access);
                 }

@@ -38,6 +38,7 @@ mod documents;
 mod events;
 mod evidence;
 mod explain;
+mod explain_federated;
 mod health;
 mod http;
 mod internal;

@@ -115,6 +115,26 @@ impl Api {
         Ok(Some((factor.unique_id, call.now.0)))
     }
 
+    /// What a code of the caller's own factor proves.
+    pub(super) async fn proved_by(&self, call: &Call, code: &str) -> Result<Proved, ApiError> {
+        let name = call.caller.person.name.clone();
+        let has_key = call.caller.is_person() && matches!(call.caller.root(), Root::Key(_));
+        let factor = if has_key { self.factor_of(&name).await? } else { None };
+        let factor = factor.filter(|factor| factor.is_enabled);
+        let factor = factor.ok_or_else(|| failed("you have no one-time codes"))?;
+        self.take_code(call, &name, &factor, code).await?;
+        Ok((factor.unique_id, call.now.0))
+    }
+
+    /// Whether the caller can prove a code.
+    pub(super) async fn has_codes(&self, call: &Call) -> Result<bool, ApiError> {
+        if !call.caller.is_person() || !matches!(call.caller.root(), Root::Key(_)) {
+            return Ok(false);
+        }
+        let factor = self.factor_of(&call.caller.person.name).await?;
+        Ok(factor.is_some_and(|factor| factor.is_enabled))
+    }
+
     /// When a second factor was proved, if it is still the user's.
     pub(super) async fn still_proved(
         &self,

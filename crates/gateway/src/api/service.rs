@@ -20,7 +20,7 @@ use super::policy_cache::PolicyCache;
 use super::provider_sign_in::{Pending, Turns};
 use super::replay::ReplayWindow;
 use super::sign_in::SignInSettings;
-use super::sign_in_requests::SignInRequests;
+use super::sign_in_requests::Paces;
 use super::streams::Streams;
 use super::watches::Watches;
 use crate::audit::AuditLog;
@@ -91,7 +91,7 @@ pub struct Api {
     pub(super) pages: Pages,
     pub(super) pending: Pending,
     pub(super) turns: Turns,
-    pub(super) sign_in_requests: SignInRequests,
+    pub(super) paces: Paces,
     pub(super) watches: Watches,
     /// Itself, for what outlives a request.
     pub(super) own: OnceLock<Weak<Api>>,
@@ -116,7 +116,7 @@ impl Api {
             pages: Pages::new()?,
             pending: Pending::default(),
             turns: Turns::default(),
-            sign_in_requests: SignInRequests::default(),
+            paces: Paces::default(),
             watches: Watches::default(),
             own: OnceLock::new(),
             started: parts.clock.now(),

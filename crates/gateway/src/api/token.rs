@@ -30,6 +30,17 @@ pub(super) enum Holder {
         /// The session's name.
         session: String,
     },
+    /// The session of an assumed role, with an approved request of the person behind it.
+    RoleAccess {
+        /// The role's name.
+        role: String,
+        /// The role's unique id.
+        unique_id: String,
+        /// The session's name.
+        session: String,
+        /// The request.
+        request: String,
+    },
     /// A user with an approved request.
     Access {
         /// Her name.
@@ -96,7 +107,7 @@ impl Token {
     /// The role that it is of; nothing for a user's.
     pub(super) fn role(&self) -> &str {
         match &self.holder {
-            Holder::Role { role, .. } => role,
+            Holder::Role { role, .. } | Holder::RoleAccess { role, .. } => role,
             Holder::User { .. } | Holder::Access { .. } => "",
         }
     }

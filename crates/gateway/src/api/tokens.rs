@@ -148,6 +148,11 @@ impl Api {
                 temporary.access = Some(self.granted_access(&person, request).await?);
                 self.user(person, access_key, Some(temporary)).await
             }
+            Holder::RoleAccess { role, unique_id, session, request } => {
+                temporary.access = Some(self.granted_access(&person, request).await?);
+                let role = RoleSession { role, unique_id, session, tags: token.tags };
+                self.role_session(role, person, access_key, temporary).await
+            }
             Holder::Role { role, unique_id, session } => {
                 let role = RoleSession { role, unique_id, session, tags: token.tags };
                 self.role_session(role, person, access_key, temporary).await

@@ -19,6 +19,7 @@ use towline_oidc::{Claims, Discovery, Expected, KeySet, Token, TokenError};
 
 use crate::limits::{KEYS_FRESH, KEYS_REFETCH, KEYS_RETRY};
 use crate::lock::lock;
+use crate::metrics::Metrics;
 use crate::outbound::{Ask, Outbound};
 
 /// What a provider publishes.
@@ -50,12 +51,14 @@ pub enum NotVerified {
 #[derive(Debug)]
 pub struct ProviderKeys {
     client: Outbound,
+    metrics: Arc<Metrics>,
     slots: Mutex<HashMap<String, Arc<Slot>>>,
 }
 
 #[derive(Debug)]
 struct Slot {
     issuer: String,
+    metrics: Arc<Metrics>,
     state: Mutex<State>,
     /// Held while somebody fetches.
     fetching: tokio::sync::Mutex<()>,
@@ -72,8 +75,8 @@ struct State {
 impl ProviderKeys {
     /// Nothing is known yet.
     #[must_use]
-    pub fn new(client: Outbound) -> Self {
-        Self { client, slots: Mutex::default() }
+    pub fn new(client: Outbound, metrics: Arc<Metrics>) -> Self {
+        Self { client, metrics, slots: Mutex::default() }
     }
 
     /// The client, for further requests to providers.
@@ -151,6 +154,7 @@ impl ProviderKeys {
         let slot = slots.entry(provider.to_owned()).or_insert_with(|| {
             Arc::new(Slot {
                 issuer: issuer.to_owned(),
+                metrics: Arc::clone(&self.metrics),
                 state: Mutex::default(),
                 fetching: tokio::sync::Mutex::default(),
             })
@@ -209,6 +213,11 @@ impl Slot {
 
     async fn fetch(&self, client: &Outbound, now: UnixMillis) -> Result<Arc<Known>, Unreachable> {
         let fetched = fetch(client, &self.issuer).await;
+        let metrics = &self.metrics;
+        match &fetched {
+            Ok(_) => metrics.provider_fetches.add(1),
+            Err(_) => metrics.provider_fetches_failed.add(1),
+        }
         let mut state = lock(&self.state);
         match fetched {
             Ok(known) => {

@@ -98,7 +98,7 @@ impl Provider {
 
 fn keys() -> ProviderKeys {
     let guard = Guard::parse(&["127.0.0.1".to_owned()]).unwrap();
-    ProviderKeys::new(Outbound::new(guard, None).unwrap())
+    ProviderKeys::new(Outbound::new(guard, None).unwrap(), Arc::default())
 }
 
 #[tokio::test]

@@ -556,12 +556,6 @@ pub const RENEWAL: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Pace of a program that waits for a decision about its sign-in.
 pub const SIGN_IN_POLL: Duration = Duration::from_secs(2);
 
-/// Sign-in requests of programs that wait: about 300 bytes each.
-pub const MAX_SIGN_IN_REQUESTS: usize = 256;
-
-/// Those of one source: people behind one address.
-pub const MAX_SIGN_IN_REQUESTS_OF_SOURCE: usize = 8;
-
 /// Longest name that such a program gives itself, characters.
 pub const MAX_CLIENT_NAME: usize = 64;
 

@@ -63,7 +63,10 @@ pub(crate) async fn parts(dir: &Path) -> Parts {
         links: Arc::default(),
         ready,
         sign_in: SignInSettings::default(),
-        providers: ProviderKeys::new(Outbound::new(Guard::default(), None).unwrap()),
+        providers: ProviderKeys::new(
+            Outbound::new(Guard::default(), None).unwrap(),
+            Arc::default(),
+        ),
         bell: Bell::default(),
     }
 }

@@ -19,7 +19,7 @@ const MAX_VALUES: usize = 50;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct ExplainAccessRequest {
-    /// ARN, or name of a user.
+    /// ARN, or name of a user; `PROVIDER-ARN:SUBJECT` for a subject of an identity provider.
     pub principal: String,
     /// For example `ssm:StartSession`.
     pub action: String,
@@ -93,6 +93,9 @@ pub struct DeviceAccess {
     /// parameters).
     #[serde(default)]
     pub conditional: Vec<String>,
+    /// For a role: what gives it to people and jobs of identity providers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub through: Vec<String>,
 }
 
 /// Who may do what.

@@ -73,6 +73,9 @@ pub struct ProviderSettings {
     /// Values of `amr` or `acr` that prove a second factor.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub second_factors: Vec<String>,
+    /// `acr_values` that are asked for where a policy wants a second factor proved just now.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub acr_values: Vec<String>,
 }
 
 impl ProviderSettings {
@@ -84,6 +87,7 @@ impl ProviderSettings {
             ("PrincipalTags", self.principal_tags.len()),
             ("GroupRoles", self.group_roles.len()),
             ("SecondFactors", self.second_factors.len()),
+            ("AcrValues", self.acr_values.len()),
         ] {
             v.items(name, number, 0, MAX_ENTRIES);
         }
@@ -93,9 +97,11 @@ impl ProviderSettings {
         v.optional_length("GroupsSeparator", self.groups_separator.as_ref(), 1, 1);
         self.audiences.iter().for_each(|one| length(v, "Audiences", one));
         self.second_factors.iter().for_each(|one| length(v, "SecondFactors", one));
-        for scope in &self.scopes {
-            let good = scope.bytes().all(|b| b.is_ascii_graphic() && !b"\"\\".contains(&b));
-            v.require(good && !scope.is_empty(), "Scopes", "be words without spaces and quotes");
+        for (name, words) in [("Scopes", &self.scopes), ("AcrValues", &self.acr_values)] {
+            for word in words {
+                let good = word.bytes().all(|b| b.is_ascii_graphic() && !b"\"\\".contains(&b));
+                v.require(good && !word.is_empty(), name, "be words without spaces and quotes");
+            }
         }
         v.distinct("PrincipalTags", self.principal_tags.iter().map(|tag| &*tag.key));
         for tag in &self.principal_tags {

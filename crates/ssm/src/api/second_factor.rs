@@ -87,7 +87,7 @@ fn check_name(v: &mut Violations, name: &str) {
     v.require(name.parse::<UserName>().is_ok(), "PrincipalName", "be the name of a user");
 }
 
-fn check_code(v: &mut Violations, code: &str) {
+pub(super) fn check_code(v: &mut Violations, code: &str) {
     let good = code.len() == 6 && code.bytes().all(|byte| byte.is_ascii_digit());
     v.require(good, "TokenCode", "be six digits");
 }

@@ -1,5 +1,5 @@
 //! Sign-ins of browsers (`Towline.CreateSignIn`, `Towline.GetSignIn`, `Towline.DeleteSignIn`,
-//! `Towline.RedeemSignInLink`), and requests of programs for one (`Towline.GetSignInRequest`,
+//! `Towline.RedeemSignInLink`, `Towline.ProveSecondFactor`), and requests of programs for one (`Towline.GetSignInRequest`,
 //! `Towline.DecideSignInRequest`).
 //!
 //! Way: as of [`super`]; operations of ours. The first three have an empty request: an access key
@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::check::Violations;
 use super::codec::Request;
+use super::second_factor::check_code;
 
 /// What a link that signs in holds.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,6 +106,27 @@ impl Request for DecideSignInRequestRequest {
     }
 }
 
+/// Proves a second factor of the user whose sign-in the request's cookie is.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ProveSecondFactorRequest {
+    /// Six digits.
+    pub token_code: String,
+}
+
+impl Request for ProveSecondFactorRequest {
+    fn check(&self, violations: &mut Violations) {
+        check_code(violations, &self.token_code);
+    }
+}
+
+impl core::fmt::Debug for ProveSecondFactorRequest {
+    /// Without the code.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("ProveSecondFactorRequest").finish_non_exhaustive()
+    }
+}
+
 /// A sign-in, as the page needs it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -119,6 +141,12 @@ pub struct SignedIn {
     pub idle_seconds: u64,
     /// Seconds until the sign-in ends, whatever the user does.
     pub remaining_seconds: u64,
+    /// Whether the user has one-time codes.
+    #[serde(default)]
+    pub has_one_time_codes: bool,
+    /// Whether a second factor was proved for this sign-in.
+    #[serde(default)]
+    pub second_factor_proved: bool,
 }
 
 impl core::fmt::Debug for SignedIn {

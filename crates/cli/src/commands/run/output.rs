@@ -38,7 +38,7 @@ pub(crate) async fn outputs(context: &mut Context, args: &OutputsArgs) -> Result
         max_results: Some(PAGE),
         ..Default::default()
     };
-    let all: Vec<CommandInvocation> = context.client.list(request).await?;
+    let all: Vec<CommandInvocation> = context.list(request).await?;
     match all.as_slice() {
         [] => {
             Err(Failure::Usage(format!("the gateway has no command {}", printable(&args.command))))

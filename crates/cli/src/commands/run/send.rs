@@ -151,7 +151,7 @@ async fn invocations(
         details: details.then_some(true),
         ..Default::default()
     };
-    Ok(context.client.list(request).await?)
+    context.list(request).await
 }
 
 async fn request(context: &mut Context, args: &RunArgs) -> Result<SendCommandRequest, Failure> {

@@ -8,6 +8,7 @@ use subtle::ConstantTimeEq as _;
 use towline_host::clock::UnixMillis;
 use towline_host::entropy;
 use towline_oidc::Verifier;
+use towline_oidc::limits::SKEW_SECONDS;
 use towline_ssm::error::ApiError;
 
 use super::super::internal::{OrInternal as _, internal};
@@ -77,11 +78,19 @@ pub(super) struct Attempt {
     pub(super) nonce: String,
     pub(super) verifier: String,
     pub(super) target: Target,
+    /// Whether the provider has to ask the person again.
+    #[serde(default)]
+    pub(super) fresh: bool,
     pub(super) ends_at: i64,
 }
 
 impl Attempt {
-    pub(super) fn new(provider: String, target: Target, now: UnixMillis) -> Result<Self, ApiError> {
+    pub(super) fn new(
+        provider: String,
+        target: Target,
+        fresh: bool,
+        now: UnixMillis,
+    ) -> Result<Self, ApiError> {
         let random = || entropy::random::<32>().or_internal("no random bytes for a sign-in");
         Ok(Self {
             provider,
@@ -89,8 +98,16 @@ impl Attempt {
             nonce: URL_SAFE_NO_PAD.encode(random()?),
             verifier: Verifier::from_random(random()?).expose().to_owned(),
             target,
+            fresh,
             ends_at: now.plus(SIGN_IN_ATTEMPT).0,
         })
+    }
+
+    /// Whether the person proved who she is since it began, by the provider's word (`auth_time`,
+    /// seconds), if that is wanted. Clocks may differ.
+    pub(super) fn is_proved_at(&self, auth_time: Option<i64>) -> bool {
+        let begun = UnixMillis(self.ends_at).minus(SIGN_IN_ATTEMPT).0.div_euclid(1000);
+        !self.fresh || auth_time.is_some_and(|at| at >= begun - SKEW_SECONDS)
     }
 
     /// Whether an answer of the provider belongs to it.
@@ -140,5 +157,29 @@ impl Api {
         let opened = vault.open(&vault.given_out(SEALED_FOR), &sealed).ok()?;
         let attempt: Attempt = serde_json::from_slice(&opened).ok()?;
         (now.0 < attempt.ends_at).then_some(attempt)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fresh_sign_in_needs_the_providers_word_that_it_asked_again() {
+        let now = UnixMillis(1_800_000_000_000);
+        let page = ConsolePage { to: "/".into(), role: None, before: None };
+        let attempt =
+            |fresh| Attempt::new("corp".into(), Target::Console(page.clone()), fresh, now).unwrap();
+        let fresh = attempt(true);
+        for (auth_time, good) in [
+            (None, false),
+            (Some(1_800_000_000), true),
+            (Some(1_800_000_030), true),
+            (Some(1_800_000_000 - SKEW_SECONDS), true),
+            (Some(1_800_000_000 - SKEW_SECONDS - 1), false),
+        ] {
+            assert_eq!(fresh.is_proved_at(auth_time), good, "{auth_time:?}");
+        }
+        assert!(attempt(false).is_proved_at(None));
     }
 }

@@ -76,6 +76,7 @@ pub(super) async fn callback(
         Box::pin(api.answered(attempt, answer, (source, now), &mut event)).await
     };
     let outcome = outcome.map_err(|error| api.turn_away(error, source, blocked, now));
+    api.count_sign_in(outcome.is_ok());
     if let Err(error) = &outcome {
         event.error = Some((error.code.as_str().to_owned(), error.message.clone()));
     }
@@ -91,6 +92,14 @@ pub(super) async fn callback(
 }
 
 impl Api {
+    /// Counts a sign-in through a provider, or its renewal.
+    pub(super) fn count_sign_in(&self, done: bool) {
+        let metrics = &self.parts.metrics;
+        let counter =
+            if done { &metrics.provider_sign_ins } else { &metrics.provider_sign_ins_refused };
+        counter.add(1);
+    }
+
     /// Where an answer of the provider leads to.
     async fn answered(
         &self,

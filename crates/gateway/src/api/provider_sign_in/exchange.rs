@@ -47,6 +47,12 @@ fn away(error: &dyn std::fmt::Display) -> ApiError {
     ApiError::new(ErrorCode::IDPCommunicationError, error.to_string())
 }
 
+/// Whether a token says that its groups are elsewhere, as Entra's do beyond 200 groups.
+fn has_overage(claims: &Value) -> bool {
+    claims.pointer("/_claim_names/groups").is_some()
+        || claims.get("hasgroups") == Some(&Value::Bool(true))
+}
+
 /// The words of a provider that refuses a code.
 fn said(error: &OutboundError) -> ApiError {
     let OutboundError::Status { body, .. } = error else { return away(error) };
@@ -81,6 +87,12 @@ impl Api {
         let answer = self.redeem(&provider, &known, form).await?;
         let nonce = Some(&*attempt.nonce);
         let vouch = self.vouch_of_answer(provider, &known, &answer, nonce, now).await?;
+        if !attempt.is_proved_at(vouch.claims.auth_time()) {
+            return Err(refused(
+                "the identity provider does not say that it asked you again: it ignores max_age, or \
+                 its tokens have no auth_time",
+            ));
+        }
         let (token, subject) = self.token_of_person(&vouch, attempt.target.role(), now).await?;
         Ok((token, subject, answer))
     }
@@ -210,6 +222,12 @@ impl Api {
                 "your groups do not give the role {role}; they give {}",
                 roles.join(", ")
             )),
+            _ if has_overage(vouch.claims.all()) => denied(
+                "the identity provider left your groups out, because there are too many (Entra: \
+                 groups overage): assign groups to the application there, or use application roles \
+                 (--groups roles)"
+                    .to_owned(),
+            ),
             _ => denied("none of your groups gives a role here: ask an administrator".to_owned()),
         })?;
         let stored = self.store().roles().get(&format!("role/{chosen}")).await;
@@ -249,6 +267,22 @@ impl Api {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn groups_that_entra_left_out_are_noticed() {
+        let sources = serde_json::json!({ "src1": { "endpoint": "https://graph.example/x" } });
+        for (claims, left_out) in [
+            (
+                serde_json::json!({ "_claim_names": { "groups": "src1" }, "_claim_sources": sources }),
+                true,
+            ),
+            (serde_json::json!({ "hasgroups": true }), true),
+            (serde_json::json!({ "groups": ["g"] }), false),
+            (serde_json::json!({}), false),
+        ] {
+            assert_eq!(has_overage(&claims), left_out, "{claims}");
+        }
+    }
 
     #[test]
     fn the_name_of_a_session_has_the_characters_that_it_may_have() {

@@ -65,6 +65,7 @@ pub(super) async fn refresh(
         let is_guess = error.code == ErrorCode::UnrecognizedClientException;
         if is_guess || blocked { api.turn_away(error, source, blocked, now) } else { error }
     });
+    api.count_sign_in(outcome.is_ok());
     if let Err(error) = &outcome {
         event.error = Some((error.code.as_str().to_owned(), error.message.clone()));
     }

@@ -49,6 +49,9 @@ struct Start {
     challenge: String,
     state: String,
     role: Option<String>,
+    /// The provider has to ask again.
+    #[serde(default)]
+    fresh: bool,
 }
 
 /// What a browser asks for.
@@ -57,6 +60,9 @@ struct StartConsole {
     /// The page that it wants to see: what stands behind `#` in its address.
     to: Option<String>,
     role: Option<String>,
+    /// The provider has to ask again.
+    #[serde(default)]
+    fresh: bool,
 }
 
 /// What a program sends for its credentials.
@@ -79,13 +85,13 @@ async fn providers(State(api): State<Arc<Api>>) -> Response<Body> {
 }
 
 async fn start_program(State(api): State<Arc<Api>>, Query(start): Query<Start>) -> Response<Body> {
-    let Start { provider, redirect, challenge, state, role } = start;
+    let Start { provider, redirect, challenge, state, role, fresh } = start;
     if !is_loopback(&redirect) || challenge.len() != 43 || state.len() > MAX_SIGN_IN_PARAMETER {
         let sentence = "this sign-in was not begun by towline: run `towline login`";
         return page(StatusCode::BAD_REQUEST, sentence, &[]);
     }
     let target = Target::Program(Program { redirect, challenge, state, role });
-    let outcome = api.start(provider.as_deref(), target).await;
+    let outcome = api.start(provider.as_deref(), target, fresh).await;
     outcome.unwrap_or_else(|error| page(StatusCode::BAD_REQUEST, &error.message, &[]))
 }
 
@@ -103,7 +109,7 @@ async fn start_console(
     // A link of another site comes without this cookie: it ends nobody's sign-in.
     let before = api.sign_in_cookie(&headers).and_then(|cookie| api.opened_cookie(cookie));
     let target = Target::Console(ConsolePage { to, role: start.role, before });
-    let outcome = api.start(Some(&provider), target).await;
+    let outcome = api.start(Some(&provider), target, start.fresh).await;
     outcome.unwrap_or_else(|error| page(StatusCode::BAD_REQUEST, &error.message, &[]))
 }
 

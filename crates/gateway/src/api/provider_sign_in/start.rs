@@ -35,6 +35,7 @@ impl Api {
         &self,
         name: Option<&str>,
         target: Target,
+        fresh: bool,
     ) -> Result<Response<Body>, ApiError> {
         let all = self.providers_for_people().await?;
         let names: Vec<&str> = all.iter().map(|provider| provider.name.as_str()).collect();
@@ -55,15 +56,24 @@ impl Api {
             ApiError::validation("the identity provider signs no people in".to_owned())
         })?;
         let settings = settings_of(provider)?;
-        let attempt = Attempt::new(provider.unique_id.clone(), target, now)?;
+        let attempt = Attempt::new(provider.unique_id.clone(), target, fresh, now)?;
         let scopes: Vec<&str> =
             std::iter::once("openid").chain(settings.scopes.iter().map(String::as_str)).collect();
         // OpenID Connect Core, section 11: a refresh token for later use needs consent.
-        let consent = if scopes.contains(&"offline_access") { "&prompt=consent" } else { "" };
+        let mut more = match (fresh, scopes.contains(&"offline_access")) {
+            (true, true) => "&max_age=0&prompt=login%20consent",
+            (true, false) => "&max_age=0&prompt=login",
+            (false, true) => "&prompt=consent",
+            (false, false) => "",
+        }
+        .to_owned();
+        if fresh && !settings.acr_values.is_empty() {
+            more.push_str(&format!("&acr_values={}", encoded(&settings.acr_values.join(" "))));
+        }
         let mark = if endpoint.contains('?') { '&' } else { '?' };
         let to = format!(
             "{endpoint}{mark}response_type=code&client_id={}&redirect_uri={}&scope={}&state={}&nonce={}\
-             &code_challenge={}&code_challenge_method=S256{consent}",
+             &code_challenge={}&code_challenge_method=S256{more}",
             encoded(settings.client_id.as_deref().unwrap_or_default()),
             encoded(&self.callback_url()?),
             encoded(&scopes.join(" ")),

@@ -4,16 +4,18 @@
 //! - A sign-in is made by a signature and from a page of this gateway; read and voided by its
 //!   cookie. One by temporary credentials lasts as long as they do.
 
+use std::time::Duration;
+
 use axum::http::HeaderMap;
 use towline_ssm::api::Empty;
-use towline_ssm::api::sign_in::SignedIn;
+use towline_ssm::api::sign_in::{ProveSecondFactorRequest, SignedIn};
 use towline_ssm::error::ApiError;
 use towline_store::SignIn;
 
 use super::super::call::{Call, Proof};
 use super::super::internal::{OrInternal as _, internal};
 use super::super::service::Api;
-use super::super::token::Token;
+use super::super::token::{Holder, Token};
 use super::rows::{By, Held};
 use crate::origins::Origin;
 
@@ -50,7 +52,47 @@ impl Api {
         let before = call.sign_in_before.as_deref();
         let row = self.begin_sign_in(by, call.source, before, call.now).await?;
         call.set_cookie(self.cookie_of(&row.id)?);
-        Ok(self.signed_in(call, &row))
+        self.signed_in(call, &row).await
+    }
+
+    /// Proves a second factor: a new sign-in takes the place of the one before, until the same end.
+    pub(in super::super) async fn prove_second_factor(
+        &self,
+        call: &Call,
+        request: ProveSecondFactorRequest,
+    ) -> Result<SignedIn, ApiError> {
+        let before = cookie(call)?;
+        let row = self.store().sign_ins().get(before).await.or_internal("cannot read a sign-in")?;
+        let row = row.ok_or_else(|| internal("a sign-in ended while it was read", &before))?;
+        let held = call.caller.temporary.as_ref().map(|temporary| &temporary.token);
+        let token = match held {
+            None => {
+                let holder = Holder::User { name: call.caller.person.name.clone() };
+                let left = u64::try_from(row.expires_at.0.saturating_sub(call.now.0)).unwrap_or(0);
+                Token::new(holder, call.caller.root(), call.now, Duration::from_millis(left))
+            }
+            Some(token) if matches!(token.holder, Holder::User { .. }) => Token::clone(token),
+            Some(_) => {
+                let message = "one-time codes are for users who signed in as themselves";
+                return Err(ApiError::validation(message));
+            }
+        };
+        let second_factor = Some(self.proved_by(call, &request.token_code).await?);
+        let access_key = call.caller.access_key.clone();
+        let held = Held { access_key, token: Token { second_factor, ..token } };
+        let by = By::Token(Box::new(held));
+        let made = self.begin_sign_in(by, call.source, Some(before), call.now).await?;
+        call.set_cookie(self.cookie_of(&made.id)?);
+        let (_, caller) = self.sign_in_stands(&made.id, call.now).await.map_err(|f| f.error)?;
+        let proved = Call::new(
+            call.operation,
+            caller,
+            call.source,
+            call.user_agent.clone(),
+            call.host.clone(),
+            call.now,
+        );
+        self.signed_in(&proved, &made).await
     }
 
     /// Says who is signed in, and gives the page its CSRF value.
@@ -58,7 +100,7 @@ impl Api {
         let id = cookie(call)?;
         let row = self.store().sign_ins().get(id).await.or_internal("cannot read a sign-in")?;
         let row = row.ok_or_else(|| internal("a sign-in ended while it was read", &id))?;
-        Ok(self.signed_in(call, &row))
+        self.signed_in(call, &row).await
     }
 
     /// Signs the browser out.
@@ -80,15 +122,21 @@ impl Api {
         Ok(self.sign_in_cookie(headers).and_then(|cookie| self.opened_cookie(cookie)))
     }
 
-    fn signed_in(&self, call: &Call, row: &SignIn) -> SignedIn {
+    async fn signed_in(&self, call: &Call, row: &SignIn) -> Result<SignedIn, ApiError> {
         let left = row.expires_at.0.saturating_sub(call.now.0) / 1000;
-        SignedIn {
+        let temporary = call.caller.temporary.as_ref();
+        let by_provider = temporary.and_then(|temporary| temporary.federated.as_ref());
+        let by_code = temporary.and_then(|temporary| temporary.second_factor_at);
+        Ok(SignedIn {
+            has_one_time_codes: self.has_codes(call).await?,
+            second_factor_proved: by_code.is_some()
+                || by_provider.is_some_and(|federated| federated.second_factor),
             principal_name: call.caller.name.to_string(),
             arn: call.caller.arn.clone(),
             csrf_token: self.csrf_of(&row.id),
             idle_seconds: self.parts.sign_in.idle.as_secs(),
             remaining_seconds: u64::try_from(left).unwrap_or(0),
-        }
+        })
     }
 }
 

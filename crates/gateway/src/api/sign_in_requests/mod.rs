@@ -1,9 +1,10 @@
 //! Programs without a browser sign in by a code that a person enters in the console (the device flow of
 //! RFC 8628, served here).
 //!
-//! Data flow: [`routes()`] `POST /sign-in/requests` -> [`waiting`] -> the program shows the user code -> a
+//! Data flow: [`routes()`] `POST /sign-in/requests` -> the store -> the program shows the user code -> a
 //! signed-in person looks at the request and decides ([`operations`]) -> the program polls
-//! `POST /sign-in/requests/token` and gets temporary credentials of that person.
+//! `POST /sign-in/requests/token`, at the pace of [`waiting`], and gets temporary credentials of that
+//! person.
 //!
 //! # Invariants
 //! - Credentials go to the program that asked: it proves itself by its code and its verifier (PKCE).
@@ -17,4 +18,4 @@ mod routes;
 mod waiting;
 
 pub(super) use routes::routes;
-pub(super) use waiting::SignInRequests;
+pub(super) use waiting::Paces;

@@ -6,14 +6,14 @@ use towline_ssm::api::sign_in::{
 };
 use towline_ssm::api::sts_tokens::SESSION_TOKEN_SECONDS;
 use towline_ssm::error::{ApiError, ErrorCode};
+use towline_store::{SignInOutcome, SignInRequest};
 
 use super::super::call::{Call, Proof};
-use super::super::internal::internal;
+use super::super::internal::{OrInternal as _, internal};
 use super::super::service::Api;
 use super::super::sts::seconds;
 use super::super::token::{Holder, Token};
 use super::routes::plain;
-use super::waiting::{Asked, Decision};
 
 fn by_browser(call: &Call) -> Result<(), ApiError> {
     if matches!(call.caller.proof, Proof::Cookie { .. }) {
@@ -25,16 +25,16 @@ fn by_browser(call: &Call) -> Result<(), ApiError> {
 
 impl Api {
     /// Shows who asks.
-    pub(in super::super) fn get_sign_in_request(
+    pub(in super::super) async fn get_sign_in_request(
         &self,
         call: &Call,
-        request: &GetSignInRequestRequest,
+        request: GetSignInRequestRequest,
     ) -> Result<GetSignInRequestResult, ApiError> {
         by_browser(call)?;
-        let asked = self.sign_in_request_of(call, &request.user_code)?;
+        let asked = self.sign_in_request_of(call, &request.user_code).await?;
         let seconds = |millis: i64| u64::try_from(millis / 1000).unwrap_or(0);
         Ok(GetSignInRequestResult {
-            source_ip_address: asked.source.to_string(),
+            source_ip_address: asked.source_ip,
             own_ip_address: call.source.to_string(),
             client: asked.client,
             role: asked.role,
@@ -44,37 +44,48 @@ impl Api {
     }
 
     /// Gives a program the rights of the person who decides, or rejects it.
-    pub(in super::super) fn decide_sign_in_request(
+    pub(in super::super) async fn decide_sign_in_request(
         &self,
         call: &Call,
-        request: &DecideSignInRequestRequest,
+        request: DecideSignInRequestRequest,
     ) -> Result<Empty, ApiError> {
         by_browser(call)?;
         call.note("decision", request.decision.as_str());
-        let asked = self.sign_in_request_of(call, &request.user_code)?;
-        let decision = match request.decision {
-            SignInDecision::Reject => Decision::Rejected,
-            SignInDecision::Approve => Decision::Approved(self.token_for(call, &asked)?),
+        let asked = self.sign_in_request_of(call, &request.user_code).await?;
+        let outcome = match request.decision {
+            SignInDecision::Reject => SignInOutcome::Rejected,
+            SignInDecision::Approve => {
+                let token = self.token_for(call, &asked)?;
+                let sealed = self.parts.vault.seal(&self.sealed_for_request(&asked.digest), &token);
+                SignInOutcome::Approved(sealed.or_internal("cannot seal a token")?)
+            }
         };
-        if self.sign_in_requests.decide(&plain(&request.user_code), decision, call.now) {
+        let code = plain(&request.user_code);
+        let decided = self.store().sign_in_requests().decide(&code, &outcome, call.now).await;
+        if decided.or_internal("cannot decide about a sign-in request")? {
             return Ok(Empty::default());
         }
         Err(not_there())
     }
 
     /// The undecided request of a user code. A wrong code counts against its source.
-    fn sign_in_request_of(&self, call: &Call, user_code: &str) -> Result<Asked, ApiError> {
+    async fn sign_in_request_of(
+        &self,
+        call: &Call,
+        user_code: &str,
+    ) -> Result<SignInRequest, ApiError> {
         let blocked = self.failures.blocks(call.source, call.now);
-        let found = self.sign_in_requests.look(&plain(user_code), call.now);
+        let found = self.store().sign_in_requests().look(&plain(user_code), call.now).await;
+        let found = found.or_internal("cannot read a sign-in request")?;
         let found = found.filter(|_| !blocked).ok_or_else(not_there);
         let found = found.map_err(|error| self.turn_away(error, call.source, blocked, call.now))?;
-        call.note("requestSourceIPAddress", found.source.to_string());
+        call.note("requestSourceIPAddress", found.source_ip.clone());
         call.note("requestClient", found.client.clone());
         Ok(found)
     }
 
     /// What the person's sign-in has, for a program.
-    fn token_for(&self, call: &Call, asked: &Asked) -> Result<Vec<u8>, ApiError> {
+    fn token_for(&self, call: &Call, asked: &SignInRequest) -> Result<Vec<u8>, ApiError> {
         let token = match &call.caller.temporary {
             None => {
                 let holder = Holder::User { name: call.caller.name.to_string() };

@@ -14,16 +14,17 @@ use serde_json::{Value, json};
 use towline_host::clock::UnixMillis;
 use towline_host::entropy;
 use towline_ssm::error::{ApiError, ErrorCode};
+use towline_store::{SignInOutcome, SignInPoll, SignInRequest};
 use towline_wire::text;
 
 use super::super::internal::{OrInternal as _, internal};
 use super::super::provider_sign_in::{encoded, json_answer};
 use super::super::service::Api;
 use super::super::token::Token;
-use super::waiting::{Asked, Decision, Polled};
 use crate::error_response::error_response;
 use crate::limits::{MAX_CLIENT_NAME, MAX_SIGN_IN_PARAMETER, SIGN_IN_ATTEMPT, SIGN_IN_POLL};
 use crate::plane::Peer;
+use crate::throttle::subscriber;
 
 /// Letters of user codes: no vowels, so that no words arise, and none that look like digits.
 const LETTERS: &[u8; 20] = b"BCDFGHJKLMNPQRSTVWXZ";
@@ -61,7 +62,10 @@ async fn ask(
     Extension(Peer(peer)): Extension<Peer>,
     body: Body,
 ) -> Response<Body> {
-    answer(&api, peer.ip(), body, |api, body, now| api.sign_in_asked(body, peer.ip(), now)).await
+    answer(&api, peer.ip(), body, async |api, body, now| {
+        api.sign_in_asked(body, peer.ip(), now).await
+    })
+    .await
 }
 
 async fn poll(
@@ -69,20 +73,20 @@ async fn poll(
     Extension(Peer(peer)): Extension<Peer>,
     body: Body,
 ) -> Response<Body> {
-    answer(&api, peer.ip(), body, Api::sign_in_polled).await
+    answer(&api, peer.ip(), body, async |api, body, now| api.sign_in_polled(body, now).await).await
 }
 
 async fn answer(
     api: &Api,
     source: std::net::IpAddr,
     mut body: Body,
-    act: impl FnOnce(&Api, &Bytes, UnixMillis) -> Result<Value, ApiError>,
+    act: impl AsyncFnOnce(&Api, &Bytes, UnixMillis) -> Result<Value, ApiError>,
 ) -> Response<Body> {
     let now = api.parts.clock.now();
     let blocked = api.failures.blocks(source, now);
     let outcome = match api.bodies.read(&mut body, Some(source)).await {
         Ok(_) if blocked => Err(unknown()),
-        Ok(body) => act(api, &body, now),
+        Ok(body) => act(api, &body, now).await,
         Err(error) => Err(error),
     };
     match outcome {
@@ -116,7 +120,7 @@ pub(super) fn plain(user_code: &str) -> String {
 }
 
 impl Api {
-    fn sign_in_asked(
+    async fn sign_in_asked(
         &self,
         body: &[u8],
         source: std::net::IpAddr,
@@ -134,15 +138,19 @@ impl Api {
             user_code(random()?).ok_or_else(|| internal("a user code", &"too few letters"))?;
         let page = self.page_of_requests(ask.provider.as_deref(), ask.role.as_deref())?;
         let client = ask.client.unwrap_or_default();
-        let asked = Asked {
+        let asked = SignInRequest {
+            digest: digest_of(&code),
+            user_code: user.clone(),
             challenge: ask.challenge,
-            source,
+            source_ip: source.to_string(),
+            subscriber: subscriber(source).to_string(),
             client: text::plain(&client, MAX_CLIENT_NAME),
             role: ask.role,
             asked_at: now,
             ends_at: now.plus(SIGN_IN_ATTEMPT),
         };
-        if !self.sign_in_requests.keep(code.clone(), user.clone(), asked, now) {
+        let kept = self.store().sign_in_requests().keep(&asked).await;
+        if !kept.or_internal("cannot store a sign-in request")? {
             let message = "too many sign-ins wait for a decision: try again in ten minutes";
             return Err(ApiError::new(ErrorCode::ThrottlingException, message));
         }
@@ -173,23 +181,38 @@ impl Api {
         Ok(format!("{origin}/console/sign-in/{provider}?to=/sign-in-request{role}"))
     }
 
-    fn sign_in_polled(&self, body: &Bytes, now: UnixMillis) -> Result<Value, ApiError> {
+    async fn sign_in_polled(&self, body: &Bytes, now: UnixMillis) -> Result<Value, ApiError> {
         let poll: Poll = serde_json::from_slice(body).map_err(|_| unknown())?;
         let challenge = towline_oidc::challenge(&poll.verifier);
-        match self.sign_in_requests.poll(&poll.request_code, &challenge, now) {
-            Polled::Unknown => Err(unknown()),
-            Polled::Open => Ok(json!({ "Status": "Pending" })),
-            Polled::TooSoon => Ok(json!({ "Status": "SlowDown" })),
-            Polled::Decided(Decision::Rejected) => Ok(json!({ "Status": "Rejected" })),
-            Polled::Decided(Decision::Approved(token)) => {
-                let token: Token =
-                    serde_json::from_slice(&token).map_err(|error| internal("a token", &error))?;
-                Ok(
-                    json!({ "Status": "Approved", "Credentials": self.credentials_for_program(token)? }),
-                )
+        let digest = digest_of(&poll.request_code);
+        let found = self.store().sign_in_requests().poll(&digest, &challenge, now).await;
+        match found.or_internal("cannot read a sign-in request")? {
+            SignInPoll::Unknown => Err(unknown()),
+            SignInPoll::Open if self.paces.is_too_soon(&digest, now) => {
+                Ok(json!({ "Status": "SlowDown" }))
+            }
+            SignInPoll::Open => Ok(json!({ "Status": "Pending" })),
+            SignInPoll::Decided(SignInOutcome::Rejected) => Ok(json!({ "Status": "Rejected" })),
+            SignInPoll::Decided(SignInOutcome::Approved(sealed)) => {
+                // Sealed before a restore, it opens no more.
+                let opened = self.parts.vault.open(&self.sealed_for_request(&digest), &sealed);
+                let token: Token = serde_json::from_slice(&opened.map_err(|_| unknown())?)
+                    .map_err(|error| internal("a token", &error))?;
+                let credentials = self.credentials_for_program(token)?;
+                Ok(json!({ "Status": "Approved", "Credentials": credentials }))
             }
         }
     }
+
+    /// What the credentials of a request are sealed for.
+    pub(super) fn sealed_for_request(&self, digest: &str) -> String {
+        self.parts.vault.given_out(&format!("sign-in request {digest}"))
+    }
+}
+
+/// What is kept of the code that a program polls with.
+fn digest_of(code: &str) -> String {
+    towline_oidc::challenge(code)
 }
 
 #[cfg(test)]
