@@ -202,9 +202,9 @@ impl AccessRequests<'_> {
         let levels = serde_json::to_string(&new.terms.levels)
             .map_err(|error| sqlx::Error::Encode(error.into()))?;
         let made = engine::query(
-            "INSERT INTO access_requests (id, principal, principal_id, principal_arn, reason, targets, tags, status, created_at, expires_at, \
-             kind, policy, levels, windows, most_minutes, minutes) \
-             SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? \
+            "INSERT INTO access_requests (id, principal, principal_id, principal_arn, reason, targets, tags, status, decided_by, \
+             created_at, expires_at, kind, policy, levels, windows, most_minutes, minutes) \
+             SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? \
              WHERE EXISTS (SELECT 1 FROM principals WHERE unique_id = ?) \
              OR EXISTS (SELECT 1 FROM federated_people WHERE id = ? AND blocked = 0)",
         )
@@ -216,6 +216,7 @@ impl AccessRequests<'_> {
         .bind(&new.targets)
         .bind(&new.tags)
         .bind(&new.status)
+        .bind(&new.decided_by)
         .bind(new.created_at.0)
         .bind(new.expires_at.0)
         .bind(&new.terms.kind)

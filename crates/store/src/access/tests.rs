@@ -236,3 +236,12 @@ async fn an_extension_needs_the_approvals_of_the_request_and_the_least_of_them_h
     let late = UnixMillis(ends().await);
     assert_eq!(extend("bob", 60, late).await, Counted::Closed, "access has ended");
 }
+
+#[tokio::test]
+async fn a_request_that_opens_by_itself_keeps_who_opened_it() {
+    let (store, _dir) = scratch().await;
+    let mut request = new(&ann(&store).await, "oi-1", 1, 100);
+    (request.status, request.decided_by) = ("Approved".into(), "arn:ann".into());
+    store.access_requests().create(&request, None, UnixMillis(1)).await.unwrap();
+    assert_eq!(store.access_requests().get("oi-1").await.unwrap().unwrap(), request);
+}
