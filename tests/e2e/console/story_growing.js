@@ -20,6 +20,7 @@ story(async (page, context) => {
   await jumped(player);
   await grew(player, terminal);
   await ended(player, terminal);
+  await foundAmongAll(player);
 });
 
 async function filled(page) {
@@ -95,4 +96,21 @@ async function ended(player, terminal) {
   await eventually("the last words", async () => (await shown(player)).includes("last-words"));
   await seek(player, 0.5);
   await eventually("the middle", async () => /line \d+ of many/.test(await shown(player)));
+}
+
+async function foundAmongAll(player) {
+  step("the search over all recordings finds the session by what its screen showed, and leads to the moment");
+  await player.goto(`${env.TOWLINE_ORIGIN}/console/#/executed`);
+  await player.getByLabel("Search in").selectOption({ label: "what screens showed" });
+  await player.getByRole("searchbox", { name: "Words" }).fill("later-words");
+  await player.getByRole("button", { name: "Search", exact: true }).click();
+  const link = player.locator('tbody a[href*="recording"]');
+  await link.waitFor();
+  await player.locator("[role=status]", { hasText: "1 found. 1 recordings looked at." }).waitFor();
+  await axe(player, "search of screens");
+  await link.click();
+  await eventually("the words are shown", async () => (await shown(player)).includes("later-words"));
+  await player.goto(`${env.TOWLINE_ORIGIN}/console/#/executed?in=screens&words=never-shown`);
+  await player.locator("[role=status]", { hasText: /^0 found\. 1 recordings looked at\..*(?<!Searching…)$/ }).waitFor();
+  assert.equal(await player.locator("tbody a").count(), 0);
 }
