@@ -318,13 +318,22 @@ mod tests {
         shown: &CertificateDer<'_>,
         name: &str,
     ) -> Result<ServerCertVerified, rustls::Error> {
+        verdict_through(ca, shown, &[], name)
+    }
+
+    fn verdict_through(
+        ca: &str,
+        shown: &CertificateDer<'_>,
+        between: &[CertificateDer<'_>],
+        name: &str,
+    ) -> Result<ServerCertVerified, rustls::Error> {
         let verifier = Verifier {
             judge: Judge::new(&Trust::Ca(ca.to_owned()), &Pins::default()).unwrap(),
             provider: Arc::new(provider()),
             signed: SignedSeconds::default(),
         };
         let name = ServerName::try_from(name).unwrap();
-        verifier.verify_server_cert(shown, &[], &name, &[], UnixTime::now())
+        verifier.verify_server_cert(shown, between, &name, &[], UnixTime::now())
     }
 
     #[test]
@@ -343,6 +352,20 @@ mod tests {
             let refused = verdict(ca, shown, name).unwrap_err();
             assert!(matches!(refused, rustls::Error::InvalidCertificate(_)), "{refused:?}");
         }
+    }
+
+    #[test]
+    fn a_certificate_of_a_ca_below_the_trusted_one_is_taken_with_that_ca_alone() {
+        let (ca, issuer) = authority();
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let between = params.signed_by(&key, &issuer).unwrap().der().clone();
+        let shown = leaf(&Issuer::new(params, key), (2020, 2090));
+        verdict_through(&ca, &shown, &[between], "gw.example").unwrap();
+        verdict(&ca, &shown, "gw.example").unwrap_err();
+        let not_a_ca = leaf(&issuer, (2020, 2090));
+        verdict_through(&ca, &shown, &[not_a_ca], "gw.example").unwrap_err();
     }
 
     #[test]
