@@ -17,6 +17,7 @@ mod audit_trail;
 mod aws;
 mod backup;
 mod bulk;
+mod cluster;
 mod codes;
 mod command_log;
 mod commands;

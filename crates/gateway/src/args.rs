@@ -53,6 +53,15 @@ pub(crate) enum Command {
         #[arg(long)]
         dir: PathBuf,
     },
+    /// List the gateways that work on one store together.
+    Nodes {
+        /// The directory of one of them. A gateway may be running in it.
+        #[arg(long)]
+        dir: PathBuf,
+        /// Print one JSON object for each.
+        #[arg(long)]
+        json: bool,
+    },
     /// Work with the configuration.
     #[command(subcommand)]
     Config(Config),

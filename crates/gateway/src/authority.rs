@@ -92,6 +92,12 @@ impl Authority {
 const ED25519_SPKI_PREFIX: [u8; 12] =
     [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
+/// The `SubjectPublicKeyInfo` of an Ed25519 key.
+#[must_use]
+pub fn spki_of(public: &[u8; 32]) -> Vec<u8> {
+    [&ED25519_SPKI_PREFIX[..], public].concat()
+}
+
 /// Whether `spki` is an Ed25519 key in the only encoding DER allows for it.
 #[must_use]
 pub fn is_ed25519(spki: &[u8]) -> bool {

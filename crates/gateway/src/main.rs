@@ -5,6 +5,7 @@ mod args;
 mod backup_commands;
 mod link_command;
 mod move_command;
+mod node_commands;
 mod offline;
 mod open_files;
 mod pin_commands;
@@ -90,6 +91,7 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Config(args::Config::Check { dir }) => offline::check(&dir).await,
         Command::MigrateStore(options) => move_command::run(&options).await,
         Command::RemoveTag(options) => offline::remove_tag(&options).await,
+        Command::Nodes { dir, json } => node_commands::list(&dir, json).await,
         Command::Serve(options) => serve(&options).await,
     }
 }
@@ -119,8 +121,21 @@ async fn serve(options: &Serve) -> Result<(), Failure> {
     let store = gateway.foundation().store.clone();
     tokio::select! {
         served = gateway.serve(plane, stop) => Ok(served?),
-        () = store.taken_over() => Err("another gateway works with the store now: this one ends at \
-            once, as if it had been killed; started again, it waits for its turn".into()),
+        () = store.taken_over() => Err(taken_over(&store).into()),
+    }
+}
+
+/// Why this gateway ends although nobody told it to.
+fn taken_over(store: &Store) -> &'static str {
+    match store.node() {
+        None => {
+            "another gateway works with the store now: this one ends at once, as if it had been \
+             killed; started again, it waits for its turn"
+        }
+        Some(_) => {
+            "another gateway has declared this one dead, or does its chores, or has taken its name: \
+             it ends at once, as if it had been killed; started again, it joins anew"
+        }
     }
 }
 

@@ -4,46 +4,49 @@
 //! [`Gateway::serve`].
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use towline_archive::{Archive, ArchiveError, Recorder, RecordingEvent, RecordingEvents};
-use towline_host::clock::{Clock, UnixMillis};
-use towline_host::entropy::NoRandom;
-use towline_host::files::{self, FileError};
-use towline_host::lock::{DirLock, LockError};
+use towline_archive::{Archive, Recorder, RecordingEvent, RecordingEvents};
+use towline_host::clock::Clock;
+use towline_host::files;
+use towline_host::lock::DirLock;
 use towline_ssm::ids::{Realm, SessionId};
-use towline_store::{EPOCH, IDLE_MINUTES, MAX_MINUTES, SeenRequest, Store, StoreError};
+use towline_store::{EPOCH, NodeIdentity, SeenRequest, Store};
 
 use crate::api::{self, Api, Parts, SignInSettings};
 use crate::audit::AuditLog;
-use crate::authority::{Authority, AuthorityError};
+use crate::authority::Authority;
 use crate::backup::snapshot;
 use crate::capacity::{Capacity, Host};
 use crate::certificate::{self, Facts, Watched};
 use crate::channels::{self, Channels};
-use crate::config::{self, Config, ConfigError};
+use crate::cluster::{
+    self, Calls, ClusterPresence, ClusterSessions, Directory, NodeKey, PeerDoor, RelayState,
+    membership,
+};
+use crate::config::{self, Config};
 use crate::console;
 use crate::devices::aws::{self, VendorAgents, VendorParts};
 use crate::devices::enrollment::Enrollment;
 use crate::devices::towline::{AgentParts, AgentsHandle};
 use crate::exports::{Exports, command_log, trail};
 use crate::federation::ProviderKeys;
-use crate::limits::{MAX_SEEN_SIGNATURES, MAX_SESSIONS};
+use crate::limits::MAX_SESSIONS;
 use crate::listener::http::HttpServer;
 use crate::listener::monitor::Monitor;
 use crate::listener::tls::{TlsConfigs, TlsError};
-use crate::listener::{Bounds, Pipes, TlsListener, socket};
+use crate::listener::{Bounds, Pipes, TlsListener};
 use crate::local::Local;
 use crate::metrics::Metrics;
 use crate::notifications::{Bell, Sender};
 use crate::origins::Origins;
 use crate::pace::Pace;
-use crate::plane::{self, AgentAcceptor, DataChannels, Presence, Sessions};
+use crate::plane::{self, AgentAcceptor, DataChannels, PeerAcceptor, Peers, Presence, Sessions};
 use crate::presence::LocalPresence;
 use crate::readiness::{self, Readiness};
 use crate::routes;
@@ -51,89 +54,10 @@ use crate::run_command::Commands;
 use crate::server_pins::ServerPins;
 use crate::sessions::{Hub, HubHandle, HubParts, HubSettings};
 use crate::sign_in_links::SignInLinks;
+pub use crate::starting::GatewayError;
+use crate::starting::{bind, keep_limits, room, seen};
 use crate::throttle::LogBudget;
-use crate::vault::{Vault, VaultError};
-
-/// Why the gateway does not run.
-#[derive(Debug, thiserror::Error)]
-pub enum GatewayError {
-    /// Configuration.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// A key file.
-    #[error(transparent)]
-    File(#[from] FileError),
-    /// Another gateway works in the directory.
-    #[error(transparent)]
-    Lock(#[from] LockError),
-    /// The disk has no room to work with.
-    #[error(
-        "the disk of {} is full: {free} bytes are free, at least {LEAST_ROOM} are needed",
-        path.display()
-    )]
-    NoRoom {
-        /// The directory.
-        path: PathBuf,
-        /// Free bytes.
-        free: u64,
-    },
-    /// The server's certificate cannot be read.
-    #[error("{0}")]
-    Certificate(String),
-    /// Certificate and key.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    /// The authority's key.
-    #[error(transparent)]
-    Authority(#[from] AuthorityError),
-    /// The store's key.
-    #[error(transparent)]
-    Vault(#[from] VaultError),
-    /// The store.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// Recordings and audit files.
-    #[error(transparent)]
-    Evidence(#[from] ArchiveError),
-    /// More CAs for requests to identity providers.
-    #[error("the file of `ca` in the section [outbound] of gateway.toml is not usable: {0}")]
-    OutboundCa(String),
-    /// No random bytes.
-    #[error(transparent)]
-    Random(#[from] NoRandom),
-    /// A listening socket.
-    #[error("cannot listen on {address}: {source}")]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// The system's answer.
-        source: std::io::Error,
-    },
-}
-
-/// Free bytes below which a gateway does not start: the store's log and a recording's first blocks.
-const LEAST_ROOM: u64 = 1 << 20;
-
-impl GatewayError {
-    /// Whether a later try may succeed, because the disk is full now.
-    #[must_use]
-    pub fn is_full_disk(&self) -> bool {
-        match self {
-            Self::NoRoom { .. } => true,
-            Self::Store(error) => error.is_full_disk(),
-            other => {
-                let mut cause = std::error::Error::source(other);
-                std::iter::from_fn(|| {
-                    let now = cause?;
-                    cause = now.source();
-                    Some(now)
-                })
-                .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
-                .any(|error| error.kind() == std::io::ErrorKind::StorageFull)
-            }
-        }
-    }
-}
+use crate::vault::Vault;
 
 /// What the control plane gives to the data plane.
 pub struct Foundation {
@@ -157,6 +81,8 @@ pub struct Foundation {
     pub pace: Arc<Pace>,
     /// The time.
     pub clock: Clock,
+    /// Calls to the other gateways, where several work together.
+    pub calls: Option<Arc<Calls>>,
 }
 
 /// The data plane, as the control plane sees it.
@@ -173,6 +99,8 @@ pub struct DataPlane {
     pub channels: Arc<dyn DataChannels>,
     /// Behind Run Command.
     pub commands: Arc<dyn plane::Commands>,
+    /// What other gateways ask for, where several work together; and what leads data channels there.
+    pub calls_of_nodes: Option<(Router, RelayState)>,
 }
 
 /// A gateway that listens and is about to serve.
@@ -218,7 +146,12 @@ impl Gateway {
             .map_err(GatewayError::Certificate)?;
         certificate::log(&facts, clock.now());
         let certificate = Arc::new(Watched::new(facts));
-        let store = config.store.open().await?;
+        let key = config.cluster.is_some().then(|| NodeKey::in_directory(dir)).transpose()?;
+        let (store, tls) = opened(&config, key.as_ref(), tls).await?;
+        let calls = key.map(|key| {
+            let directory = Arc::new(Directory::new(store.clone()));
+            Arc::new(Calls::new(store.clone(), key, directory))
+        });
         let epoch = store.settings().get(EPOCH).await?.unwrap_or_default();
         let vault = Arc::new(vault.of_epoch(epoch));
         keep_limits(&store, &config).await?;
@@ -243,6 +176,7 @@ impl Gateway {
             pins,
             pace,
             clock,
+            calls,
         };
         let (evidence, news) =
             Archive::start(dir, foundation.config.evidence.clone(), &foundation.clock)?;
@@ -253,7 +187,11 @@ impl Gateway {
             realm: foundation.realm.clone(),
             clock: foundation.clock.clone(),
         };
-        tokio::spawn(exports.keep(foundation.audit.clone()));
+        let (exporting, audit) = (foundation.store.clone(), foundation.audit.clone());
+        tokio::spawn(async move {
+            exporting.has_chores().await;
+            exports.keep(audit).await;
+        });
         Ok(Self {
             foundation,
             vault,
@@ -280,9 +218,21 @@ impl Gateway {
     ///
     /// # Errors
     /// The store's.
+    #[allow(clippy::too_many_lines)] // one line for each part of the data plane
     pub async fn data_plane(&self) -> Result<DataPlane, GatewayError> {
-        let Foundation { config, store, authority, enrollment, audit, pins, pace, clock, .. } =
-            &self.foundation;
+        let Foundation {
+            config,
+            store,
+            authority,
+            enrollment,
+            audit,
+            pins,
+            pace,
+            clock,
+            calls,
+            ..
+        } = &self.foundation;
+        let peers = calls.clone().map(|calls| calls as Arc<dyn Peers>);
         let settings = HubSettings { grace: config.session_grace, most_sessions: MAX_SESSIONS };
         let parts = HubParts {
             store: store.clone(),
@@ -304,6 +254,7 @@ impl Gateway {
             clock: clock.clone(),
             pins: Arc::clone(pins),
             grace: config.session_grace,
+            peers: peers.clone(),
         });
         let vendor = VendorAgents::new(VendorParts {
             hub: Arc::clone(&hub),
@@ -313,14 +264,20 @@ impl Gateway {
             vault: Arc::clone(&self.vault),
             clock: clock.clone(),
             region: self.foundation.realm.region.clone(),
+            peers,
         });
-        Ok(DataPlane {
+        let here = DataPlane {
             agents: Arc::new(agents),
             vendor: Some(vendor),
             sessions: Arc::new(HubHandle::new(&hub, pace)),
             presence: Arc::new(LocalPresence(Arc::clone(&hub))),
-            channels: Arc::new(Channels::new(hub, &config.dir)),
+            channels: Arc::new(Channels::new(Arc::clone(&hub), &config.dir)),
             commands,
+            calls_of_nodes: None,
+        };
+        Ok(match calls {
+            None => here,
+            Some(calls) => of_cluster(here, &hub, calls),
         })
     }
 
@@ -419,7 +376,12 @@ impl Gateway {
             client: foundation.config.outbound.client().map_err(GatewayError::OutboundCa)?,
             clock: foundation.clock.clone(),
         };
-        tokio::spawn(sender.run(bell.clone(), stop.clone(), Arc::clone(&metrics)));
+        let sending = (store.clone(), bell.clone(), stop.clone(), Arc::clone(&metrics));
+        tokio::spawn(async move {
+            let (store, bell, stop, metrics) = sending;
+            store.has_chores().await;
+            sender.run(bell, stop, metrics).await;
+        });
         let api = Api::new(Parts {
             seen,
             store: store.clone(),
@@ -444,6 +406,7 @@ impl Gateway {
                 Arc::clone(&metrics),
             ),
             bell,
+            peers: foundation.calls.clone().map(|calls| calls as Arc<dyn Peers>),
         })?;
         if let Some(listener) = monitor {
             let monitor = Monitor {
@@ -457,6 +420,12 @@ impl Gateway {
         let events = api::event_routes(Arc::clone(&api));
         let channels = channels::routes(plane.channels, origins(&foundation));
         let [api, channels] = with_vendor(api::routes(api), channels, plane.vendor);
+        let (channels, for_nodes) = match plane.calls_of_nodes {
+            None => (channels, Router::new()),
+            Some((calls, relay)) => {
+                (channels.layer(from_fn_with_state(relay, cluster::relay)), calls)
+            }
+        };
         let routes = routes::router([
             api,
             events,
@@ -467,10 +436,15 @@ impl Gateway {
         let host = Host::read().with(pipes.is_some());
         let Capacity { connections, bound } = Capacity::of(host, foundation.config.max_connections);
         tracing::info!("room for {connections} connections, by {bound}");
+        let peers = foundation.calls.as_ref().map(|calls| {
+            let door = PeerDoor::new(calls.directory(), routes.clone().merge(for_nodes));
+            Arc::new(Arc::new(door)) as Arc<dyn PeerAcceptor>
+        });
         tokio::spawn(announce_end(sessions, stop.clone()));
         let port = Arc::new(TlsListener {
             tls,
             agents: plane.agents,
+            peers,
             http: HttpServer::new(routes, connections),
             metrics,
             proxies: foundation.config.proxies.clone(),
@@ -484,10 +458,43 @@ impl Gateway {
         let _ =
             tokio::time::timeout(crate::limits::SHUTDOWN_GRACE, foundation.audit.settle()).await;
         let recorder = Arc::clone(&evidence.recorder);
-        export_the_rest(&foundation, &recorder).await;
+        if store.does_chores() {
+            export_the_rest(&foundation, &recorder).await;
+        }
         let _ = tokio::task::spawn_blocking(move || recorder.stop()).await;
         store.close().await;
         Ok(())
+    }
+}
+
+/// The store, and the TLS that answers other gateways where there are some.
+async fn opened(
+    config: &Config,
+    key: Option<&NodeKey>,
+    tls: TlsConfigs,
+) -> Result<(Store, TlsConfigs), GatewayError> {
+    let (Some(member), Some(key)) = (&config.cluster, key) else {
+        return Ok((config.store.open().await?, tls));
+    };
+    let identity = NodeIdentity {
+        name: member.node.clone(),
+        spki: key.spki().to_vec(),
+        address: member.address.clone(),
+    };
+    let peers = cluster::server_config(key).map_err(TlsError::Pair)?;
+    Ok((config.store.join(&identity).await?, tls.with_peers(peers)))
+}
+
+/// The data plane of one of several nodes, over its own.
+fn of_cluster(here: DataPlane, hub: &Arc<Hub>, calls: &Arc<Calls>) -> DataPlane {
+    tokio::spawn(membership::keep(Arc::clone(hub), calls.directory()));
+    tokio::spawn(membership::announce_chores(Arc::clone(hub)));
+    let asked = cluster::routes(Arc::clone(hub), Arc::clone(&here.sessions));
+    DataPlane {
+        sessions: Arc::new(ClusterSessions::new(here.sessions, Arc::clone(calls))),
+        presence: Arc::new(ClusterPresence::new(here.presence, Arc::clone(calls))),
+        calls_of_nodes: Some((asked, (Arc::clone(calls), Arc::clone(hub)))),
+        ..here
     }
 }
 
@@ -499,20 +506,6 @@ fn with_vendor(api: Router, channels: Router, vendor: Option<Arc<VendorAgents>>)
         .layer(from_fn_with_state(Arc::clone(&vendor), aws::data_channels))
         .merge(aws::routes(vendor));
     [api, channels]
-}
-
-/// Puts the limits of sessions into the store. The file is the whole truth: a line that was taken out
-/// of it has its default again.
-async fn keep_limits(store: &Store, config: &Config) -> Result<(), StoreError> {
-    for (key, value) in [(IDLE_MINUTES, config.session_idle), (MAX_MINUTES, config.session_max)] {
-        match value {
-            Some(value) => {
-                store.settings().set(key, &(value.as_secs_f64() / 60.0).to_string()).await?
-            }
-            None => store.settings().clear(key).await?,
-        }
-    }
-    Ok(())
 }
 
 /// Tells operators that the gateway stops, when it does.
@@ -553,27 +546,6 @@ fn sign_in(foundation: &Foundation) -> SignInSettings {
         idle: console.idle,
         max: console.max,
     }
-}
-
-/// The client for requests to identity providers.
-/// Refuses a disk that is full before anything is written to it.
-fn room(dir: &Path) -> Result<(), GatewayError> {
-    let Ok(disk) = nix::sys::statvfs::statvfs(dir) else { return Ok(()) };
-    let free = disk.blocks_available().saturating_mul(disk.fragment_size());
-    if free < LEAST_ROOM {
-        return Err(GatewayError::NoRoom { path: dir.to_owned(), free });
-    }
-    Ok(())
-}
-
-fn bind(address: SocketAddr) -> Result<TcpListener, GatewayError> {
-    socket::listen(address).map_err(|source| GatewayError::Listen { address, source })
-}
-
-/// Signatures that an earlier process has taken and that would still be right.
-async fn seen(store: &Store, now: UnixMillis) -> Result<Vec<SeenRequest>, StoreError> {
-    let most = i64::try_from(MAX_SEEN_SIGNATURES).unwrap_or(i64::MAX);
-    store.seen_requests().alive(now.0.div_euclid(1000), most).await
 }
 
 /// Ends sessions whose recording is demanded and fails, and keeps how large recordings have become.

@@ -34,6 +34,16 @@ pub const PLACE_LOOK: Duration = Duration::from_secs(2);
 /// Between two tries to take a place again whose connection broke: before a gateway that waits does.
 pub const PLACE_AGAIN: Duration = Duration::from_millis(200);
 
+/// Between two renewals of a node's lease.
+pub const NODE_RENEW: Duration = Duration::from_secs(2);
+
+/// How long a lease holds after a renewal, by the clock of the database. A node whose lease is over by
+/// then may be declared dead by another one that has had its own for so long.
+pub const NODE_LEASE: Duration = Duration::from_secs(8);
+
+/// Nodes of one store.
+pub const MAX_NODES: i64 = 64;
+
 /// How long the schema of a server may take to be brought up to date: other gateways may be at it.
 pub const SERVER_UPGRADE: Duration = Duration::from_secs(600);
 

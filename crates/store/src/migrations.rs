@@ -37,6 +37,7 @@ const STEPS: &[Step] = &[
     (33, "renewals", include_str!("../migrations/0033_renewals.sql")),
     (35, "agent kind", include_str!("../migrations/0035_agent_kind.sql")),
     (38, "device search", include_str!("../migrations/0038_device_search.sql")),
+    (40, "nodes", include_str!("../migrations/0040_nodes.sql")),
     (46, "end of access", include_str!("../migrations/0046_end_of_access.sql")),
     (47, "sign-in requests", include_str!("../migrations/0047_sign_in_requests.sql")),
 ];
@@ -44,6 +45,7 @@ const STEPS: &[Step] = &[
 /// The same for PostgreSQL, which begins with the schema of step 38.
 const POSTGRES: &[Step] = &[
     (38, "schema", include_str!("../migrations/postgres/0038_schema.sql")),
+    (40, "nodes", include_str!("../migrations/postgres/0040_nodes.sql")),
     (46, "end of access", include_str!("../migrations/postgres/0046_end_of_access.sql")),
     (47, "sign-in requests", include_str!("../migrations/postgres/0047_sign_in_requests.sql")),
 ];

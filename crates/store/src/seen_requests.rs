@@ -64,6 +64,22 @@ impl SeenRequests<'_> {
         Ok(found.is_some())
     }
 
+    /// Takes a request. False: it was taken before.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn take(&self, request: &SeenRequest) -> Result<bool, StoreError> {
+        let done = engine::query(
+            "INSERT INTO seen_requests (signature, forget_at) VALUES (?, ?) \
+             ON CONFLICT (signature) DO NOTHING",
+        )
+        .bind(request.signature.as_slice())
+        .bind(request.forget_at)
+        .execute(&self.store.pool)
+        .await?;
+        Ok(done.rows_affected() > 0)
+    }
+
     /// Removes the signatures that count no more at `now` (seconds).
     ///
     /// # Errors

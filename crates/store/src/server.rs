@@ -13,6 +13,8 @@ use std::sync::{Arc, Mutex};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgSslMode};
 use towline_host::files;
 
+use crate::engine::guard::WriteGuard;
+use crate::engine::member::{Member, NodeIdentity, NotJoined};
 use crate::engine::postgres::PostgresPool;
 use crate::engine::{Place, Pool};
 use crate::error::StoreError;
@@ -133,6 +135,22 @@ impl Store {
         Self::pools(address, None).await
     }
 
+    /// Opens the store of a database that must hold one, as one of several nodes.
+    ///
+    /// # Errors
+    /// [`StoreError::Server`] when the database cannot be used, or holds none, or the name is another
+    /// node's; [`StoreError::Held`] when a gateway that works alone has it.
+    pub async fn join(address: &ServerAddress, node: &NodeIdentity) -> Result<Self, StoreError> {
+        let one = one_connection(address).await?;
+        look(&one).await?.holds_one()?;
+        upgrade(one).await?;
+        let (member, guard) = Member::join(&address.options, node).await.map_err(not_joined)?;
+        let mut store = Self::pools(address, Some(&guard)).await?;
+        store.node = Arc::clone(&member.name);
+        store.member = Some(Arc::new(member));
+        Ok(store)
+    }
+
     /// Opens the store of a database that must hold one, and takes the place of the gateway that works
     /// with it.
     ///
@@ -142,9 +160,11 @@ impl Store {
     pub async fn connect(address: &ServerAddress) -> Result<Self, StoreError> {
         let one = one_connection(address).await?;
         look(&one).await?.holds_one()?;
-        let place = Place::take(&address.options).await?.ok_or(StoreError::Held)?;
+        let (place, guard) = Place::take(&address.options).await?.ok_or(StoreError::Held)?;
         upgrade(one).await?;
-        Self::pools(address, Some(place)).await
+        let mut store = Self::pools(address, Some(&guard)).await?;
+        store.place = Some(Arc::new(place));
+        Ok(store)
     }
 
     /// Opens a store that must be there and of this version, without the place of the gateway that
@@ -152,7 +172,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Server`] when the database cannot be used, or holds none of this version.
-    pub(crate) async fn look_at(address: &ServerAddress) -> Result<Self, StoreError> {
+    pub async fn look_at(address: &ServerAddress) -> Result<Self, StoreError> {
         let one = one_connection(address).await?;
         let found = look(&one).await;
         one.close().await;
@@ -162,17 +182,39 @@ impl Store {
 
     async fn pools(
         address: &ServerAddress,
-        place: Option<(Place, String)>,
+        guard: Option<&WriteGuard>,
     ) -> Result<Self, StoreError> {
-        let (options, word) = (&address.options, place.as_ref().map(|(_, word)| &**word));
+        let options = &address.options;
         let pool =
-            PostgresPool::connect(options, SERVER_CONNECTIONS, SERVER_PATIENCE, word).await?;
+            PostgresPool::connect(options, SERVER_CONNECTIONS, SERVER_PATIENCE, guard).await?;
         let search =
-            PostgresPool::connect(options, SEARCH_CONNECTIONS, SERVER_SEARCH_PATIENCE, word)
+            PostgresPool::connect(options, SEARCH_CONNECTIONS, SERVER_SEARCH_PATIENCE, guard)
                 .await?;
-        let (pool, search) = (Pool::Postgres(pool), Pool::Postgres(search));
-        let place = place.map(|(place, _)| Arc::new(place));
-        Ok(Self { pool, search, keeper: Arc::new(Mutex::new(None)), place })
+        Ok(Self {
+            pool: Pool::Postgres(pool),
+            search: Pool::Postgres(search),
+            keeper: Arc::new(Mutex::new(None)),
+            place: None,
+            member: None,
+            node: Arc::from(""),
+        })
+    }
+}
+
+fn not_joined(why: NotJoined) -> StoreError {
+    let server = |text: &str| StoreError::Server(text.to_owned());
+    match why {
+        NotJoined::Alone => StoreError::Held,
+        NotJoined::NameTaken => server(
+            "has a node of this name with another key, and it is alive: give each gateway a `node` \
+             of its own in the section [evidence] of gateway.toml",
+        ),
+        NotJoined::KeyTaken => server(
+            "has a node of another name with this key: node.key was copied; remove it here, and a new \
+             one is made",
+        ),
+        NotJoined::Full => server("has as many nodes as there may be: remove some first"),
+        NotJoined::Database(error) => error.into(),
     }
 }
 

@@ -4,6 +4,7 @@
 //! of the gateway `list_active` returns the sessions that may be alive on their devices.
 //!
 //! # Invariants
+//! - Only the node that carries a session changes its row: one that lost it changes nothing.
 //! - The end of a session never changes: the first reason is kept. Its commands and the size of its
 //!   recording are still counted afterwards, because both may arrive later.
 //! - Ended rows older than [`limits::SESSION_HISTORY_DAYS`] are removed when a session is inserted.
@@ -122,6 +123,8 @@ pub struct Session {
     pub commands: Option<i64>,
     /// Bytes of its recording, once that has ended.
     pub recording_bytes: Option<i64>,
+    /// The node that carries it; empty where one gateway works alone.
+    pub node: String,
 }
 
 /// Which sessions to list. `None` or empty: any.
@@ -162,11 +165,11 @@ impl Store {
     }
 }
 
-const COLUMNS: &str = "SELECT id, device_id, principal_arn, principal_name, principal_id, person_id, document, reason, run_as, source_ip, access_type, \
+pub(crate) const COLUMNS: &str = "SELECT id, device_id, principal_arn, principal_name, principal_id, person_id, document, reason, run_as, source_ip, access_type, \
      access_request, session_type, output_url, status, details, idle_ms, max_ms, started_at, ended_at, resume_state, commands, \
-     recording_bytes, input_recorded FROM sessions";
+     recording_bytes, input_recorded, node FROM sessions";
 
-fn session(row: &Row) -> Result<Session, sqlx::Error> {
+pub(crate) fn session(row: &Row) -> Result<Session, sqlx::Error> {
     let status: String = row.try_get("status")?;
     let millis = |n: i64| Duration::from_millis(u64::try_from(n).unwrap_or(0));
     Ok(Session {
@@ -197,6 +200,7 @@ fn session(row: &Row) -> Result<Session, sqlx::Error> {
         resume_state: row.try_get("resume_state")?,
         commands: row.try_get("commands")?,
         recording_bytes: row.try_get("recording_bytes")?,
+        node: row.try_get("node")?,
     })
 }
 
@@ -226,8 +230,8 @@ impl SessionStore<'_> {
         .await?;
         let stored = engine::query(
             "INSERT INTO sessions (id, device_id, principal_arn, principal_name, principal_id, person_id, document, reason, run_as, source_ip, \
-             access_type, access_request, session_type, output_url, input_recorded, status, idle_ms, max_ms, started_at, commands) \
-             SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'Connecting', ?, ?, ?, \
+             access_type, access_request, session_type, output_url, input_recorded, status, idle_ms, max_ms, started_at, node, commands) \
+             SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'Connecting', ?, ?, ?, ?, \
              (SELECT SUM(CASE WHEN kind = 'exec' THEN 1 ELSE 0 END) FROM command_log \
              WHERE session = ? AND (kind = 'exec' OR (kind = 'begin' AND SUBSTR(detail, 1, 3) <> 'off'))) \
              WHERE (? = '' OR EXISTS (SELECT 1 FROM principals WHERE unique_id = ?) \
@@ -252,6 +256,7 @@ impl SessionStore<'_> {
         .bind(as_millis(new.idle))
         .bind(new.max.map(as_millis))
         .bind(now.0)
+        .bind(&*self.store.node)
         .bind(&new.id)
         .bind(&new.person_id)
         .bind(&new.person_id)
@@ -273,12 +278,14 @@ impl SessionStore<'_> {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn mark(&self, id: &str, status: SessionStatus) -> Result<bool, StoreError> {
-        let done =
-            engine::query("UPDATE sessions SET status = ? WHERE id = ? AND ended_at IS NULL")
-                .bind(status.as_str())
-                .bind(id)
-                .execute(&self.store.pool)
-                .await?;
+        let done = engine::query(
+            "UPDATE sessions SET status = ? WHERE id = ? AND node = ? AND ended_at IS NULL",
+        )
+        .bind(status.as_str())
+        .bind(id)
+        .bind(&*self.store.node)
+        .execute(&self.store.pool)
+        .await?;
         Ok(done.rows_affected() > 0)
     }
 
@@ -287,12 +294,14 @@ impl SessionStore<'_> {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn set_resume_state(&self, id: &str, state: &[u8]) -> Result<bool, StoreError> {
-        let done =
-            engine::query("UPDATE sessions SET resume_state = ? WHERE id = ? AND ended_at IS NULL")
-                .bind(state)
-                .bind(id)
-                .execute(&self.store.pool)
-                .await?;
+        let done = engine::query(
+            "UPDATE sessions SET resume_state = ? WHERE id = ? AND node = ? AND ended_at IS NULL",
+        )
+        .bind(state)
+        .bind(id)
+        .bind(&*self.store.node)
+        .execute(&self.store.pool)
+        .await?;
         Ok(done.rows_affected() > 0)
     }
 
@@ -310,12 +319,14 @@ impl SessionStore<'_> {
     ) -> Result<bool, StoreError> {
         let status = if failed { SessionStatus::Failed } else { SessionStatus::Terminated };
         let done = engine::query(
-            "UPDATE sessions SET status = ?, details = ?, ended_at = ?, resume_state = NULL WHERE id = ? AND ended_at IS NULL",
+            "UPDATE sessions SET status = ?, details = ?, ended_at = ?, resume_state = NULL \
+             WHERE id = ? AND node = ? AND ended_at IS NULL",
         )
         .bind(status.as_str())
         .bind(details)
         .bind(now.0)
         .bind(id)
+        .bind(&*self.store.node)
         .execute(&self.store.pool)
         .await?;
         Ok(done.rows_affected() > 0)
@@ -346,15 +357,16 @@ impl SessionStore<'_> {
         Ok(row.as_ref().map(session).transpose()?)
     }
 
-    /// Up to `limit` sessions that have not ended, with ids after `after`, by id. For the start of
-    /// the data plane.
+    /// Up to `limit` sessions of this node that have not ended, with ids after `after`, by id. For the
+    /// start of the data plane.
     ///
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn list_active(&self, after: &str, limit: i64) -> Result<Vec<Session>, StoreError> {
         let rows = engine::query(&format!(
-            "{COLUMNS} WHERE ended_at IS NULL AND id > ? ORDER BY id LIMIT ?"
+            "{COLUMNS} WHERE ended_at IS NULL AND node = ? AND id > ? ORDER BY id LIMIT ?"
         ))
+        .bind(&*self.store.node)
         .bind(after)
         .bind(limit)
         .fetch_all(&self.store.pool)

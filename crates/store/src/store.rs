@@ -19,7 +19,7 @@ use sqlx::sqlite::{
 };
 use towline_host::clock::UnixMillis;
 
-use crate::engine::{self, Place, Pool, QueryBuilder, Tx, WORD};
+use crate::engine::{self, Member, Place, Pool, QueryBuilder, Tx, WORD};
 use crate::error::StoreError;
 use crate::{device_texts, identity, limits, migrations, tag_keys};
 
@@ -33,6 +33,10 @@ pub struct Store {
     pub(crate) keeper: Arc<Mutex<Option<SqliteConnection>>>,
     /// On a server; a file has none.
     pub(crate) place: Option<Arc<Place>>,
+    /// Among the nodes of a cluster.
+    pub(crate) member: Option<Arc<Member>>,
+    /// The name among them; empty for a gateway that works alone.
+    pub(crate) node: Arc<str>,
 }
 
 /// Key of the setting that [`Store::probe`] writes.
@@ -73,7 +77,14 @@ impl Store {
             .max_connections(limits::SEARCH_CONNECTIONS)
             .connect_lazy_with(options);
         let (pool, search) = (Pool::Sqlite(pool), Pool::Sqlite(search));
-        Ok(Self { pool, search, keeper: Arc::new(Mutex::new(Some(keeper))), place: None })
+        Ok(Self {
+            pool,
+            search,
+            keeper: Arc::new(Mutex::new(Some(keeper))),
+            place: None,
+            member: None,
+            node: Arc::from(""),
+        })
     }
 
     /// Opens a store that must be there and whole, and marks it as open. A file that was copied
@@ -204,12 +215,36 @@ impl Store {
         matches!(self.pool, Pool::Postgres(_))
     }
 
-    /// Waits until another gateway works with this store. Never returns for a store in a file.
+    /// Waits until another gateway works with this store, or has declared this node dead. Never
+    /// returns for a store in a file.
     pub async fn taken_over(&self) {
-        match &self.place {
-            Some(place) => place.lost().await,
-            None => std::future::pending().await,
+        match (&self.place, &self.member) {
+            (Some(place), _) => place.lost().await,
+            (None, Some(member)) => member.lost().await,
+            (None, None) => std::future::pending().await,
         }
+    }
+
+    /// The name among the nodes of a cluster; `None` for a gateway that works alone.
+    #[must_use]
+    pub fn node(&self) -> Option<&str> {
+        self.member.as_ref().map(|_| &*self.node)
+    }
+
+    /// Returns once this gateway has to do what only one does: at once for one that works alone.
+    pub async fn has_chores(&self) {
+        if let Some(member) = &self.member {
+            let mut chores = member.chores();
+            if chores.wait_for(|chores| *chores).await.is_err() {
+                std::future::pending::<()>().await; // the store was closed
+            }
+        }
+    }
+
+    /// Whether this gateway does now what only one does.
+    #[must_use]
+    pub fn does_chores(&self) -> bool {
+        self.member.as_ref().is_none_or(|member| *member.chores().borrow())
     }
 
     /// Begins a transaction that will write; no other one does so until its end.

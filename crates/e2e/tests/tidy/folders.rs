@@ -53,6 +53,10 @@ const MAY_SEE: Table<'_> = &[
     ("certificate", &["config", "init", "limits", "listener"]),
     ("channels", &["error_response", "limits", "origins", "plane", "sessions"]),
     ("checkup", &["authority", "certificate", "config", "limits", "listener", "vault"]),
+    (
+        "cluster",
+        &["authority", "error_response", "limits", "listener", "lock", "plane", "sessions"],
+    ),
     ("config", &["limits", "listener", "origins", "outbound"]),
     (
         "devices",
@@ -99,6 +103,7 @@ const MAY_SEE: Table<'_> = &[
     ("link_command", &["args", "lib"]),
     ("move_command", &["args", "lib"]),
     ("logging", &["log_queue"]),
+    ("node_commands", &["lib"]),
     ("offline", &["args", "lib"]),
     ("pace", &["limits"]),
     ("pin_commands", &["args", "lib"]),
@@ -111,6 +116,7 @@ const MAY_SEE: Table<'_> = &[
     ("server_pins", &["audit", "authority", "lock"]),
     ("sessions", &["audit", "changes", "limits", "lock", "pace", "plane"]),
     ("sign_in_links", &["audit", "origins"]),
+    ("starting", &["authority", "cluster", "config", "limits", "listener", "vault"]),
     ("throttle", &["limits"]),
     ("unattached", &["plane"]),
     (
@@ -123,6 +129,7 @@ const MAY_SEE: Table<'_> = &[
             "capacity",
             "certificate",
             "channels",
+            "cluster",
             "config",
             "console",
             "devices",
@@ -143,6 +150,7 @@ const MAY_SEE: Table<'_> = &[
             "server_pins",
             "sessions",
             "sign_in_links",
+            "starting",
             "throttle",
             "vault",
         ],

@@ -26,6 +26,7 @@ use towline_ssm::sigv4::{
 use towline_store::{AccessKey, SeenRequest};
 
 use super::call::Caller;
+use super::elsewhere::is_passed_on;
 use super::internal::{OrInternal as _, internal};
 use super::service::Api;
 use super::token::Token;
@@ -128,7 +129,14 @@ impl Api {
             &secret,
             &self.expected(service, now),
         )?;
-        let seen = if mutating { Some(self.admit_once(&verified, now).await?) } else { None };
+        let seen = match (mutating, is_passed_on(head)) {
+            (false, _) => None,
+            (true, false) => Some(self.admit_once(&verified, now).await?),
+            (true, true) => {
+                let (signature, forget_at) = (verified.replay_key, verified.forget_at);
+                Some(SeenRequest { signature, forget_at })
+            }
+        };
         let caller = match credential {
             Credential::Token(token) => self.holder(*token, authorization.access_key).await?,
             Credential::Key(key) => {
@@ -176,9 +184,17 @@ impl Api {
     ) -> Result<SeenRequest, ApiError> {
         let (signature, forget_at) = (verified.replay_key, verified.forget_at);
         let again = || ApiError::new(ErrorCode::InvalidSignatureException, REPLAYED);
-        // Memory forgets the oldest when there are too many; the table does not.
-        if self.replays.is_full() && !self.replays.knows(&signature) {
-            let stored = self.store().seen_requests().contains(&signature).await;
+        // Memory forgets the oldest when there are too many; the table does not. Where several gateways
+        // work together, the table alone knows what another one has taken.
+        if !self.replays.knows(&signature) {
+            let seen = SeenRequest { signature, forget_at };
+            let stored = match self.store().node() {
+                Some(_) => self.store().seen_requests().take(&seen).await.map(|first| !first),
+                None if self.replays.is_full() => {
+                    self.store().seen_requests().contains(&signature).await
+                }
+                None => Ok(false),
+            };
             if stored.or_internal("cannot look for an earlier request")? {
                 return Err(again());
             }

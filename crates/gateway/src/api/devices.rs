@@ -93,7 +93,7 @@ impl Api {
 
     pub(super) async fn is_connected(&self, id: &DeviceId) -> bool {
         match self.parts.presence.whereabouts(id).await {
-            Found::Here(()) => true,
+            Found::Here(()) | Found::There => true,
             Found::Nowhere => false,
         }
     }

@@ -59,10 +59,15 @@ enum Protocol {
 }
 
 /// An answer on its way out.
-struct Reply {
-    body: Vec<u8>,
-    /// A cookie that it sets.
-    set_cookie: Option<String>,
+enum Reply {
+    /// This gateway's.
+    Own {
+        body: Vec<u8>,
+        /// A cookie that it sets.
+        set_cookie: Option<String>,
+    },
+    /// Another gateway's.
+    Elsewhere(Response<Bytes>),
 }
 
 async fn call(
@@ -94,7 +99,8 @@ async fn call(
         bodies::discard(&mut body).await;
     }
     match outcome {
-        Ok(Reply { body, set_cookie }) => {
+        Ok(Reply::Elsewhere(response)) => response.map(Body::from),
+        Ok(Reply::Own { body, set_cookie }) => {
             let mut response = respond(StatusCode::OK, protocol, &request_id, Body::from(body));
             let cookie = set_cookie.and_then(|cookie| HeaderValue::try_from(cookie).ok());
             if let Some(mut cookie) = cookie {
@@ -235,8 +241,22 @@ impl Api {
                     standing.prove();
                 }
                 let who = Who::Principal(proven.caller.person.id.clone());
+                let elsewhere = match &proven.operation {
+                    Ok(operation) => {
+                        self.answer_elsewhere(head, *operation, &proven.body, source).await
+                    }
+                    Err(_) => None,
+                };
                 let seen = proven.seen;
-                (Box::pin(self.operate(head, proven, source, now, &mut event)).await, who, seen)
+                match elsewhere {
+                    // The gateway that answered has written the audit line.
+                    Some(Ok(response)) => return Ok(Reply::Elsewhere(response)),
+                    Some(Err(error)) => (Err(error), who, seen),
+                    None => {
+                        let served = self.operate(head, proven, source, now, &mut event);
+                        (Box::pin(served).await, who, seen)
+                    }
+                }
             }
         };
         if let Err(error) = &outcome {
@@ -403,7 +423,7 @@ impl Api {
         };
         let Record { resources, facts, set_cookie, .. } = call.record();
         (event.resources, event.facts) = (resources, facts);
-        let outcome = outcome.map(|body| Reply { body, set_cookie });
+        let outcome = outcome.map(|body| Reply::Own { body, set_cookie });
         self.parts.metrics.answered(
             operation,
             match &outcome {

@@ -35,6 +35,7 @@ mod devices;
 mod dispatch;
 mod document_list;
 mod documents;
+mod elsewhere;
 mod events;
 mod evidence;
 mod explain;

@@ -2,7 +2,8 @@
 //!
 //! A token is the operation and the last row's key under a MAC, so that a client cannot make one,
 //! nor use one operation's with another. The key is made at each start: a token does not outlive
-//! the process, a client then begins anew.
+//! the process, a client then begins anew. Among several gateways it follows from the store's key, so
+//! that each of them reads the tokens of all.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -25,8 +26,12 @@ pub(super) struct Pages {
 
 impl Pages {
     pub(super) fn new() -> Result<Self, NoRandom> {
-        let key: [u8; 32] = random()?;
-        Ok(Self { key: hmac::Key::new(hmac::HMAC_SHA256, &key) })
+        Ok(Self::with_key(&random()?))
+    }
+
+    /// Under this key.
+    pub(super) fn with_key(key: &[u8; 32]) -> Self {
+        Self { key: hmac::Key::new(hmac::HMAC_SHA256, key) }
     }
 
     /// The token with which `operation` goes on after `cursor`.

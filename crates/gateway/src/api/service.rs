@@ -25,10 +25,10 @@ use super::streams::Streams;
 use super::watches::Watches;
 use crate::audit::AuditLog;
 use crate::federation::ProviderKeys;
-use crate::limits::MAX_SEARCHES;
+use crate::limits::{MAX_SEARCHES, POLICY_FRESH};
 use crate::metrics::Metrics;
 use crate::notifications::Bell;
-use crate::plane::{Commands, Presence, Sessions};
+use crate::plane::{Commands, Peers, Presence, Sessions};
 use crate::readiness::Readiness;
 use crate::sign_in_links::SignInLinks;
 use crate::throttle::{LogBudget, Throttle};
@@ -76,6 +76,8 @@ pub struct Parts {
     pub providers: ProviderKeys,
     /// Wakes what sends notifications.
     pub bell: Bell,
+    /// The other gateways, where several work together.
+    pub peers: Option<Arc<dyn Peers>>,
 }
 
 /// The API, shared by all requests.
@@ -111,9 +113,12 @@ impl Api {
             bodies: Bodies::default(),
             searches: Semaphore::new(MAX_SEARCHES),
             replays: ReplayWindow::restored(&parts.seen),
-            policies: PolicyCache::default(),
+            policies: PolicyCache::new(parts.store.node().map(|_| POLICY_FRESH)),
             last_used: LastUsed::default(),
-            pages: Pages::new()?,
+            pages: match parts.store.node() {
+                Some(_) => Pages::with_key(&parts.vault.mac("paging tokens", b"of a cluster")),
+                None => Pages::new()?,
+            },
             pending: Pending::default(),
             turns: Turns::default(),
             paces: Paces::default(),

@@ -55,6 +55,7 @@ impl Api {
         let sessions = change.live_sessions(&loss.ids).await.or_internal("cannot read sessions")?;
         change.commit().await.or_internal("cannot store a change")?;
         self.policies.changed();
+        self.policies.forgotten_elsewhere().await;
         self.end_or_count(call, &sessions, loss.end).await
     }
 

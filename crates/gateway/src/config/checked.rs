@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use towline_host::files::{self, FileError};
 
+use super::cluster::Cluster;
 use super::console::Console;
 use super::outbound::OutboundSettings;
 use super::place::StorePlace;
@@ -106,6 +107,8 @@ pub struct Config {
     pub console: Console,
     /// Requests to identity providers.
     pub outbound: OutboundSettings,
+    /// Membership among several gateways.
+    pub cluster: Option<Cluster>,
 }
 
 impl Config {
@@ -177,7 +180,12 @@ impl Config {
         let console = console.settings(&raw.endpoint).map_err(wrong)?;
         let outbound = raw.outbound.clone().unwrap_or_default();
         let outbound = outbound.settings(dir).map_err(wrong)?;
+        let node = raw.evidence.as_ref().and_then(|evidence| evidence.node.as_deref());
+        let cluster = raw.cluster.clone();
+        let cluster = cluster.map(|cluster| cluster.settings(node, raw.store.is_some()));
+        let cluster = cluster.transpose().map_err(wrong)?;
         Ok(Self {
+            cluster,
             store: StorePlace::read(dir, raw.store.as_deref(), raw.store_password_file.as_deref())?,
             outbound,
             proxies,
@@ -290,6 +298,7 @@ mod tests {
             metrics: None,
             console: None,
             outbound: None,
+            cluster: None,
             store: None,
             store_password_file: None,
             tls_certificate: "server.pem".into(),

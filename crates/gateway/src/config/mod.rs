@@ -3,7 +3,8 @@
 //! Data flow: `gateway.toml` -> [`raw`] -> [`Config`], in which nothing invalid is left.
 
 mod checked;
-pub mod console;
+pub mod cluster;
+mod console;
 pub mod outbound;
 mod place;
 pub mod raw;

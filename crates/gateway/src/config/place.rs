@@ -8,7 +8,7 @@ use std::os::unix::fs::{MetadataExt as _, chown};
 use std::path::{Path, PathBuf};
 
 use towline_host::files::{self, FileError};
-use towline_store::{ServerAddress, Store, StoreError, tag_clashes_in};
+use towline_store::{NodeIdentity, ServerAddress, Store, StoreError, tag_clashes_in};
 
 use super::STORE;
 
@@ -55,6 +55,30 @@ impl StorePlace {
         match self {
             Self::File(path) => Store::open_existing(path).await,
             Self::Server(address) => Store::connect(address).await,
+        }
+    }
+
+    /// Opens a store on a server as one of several nodes.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn join(&self, node: &NodeIdentity) -> Result<Store, StoreError> {
+        match self {
+            Self::File(_) => Err(StoreError::Address("several gateways need a server".to_owned())),
+            Self::Server(address) => Store::join(address, node).await,
+        }
+    }
+
+    /// The server of the store.
+    ///
+    /// # Errors
+    /// [`StoreError::Address`] when it is in a file.
+    pub fn server(&self) -> Result<&ServerAddress, StoreError> {
+        match self {
+            Self::File(_) => {
+                Err(StoreError::Address("this command is for a store on a server".to_owned()))
+            }
+            Self::Server(address) => Ok(address),
         }
     }
 

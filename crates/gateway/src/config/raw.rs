@@ -60,6 +60,9 @@ pub struct RawConfig {
     /// Requests that the gateway makes itself, to identity providers: addresses and CAs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outbound: Option<super::outbound::RawOutbound>,
+    /// This gateway works together with others on one store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<super::cluster::RawCluster>,
     /// Address of a PostgreSQL database for the store, without a password:
     /// `postgres://USER@HOST/DATABASE`. A file in the directory when not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -7,6 +7,7 @@
 //! # Not here
 //! - What a session does with a device's bytes: [`crate::sessions`].
 
+mod arrival;
 pub mod aws;
 pub mod enrollment;
 pub mod towline;

@@ -218,6 +218,7 @@ fn raw_config(options: &Options) -> Result<RawConfig, InitError> {
     // Whole, because a path in the file is relative to the file.
     let password_file = options.store_password_file.as_deref().map(std::path::absolute);
     Ok(RawConfig {
+        cluster: None,
         evidence: None,
         proxy_protocol_from: Vec::new(),
         max_connections: None,

@@ -70,6 +70,7 @@ impl Scene {
         let files = crate::config::Config::load(&options.dir).unwrap();
         let metrics = Arc::new(Metrics::default());
         let port = TlsListener {
+            peers: None,
             tls: TlsConfigs::load(&files.tls_certificate, &files.tls_key).unwrap(),
             agents: Arc::new(NoAgents),
             http: HttpServer::new(axum::Router::new().route("/prove", get(prove)), 64),

@@ -1,7 +1,8 @@
-//! The two TLS configurations behind one port, and the choice between them.
+//! The TLS configurations behind one port, and the choice between them.
 //!
 //! The `ClientHello` is read first; the protocol it offers decides: `towline/1` is an agent (TLS
-//! 1.3, raw public key), anything else is HTTPS. So neither side can meet the other's rules by
+//! 1.3, raw public key), `towline-peer/1` another gateway where several work together (raw public keys
+//! on both sides), anything else is HTTPS. So neither side can meet the other's rules by
 //! accident.
 //!
 //! # Invariants
@@ -23,6 +24,8 @@ use crate::limits::MAX_CONFIG_FILE;
 
 /// The protocol name of the agents' link in the TLS handshake.
 pub const AGENT_ALPN: &[u8] = b"towline/1";
+/// The protocol name of calls between gateways in the TLS handshake.
+pub const PEER_ALPN: &[u8] = b"towline-peer/1";
 /// The protocol name of HTTP/1.1 in the TLS handshake.
 pub const HTTP_ALPN: &[u8] = b"http/1.1";
 
@@ -45,10 +48,12 @@ pub enum TlsError {
     Pair(#[from] rustls::Error),
 }
 
-/// Both configurations. Clones share them: [`TlsConfigs::replace`] counts for all.
+/// The configurations. Clones share them: [`TlsConfigs::replace`] counts for all.
 #[derive(Clone)]
 pub struct TlsConfigs {
     pair: Arc<RwLock<Pair>>,
+    /// For other gateways, where several work together.
+    peers: Option<Arc<ServerConfig>>,
 }
 
 #[derive(Clone)]
@@ -62,6 +67,8 @@ struct Pair {
 pub enum PeerKind {
     /// A device.
     Agent,
+    /// Another gateway.
+    Gateway,
     /// A client of the API, or a websocket.
     Http,
 }
@@ -146,7 +153,13 @@ impl TlsConfigs {
         // memory.
         agents.send_tls13_tickets = 0;
         let pair = Pair { agents: Arc::new(agents), http: Arc::new(for_http(chain, key)?) };
-        Ok(Self { pair: Arc::new(RwLock::new(pair)) })
+        Ok(Self { pair: Arc::new(RwLock::new(pair)), peers: None })
+    }
+
+    /// The same, and other gateways are answered with this configuration.
+    #[must_use]
+    pub fn with_peers(self, peers: Arc<ServerConfig>) -> Self {
+        Self { peers: Some(peers), ..self }
     }
 
     /// Answers handshakes from now on with the configurations of `new`. Open connections go on.
@@ -162,9 +175,13 @@ impl TlsConfigs {
     /// Who says hello, and the configuration that answers.
     #[must_use]
     pub fn choose(&self, hello: &ClientHello<'_>) -> (PeerKind, Arc<ServerConfig>) {
-        let offers_agent =
-            hello.alpn().is_some_and(|mut offered| offered.any(|protocol| protocol == AGENT_ALPN));
+        let offers =
+            |name| hello.alpn().is_some_and(|mut offered| offered.any(|protocol| protocol == name));
         let pair = self.pair();
-        if offers_agent { (PeerKind::Agent, pair.agents) } else { (PeerKind::Http, pair.http) }
+        match &self.peers {
+            _ if offers(AGENT_ALPN) => (PeerKind::Agent, pair.agents),
+            Some(peers) if offers(PEER_ALPN) => (PeerKind::Gateway, Arc::clone(peers)),
+            _ => (PeerKind::Http, pair.http),
+        }
     }
 }

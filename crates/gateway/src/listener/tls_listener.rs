@@ -29,7 +29,7 @@ use super::tls::{self, PeerKind, TlsConfigs};
 use crate::limits;
 use crate::metrics::Metrics;
 use crate::pace::{Pace, metered};
-use crate::plane::{self, AgentAcceptor, AgentConnection, Standing};
+use crate::plane::{self, AgentAcceptor, AgentConnection, PeerAcceptor, Standing};
 use crate::throttle::LogBudget;
 use crate::transport::Transport;
 
@@ -39,6 +39,8 @@ pub struct TlsListener {
     pub tls: TlsConfigs,
     /// Behind the agents' door.
     pub agents: Arc<dyn AgentAcceptor>,
+    /// Behind the door of other gateways, where several work together.
+    pub peers: Option<Arc<dyn PeerAcceptor>>,
     /// Behind the HTTP door.
     pub http: HttpServer,
     /// Counters.
@@ -66,7 +68,7 @@ enum HandshakeError {
     Displaced,
     #[error("{0}")]
     Failed(#[from] std::io::Error),
-    #[error("the client offered towline/1 and then did not use it")]
+    #[error("the client offered a protocol and then did not use it")]
     NotAgreed,
     #[error("the client showed no key")]
     NoKey,
@@ -74,6 +76,7 @@ enum HandshakeError {
 
 enum Visitor {
     Agent(Box<AgentConnection>),
+    Gateway(Box<AgentConnection>),
     Http(Box<TlsStream<Transport>>),
 }
 
@@ -206,6 +209,11 @@ impl TlsListener {
                     serving.await;
                 }
             }
+            Ok(Visitor::Gateway(connection)) => {
+                if let Some(peers) = &self.peers {
+                    peers.serve(*connection).await;
+                }
+            }
             Ok(Visitor::Http(stream)) => {
                 place.visits();
                 Box::pin(self.http.serve(*stream, (place, displaced), peer, stop)).await;
@@ -257,9 +265,10 @@ impl TlsListener {
         };
         match door {
             PeerKind::Http => Ok(Visitor::Http(Box::new(stream))),
-            PeerKind::Agent => {
+            PeerKind::Agent | PeerKind::Gateway => {
                 let (_, session) = stream.get_ref();
-                if session.alpn_protocol() != Some(tls::AGENT_ALPN) {
+                let agreed = if door == PeerKind::Agent { tls::AGENT_ALPN } else { tls::PEER_ALPN };
+                if session.alpn_protocol() != Some(agreed) {
                     return Err(HandshakeError::NotAgreed);
                 }
                 let spki = session
@@ -268,7 +277,11 @@ impl TlsListener {
                     .ok_or(HandshakeError::NoKey)?
                     .to_vec();
                 let visitor = plane::Visitor(Arc::clone(place) as Arc<dyn Standing>);
-                Ok(Visitor::Agent(Box::new(AgentConnection { stream, spki, peer, visitor })))
+                let connection = Box::new(AgentConnection { stream, spki, peer, visitor });
+                Ok(match door {
+                    PeerKind::Agent => Visitor::Agent(connection),
+                    _ => Visitor::Gateway(connection),
+                })
             }
         }
     }

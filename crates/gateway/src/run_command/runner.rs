@@ -30,7 +30,8 @@ pub struct Commands {
 }
 
 impl Commands {
-    /// Takes up what an earlier process left. To be called before devices are let in.
+    /// Takes up what an earlier process left. To be called before devices are let in. Where several
+    /// gateways work together one of them schedules; the others begin when it is their turn.
     ///
     /// # Errors
     /// The store's.
@@ -44,12 +45,19 @@ impl Commands {
         let shared = Arc::new(Shared { hub, recorder, store, clock, changes });
         let (events, inbox) = mpsc::channel(COMMAND_EVENTS);
         let mut scheduler = Scheduler::new(Arc::clone(&shared), events.clone());
-        scheduler.restore().await?;
-        tokio::spawn(scheduler.run(inbox));
+        if shared.store.does_chores() {
+            scheduler.restore().await?;
+            tokio::spawn(scheduler.run(inbox));
+        } else {
+            tokio::spawn(scheduler.run_later(inbox));
+        }
         Ok(Arc::new(Self { shared, events }))
     }
 
     async fn tell(&self, event: impl FnOnce(oneshot::Sender<()>) -> Event) {
+        if !self.shared.store.does_chores() {
+            return; // another gateway schedules: it reads the store when it begins
+        }
         let (done, told) = oneshot::channel();
         if self.events.send(event(done)).await.is_ok() {
             let _ = told.await;

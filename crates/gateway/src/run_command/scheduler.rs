@@ -68,6 +68,22 @@ impl Scheduler {
         self.hand_over_what_is_left().await
     }
 
+    /// Waits until it is this gateway's turn to schedule, for ever if need be.
+    pub(super) async fn run_later(mut self, inbox: mpsc::Receiver<Event>) {
+        self.shared.store.has_chores().await;
+        while let Err(error) = self.restore().await {
+            tracing::error!(%error, "commands wait: the store does not answer");
+            tokio::time::sleep(STORE_RETRY).await;
+        }
+        // What these devices hold was not heard while another gateway scheduled: they tell it again.
+        for (_, device) in self.wishes.keys() {
+            if let Some(there) = self.shared.hub.device(device) {
+                there.close("this gateway schedules commands now");
+            }
+        }
+        self.run(inbox).await;
+    }
+
     async fn take_up(&mut self, row: &SentCommand, out: &mut Outcome) -> Result<(), StoreError> {
         let facts = facts_of(row)
             .map_err(|error| StoreError::Row(format!("command {}: {error}", row.new.id)))?;

@@ -52,6 +52,8 @@ pub struct Hub {
     devices: Mutex<HashMap<String, Arc<dyn Device>>>,
     arrivals: Arrivals,
     sessions: Mutex<SessionMap>,
+    /// Held while sessions change nodes.
+    pub(super) moves: tokio::sync::Mutex<()>,
 }
 
 impl Hub {
@@ -63,6 +65,7 @@ impl Hub {
             devices: Mutex::default(),
             arrivals: Arrivals::default(),
             sessions: Mutex::default(),
+            moves: tokio::sync::Mutex::default(),
         }
     }
 
@@ -134,6 +137,11 @@ impl Hub {
     /// The sessions of a device.
     pub(super) fn sessions_of(&self, device: &str) -> Vec<Arc<Session>> {
         lock(&self.sessions).of(device).cloned().collect()
+    }
+
+    /// All sessions.
+    pub(super) fn all_sessions(&self) -> Vec<Arc<Session>> {
+        lock(&self.sessions).all().cloned().collect()
     }
 
     /// Whether a device has sessions.

@@ -13,6 +13,7 @@
 //! # Not here
 //! - No HTTP, no SQL, no TLS types.
 
+mod adoption;
 mod arrivals;
 mod device;
 mod device_end;

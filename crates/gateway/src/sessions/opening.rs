@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use towline_archive::Destinations;
 use towline_ssm::documents::SessionPlan;
-use towline_store::NewSession;
+use towline_store::{NewSession, StoreError};
 use towline_wire::message::Destination;
 use tracing::Instrument as _;
 
@@ -57,7 +57,10 @@ pub(super) async fn open_with(
     hub.add_bounded(&session).map_err(|most| StartError::TooManySessions {
         limit: u32::try_from(most).unwrap_or(u32::MAX),
     })?;
-    hub.open_on(&device, &prepared.order(), &session)?;
+    if let Err(error) = prepared.ordered(&hub, &device, &session).await {
+        hub.forget_failed(&session, &error).await;
+        return Err(error);
+    }
     session.ask_for_echo();
     tokio::spawn(watch::watch(Arc::clone(&hub), Arc::clone(&session)));
     match prepared.opened_stored_recorded(&hub, &device, &session, opened).await {
@@ -167,6 +170,30 @@ impl Prepared {
         }
     }
 
+    /// Sends the order. Among several nodes the row comes first: a node that has lost its lease opens
+    /// nothing, and the device's next node knows the session.
+    async fn ordered(
+        &self,
+        hub: &Arc<Hub>,
+        device: &Arc<dyn Device>,
+        session: &Arc<Session>,
+    ) -> Result<(), StartError> {
+        if hub.store().node().is_some() {
+            self.stored(hub).await.map_err(not_stored)?;
+        }
+        hub.open_on(device, &self.order(), session)
+    }
+
+    /// Writes the row, and what a restarted gateway has to know of a tunnel.
+    async fn stored(&self, hub: &Hub) -> Result<(), StoreError> {
+        let sessions = hub.store().sessions();
+        sessions.insert(&self.row, hub.parts.clock.now()).await?;
+        match self.tunnel.as_ref().and_then(tunnel::stored) {
+            Some(state) => sessions.set_resume_state(&self.row.id, &state).await.map(drop),
+            None => Ok(()),
+        }
+    }
+
     /// Waits for the device, the store and the recorder, which work at the same time. Answers why a
     /// wanted recording did not begin.
     async fn opened_stored_recorded(
@@ -176,16 +203,12 @@ impl Prepared {
         session: &Arc<Session>,
         opened: oneshot::Receiver<Result<(), StartError>>,
     ) -> Result<Option<String>, StartError> {
-        let Self { start, tunnel, destinations, row } = self;
+        let Self { start, destinations, .. } = self;
         let opened = hub.answer(device, session, start, self.order(), opened);
-        // What a restarted gateway has to know of a tunnel.
-        let state = tunnel.as_ref().and_then(tunnel::stored);
         let stored = async {
-            let sessions = hub.store().sessions();
-            sessions.insert(row, hub.parts.clock.now()).await?;
-            match &state {
-                Some(state) => sessions.set_resume_state(&row.id, state).await.map(drop),
-                None => Ok(()),
+            match hub.store().node() {
+                Some(_) => Ok(()), // it was, before the order
+                None => self.stored(hub).await,
             }
         };
         let begun = super::recording::begin(
@@ -208,14 +231,19 @@ impl Prepared {
                 Some(why)
             }
         });
-        stored.map_err(|error| match error.is_passing() {
-            true => StartError::NoStore(error.to_string()),
-            false => StartError::Internal(format!("the session could not be stored: {error}")),
-        })?;
+        stored.map_err(not_stored)?;
         match opened {
             Ok(answer) => answer.and(begun),
             Err(_) => Err(StartError::Timeout),
         }
+    }
+}
+
+#[allow(clippy::needless_pass_by_value)] // what `map_err` gives
+fn not_stored(error: StoreError) -> StartError {
+    match error.is_passing() {
+        true => StartError::NoStore(error.to_string()),
+        false => StartError::Internal(format!("the session could not be stored: {error}")),
     }
 }
 

@@ -113,6 +113,12 @@ impl ClientQueue {
         self.ready.notify_one();
     }
 
+    /// Takes nothing more, without a last word: the client comes again.
+    pub fn hang_up(&self) {
+        self.lock().closed = true;
+        self.ready.notify_one();
+    }
+
     /// Takes about `most` bytes of what waits. The second value is true when nothing will ever
     /// follow.
     pub fn take(&self, most: usize) -> (Vec<ToChannel>, bool) {

@@ -10,8 +10,7 @@ use towline_store::StoreError;
 
 use super::hub::{Hub, HubParts, HubSettings};
 use super::meta::{Meta, session_type_of};
-use super::session::Session;
-use super::{tunnel, watch};
+use super::tunnel;
 use crate::limits::MAX_SESSIONS;
 
 impl Hub {
@@ -24,21 +23,10 @@ impl Hub {
         let most = i64::try_from(MAX_SESSIONS).unwrap_or(i64::MAX);
         let rows = hub.store().sessions().list_active("", most).await?;
         let restored = rows.len();
-        let recorder = &hub.parts.recorder;
         for row in rows {
-            if hub.must_end(&row) {
-                let why = "its recording is on the disk of another gateway";
-                hub.store().sessions().end(&row.new.id, false, why, hub.parts.clock.now()).await?;
-                continue;
-            }
-            let session = Session::restored(hub.meta_of_row(&row));
-            if let Some(tape) = recorder.resume(&session.meta.name, session.on_taken()) {
-                session.record(tape);
-            }
-            hub.add(&session);
-            tokio::spawn(watch::watch(Arc::clone(&hub), session));
+            hub.take_up(&row).await?;
         }
-        recorder.finish_leftovers();
+        hub.parts.recorder.finish_leftovers();
         if restored > 0 {
             tracing::info!(sessions = restored, "sessions wait for their devices");
         }
@@ -46,7 +34,7 @@ impl Hub {
     }
 
     /// Whether a recording that is demanded cannot go on here, because another gateway began it.
-    fn must_end(&self, row: &towline_store::Session) -> bool {
+    pub(super) fn must_end(&self, row: &towline_store::Session) -> bool {
         let recorder = &self.parts.recorder;
         self.store().is_shared()
             && recorder.demand() == Demand::Demanded
@@ -54,7 +42,7 @@ impl Hub {
             && !recorder.is_recording(&row.new.id)
     }
 
-    fn meta_of_row(&self, row: &towline_store::Session) -> Meta {
+    pub(super) fn meta_of_row(&self, row: &towline_store::Session) -> Meta {
         let now = self.parts.clock.now().0;
         let age = u64::try_from(now.saturating_sub(row.started_at.0)).unwrap_or(0);
         let left = row.new.max.map(|max| max.saturating_sub(Duration::from_millis(age)));

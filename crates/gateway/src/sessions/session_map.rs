@@ -49,6 +49,11 @@ impl SessionMap {
         names.filter_map(|name| self.by_name.get(name))
     }
 
+    /// All of them.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<Session>> {
+        self.by_name.values()
+    }
+
     /// Whether a device has any.
     pub(super) fn has(&self, device: &str) -> bool {
         self.by_device.contains_key(device)

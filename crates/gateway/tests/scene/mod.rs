@@ -60,6 +60,7 @@ impl Scene {
         });
         let (stop, stopped) = watch::channel(false);
         let doors = DataPlane {
+            calls_of_nodes: None,
             vendor: None,
             agents: plane.clone(),
             sessions: plane.clone(),

@@ -45,6 +45,7 @@ pub(crate) async fn parts(dir: &Path) -> Parts {
         Arc::new(Watched::new(facts)),
     ));
     Parts {
+        peers: None,
         authority: String::new(),
         store,
         vault: Arc::new(Vault::new(&[7; 32]).unwrap()),

@@ -15,6 +15,8 @@
 //! - What the statements mean, and the schema.
 
 mod builder;
+pub(crate) mod guard;
+pub(crate) mod member;
 mod place;
 pub(crate) mod placeholders;
 mod pool;
@@ -24,6 +26,7 @@ mod row;
 mod value;
 
 pub(crate) use builder::QueryBuilder;
+pub(crate) use member::Member;
 pub(crate) use place::{Place, WORD};
 pub(crate) use pool::{Connection, Pool, Tx};
 pub(crate) use query::{query, query_as, query_scalar};

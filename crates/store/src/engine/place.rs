@@ -10,7 +10,7 @@
 //! - The server gives the place of a machine that vanished away after some seconds (TCP keep-alives).
 //!
 //! # Not here
-//! - Several gateways at work at once: a second one waits.
+//! - Several gateways at work at once: [`super::member`].
 
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions as _, Connection as _};
@@ -19,9 +19,10 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use towline_host::entropy;
 
+use super::guard::WriteGuard;
 use crate::limits::{PLACE_AGAIN, PLACE_LOOK, SERVER_PATIENCE};
 
-/// The lock that the gateway at work holds: "place" in ASCII.
+/// The lock that the gateway at work holds: "place" in ASCII. Members of a cluster share it.
 const LOCK: &str = "SELECT pg_try_advisory_lock(482989925221)";
 /// The setting with the word of the gateway at work.
 pub(crate) const WORD: &str = "store.place";
@@ -40,15 +41,11 @@ impl Drop for Place {
 }
 
 impl Place {
-    /// Takes the place, and gives the word to compare at each write. `None`: another gateway has it.
+    /// Takes the place, and gives what each write compares. `None`: another gateway has it.
     pub(crate) async fn take(
         options: &PgConnectOptions,
-    ) -> Result<Option<(Self, String)>, sqlx::Error> {
-        let options = options.clone().options([
-            ("tcp_keepalives_idle", "5"),
-            ("tcp_keepalives_interval", "2"),
-            ("tcp_keepalives_count", "3"),
-        ]);
+    ) -> Result<Option<(Self, WriteGuard)>, sqlx::Error> {
+        let options = watched(options);
         let Some(mut connection) = locked(&options).await? else { return Ok(None) };
         let random: [u8; 16] = entropy::random()
             .map_err(|error| sqlx::Error::Io(std::io::Error::other(error.to_string())))?;
@@ -62,8 +59,12 @@ impl Place {
         .execute(&mut connection)
         .await?;
         let (tell, lost) = watch::channel(false);
-        let keeper = tokio::spawn(keep(options, connection, word.clone(), tell));
-        Ok(Some((Self { lost, keeper }, word)))
+        let guard = WriteGuard {
+            statement: guard(&word),
+            refusal: "another gateway works with this store now: this one writes nothing more",
+        };
+        let keeper = tokio::spawn(keep(options, connection, word, tell));
+        Ok(Some((Self { lost, keeper }, guard)))
     }
 
     /// Waits until another gateway has taken the place.
@@ -73,6 +74,15 @@ impl Place {
             std::future::pending::<()>().await; // given back, not lost
         }
     }
+}
+
+/// Options of a connection whose loss the server notices after some seconds.
+pub(super) fn watched(options: &PgConnectOptions) -> PgConnectOptions {
+    options.clone().options([
+        ("tcp_keepalives_idle", "5"),
+        ("tcp_keepalives_interval", "2"),
+        ("tcp_keepalives_count", "3"),
+    ])
 }
 
 /// A connection with the lock; `None`: another connection has it.
@@ -123,12 +133,9 @@ async fn keep(
 }
 
 /// What begins a transaction that writes: it fails with [`NOT_OURS`] when the word is another one.
-pub(super) fn guard(word: &str) -> String {
+fn guard(word: &str) -> String {
     format!(
         "; SELECT 1 / (CASE WHEN (SELECT value FROM settings WHERE key = '{WORD}') = '{word}' \
          THEN 1 ELSE 0 END)"
     )
 }
-
-/// The server's state when the guard fails: division by zero, which no statement of the store does.
-pub(super) const NOT_OURS: &str = "22012";

@@ -20,15 +20,13 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-use super::place::{NOT_OURS, guard};
+use super::guard::{NOT_OURS, WRITING, WriteGuard};
 use super::placeholders::numbered;
 use super::query::{Outcome, Query, Wanted};
 use super::row::Row;
 use super::value::{Value, bind_all, fetched};
 use crate::limits;
 
-/// Begins a transaction that holds the writers' lock: the number is "towline" in ASCII.
-const WRITING: &str = "BEGIN; SELECT pg_advisory_xact_lock(32774914104782437)";
 const READING: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
 /// Connections to a server.
@@ -39,15 +37,17 @@ pub(crate) struct PostgresPool {
     patience: Duration,
     /// What begins a write.
     writing: Arc<str>,
+    /// What it means when the guard of a write fails.
+    refusal: &'static str,
 }
 
 impl PostgresPool {
-    /// Connects. `patience`: how long a statement may take. `word`: of the place that a write needs.
+    /// Connects. `patience`: how long a statement may take. `guard`: what a write needs.
     pub(crate) async fn connect(
         options: &PgConnectOptions,
         most: u32,
         patience: Duration,
-        word: Option<&str>,
+        guard: Option<&WriteGuard>,
     ) -> Result<Self, sqlx::Error> {
         let millis = patience.as_millis().to_string();
         let options = options.clone().options([
@@ -59,8 +59,10 @@ impl PostgresPool {
             .acquire_timeout(patience)
             .connect_with(options)
             .await?;
-        let writing = format!("{WRITING}{}", word.map(guard).unwrap_or_default()).into();
-        Ok(Self { pool, writers: Arc::new(Semaphore::new(1)), patience, writing })
+        let statement = guard.map(|guard| guard.statement.as_str()).unwrap_or_default();
+        let writing = format!("{WRITING}{statement}").into();
+        let refusal = guard.map_or("", |guard| guard.refusal);
+        Ok(Self { pool, writers: Arc::new(Semaphore::new(1)), patience, writing, refusal })
     }
 
     /// See [`super::Pool::writing`].
@@ -69,7 +71,7 @@ impl PostgresPool {
         let permit = permit.map_err(|_| slow(limits::STORE_BUSY))?;
         let permit = permit.map_err(|_| sqlx::Error::PoolClosed)?;
         let begun = self.begin(&self.writing, Some(permit)).await;
-        begun.map_err(|error| if is_not_ours(&error) { taken_over() } else { error })
+        begun.map_err(|error| if is_not_ours(&error) { refused(self.refusal) } else { error })
     }
 
     /// See [`super::Pool::reading`].
@@ -191,9 +193,8 @@ fn is_not_ours(error: &sqlx::Error) -> bool {
     code.is_some_and(|code| code == NOT_OURS)
 }
 
-fn taken_over() -> sqlx::Error {
-    let text = "another gateway works with this store now: this one writes nothing more";
-    sqlx::Error::Io(io::Error::new(io::ErrorKind::PermissionDenied, text))
+fn refused(why: &'static str) -> sqlx::Error {
+    sqlx::Error::Io(io::Error::new(io::ErrorKind::PermissionDenied, why))
 }
 
 fn slow(patience: Duration) -> sqlx::Error {

@@ -14,6 +14,7 @@ use towline_store::Store;
 use super::registry::Registry;
 use crate::audit::{AuditLog, Event, Who};
 use crate::devices::enrollment::Enrollment;
+use crate::plane::Peers;
 use crate::sessions::Hub;
 use crate::throttle::Throttle;
 use crate::vault::Vault;
@@ -34,6 +35,8 @@ pub struct VendorParts {
     pub clock: Clock,
     /// The region in the scope of signatures.
     pub region: String,
+    /// The other gateways, where several work together.
+    pub peers: Option<Arc<dyn Peers>>,
 }
 
 /// Serves devices with amazon-ssm-agent.

@@ -20,18 +20,20 @@ use futures_util::StreamExt as _;
 use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
 use tokio::time::Instant;
+use towline_host::entropy;
 use towline_ssm::command_document::Platform;
 use towline_ssm::ids::DeviceId;
 use towline_ssm::message::{AgentMessage, MessageType, PayloadType};
 use towline_ssm::vendor::control::{
     JobAck, JobReply, OpenControlChannel, TaskComplete, task_acknowledge,
 };
-use towline_store::{Device as Row, DeviceStatus, SignOfLife};
+use towline_store::{Connection, Device as Row, DeviceStatus, SignOfLife};
 use towline_wire::text::plain;
 
 use super::agents::{VendorAgents, message_id};
 use super::news::News;
 use super::ticket::Channel;
+use crate::devices::arrival::{self, Claim};
 use crate::limits::{
     AWS_FIRST_MESSAGE, CLONE_PROBE, MAX_DEVICE_SENTENCE, VENDOR_CONTROL_BYTES, VENDOR_REPLY_WAIT,
     VENDOR_SILENCE, VENDOR_STALLED,
@@ -46,6 +48,8 @@ pub(super) struct ControlChannel {
     pub(super) number: ConnectionId,
     /// The agent tells its starts nowhere: for the gateway there is one.
     pub(super) boot: [u8; 16],
+    /// Tells the channel from those at other gateways.
+    own_number: [u8; 16],
     /// What the device was last said to run.
     pub(super) platform: Platform,
     began: Instant,
@@ -65,6 +69,7 @@ impl ControlChannel {
             device,
             number: ConnectionId::fresh(),
             boot: [0; 16],
+            own_number: entropy::random().unwrap_or_default(),
             platform,
             began: Instant::now(),
             outbox: Mutex::default(),
@@ -74,6 +79,11 @@ impl ControlChannel {
             pongs: AtomicU64::new(0),
             ponged: Notify::new(),
         }
+    }
+
+    /// The channel as presence has it: each one is a start of its own.
+    const fn link(&self) -> Connection {
+        Connection { boot: self.own_number, number: 1 }
     }
 
     /// The device.
@@ -270,6 +280,7 @@ pub(super) async fn serve(
     let why = channel.carry(socket).await;
     channel.close(&why);
     agents.parts.hub.device_down(&*channel);
+    arrival::leave(&agents.parts.hub, &channel.device, channel.link());
     let sign = SignOfLife { id: device.id.clone(), at: agents.parts.clock.now(), arrival: None };
     if let Err(error) = agents.parts.store.devices().note_signs(&[sign]).await {
         tracing::warn!(device = device.id, %error, "the last sign of life could not be stored");
@@ -303,6 +314,19 @@ impl VendorAgents {
         {
             self.quarantine(&held, source).await;
             return false;
+        }
+        let (hub, peers) = (&self.parts.hub, self.parts.peers.as_ref());
+        match arrival::claim(hub, peers, &channel.device, channel.link()).await {
+            Ok(Claim::Here) => {}
+            Ok(Claim::Copied) => {
+                self.quarantine(channel, source).await;
+                return false;
+            }
+            Ok(Claim::Stale | Claim::Unknown) => return false, // it comes again
+            Err(error) => {
+                tracing::error!(device = channel.id(), %error, "a device cannot be claimed");
+                return false;
+            }
         }
         self.parts.hub.device_up(Arc::clone(channel) as Arc<dyn Device>);
         true

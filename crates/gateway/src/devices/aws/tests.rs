@@ -47,6 +47,7 @@ async fn scene() -> Scene {
     let region = "xx-towline-1".to_owned();
     let clock_of_agents = clock.clone();
     let agents = VendorAgents::new(VendorParts {
+        peers: None,
         hub,
         store,
         enrollment,

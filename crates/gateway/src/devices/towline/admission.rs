@@ -8,7 +8,8 @@
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use towline_store::{DeviceStatus, SignOfLife, fingerprint};
+use towline_ssm::ids::DeviceId;
+use towline_store::{Connection, DeviceStatus, SignOfLife, fingerprint};
 use towline_wire::VERSIONS;
 use towline_wire::epoch::Verdict;
 use towline_wire::frame::Frame;
@@ -22,7 +23,8 @@ use super::handshake::{self, Caller, Handshake};
 use super::io::{Io, refuse};
 use super::link::Link;
 use crate::audit::{Event, Who};
-use crate::limits::CLONE_PROBE;
+use crate::devices::arrival::{self, Claim};
+use crate::limits::{CLONE_PROBE, RETRY_THROTTLED, RETRY_UNKNOWN};
 use crate::plane::{AgentAcceptor, AgentConnection};
 use crate::sessions::Device;
 
@@ -111,6 +113,7 @@ impl Agents {
         let why = drive::drive(self, link, io).await;
         link.close(&why);
         self.hub.device_down(&**link);
+        arrival::leave(&self.hub, &link.device, connection_of(link));
         Box::pin(self.ended(link, peer, why)).await;
     }
 
@@ -158,19 +161,18 @@ impl Agents {
             version,
             Arc::clone(&self.grants),
         ));
+        self.claim(handshake, &link).await?;
         let held = self.hub.device(link.device.as_str()).and_then(link_of);
         if let Some(held) = held.filter(|held| !held.is_closed()) {
             match held.epoch.judge(&link.epoch) {
                 Verdict::Supersedes => {}
                 Verdict::Stale => {
-                    return Err(refuse(
-                        RefusalCode::Stale,
-                        "a newer connection of this agent is live",
-                        0,
-                    ));
+                    arrival::leave(&self.hub, &link.device, connection_of(&link));
+                    return Err(stale());
                 }
                 Verdict::OtherBoot if held.answers(CLONE_PROBE).await => {
-                    return Err(self.quarantine(handshake, &held).await);
+                    arrival::leave(&self.hub, &link.device, connection_of(&link));
+                    return Err(self.quarantine(handshake, &held.device).await);
                 }
                 Verdict::OtherBoot => {}
             }
@@ -179,6 +181,25 @@ impl Agents {
         self.retire_older_keys(handshake, &link).await;
         tracing::info!(device = %link.device, peer = %handshake.peer, version = hello.platform.agent_version, "link up");
         Ok(link)
+    }
+
+    /// Makes the device this gateway's, where several work together.
+    async fn claim(&self, handshake: &Handshake<'_>, link: &Link) -> Result<(), ToAgent> {
+        let (device, peers) = (&link.device, self.peers.as_ref());
+        match arrival::claim(&self.hub, peers, device, connection_of(link)).await {
+            Ok(Claim::Here) => Ok(()),
+            Ok(Claim::Stale) => Err(stale()),
+            Ok(Claim::Copied) => Err(self.quarantine(handshake, device).await),
+            Ok(Claim::Unknown) => {
+                let text = "another gateway may hold a link of this device, and does not answer";
+                Err(refuse(RefusalCode::RateLimited, text, RETRY_UNKNOWN))
+            }
+            Err(error) => {
+                tracing::error!(%device, %error, "a device cannot be claimed");
+                let text = "the gateway's store does not answer: try again later";
+                Err(refuse(RefusalCode::RateLimited, text, RETRY_THROTTLED))
+            }
+        }
     }
 
     /// The device has come with this key: the ones before it are let in no more.
@@ -207,19 +228,16 @@ impl Agents {
     }
 
     /// Two live processes have the same key: one of them is a copy, and nobody can tell which.
-    async fn quarantine(&self, handshake: &Handshake<'_>, held: &Arc<Link>) -> ToAgent {
+    async fn quarantine(&self, handshake: &Handshake<'_>, device: &DeviceId) -> ToAgent {
         let why = "the same key was seen on two live devices: it has been copied";
-        tracing::error!(device = %held.device, peer = %handshake.peer, "{why}; the device is quarantined");
-        if let Err(error) = self
-            .store
-            .devices()
-            .set_status(held.device.as_str(), DeviceStatus::Quarantined, why)
-            .await
+        tracing::error!(%device, peer = %handshake.peer, "{why}; the device is quarantined");
+        if let Err(error) =
+            self.store.devices().set_status(device.as_str(), DeviceStatus::Quarantined, why).await
         {
-            tracing::error!(device = %held.device, %error, "the quarantine could not be stored");
+            tracing::error!(%device, %error, "the quarantine could not be stored");
         }
         let facts = vec![
-            ("deviceId", held.device.to_string()),
+            ("deviceId", device.to_string()),
             ("keyFingerprint", fingerprint(handshake.spki)),
             ("reason", why.to_owned()),
         ];
@@ -231,7 +249,16 @@ impl Agents {
             ..Event::default()
         };
         self.audit.write(event).await;
-        self.hub.drop_device(held.device.as_str(), why).await;
+        self.hub.drop_device(device.as_str(), why).await;
         refuse(RefusalCode::Quarantined, why, 3600)
     }
+}
+
+/// A link as presence has it.
+fn connection_of(link: &Link) -> Connection {
+    Connection { boot: link.epoch.boot, number: link.epoch.connection.into() }
+}
+
+fn stale() -> ToAgent {
+    refuse(RefusalCode::Stale, "a newer connection of this agent is live", 0)
 }

@@ -15,6 +15,7 @@ use super::signs::Signs;
 use crate::audit::AuditLog;
 use crate::authority::Authority;
 use crate::devices::enrollment::Enrollment;
+use crate::plane::Peers;
 use crate::server_pins::ServerPins;
 use crate::sessions::Hub;
 
@@ -34,6 +35,8 @@ pub(super) struct Agents {
     pub(super) intake: Intake,
     /// Signs of life on their way to the store.
     pub(super) signs: Signs,
+    /// The other gateways, where several work together.
+    pub(super) peers: Option<Arc<dyn Peers>>,
 }
 
 /// The parts that agents are served with.
@@ -54,13 +57,16 @@ pub struct AgentParts {
     pub pins: Arc<ServerPins>,
     /// How long sessions outlive their link.
     pub grace: Duration,
+    /// The other gateways, where several work together.
+    pub peers: Option<Arc<dyn Peers>>,
 }
 
 impl Agents {
     /// Over these parts.
     #[must_use]
     pub(super) fn new(parts: AgentParts) -> Arc<Self> {
-        let AgentParts { hub, store, enrollment, audit, authority, clock, pins, grace } = parts;
+        let AgentParts { hub, store, enrollment, audit, authority, clock, pins, grace, peers } =
+            parts;
         let grants = Arc::new(Grants { authority, clock: clock.clone() });
         let signs = Signs::start(store.clone());
         Arc::new(Self {
@@ -74,6 +80,7 @@ impl Agents {
             grace,
             intake: Intake::default(),
             signs,
+            peers,
         })
     }
 }

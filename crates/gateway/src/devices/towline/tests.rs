@@ -55,6 +55,7 @@ pub(super) async fn scene() -> Scene {
     let authority = Arc::new(Authority::from_pkcs8(&Authority::generate().unwrap()).unwrap());
     let store_of_agents = store.clone();
     let agents = Agents::new(AgentParts {
+        peers: None,
         hub,
         store: store_of_agents,
         enrollment,

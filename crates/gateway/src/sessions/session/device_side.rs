@@ -74,6 +74,36 @@ impl Session {
         matches!(core.phase, Phase::Opening(_))
     }
 
+    /// True while the device has not answered its order.
+    #[must_use]
+    pub fn is_opening(&self) -> bool {
+        matches!(self.lock().phase, Phase::Opening(_) | Phase::TurnedAway)
+    }
+
+    /// Another node carries it: nothing is told to the device, and the client is hung up on. True for a
+    /// session that was not over.
+    #[must_use]
+    pub fn let_go(&self, why: &str) -> bool {
+        let mut core = self.lock();
+        if matches!(core.phase, Phase::Ended) {
+            return false;
+        }
+        core.phase = Phase::Ended;
+        if let Some(tape) = &core.tape {
+            tape.end(why);
+        }
+        core.viewers.end(&ToClient::Refused { text: why.to_owned(), taken_over: false });
+        if let Some(client) = core.client.take() {
+            client.hang_up();
+        }
+        if let Some(device) = core.device.take() {
+            device.release();
+        }
+        drop(core);
+        self.changed.notify_one();
+        true
+    }
+
     /// How the process ended, if that was told.
     #[must_use]
     pub fn exit_status(&self) -> Option<ExitStatus> {

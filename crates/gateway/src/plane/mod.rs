@@ -21,6 +21,10 @@ use towline_ssm::ids::{DeviceId, SessionId};
 use towline_wire::lane::{Lane, Lanes};
 use towline_wire::message::ExitStatus;
 
+mod peers;
+
+pub use peers::{ByPeer, PeerAcceptor, Peers, Subject};
+
 /// An agent whose TLS handshake proved the possession of `spki`'s private key. Whether that key is
 /// known is not yet asked.
 pub struct AgentConnection {
@@ -82,12 +86,13 @@ pub trait DataChannels: Send + Sync + 'static {
     fn open(&self, request: ChannelRequest) -> axum::response::Response;
 }
 
-/// Where something is, seen from this node. A gateway of one node has these two answers; a cluster
-/// adds the other node here, and each caller then has to decide.
+/// Where something is, seen from this node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Found<T = ()> {
     /// On this node, with this answer.
     Here(T),
+    /// On another node.
+    There,
     /// On no node.
     Nowhere,
 }
@@ -98,7 +103,7 @@ impl<T> Found<T> {
     pub fn here(self) -> Option<T> {
         match self {
             Self::Here(answer) => Some(answer),
-            Self::Nowhere => None,
+            Self::There | Self::Nowhere => None,
         }
     }
 }

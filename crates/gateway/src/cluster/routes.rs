@@ -1,0 +1,108 @@
+//! The calls that a node answers to other nodes: a closed list.
+//!
+//! # Invariants
+//! - Served at the door for nodes alone; at no other door is there such a path.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{Response, StatusCode};
+use axum::routing::post;
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use towline_ssm::ids::SessionId;
+
+use crate::limits::CLONE_PROBE;
+use crate::plane::{Found, Sessions};
+use crate::sessions::Hub;
+
+/// What the calls work on.
+#[derive(Clone)]
+struct CallState {
+    hub: Arc<Hub>,
+    sessions: Arc<dyn Sessions>,
+}
+
+#[derive(Deserialize)]
+struct OfDevice {
+    device: String,
+    #[serde(default)]
+    why: String,
+}
+
+#[derive(Deserialize)]
+struct OfSession {
+    session: String,
+    sentence: String,
+}
+
+/// The calls, on this node's own sessions.
+pub fn routes(hub: Arc<Hub>, sessions: Arc<dyn Sessions>) -> Router {
+    Router::new()
+        .route("/peer/v1/answers", post(answers))
+        .route("/peer/v1/moved", post(moved))
+        .route("/peer/v1/terminate", post(terminate))
+        .route("/peer/v1/drop-device", post(drop_device))
+        .with_state(CallState { hub, sessions })
+}
+
+/// What is asked; else it is no call.
+fn asked<T: DeserializeOwned>(body: &Bytes) -> Result<T, StatusCode> {
+    serde_json::from_slice(body).map_err(|_| StatusCode::BAD_REQUEST)
+}
+
+fn answer<T: Serialize>(value: &T) -> Response<Body> {
+    Response::new(Body::from(serde_json::to_vec(value).unwrap_or_default()))
+}
+
+/// Whether a device's link at this node answers.
+async fn answers(
+    State(state): State<CallState>,
+    body: Bytes,
+) -> Result<Response<Body>, StatusCode> {
+    let asked: OfDevice = asked(&body)?;
+    let held = state.hub.device(&asked.device).filter(|held| !held.is_closed());
+    Ok(answer(&match held {
+        Some(held) => held.has_heard(CLONE_PROBE).await,
+        None => false,
+    }))
+}
+
+/// A device has come to another node, with its sessions.
+async fn moved(State(state): State<CallState>, body: Bytes) -> Result<Response<Body>, StatusCode> {
+    let asked: OfDevice = asked(&body)?;
+    let store = state.hub.store();
+    // The news may be late: the device may be here again.
+    let holder = store.presences().holder(&asked.device).await.unwrap_or_default();
+    if let Some(held) = state.hub.device(&asked.device)
+        && holder.as_deref().is_some_and(|holder| Some(holder) != store.node())
+    {
+        held.close("the device is at another gateway");
+    }
+    state.hub.release_lost_of(&asked.device).await;
+    Ok(answer(&()))
+}
+
+/// Ends a session; false: it is not here.
+async fn terminate(
+    State(state): State<CallState>,
+    body: Bytes,
+) -> Result<Response<Body>, StatusCode> {
+    let asked: OfSession = asked(&body)?;
+    let Ok(id) = asked.session.parse::<SessionId>() else { return Ok(answer(&false)) };
+    let ended = state.sessions.terminate(&id, &asked.sentence).await;
+    Ok(answer(&matches!(ended, Found::Here(()))))
+}
+
+/// A device was removed; how many of its sessions were ended, and how many were not reached.
+async fn drop_device(
+    State(state): State<CallState>,
+    body: Bytes,
+) -> Result<Response<Body>, StatusCode> {
+    let asked: OfDevice = asked(&body)?;
+    let dropped = state.hub.drop_device(&asked.device, &asked.why).await;
+    Ok(answer(&dropped.map(|dropped| (dropped.ended, dropped.unreached))))
+}

@@ -1,0 +1,34 @@
+//! Limits of what nodes of a cluster ask of each other.
+
+use std::time::Duration;
+
+/// Calls to other nodes under way; one more waits for a moment.
+pub const MAX_PEER_CALLS: usize = 64;
+
+/// Data channels that this node relays; each costs two connections and 16 KiB.
+pub const MAX_RELAYS: usize = 1024;
+
+/// Bytes of another node's answer: the API's greatest answers and their head.
+pub const MAX_PEER_ANSWER: usize = 16 << 20;
+
+/// How long a node remembers policies that it has read: so long may another node's change go unnoticed.
+pub const POLICY_FRESH: Duration = Duration::from_secs(1);
+
+/// How long a node may take to take a connection.
+pub const PEER_DIAL: Duration = Duration::from_secs(3);
+
+/// How long a node may take to answer: as long as a device may take to open a session, and more.
+pub const PEER_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Pauses between tries to store that a link has ended, while the database is away.
+pub const ARRIVAL_AGAIN: [Duration; 6] = [
+    Duration::from_secs(2),
+    Duration::from_secs(5),
+    Duration::from_secs(15),
+    Duration::from_secs(60),
+    Duration::from_secs(300),
+    Duration::from_secs(900),
+];
+
+/// Seconds after which a device tries again whose other link may be at a gateway that is silent.
+pub const RETRY_UNKNOWN: u32 = 3;

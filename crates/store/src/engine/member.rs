@@ -1,0 +1,326 @@
+//! The lease of a gateway that works on a store together with others: a node.
+//!
+//! Data flow: [`Member::join`] -> a row among the nodes, with one generation more -> renewed on a
+//! connection of its own -> each write compares name, generation and lease in its own transaction.
+//!
+//! # Invariants
+//! - A node whose lease is over writes nothing until it has renewed it, and nothing at all once another
+//!   node has declared it dead: the comparison is made under the writers' lock, by the clock of the
+//!   database.
+//! - A gateway that works alone ([`super::place`]) and nodes exclude each other: nodes share its lock.
+//! - One node does the chores of the cluster: it holds a second lock on the connection that renews its
+//!   lease. A node that has lost the lock does not renew again before it has it back; when another one
+//!   has it, the node is lost. A node begins with chores when a lease's time has passed with the lock.
+//!
+//! # Not here
+//! - Who is declared dead: [`crate::nodes`].
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{ConnectOptions as _, Executor as _};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::guard::{WRITING, WriteGuard};
+use super::place::{WORD, watched};
+use crate::limits::{MAX_NODES, NODE_LEASE, NODE_RENEW, PLACE_AGAIN, SERVER_PATIENCE};
+
+/// The lock of a gateway that works alone, shared by nodes.
+const SHARED: &str = "SELECT pg_try_advisory_lock_shared(482989925221)";
+/// The lock of the node that does the chores: "chores" in ASCII.
+const CHORES: &str = "SELECT pg_try_advisory_lock(109300197516659)";
+/// What the word of the place is while nodes work.
+const CLUSTER: &str = "cluster";
+/// The time of the database in milliseconds.
+pub(crate) const NOW: &str = "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)";
+
+/// Who joins.
+#[derive(Debug, Clone)]
+pub struct NodeIdentity {
+    /// Its name: letters, digits, hyphens and underscores.
+    pub name: String,
+    /// The key that proves it to other nodes.
+    pub spki: Vec<u8>,
+    /// Where other nodes reach it.
+    pub address: String,
+}
+
+/// Why a gateway is no node of the cluster.
+#[derive(Debug)]
+pub(crate) enum NotJoined {
+    /// A gateway that works alone has the store.
+    Alone,
+    /// A node with another key has the name, and its lease holds.
+    NameTaken,
+    /// A node with another name has the key.
+    KeyTaken,
+    /// There are as many nodes as there may be.
+    Full,
+    /// The database.
+    Database(sqlx::Error),
+}
+
+impl From<sqlx::Error> for NotJoined {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+/// A lease. Dropped: it is not renewed any more.
+#[derive(Debug)]
+pub(crate) struct Member {
+    pub(crate) name: Arc<str>,
+    lost: watch::Receiver<bool>,
+    chores: watch::Receiver<bool>,
+    steady: Arc<Steady>,
+    keeper: JoinHandle<()>,
+}
+
+/// Since when the lease was renewed without a gap.
+#[derive(Debug)]
+struct Steady(Mutex<Instant>);
+
+impl Steady {
+    /// Whether it was for as long as a lease holds.
+    fn is_long(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).elapsed() > NODE_LEASE
+    }
+
+    fn begin_again(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        self.keeper.abort(); // its connection goes with it
+    }
+}
+
+impl Member {
+    /// Joins, and gives what each write compares.
+    pub(crate) async fn join(
+        options: &PgConnectOptions,
+        identity: &NodeIdentity,
+    ) -> Result<(Self, WriteGuard), NotJoined> {
+        let options = watched(options);
+        let mut connection = shared(&options).await?.ok_or(NotJoined::Alone)?;
+        let (generation, is_alone) = enter(&mut connection, identity).await?;
+        let has_chores = is_alone && take_chores(&mut connection).await?;
+        let (tell, lost) = watch::channel(false);
+        let (tell_chores, chores) = watch::channel(has_chores);
+        let steady = Arc::new(Steady(Mutex::new(Instant::now())));
+        let name: Arc<str> = identity.name.as_str().into();
+        let keeper = Keeper {
+            options,
+            name: Arc::clone(&name),
+            generation,
+            steady: Arc::clone(&steady),
+            has_chores,
+            chores: tell_chores,
+        };
+        let guard = guard(&name, generation);
+        let keeper = tokio::spawn(keeper.keep(connection, tell));
+        Ok((Self { name, lost, chores, steady, keeper }, guard))
+    }
+
+    /// Waits until another node has declared this one dead, or has taken its name.
+    pub(crate) async fn lost(&self) {
+        let mut lost = self.lost.clone();
+        if lost.wait_for(|lost| *lost).await.is_err() {
+            std::future::pending::<()>().await; // given back, not lost
+        }
+    }
+
+    /// Whether this node may judge others: it has had the database for as long as a lease holds.
+    pub(crate) fn is_steady(&self) -> bool {
+        self.steady.is_long()
+    }
+
+    /// As if it had had the database for long.
+    #[cfg(test)]
+    pub(crate) fn assume_steady(&self) {
+        let long_ago = Instant::now().checked_sub(2 * NODE_LEASE).unwrap_or_else(Instant::now);
+        *self.steady.0.lock().unwrap_or_else(PoisonError::into_inner) = long_ago;
+    }
+
+    /// Becomes true when this node does the chores of the cluster.
+    pub(crate) fn chores(&self) -> watch::Receiver<bool> {
+        self.chores.clone()
+    }
+}
+
+/// A connection that shares the lock; `None`: a gateway that works alone has it.
+async fn shared(options: &PgConnectOptions) -> Result<Option<PgConnection>, sqlx::Error> {
+    let mut connection = options.connect().await?;
+    let got: bool = sqlx::query_scalar(SHARED).fetch_one(&mut connection).await?;
+    Ok(got.then_some(connection))
+}
+
+/// Writes the node's row; its generation, and whether no other node lives. What an earlier process of
+/// the name held is over, but for its sessions.
+async fn enter(
+    connection: &mut PgConnection,
+    node: &NodeIdentity,
+) -> Result<(i64, bool), NotJoined> {
+    connection.execute(WRITING).await?;
+    let alive = look_round(connection, node).await?;
+    let lease = i64::try_from(NODE_LEASE.as_millis()).unwrap_or(i64::MAX);
+    let generation: i64 = sqlx::query_scalar(&format!(
+        "INSERT INTO nodes (name, generation, expires_at, spki, address, version, joined_at) \
+         VALUES ($1, 1, {NOW} + $2, $3, $4, $5, {NOW}) ON CONFLICT (name) DO UPDATE SET \
+         generation = nodes.generation + 1, expires_at = excluded.expires_at, spki = excluded.spki, \
+         address = excluded.address, version = excluded.version, joined_at = excluded.joined_at \
+         RETURNING generation"
+    ))
+    .bind(&node.name)
+    .bind(lease)
+    .bind(&node.spki)
+    .bind(&node.address)
+    .bind(env!("CARGO_PKG_VERSION"))
+    .fetch_one(&mut *connection)
+    .await?;
+    sqlx::query("DELETE FROM presence WHERE node = $1")
+        .bind(&node.name)
+        .execute(&mut *connection)
+        .await?;
+    // Of a gateway that worked alone before.
+    sqlx::query("UPDATE sessions SET node = $1 WHERE node = '' AND ended_at IS NULL")
+        .bind(&node.name)
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query(
+        "INSERT INTO settings (key, value) VALUES ($1, $2) \
+         ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+    )
+    .bind(WORD)
+    .bind(CLUSTER)
+    .execute(&mut *connection)
+    .await?;
+    connection.execute("COMMIT").await?;
+    Ok((generation, alive == 0))
+}
+
+/// Whether the node may enter; the number of others that live.
+async fn look_round(connection: &mut PgConnection, node: &NodeIdentity) -> Result<i64, NotJoined> {
+    let known: Option<(Vec<u8>, bool)> =
+        sqlx::query_as(&format!("SELECT spki, expires_at > {NOW} FROM nodes WHERE name = $1"))
+            .bind(&node.name)
+            .fetch_optional(&mut *connection)
+            .await?;
+    if known.is_some_and(|(spki, lives)| lives && spki != node.spki) {
+        return Err(NotJoined::NameTaken);
+    }
+    let same_key: i64 =
+        sqlx::query_scalar("SELECT COUNT(*) FROM nodes WHERE spki = $1 AND name <> $2")
+            .bind(&node.spki)
+            .bind(&node.name)
+            .fetch_one(&mut *connection)
+            .await?;
+    if same_key > 0 {
+        return Err(NotJoined::KeyTaken);
+    }
+    let (others, alive): (i64, i64) = sqlx::query_as(&format!(
+        "SELECT COUNT(*), COUNT(*) FILTER (WHERE expires_at > {NOW}) FROM nodes WHERE name <> $1"
+    ))
+    .bind(&node.name)
+    .fetch_one(&mut *connection)
+    .await?;
+    if others >= MAX_NODES {
+        return Err(NotJoined::Full);
+    }
+    Ok(alive)
+}
+
+/// Renews a lease.
+struct Keeper {
+    options: PgConnectOptions,
+    name: Arc<str>,
+    generation: i64,
+    steady: Arc<Steady>,
+    has_chores: bool,
+    chores: watch::Sender<bool>,
+}
+
+impl Keeper {
+    async fn keep(mut self, first: PgConnection, tell: watch::Sender<bool>) {
+        let mut held = Some(first);
+        let mut chores_since = None;
+        loop {
+            sleep(if held.is_some() { NODE_RENEW } else { PLACE_AGAIN }).await;
+            let turn = async {
+                let mut connection = match held.take() {
+                    Some(connection) => connection,
+                    None => {
+                        let Some(mut connection) = shared(&self.options).await? else {
+                            return Ok(None);
+                        };
+                        if self.has_chores && !take_chores(&mut connection).await? {
+                            return Ok(None);
+                        }
+                        connection
+                    }
+                };
+                let lives = self.renew(&mut connection).await?;
+                if lives && !self.has_chores && self.steady.is_long() {
+                    self.has_chores = take_chores(&mut connection).await?;
+                }
+                Ok::<_, sqlx::Error>(lives.then_some(connection))
+            };
+            match timeout(SERVER_PATIENCE, turn).await {
+                Ok(Ok(None)) => {
+                    let _ = tell.send(true); // nobody waits when the store is being closed
+                    return;
+                }
+                Ok(Ok(some)) => held = some,
+                Ok(Err(_)) | Err(_) => {
+                    held = None; // the server is away: the lease runs out meanwhile
+                    self.steady.begin_again();
+                }
+            }
+            if self.has_chores {
+                let since = *chores_since.get_or_insert_with(Instant::now);
+                if since.elapsed() > NODE_LEASE {
+                    self.chores.send_if_modified(|chores| !std::mem::replace(chores, true));
+                }
+            }
+        }
+    }
+
+    /// Whether the lease is still this process's.
+    async fn renew(&self, connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+        let lease = i64::try_from(NODE_LEASE.as_millis()).unwrap_or(i64::MAX);
+        let before: Option<bool> = sqlx::query_scalar(&format!(
+            "WITH before AS (SELECT expires_at > {NOW} AS held FROM nodes WHERE name = $1) \
+             UPDATE nodes SET expires_at = {NOW} + $3 FROM before WHERE nodes.name = $1 \
+             AND nodes.generation = $2 RETURNING before.held"
+        ))
+        .bind(&*self.name)
+        .bind(self.generation)
+        .bind(lease)
+        .fetch_optional(&mut *connection)
+        .await?;
+        if before == Some(false) {
+            self.steady.begin_again(); // this process stood still
+        }
+        Ok(before.is_some())
+    }
+}
+
+async fn take_chores(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(CHORES).fetch_one(connection).await
+}
+
+/// What begins a transaction that writes.
+fn guard(name: &str, generation: i64) -> WriteGuard {
+    WriteGuard {
+        statement: format!(
+            "; SELECT 1 / (CASE WHEN (SELECT value FROM settings WHERE key = '{WORD}') = '{CLUSTER}' \
+             AND EXISTS (SELECT 1 FROM nodes WHERE name = '{name}' AND generation = {generation} \
+             AND expires_at > {NOW}) THEN 1 ELSE 0 END)"
+        ),
+        refusal: "the lease of this node is over: it writes nothing until it has renewed it",
+    }
+}

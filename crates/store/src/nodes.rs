@@ -1,0 +1,248 @@
+//! Nodes: the gateways that work on one store together.
+//!
+//! Data flow: a gateway joins and renews its lease (`engine::member`) -> others list it, and declare it
+//! dead when the lease is over ([`Nodes::judge`]).
+//!
+//! # Invariants
+//! - A node declares another one dead only when it has had its own lease without a gap for as long as a
+//!   lease holds: after an outage of the database everybody has the time to come back.
+//! - Times are compared by the clock of the database alone: a lease's end with another lease's end.
+//! - A node that was declared dead never writes again: its generation is another one.
+
+use crate::engine::member::NOW;
+use crate::engine::{self, Row, Tx};
+use crate::error::StoreError;
+use crate::limits::NODE_LEASE;
+use crate::presence::take;
+use crate::sessions::Session;
+use crate::store::Store;
+
+/// A node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// Its name.
+    pub name: String,
+    /// Counts the processes that had the name.
+    pub generation: i64,
+    /// Where other nodes reach it.
+    pub address: String,
+    /// The key that it proves.
+    pub spki: Vec<u8>,
+    /// The version of its program.
+    pub version: String,
+    /// Whether its lease holds, by the clock of the database.
+    pub lives: bool,
+    /// Devices that it holds.
+    pub devices: i64,
+    /// Sessions that it carries.
+    pub sessions: i64,
+}
+
+/// A node that was declared dead.
+#[derive(Debug)]
+pub struct Judged {
+    /// Its name.
+    pub node: String,
+    /// Its sessions, which are this node's now.
+    pub sessions: Vec<Session>,
+}
+
+/// Operations on nodes.
+pub struct Nodes<'a> {
+    store: &'a Store,
+}
+
+impl Store {
+    /// Nodes.
+    #[must_use]
+    pub const fn nodes(&self) -> Nodes<'_> {
+        Nodes { store: self }
+    }
+}
+
+impl Nodes<'_> {
+    /// All nodes, by name.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn list(&self) -> Result<Vec<Node>, StoreError> {
+        let rows = engine::query(&format!(
+            "SELECT n.name, n.generation, n.address, n.spki, n.version, \
+             n.expires_at > {NOW} AS lives, \
+             (SELECT COUNT(*) FROM presence p WHERE p.node = n.name) AS devices, \
+             (SELECT COUNT(*) FROM sessions s WHERE s.node = n.name AND s.ended_at IS NULL) \
+             AS sessions FROM nodes n ORDER BY n.name"
+        ))
+        .fetch_all(&self.store.pool)
+        .await?;
+        Ok(rows.iter().map(node).collect::<Result<_, _>>()?)
+    }
+
+    /// Declares the nodes dead whose lease was over when this node renewed its own, and takes their
+    /// sessions.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`]; nothing has changed then.
+    pub async fn judge(&self) -> Result<Vec<Judged>, StoreError> {
+        if !self.store.member.as_ref().is_some_and(|member| member.is_steady()) {
+            return Ok(Vec::new());
+        }
+        let own = &self.store.node;
+        // Mostly there is nobody: no lock is taken for that.
+        let dead = "SELECT name FROM nodes WHERE expires_at > 0 AND expires_at < \
+                    (SELECT expires_at FROM nodes WHERE name = ?) - ? ORDER BY name";
+        let seen: Vec<String> = engine::query_scalar(dead)
+            .bind(&**own)
+            .bind(lease())
+            .fetch_all(&self.store.pool)
+            .await?;
+        if seen.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut tx = self.store.writing().await?;
+        let names: Vec<String> =
+            engine::query_scalar(dead).bind(&**own).bind(lease()).fetch_all(&mut *tx).await?;
+        let mut judged = Vec::new();
+        for node in names {
+            // Its process may be renewing right now: then the row is not touched.
+            let done = engine::query(
+                "UPDATE nodes SET generation = generation + 1, expires_at = 0 WHERE name = ? \
+                 AND expires_at < (SELECT o.expires_at FROM nodes o WHERE o.name = ?) - ?",
+            )
+            .bind(&node)
+            .bind(&**own)
+            .bind(lease())
+            .execute(&mut *tx)
+            .await?;
+            if done.rows_affected() == 0 {
+                continue;
+            }
+            engine::query("DELETE FROM presence WHERE node = ?")
+                .bind(&node)
+                .execute(&mut *tx)
+                .await?;
+            let sessions = take(&mut tx, "node = ?", &[&node], own).await?;
+            judged.push(Judged { node, sessions });
+        }
+        tx.commit().await?;
+        Ok(judged)
+    }
+}
+
+fn node(row: &Row) -> Result<Node, sqlx::Error> {
+    Ok(Node {
+        name: row.try_get("name")?,
+        generation: row.try_get("generation")?,
+        address: row.try_get("address")?,
+        spki: row.try_get("spki")?,
+        version: row.try_get("version")?,
+        lives: row.try_get("lives")?,
+        devices: row.try_get("devices")?,
+        sessions: row.try_get("sessions")?,
+    })
+}
+
+fn lease() -> i64 {
+    i64::try_from(NODE_LEASE.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Names of the nodes whose lease held when the node `own` renewed its own.
+pub(crate) async fn alive(tx: &mut Tx, own: &str) -> Result<Vec<String>, StoreError> {
+    Ok(engine::query_scalar(
+        "SELECT name FROM nodes WHERE expires_at > (SELECT expires_at FROM nodes WHERE name = ?) - ?",
+    )
+    .bind(own)
+    .bind(lease())
+    .fetch_all(&mut **tx)
+    .await?)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)] // a test fails by panicking
+mod tests {
+    use towline_host::clock::UnixMillis;
+    use towline_testkit::postgres::Postgres;
+
+    use crate::sessions::tests::new;
+    use crate::testing::{SERVER, new_database};
+    use crate::{Arrival, Connection, NodeIdentity, SessionStatus, Store, StoreError, engine};
+
+    const NOW: UnixMillis = UnixMillis(1);
+
+    fn identity(name: &str) -> NodeIdentity {
+        let address = format!("{name}.example:8443");
+        NodeIdentity { name: name.to_owned(), spki: name.as_bytes().to_vec(), address }
+    }
+
+    fn link(boot: u8, number: i64) -> Connection {
+        Connection { boot: [boot; 16], number }
+    }
+
+    async fn here(store: &Store, link: Connection) -> Vec<String> {
+        match store.presences().arrive("mi-1", link, false, NOW).await.unwrap() {
+            Arrival::Here(sessions) => sessions.into_iter().map(|one| one.new.id).collect(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_session_is_of_the_node_that_holds_its_device_and_a_dead_node_loses_all() {
+        if std::env::var(SERVER).is_ok() {
+            return; // the run on the other engine: this test has a server of its own
+        }
+        let server = Postgres::start(&["fsync = off"]).unwrap();
+        let address = new_database(&server.address("postgres")).await;
+        let made = Store::create_on(&address).await.unwrap();
+        made.principals().create("ann", &[], NOW).await.unwrap();
+        made.close().await;
+        let mut a = Store::join(&address, &identity("a")).await.unwrap();
+        let b = Store::join(&address, &identity("b")).await.unwrap();
+        assert!(a.does_chores() && !b.does_chores());
+        assert!(matches!(Store::connect(&address).await, Err(StoreError::Held)));
+        let copied = NodeIdentity { spki: b"a".to_vec(), ..identity("c") };
+        assert!(Store::join(&address, &copied).await.unwrap_err().to_string().contains("node.key"));
+        let other = NodeIdentity { spki: b"x".to_vec(), ..identity("a") };
+        assert!(
+            Store::join(&address, &other).await.unwrap_err().to_string().contains("[evidence]")
+        );
+
+        // The device is at a, then at b: its session with it.
+        assert!(here(&a, link(1, 1)).await.is_empty());
+        a.sessions().insert(&new("ann-1", "mi-1"), NOW).await.unwrap();
+        assert_eq!(here(&b, link(1, 2)).await, ["ann-1"]);
+        assert!(!a.sessions().end("ann-1", false, "a has lost it", NOW).await.unwrap());
+        a.presences().leave("mi-1", link(1, 1)).await.unwrap();
+        assert_eq!(a.presences().holder("mi-1").await.unwrap().as_deref(), Some("b"));
+        let ids = ["ann-1".to_owned()];
+        assert_eq!(a.presences().lost_sessions(&ids).await.unwrap(), ids);
+        assert!(b.presences().lost_sessions(&ids).await.unwrap().is_empty());
+        let late = a.presences().arrive("mi-1", link(1, 1), false, NOW).await.unwrap();
+        assert!(matches!(late, Arrival::Stale), "{late:?}");
+        let copy = a.presences().arrive("mi-1", link(2, 1), false, NOW).await.unwrap();
+        assert!(matches!(&copy, Arrival::OtherStart(node) if node == "b"), "{copy:?}");
+        // b was asked: its link is dead.
+        let sure = a.presences().arrive("mi-1", link(2, 1), true, NOW).await.unwrap();
+        assert!(matches!(sure, Arrival::Here(sessions) if sessions.len() == 1));
+
+        // a stands still: it writes nothing, and b takes what it had.
+        a.member = None;
+        assert!(b.nodes().judge().await.unwrap().is_empty());
+        let over = "UPDATE nodes SET expires_at = 1 WHERE name = 'a'";
+        engine::query(over).execute(&b.pool).await.unwrap();
+        let refused = a.sessions().mark("ann-1", SessionStatus::Connected).await.unwrap_err();
+        assert!(refused.to_string().contains("lease"), "{refused}");
+        assert!(b.nodes().judge().await.unwrap().is_empty(), "b has just come itself");
+        b.member.as_ref().unwrap().assume_steady();
+        let judged = b.nodes().judge().await.unwrap();
+        assert_eq!((judged.len(), &*judged[0].node, judged[0].sessions.len()), (1, "a", 1));
+        assert!(b.presences().holder("mi-1").await.unwrap().is_none());
+        assert!(a.presences().arrive("mi-1", link(2, 2), false, NOW).await.is_err());
+        assert!(b.sessions().end("ann-1", false, "over", NOW).await.unwrap());
+        let nodes = b.nodes().list().await.unwrap();
+        let shown: Vec<_> = nodes.iter().map(|node| (&*node.name, node.lives)).collect();
+        assert_eq!(shown, [("a", false), ("b", true)]);
+        // It joins anew, as a process of another generation.
+        let again = Store::join(&address, &identity("a")).await.unwrap();
+        assert!(here(&again, link(2, 3)).await.is_empty());
+    }
+}

@@ -1,0 +1,178 @@
+//! Presence: which node holds the link of which device. Only where several gateways work on one store.
+//!
+//! Data flow: a device arrives -> [`Presences::arrive`] (compare with the link that is there, write, adopt
+//! the device's sessions, all in one transaction) -> its link ends -> [`Presences::leave`].
+//!
+//! # Invariants
+//! - A later link of the same start of the agent takes the place of an earlier one, whatever node has
+//!   it; an earlier one that comes late does not.
+//! - Another start of the agent takes the place of a link only where that link is known to be dead: its
+//!   node's lease is over, or the node was asked.
+//! - With a device come all its sessions: the node that holds the link alone can carry them.
+//! - A node that ends a link removes no row that names another link.
+
+use std::collections::HashSet;
+
+use towline_host::clock::UnixMillis;
+
+use crate::engine::{self, QueryBuilder, Tx};
+use crate::error::StoreError;
+use crate::sessions::{COLUMNS, Session, session};
+use crate::store::{Store, one_of};
+
+/// One link of a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Connection {
+    /// The start of the agent.
+    pub boot: [u8; 16],
+    /// Its number among the links of this start.
+    pub number: i64,
+}
+
+/// What becomes of a device that arrives.
+#[derive(Debug)]
+pub enum Arrival {
+    /// This node holds it now, with these sessions that another node had.
+    Here(Vec<Session>),
+    /// A later link of the same start is there.
+    Stale,
+    /// A link of another start is at this node, which is alive.
+    OtherStart(String),
+}
+
+/// Operations on presence.
+pub struct Presences<'a> {
+    store: &'a Store,
+}
+
+impl Store {
+    /// Presence.
+    #[must_use]
+    pub const fn presences(&self) -> Presences<'_> {
+        Presences { store: self }
+    }
+}
+
+impl Presences<'_> {
+    /// A device arrives at this node. `is_sure`: a link of another start, if there is one, is dead.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`]; nothing has changed then.
+    pub async fn arrive(
+        &self,
+        device: &str,
+        link: Connection,
+        is_sure: bool,
+        now: UnixMillis,
+    ) -> Result<Arrival, StoreError> {
+        let mut tx = self.store.writing().await?;
+        let there: Option<(String, Vec<u8>, i64)> =
+            engine::query_as("SELECT node, boot, connection FROM presence WHERE device_id = ?")
+                .bind(device)
+                .fetch_optional(&mut *tx)
+                .await?;
+        if let Some((node, boot, number)) = there {
+            if boot == link.boot {
+                if number >= link.number {
+                    return Ok(Arrival::Stale);
+                }
+            } else if *node != *self.store.node && !is_sure && self.lives(&mut tx, &node).await? {
+                // Of its own links this node knows itself whether they answer.
+                return Ok(Arrival::OtherStart(node));
+            }
+        }
+        engine::query(
+            "INSERT INTO presence (device_id, node, boot, connection, since) VALUES (?, ?, ?, ?, ?) \
+             ON CONFLICT (device_id) DO UPDATE SET node = excluded.node, boot = excluded.boot, \
+             connection = excluded.connection, since = excluded.since",
+        )
+        .bind(device)
+        .bind(&*self.store.node)
+        .bind(&link.boot[..])
+        .bind(link.number)
+        .bind(now.0)
+        .execute(&mut *tx)
+        .await?;
+        let foreign = "device_id = ? AND node <> ?";
+        let adopted =
+            take(&mut tx, foreign, &[device, &*self.store.node], &self.store.node).await?;
+        tx.commit().await?;
+        Ok(Arrival::Here(adopted))
+    }
+
+    /// The lease of a node holds, as of the latest renewal of this node's.
+    async fn lives(&self, tx: &mut Tx, node: &str) -> Result<bool, StoreError> {
+        Ok(crate::nodes::alive(tx, &self.store.node).await?.iter().any(|name| name == node))
+    }
+
+    /// A link of this node has ended.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn leave(&self, device: &str, link: Connection) -> Result<(), StoreError> {
+        engine::query(
+            "DELETE FROM presence WHERE device_id = ? AND node = ? AND boot = ? AND connection = ?",
+        )
+        .bind(device)
+        .bind(&*self.store.node)
+        .bind(&link.boot[..])
+        .bind(link.number)
+        .execute(&self.store.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// The node that holds a device's link.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn holder(&self, device: &str) -> Result<Option<String>, StoreError> {
+        Ok(engine::query_scalar("SELECT node FROM presence WHERE device_id = ?")
+            .bind(device)
+            .fetch_optional(&self.store.pool)
+            .await?)
+    }
+
+    /// Which of these sessions this node has lost: they have ended, or another node carries them.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn lost_sessions(&self, ids: &[String]) -> Result<Vec<String>, StoreError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut query = QueryBuilder::new("SELECT id FROM sessions WHERE ended_at IS NULL");
+        query.push(" AND node = ").push_bind(self.store.node.to_string());
+        one_of(&mut query, "id", ids);
+        let rows = query.build().fetch_all(&self.store.pool).await?;
+        let mut kept = HashSet::new();
+        for row in &rows {
+            kept.insert(row.try_get::<String, _>("id")?);
+        }
+        Ok(ids.iter().filter(|id| !kept.contains(*id)).cloned().collect())
+    }
+}
+
+/// Gives the sessions that have not ended and that a condition names to this node, and reads them.
+pub(crate) async fn take(
+    tx: &mut Tx,
+    condition: &'static str,
+    values: &[&str],
+    node: &str,
+) -> Result<Vec<Session>, StoreError> {
+    let sql = format!("{COLUMNS} WHERE ended_at IS NULL AND {condition} ORDER BY id");
+    let mut query = engine::query(&sql);
+    for value in values {
+        query = query.bind(*value);
+    }
+    let rows = query.fetch_all(&mut **tx).await?;
+    let taken: Vec<Session> = rows.iter().map(session).collect::<Result<_, _>>()?;
+    for one in &taken {
+        engine::query("UPDATE sessions SET node = ? WHERE id = ?")
+            .bind(node)
+            .bind(&one.new.id)
+            .execute(&mut **tx)
+            .await?;
+    }
+    Ok(taken)
+}
