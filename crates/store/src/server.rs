@@ -16,7 +16,7 @@ use towline_host::files;
 use crate::engine::guard::WriteGuard;
 use crate::engine::member::{Member, NodeIdentity, NotJoined};
 use crate::engine::postgres::PostgresPool;
-use crate::engine::{Place, Pool};
+use crate::engine::{self, Place, Pool};
 use crate::error::StoreError;
 use crate::limits::{
     SEARCH_CONNECTIONS, SERVER_CONNECTIONS, SERVER_PATIENCE, SERVER_SEARCH_PATIENCE, SERVER_UPGRADE,
@@ -164,6 +164,10 @@ impl Store {
         upgrade(one).await?;
         let mut store = Self::pools(address, Some(&guard)).await?;
         store.place = Some(Arc::new(place));
+        // Of nodes that worked before: alone, this gateway carries all.
+        engine::query("UPDATE sessions SET node = '' WHERE node <> '' AND ended_at IS NULL")
+            .execute(&store.pool)
+            .await?;
         Ok(store)
     }
 
