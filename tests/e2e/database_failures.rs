@@ -25,8 +25,9 @@ use crate::run_command::{begun, ended, is, lines, mark, send};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long a request may take that the database does not answer.
-const REFUSED_WITHIN: Duration = Duration::from_secs(20);
+/// How long a request may take that the database does not answer: 10 s for the turn to write, 5 s each for
+/// a connection and an answer, and some room.
+const REFUSED_WITHIN: Duration = Duration::from_secs(25);
 
 /// A running shell, and what is typed into it.
 struct Typist {
