@@ -65,7 +65,16 @@ fn claims(more: &Value) -> Value {
 }
 
 fn checked(token: &str, keys: &KeySet, nonce: Option<&str>) -> Result<Claims, TokenError> {
-    let audiences = ["other".to_owned(), "towline".to_owned()];
+    checked_for(&["other", "towline"], token, keys, nonce)
+}
+
+fn checked_for(
+    audiences: &[&str],
+    token: &str,
+    keys: &KeySet,
+    nonce: Option<&str>,
+) -> Result<Claims, TokenError> {
+    let audiences: Vec<String> = audiences.iter().map(|&one| one.to_owned()).collect();
     let expected = Expected { issuer: ISSUER, audiences: &audiences, nonce, now: NOW };
     Token::parse(token)?.verify(keys, &expected)
 }
@@ -326,7 +335,7 @@ fn good_and_damaged_tokens_are_judged_as_an_independent_library_judges_them() {
     let (mut accepted, mut refused) = (0, 0);
     for line in tokens.lines() {
         let (verdict, token) = line.split_once(' ').unwrap();
-        let ours = checked(token, &keys, None);
+        let ours = checked_for(&["towline"], token, &keys, None);
         match verdict {
             "accept" if is_canonical(token) => {
                 assert!(ours.is_ok(), "{ours:?}: {token}");

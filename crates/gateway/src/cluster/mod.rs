@@ -3,7 +3,7 @@
 //! Data flow: [`membership`] renews nothing itself (the store's lease does): it releases what another node
 //! carries, and takes over from nodes that are dead. A request that another node has to answer goes there
 //! over the port that is there, by TLS with raw keys of the `nodes` table ([`Calls`]); [`PeerDoor`]
-//! serves it. A data channel is relayed by [`relay`].
+//! serves it. A data channel is relayed by [`relay()`].
 //!
 //! # Invariants
 //! - A node answers another node's calls as long as its key stands among the nodes.

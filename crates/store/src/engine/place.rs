@@ -132,7 +132,7 @@ async fn keep(
     }
 }
 
-/// What begins a transaction that writes: it fails with [`NOT_OURS`] when the word is another one.
+/// What begins a transaction that writes: it fails with [`super::guard::NOT_OURS`] when the word is another one.
 fn guard(word: &str) -> String {
     format!(
         "; SELECT 1 / (CASE WHEN (SELECT value FROM settings WHERE key = '{WORD}') = '{word}' \
