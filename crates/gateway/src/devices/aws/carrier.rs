@@ -45,6 +45,8 @@ const KEYS: [(u8, u8); 3] = [(2, 0x03), (3, 0x1c), (20, 0x1a)];
 const ERROR_MARK: &str = "ERROR";
 /// What stands for every other signal.
 const INTERRUPT: u8 = 0x03;
+/// What ends the input of a terminal: Ctrl-D.
+const END_OF_FILE: u8 = 0x04;
 /// The version that this gateway has as a client: new enough for ports with many connections.
 const CLIENT_VERSION: &str = "1.2.677.0";
 
@@ -282,6 +284,10 @@ impl Carrier {
             return;
         }
         if self.own.kind == Kind::Command {
+            // A client that took the session for a terminal's ends its input so: there is none to end.
+            if told.input.iter().all(|byte| *byte == END_OF_FILE) {
+                return;
+            }
             let text = "ended: amazon-ssm-agent passes no input to a command without a terminal; \
                         give it none (`</dev/null`), or use a shell";
             self.end(EndReason::Terminated, text);
