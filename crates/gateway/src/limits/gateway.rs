@@ -471,6 +471,9 @@ pub const MAX_DATA_BYTES: usize = 13 * 1024 * 1024;
 /// How long a device may take to make a key: seconds of flash, and a slow link twice.
 pub const KEY_ROTATION_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// How long a new session waits for a device that has just come to name the sessions that it holds.
+pub const SETTLE_PATIENCE: Duration = Duration::from_secs(5);
+
 /// How long a link that is already there may take to show that it is alive, when another process
 /// claims its key.
 pub const CLONE_PROBE: Duration = Duration::from_secs(5);

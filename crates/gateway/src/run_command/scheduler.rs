@@ -337,8 +337,9 @@ impl Scheduler {
                     break;
                 }
                 let hub = &self.shared.hub;
-                let is_there =
-                    |device: &str| hub.device(device).is_some_and(|there| !there.is_closed());
+                let is_there = |device: &str| {
+                    hub.device(device).is_some_and(|there| !there.is_closed() && there.is_settled())
+                };
                 let Some(device) = live.next(is_there) else { break };
                 let Some(to) = hub.device(&device) else { continue };
                 let before = live

@@ -43,6 +43,15 @@ pub trait Device: Any + Send + Sync {
     /// True as soon as the device has taken everything that was queued before this call; false when
     /// that takes longer than `patience`, or the connection is over.
     fn has_heard(&self, patience: Duration) -> BoxFuture<'_, bool>;
+    /// Whether the device has named all sessions that it holds: before that a new one could get what
+    /// an older one uses.
+    fn is_settled(&self) -> bool {
+        true
+    }
+    /// Waits for that; false when it takes longer than `patience`, or the connection is over.
+    fn settles(&self, _patience: Duration) -> BoxFuture<'_, bool> {
+        Box::pin(std::future::ready(self.is_settled()))
+    }
     /// True once the connection was ended.
     fn is_closed(&self) -> bool;
 }

@@ -29,7 +29,7 @@ use super::recording::Begun;
 use super::session::Session;
 use super::token::Token;
 use super::{tunnel, watch};
-use crate::limits::OPEN_TIMEOUT;
+use crate::limits::{OPEN_TIMEOUT, SETTLE_PATIENCE};
 use crate::plane::{EndReason, SessionStart, SessionStarted, StartError};
 
 /// Opens a session on its device.
@@ -48,6 +48,9 @@ pub(super) async fn open_with(
         .device(start.device.as_str())
         .filter(|device| !device.is_closed())
         .ok_or(StartError::NotConnected)?;
+    if !device.settles(SETTLE_PATIENCE).await {
+        return Err(StartError::NotConnected);
+    }
     let (token, text) =
         token.ok_or_else(|| StartError::Internal("the system gave no random bytes".to_owned()))?;
     hub.check_share(&*device, &start)?;

@@ -70,6 +70,14 @@ impl Device for Link {
         Link::close(self, why);
     }
 
+    fn is_settled(&self) -> bool {
+        Link::is_settled(self)
+    }
+
+    fn settles(&self, patience: Duration) -> BoxFuture<'_, bool> {
+        Box::pin(Link::settles(self, patience))
+    }
+
     fn has_heard(&self, patience: Duration) -> BoxFuture<'_, bool> {
         Box::pin(Link::has_heard(self, patience))
     }

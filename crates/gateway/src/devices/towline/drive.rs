@@ -162,6 +162,7 @@ impl Inbound<'_> {
             }
             (FromAgent::HeldEnd, held @ Some(_)) => {
                 if let Some(names) = held.take() {
+                    self.link.settle();
                     self.agents.hub.device_settled(&**self.link, &names);
                 }
             }

@@ -60,6 +60,8 @@ pub(super) struct Link {
     pub(super) ready: Notify,
     streams: Mutex<HashMap<StreamId, (Arc<Session>, Lane)>>,
     next_stream: AtomicU32,
+    /// The agent has named all sessions that it holds, and with them the streams in use.
+    settled: AtomicBool,
     closed: AtomicBool,
     why_closed: Mutex<Option<String>>,
     /// Wakes the link's task when it is to end.
@@ -98,6 +100,7 @@ impl Link {
             ready: Notify::new(),
             streams: Mutex::default(),
             next_stream: AtomicU32::new(1),
+            settled: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             why_closed: Mutex::default(),
             closing: Notify::new(),
@@ -337,6 +340,32 @@ impl Link {
         if let Some(asked) = self.take_rotation() {
             let _ = asked.send(answer); // gone just now: nobody is left to tell
         }
+    }
+
+    /// The agent has named all sessions that it holds.
+    pub(super) fn settle(&self) {
+        self.settled.store(true, Ordering::Release);
+        self.heard_changed.notify_waiters();
+    }
+
+    /// Whether the agent has named all sessions that it holds.
+    #[must_use]
+    pub(super) fn is_settled(&self) -> bool {
+        self.settled.load(Ordering::Acquire)
+    }
+
+    /// Waits for that, at most `patience`; false: not in time, or the link is over.
+    pub(super) async fn settles(&self, patience: std::time::Duration) -> bool {
+        let settled = async {
+            loop {
+                let changed = self.heard_changed.notified();
+                if self.is_settled() || self.is_closed() {
+                    return self.is_settled();
+                }
+                changed.await;
+            }
+        };
+        tokio::time::timeout(patience, settled).await.unwrap_or(false)
     }
 
     /// Something was heard from the agent.

@@ -175,3 +175,24 @@ async fn a_newer_link_takes_the_place_of_an_older_one_and_its_sessions_go_on_the
     scene.agents.hub.device_down(&*scene.link);
     assert!(step.session.is_carried(), "the end of the older link does not touch it");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_session_waits_until_a_device_has_named_what_it_holds_so_that_no_stream_is_given_twice() {
+    let scene = scene().await;
+    let step = step(&scene, b"");
+    let newer = link(&scene.agents, 2);
+    scene.agents.hub.device_up(Arc::clone(&newer) as Arc<dyn Device>);
+    let patience = std::time::Duration::from_secs(5);
+    assert!(!newer.settles(patience).await, "nothing is named yet");
+    let waiting = tokio::spawn({
+        let newer = Arc::clone(&newer);
+        async move { newer.settles(patience).await.then(|| newer.new_streams()) }
+    });
+    tokio::task::yield_now().await;
+    SessionStreams::connect(&newer, &step.session, 1, Some(2));
+    newer.settle();
+    assert_eq!(waiting.await.unwrap(), Some((3, 4)), "1 and 2 are the held session's");
+    let third = link(&scene.agents, 3);
+    third.close("gone");
+    assert!(!third.settles(patience).await, "a link that is over settles no more");
+}
