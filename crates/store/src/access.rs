@@ -320,14 +320,10 @@ impl AccessRequests<'_> {
         .await?;
         let Some(row) = row.as_ref().map(request).transpose()? else { return Ok(Counted::Closed) };
         let before = approvals_of(&mut tx, new.request).await?;
-        if before.iter().any(|approval| approval.person_id == new.person) {
-            return Ok(Counted::Twice);
-        }
-        let current = current_level(&row.terms, &before);
-        let Some(level) = row.terms.level(current) else { return Ok(Counted::Closed) };
-        if !new.levels.get(current).copied().unwrap_or(false) {
-            return Ok(Counted::NotHers(current));
-        }
+        let (current, last) = match turn(&row.terms, &before, new) {
+            Ok(turn) => turn,
+            Err(not_counted) => return Ok(not_counted),
+        };
         engine::query(
             "INSERT INTO access_approvals (request_id, person_id, arn, level, approved_at) \
              VALUES (?, ?, ?, ?, ?)",
@@ -339,8 +335,6 @@ impl AccessRequests<'_> {
         .bind(now.0)
         .execute(&mut *tx)
         .await?;
-        let given = before.iter().filter(|approval| approval.level == current).count() + 1;
-        let last = given >= level.required as usize && row.terms.level(current + 1).is_none();
         let agreed = if row.minutes > 0 { row.minutes.min(new.minutes) } else { new.minutes };
         let agreed = agreed.min(row.terms.most_minutes);
         let until = now.0.saturating_add(agreed.saturating_mul(60_000)).min(new.latest.0);
@@ -402,6 +396,25 @@ pub(crate) async fn told(
 /// Whether the requester of a row is a user who exists, or a person of a provider who is not blocked.
 const REQUESTER_IS_THERE: &str = "(EXISTS (SELECT 1 FROM principals p WHERE p.unique_id = access_requests.principal_id) \
      OR EXISTS (SELECT 1 FROM federated_people f WHERE f.id = access_requests.principal_id AND f.blocked = 0))";
+
+/// The level that an approval counts for, and whether it is the last one that is needed; else why it
+/// does not count.
+pub(crate) fn turn(
+    terms: &Terms,
+    before: &[Approval],
+    new: &NewApproval<'_>,
+) -> Result<(usize, bool), Counted> {
+    if before.iter().any(|approval| approval.person_id == new.person) {
+        return Err(Counted::Twice);
+    }
+    let current = current_level(terms, before);
+    let level = terms.level(current).ok_or(Counted::Closed)?;
+    if !new.levels.get(current).copied().unwrap_or(false) {
+        return Err(Counted::NotHers(current));
+    }
+    let given = before.iter().filter(|approval| approval.level == current).count() + 1;
+    Ok((current, given >= level.required as usize && terms.level(current + 1).is_none()))
+}
 
 /// The level that has its turn, from 0: the first one that lacks approvals.
 #[must_use]

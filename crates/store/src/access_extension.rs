@@ -10,7 +10,7 @@
 //!   an extension.
 
 use crate::access::{
-    AccessRequest, AccessRequests, Approval, COLUMNS, Counted, NewApproval, current_level, request,
+    AccessRequest, AccessRequests, Approval, COLUMNS, Counted, NewApproval, request, turn,
 };
 use crate::engine;
 use crate::engine::Tx;
@@ -38,16 +38,10 @@ impl AccessRequests<'_> {
         .await?;
         let Some(row) = row.as_ref().map(request).transpose()? else { return Ok(Counted::Closed) };
         let (before, least) = approvals_of(&mut tx, new.request).await?;
-        if before.iter().any(|approval| approval.person_id == new.person) {
-            return Ok(Counted::Twice);
-        }
-        let current = current_level(&row.terms, &before);
-        let Some(level) = row.terms.level(current) else { return Ok(Counted::Closed) };
-        if !new.levels.get(current).copied().unwrap_or(false) {
-            return Ok(Counted::NotHers(current));
-        }
-        let given = before.iter().filter(|approval| approval.level == current).count() + 1;
-        let last = given >= level.required as usize && row.terms.level(current + 1).is_none();
+        let (current, last) = match turn(&row.terms, &before, new) {
+            Ok(turn) => turn,
+            Err(not_counted) => return Ok(not_counted),
+        };
         let minutes = least.map_or(new.minutes, |least| least.min(new.minutes));
         let counted = if last {
             let until = now.0.saturating_add(minutes.saturating_mul(60_000)).min(new.latest.0);
