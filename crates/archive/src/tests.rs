@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use towline_evidence::digest::Digest;
 use towline_evidence::layout;
 use towline_evidence::recording::Lane;
-use towline_evidence::verify::{Ledger as Proven, NodeVerifier, RecordingVerifier, Sealed};
+use towline_evidence::verify::{NodeVerifier, ProvenChain, RecordingVerifier, Sealed};
 
 use crate::delivery::apply_retention;
 use crate::*;
@@ -49,7 +49,7 @@ impl Scene {
     }
 
     /// The chain as far as it is in the sink, verified with nothing but the public key.
-    fn proven(&self) -> Proven {
+    fn proven(&self) -> ProvenChain {
         let key =
             std::fs::read_to_string(self.dir.path().join(PUBLIC_KEY)).unwrap().parse().unwrap();
         let mut verifier = NodeVerifier::new(key);
@@ -97,14 +97,14 @@ fn unpack(bytes: &[u8]) -> Vec<Vec<u8>> {
     lines(&text)
 }
 
-fn verify(bytes: &[u8], session: &str, ledger: &Proven) -> Sealed {
+fn verify(bytes: &[u8], session: &str, chain: &ProvenChain) -> Sealed {
     let object = layout::recording("", session);
-    let mut verifier = RecordingVerifier::new(Some(session), ledger.heads(&object));
+    let mut verifier = RecordingVerifier::new(Some(session), chain.heads(&object));
     for line in unpack(bytes) {
         verifier.line(&line).unwrap();
     }
     let sealed = verifier.finish();
-    assert_eq!(ledger.check(&object, Digest::of(&[bytes]), Some(&sealed)), Ok(()));
+    assert_eq!(chain.check(&object, Digest::of(&[bytes]), Some(&sealed)), Ok(()));
     sealed.unwrap()
 }
 

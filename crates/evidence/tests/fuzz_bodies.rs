@@ -11,10 +11,10 @@ mod layout;
 mod node;
 #[path = "../fuzz/bodies/recording.rs"]
 mod recording;
+#[path = "../fuzz/bodies/sanitise.rs"]
+mod sanitise;
 #[path = "../fuzz/bodies/signed_chain.rs"]
 mod signed_chain;
-#[path = "../fuzz/bodies/tame.rs"]
-mod tame;
 #[path = "../fuzz/bodies/tampering.rs"]
 mod tampering;
 #[path = "../fuzz/bodies/text.rs"]
@@ -95,7 +95,7 @@ proptest! {
 
     #[test]
     fn what_a_player_draws_only_draws(text in screens(), cut in any::<u16>()) {
-        tame::run((text, cut));
+        sanitise::run((text, cut));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use towline_evidence::digest::Digest;
 use towline_evidence::node::{NodeChain, What};
 use towline_evidence::recording::{Lane, Recording};
 use towline_evidence::verify::{
-    Fault, Ledger, NodeFault, NodeVerifier, RecordingVerifier, Sealed, SetFault,
+    Fault, NodeFault, NodeVerifier, ProvenChain, RecordingVerifier, Sealed, SetFault,
 };
 
 type Lines = Vec<Vec<u8>>;
@@ -231,7 +231,7 @@ fn node(key: &SigningKey) -> Lines {
     lines.into_iter().map(String::into_bytes).collect()
 }
 
-fn ledger(lines: &Lines, key: PublicKey) -> Result<Ledger, NodeFault> {
+fn proven(lines: &Lines, key: PublicKey) -> Result<ProvenChain, NodeFault> {
     let mut verifier = NodeVerifier::new(key);
     for line in lines {
         verifier.line(line)?;
@@ -244,16 +244,16 @@ fn check_node(change: impl FnOnce(&mut Lines), fault: NodeFault) {
     let key = key();
     let mut lines = node(&key);
     change(&mut lines);
-    assert_eq!(ledger(&lines, key.public()).unwrap_err(), fault);
+    assert_eq!(proven(&lines, key.public()).unwrap_err(), fault);
 }
 
 #[test]
 fn an_untouched_chain_holds_and_names_its_objects() {
     let key = key();
-    let ledger = ledger(&node(&key), key.public()).unwrap();
-    assert_eq!(ledger.objects.keys().collect::<Vec<_>>(), ["ann-1.cast.gz", "bob-1.cast.gz"]);
-    assert_eq!(ledger.last_checkpoint.unwrap().n, 10);
-    assert!(ledger.open.is_empty());
+    let chain = proven(&node(&key), key.public()).unwrap();
+    assert_eq!(chain.objects.keys().collect::<Vec<_>>(), ["ann-1.cast.gz", "bob-1.cast.gz"]);
+    assert_eq!(chain.last_checkpoint.unwrap().n, 10);
+    assert!(chain.open.is_empty());
 }
 
 #[test]
@@ -270,7 +270,7 @@ fn each_record_of_the_chain_that_is_altered_is_named() {
             }
             let mut lines = whole.clone();
             lines[at] = altered.into_bytes();
-            let fault = ledger(&lines, key.public()).unwrap_err();
+            let fault = proven(&lines, key.public()).unwrap_err();
             let checkpoint = [3, 5, 8, 10].contains(&at);
             let named = matches!(fault, NodeFault::Altered(n) if n == at as u64)
                 || checkpoint && fault == NodeFault::BadSignature(at as u64);
@@ -321,29 +321,29 @@ fn a_checkpoint_that_is_replaced_by_an_older_one_is_named() {
 #[test]
 fn two_sessions_that_are_swapped_are_named() {
     let key = key();
-    let ledger = ledger(&node(&key), key.public()).unwrap();
+    let chain = proven(&node(&key), key.public()).unwrap();
     let bob = recording("bob-1");
-    let told = verify(&bob, "ann-1", ledger.heads("ann-1.cast.gz"));
+    let told = verify(&bob, "ann-1", chain.heads("ann-1.cast.gz"));
     let fault =
-        ledger.check("ann-1.cast.gz", Digest::of(&[&bob.concat()]), Some(&told)).unwrap_err();
+        chain.check("ann-1.cast.gz", Digest::of(&[&bob.concat()]), Some(&told)).unwrap_err();
     assert_eq!(fault, SetFault::Swapped { wanted: "ann-1".into(), found: "bob-1".into() });
 }
 
 #[test]
 fn recordings_that_are_missing_or_were_never_made_are_named() {
     let key = key();
-    let ledger = ledger(&node(&key), key.public()).unwrap();
+    let chain = proven(&node(&key), key.public()).unwrap();
     let present = BTreeSet::from(["bob-1.cast.gz".to_owned()]);
-    assert_eq!(ledger.missing(&present).collect::<Vec<_>>(), ["ann-1.cast.gz"]);
-    assert_eq!(ledger.check("eve-1.cast.gz", Digest([0; 32]), None), Err(SetFault::Unknown));
+    assert_eq!(chain.missing(&present).collect::<Vec<_>>(), ["ann-1.cast.gz"]);
+    assert_eq!(chain.check("eve-1.cast.gz", Digest([0; 32]), None), Err(SetFault::Unknown));
 }
 
 #[test]
 fn an_object_with_other_bytes_is_named_even_if_its_lines_read_the_same() {
     let key = key();
-    let ledger = ledger(&node(&key), key.public()).unwrap();
+    let chain = proven(&node(&key), key.public()).unwrap();
     let ann = recording("ann-1");
-    let told = verify(&ann, "ann-1", ledger.heads("ann-1.cast.gz"));
-    assert_eq!(ledger.check("ann-1.cast.gz", Digest::of(&[&ann.concat()]), Some(&told)), Ok(()));
-    assert_eq!(ledger.check("ann-1.cast.gz", Digest([1; 32]), Some(&told)), Err(SetFault::Bytes));
+    let told = verify(&ann, "ann-1", chain.heads("ann-1.cast.gz"));
+    assert_eq!(chain.check("ann-1.cast.gz", Digest::of(&[&ann.concat()]), Some(&told)), Ok(()));
+    assert_eq!(chain.check("ann-1.cast.gz", Digest([1; 32]), Some(&told)), Err(SetFault::Bytes));
 }

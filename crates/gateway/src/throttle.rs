@@ -77,7 +77,7 @@ impl<K: Source> Throttle<K> {
         window.is_some_and(|window| window.is_open(now) && window.failures >= self.most)
     }
 
-    /// Counts a failure. `true` when it is the one that closes the door.
+    /// Counts a failure. `true` when it is the one that blocks the source.
     pub fn failed(&self, source: K, now: UnixMillis) -> bool {
         let mut sources = self.lock();
         let source = source.counted();
@@ -171,7 +171,7 @@ mod tests {
         let source = "192.0.2.1".parse().unwrap();
         fail(&throttle, "192.0.2.1", limits::MAX_FAILURES - 1);
         assert!(!throttle.blocks(source, NOW));
-        assert!(throttle.failed(source, NOW), "this one closes the door");
+        assert!(throttle.failed(source, NOW), "this one blocks the source");
         assert!(throttle.blocks(source, NOW));
         assert!(!throttle.blocks("192.0.2.2".parse().unwrap(), NOW));
         assert!(!throttle.blocks(source, NOW.plus(limits::FAILURE_WINDOW)));

@@ -26,7 +26,7 @@ use crate::capacity::{Capacity, Host};
 use crate::certificate::{self, Facts, Watched};
 use crate::channels::{self, Channels};
 use crate::cluster::{
-    self, Calls, ClusterPresence, ClusterSessions, Directory, NodeKey, PeerDoor, RelayState,
+    self, Calls, ClusterPresence, ClusterSessions, Directory, NodeKey, PeerListener, RelayState,
     membership,
 };
 use crate::config::{self, Config};
@@ -87,7 +87,7 @@ pub struct Foundation {
 
 /// The data plane, as the control plane sees it.
 pub struct DataPlane {
-    /// Behind the agents' door.
+    /// Serves the links of agents.
     pub agents: Arc<dyn AgentAcceptor>,
     /// Behind the API.
     pub sessions: Arc<dyn Sessions>,
@@ -437,8 +437,8 @@ impl Gateway {
         let Capacity { connections, bound } = Capacity::of(host, foundation.config.max_connections);
         tracing::info!("room for {connections} connections, by {bound}");
         let peers = foundation.calls.as_ref().map(|calls| {
-            let door = PeerDoor::new(calls.directory(), routes.clone().merge(for_nodes));
-            Arc::new(Arc::new(door)) as Arc<dyn PeerAcceptor>
+            let listener = PeerListener::new(calls.directory(), routes.clone().merge(for_nodes));
+            Arc::new(Arc::new(listener)) as Arc<dyn PeerAcceptor>
         });
         tokio::spawn(announce_end(sessions, stop.clone()));
         let port = Arc::new(TlsListener {

@@ -130,7 +130,7 @@ mod tests {
             "agent/form",
             "agent/proxy",
             "evidence/recording",
-            "evidence/tame",
+            "evidence/sanitise",
             "evidence/trail",
             "evidence/typed",
             "policy/canonical",

@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 use towline_evidence::cast::Facts;
-use towline_evidence::tame::Tamer;
+use towline_evidence::sanitise::Sanitiser;
 
 use super::log_events::LogEvents;
 use super::queue::{Sender, Turn};
@@ -38,7 +38,7 @@ struct Followed {
     facts: Facts,
     began: i64,
     terminal: bool,
-    tamer: Tamer,
+    sanitiser: Sanitiser,
     /// Text that is not a whole line yet.
     rest: String,
 }
@@ -107,7 +107,7 @@ impl Follower {
         }
         let (mut through, group, stream) = (0, followed.note.log.group.clone(), stream_of(session));
         loop {
-            let before = (followed.tamer.clone(), followed.rest.clone());
+            let before = (followed.sanitiser.clone(), followed.rest.clone());
             let (text, end) = read_on(path, followed.note.offset).map_err(|e| e.to_string())?;
             let at_end = end == followed.note.offset;
             let lines = followed.lines(&text, over && at_end);
@@ -117,7 +117,7 @@ impl Follower {
                     followed.note.stream = true;
                 }
                 if let Err(error) = self.service.put(&group, &stream, &events).await {
-                    (followed.tamer, followed.rest) = before; // the next try makes the same events from the same bytes
+                    (followed.sanitiser, followed.rest) = before; // the next try makes the same events from the same bytes
                     return Err(error.to_string());
                 }
                 through += 1;
@@ -186,8 +186,8 @@ fn open(folder: &Path, session: &str, path: &Path) -> io::Result<Followed> {
     let header = header(path)?;
     let facts = header.towline.unwrap_or_default();
     let terminal = header.env.contains_key("TERM") || !facts.document.contains("NonInteractive");
-    let (tamer, rest) = (Tamer::text_only(), String::new());
-    Ok(Followed { note, facts, began: header.timestamp * 1000, terminal, tamer, rest })
+    let (sanitiser, rest) = (Sanitiser::text_only(), String::new());
+    Ok(Followed { note, facts, began: header.timestamp * 1000, terminal, sanitiser, rest })
 }
 
 impl Followed {
@@ -197,7 +197,7 @@ impl Followed {
         let mut last = self.began;
         for (at, text) in pieces {
             last = self.began + i64::try_from(at / 1000).unwrap_or(0);
-            self.rest.push_str(&self.tamer.push(text));
+            self.rest.push_str(&self.sanitiser.push(text));
             while let Some(end) = self
                 .rest
                 .find('\n')

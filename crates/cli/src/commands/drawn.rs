@@ -1,14 +1,14 @@
 //! What programs of others draw in this terminal, for `play` and `watch`: made harmless, and undone at
 //! the end.
 //!
-//! Data flow: their output -> [`Drawn::draw`] ([`Tamer`], then [`Modes`] looks at what is left) -> the
+//! Data flow: their output -> [`Drawn::draw`] ([`Sanitiser`], then [`Modes`] looks at what is left) -> the
 //! terminal; at the end [`Drawn::undo`].
 //!
 //! # Invariants
 //! - What was let through and outlasts the drawing is undone: reverse screen, insert mode, no wrapping,
 //!   a shifted character set, alternate screens, the hidden cursor, colours and margins.
 
-use towline_evidence::tame::Tamer;
+use towline_evidence::sanitise::Sanitiser;
 
 use crate::exit::Failure;
 use crate::platform::Signals;
@@ -16,26 +16,26 @@ use crate::terminal::modes::Modes;
 
 /// The state of a drawing.
 pub(super) struct Drawn {
-    tamer: Tamer,
+    sanitiser: Sanitiser,
     modes: Modes,
 }
 
 impl Drawn {
     /// Nothing was drawn.
     pub(super) fn new() -> Self {
-        Self { tamer: Tamer::drawing(), modes: Modes::new() }
+        Self { sanitiser: Sanitiser::drawing(), modes: Modes::new() }
     }
 
     /// What may be written of this output.
     pub(super) fn draw(&mut self, output: &str) -> String {
-        let harmless = self.tamer.push(output);
+        let harmless = self.sanitiser.push(output);
         self.modes.push(harmless.as_bytes());
         harmless
     }
 
     /// What brings the terminal back. What is drawn afterwards begins anew.
     pub(super) fn undo(&mut self) -> String {
-        let cut = self.tamer.finish();
+        let cut = self.sanitiser.finish();
         cut + &self.modes.undo()
     }
 }

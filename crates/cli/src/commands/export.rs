@@ -8,7 +8,7 @@
 use serde::Serialize;
 use towline_evidence::cast::{Code, Event, Header};
 use towline_evidence::recording::GAP;
-use towline_evidence::tame::Tamer;
+use towline_evidence::sanitise::Sanitiser;
 
 use super::cast_file::{Lines, header, seconds};
 use crate::args::evidence::{ExportArgs, ExportFormat};
@@ -48,11 +48,11 @@ pub(super) fn export(mut lines: Lines, args: &ExportArgs, output: Output) -> Res
 
 fn text(mut lines: Lines, output: Output) -> Result<(), Failure> {
     header(&mut lines)?;
-    let (mut tamer, mut line_begins) = (Tamer::text_only(), true);
+    let (mut sanitiser, mut line_begins) = (Sanitiser::text_only(), true);
     while let Some(line) = lines.next()? {
         let Ok(event) = Event::parse(&line) else { continue };
         let shown = match event.code {
-            Code::Output => tamer.push(&event.text),
+            Code::Output => sanitiser.push(&event.text),
             Code::Marker if event.text.starts_with(GAP) => {
                 let before = if line_begins { "" } else { "\n" };
                 format!("{before}[{}]\n", printable(&event.text))
@@ -64,7 +64,7 @@ fn text(mut lines: Lines, output: Output) -> Result<(), Failure> {
         }
         output.text(&shown)?;
     }
-    output.text(&tamer.finish())
+    output.text(&sanitiser.finish())
 }
 
 fn json(mut lines: Lines, output: Output) -> Result<(), Failure> {

@@ -15,7 +15,9 @@ use serde::Serialize;
 use towline_evidence::checkpoint::PublicKey;
 use towline_evidence::digest::{Digest, Running};
 use towline_evidence::layout;
-use towline_evidence::verify::{Fault, Followed, Ledger, NodeVerifier, RecordingVerifier, Sealed};
+use towline_evidence::verify::{
+    Fault, Followed, NodeVerifier, ProvenChain, RecordingVerifier, Sealed,
+};
 use towline_ssm::clock::format_iso8601;
 use towline_ssm::ids::SessionId;
 
@@ -175,23 +177,23 @@ fn folder(args: &VerifyArgs) -> Result<Report, Failure> {
     if segments.is_empty() {
         report.faults.push("truncated: no node chain found".to_owned());
     }
-    let (mut ledgers, mut broken) = (Vec::new(), BTreeMap::new());
+    let (mut chains, mut broken) = (Vec::new(), BTreeMap::new());
     for (node, segments) in &segments {
-        match chain(key, segments, 0)? {
-            Ok(ledger) => ledgers.push(ledger),
+        match read_chain(key, segments, 0)? {
+            Ok(chain) => chains.push(chain),
             Err(fault) => {
                 broken.insert(node.clone(), fault);
             }
         }
     }
-    restored(&mut report, key, &segments, &mut ledgers, &mut broken)?;
+    restored(&mut report, key, &segments, &mut chains, &mut broken)?;
     report.faults.extend(broken.iter().map(|(node, fault)| format!("{node}: {fault}")));
-    for ledger in &ledgers {
-        note(&mut report, ledger, args.checkpoint.as_deref());
+    for chain in &chains {
+        note(&mut report, chain, args.checkpoint.as_deref());
     }
     // With a broken chain nothing can be said about what it should name.
     if report.faults.is_empty() {
-        objects(&mut report, &files, &ledgers)?;
+        objects(&mut report, &files, &chains)?;
     }
     Ok(report)
 }
@@ -213,12 +215,12 @@ fn restored(
     report: &mut Report,
     key: PublicKey,
     segments: &BTreeMap<String, BTreeMap<u64, PathBuf>>,
-    ledgers: &mut Vec<Ledger>,
+    chains: &mut Vec<ProvenChain>,
     broken: &mut BTreeMap<String, String>,
 ) -> Result<(), Failure> {
-    let followed: Vec<(String, Followed)> = ledgers
+    let followed: Vec<(String, Followed)> = chains
         .iter()
-        .flat_map(|ledger| ledger.follows.iter().map(|one| (ledger.node.clone(), one.clone())))
+        .flat_map(|chain| chain.follows.iter().map(|one| (chain.node.clone(), one.clone())))
         .collect();
     for (node, old) in followed {
         let first = segments.get(&old.node).and_then(|all| all.keys().next()).copied();
@@ -233,20 +235,19 @@ fn restored(
                 gap.push_str(&format!("; its records before {first} are not here"));
                 let all = segments.get(&old.node).into_iter().flatten();
                 let all = all.map(|(first, path)| (*first, path.clone())).collect();
-                if let Ok(ledger) = chain(key, &all, first)? {
+                if let Ok(chain) = read_chain(key, &all, first)? {
                     broken.remove(&old.node);
-                    ledgers.push(ledger);
+                    chains.push(chain);
                 }
             }
             Some(0) => {}
         }
         report.gaps += 1;
         report.restored.push(gap);
-        let Some(ledger) = ledgers.iter_mut().find(|ledger| ledger.node == old.node) else {
+        let Some(chain) = chains.iter_mut().find(|chain| chain.node == old.node) else {
             continue;
         };
-        if let Some(checkpoint) =
-            old.checkpoint.filter(|one| first == Some(0) && !ledger.holds(one))
+        if let Some(checkpoint) = old.checkpoint.filter(|one| first == Some(0) && !chain.holds(one))
         {
             report.faults.push(format!(
                 "{}: truncated or rewritten: {node} goes on from its checkpoint {checkpoint}, which it does not \
@@ -255,17 +256,17 @@ fn restored(
             ));
         }
         let why = "it was open when the gateway was lost and restored";
-        let open = std::mem::take(&mut ledger.open);
-        ledger.lost.extend(open.into_keys().map(|session| (session, why.to_owned())));
+        let open = std::mem::take(&mut chain.open);
+        chain.lost.extend(open.into_keys().map(|session| (session, why.to_owned())));
     }
     Ok(())
 }
 
-fn chain(
+fn read_chain(
     key: PublicKey,
     segments: &BTreeMap<u64, PathBuf>,
     first: u64,
-) -> Result<Result<Ledger, String>, Failure> {
+) -> Result<Result<ProvenChain, String>, Failure> {
     let mut verifier = NodeVerifier::from_record(key, first);
     for path in segments.values() {
         let mut lines = Lines::open(path)?;
@@ -278,21 +279,21 @@ fn chain(
     Ok(verifier.finish().map_err(|fault| fault.to_string()))
 }
 
-fn note(report: &mut Report, ledger: &Ledger, expected: Option<&str>) {
-    report.chain_records += ledger.records;
-    report.not_ended.extend(ledger.open.keys().cloned());
+fn note(report: &mut Report, chain: &ProvenChain, expected: Option<&str>) {
+    report.chain_records += chain.records;
+    report.not_ended.extend(chain.open.keys().cloned());
     // What the gateway itself has given up is missing as much as a gap in a recording.
-    report.gaps += ledger.lost.len() as u64;
-    report.lost.extend(ledger.lost.iter().map(|(name, why)| format!("{name}: {why}")));
-    if let Some(last) = ledger.last_checkpoint {
-        report.checkpoints.insert(ledger.node.clone(), format!("{}:{}", last.n, last.head));
+    report.gaps += chain.lost.len() as u64;
+    report.lost.extend(chain.lost.iter().map(|(name, why)| format!("{name}: {why}")));
+    if let Some(last) = chain.last_checkpoint {
+        report.checkpoints.insert(chain.node.clone(), format!("{}:{}", last.n, last.head));
     }
     if let Some(expected) = expected
-        && !ledger.holds(expected)
+        && !chain.holds(expected)
     {
         report.faults.push(format!(
             "{}: truncated or rewritten: the chain does not contain the checkpoint {expected}",
-            ledger.node
+            chain.node
         ));
     }
 }
@@ -300,14 +301,13 @@ fn note(report: &mut Report, ledger: &Ledger, expected: Option<&str>) {
 fn objects(
     report: &mut Report,
     files: &BTreeMap<String, PathBuf>,
-    ledgers: &[Ledger],
+    chains: &[ProvenChain],
 ) -> Result<(), Failure> {
     for (name, path) in files.iter().filter(|(name, _)| layout::segment_of(name).is_none()) {
-        let ledger =
-            ledgers.iter().find(|ledger| ledger.objects.contains_key(name)).or(ledgers.first());
-        let Some(ledger) = ledger else { continue };
+        let chain = chains.iter().find(|chain| chain.objects.contains_key(name)).or(chains.first());
+        let Some(chain) = chain else { continue };
         let told = match layout::session_of(name) {
-            Some(session) => Some(recording(path, Some(session), ledger.heads(name))?),
+            Some(session) => Some(recording(path, Some(session), chain.heads(name))?),
             None => None,
         };
         if let Some(Ok(sealed)) = &told {
@@ -315,14 +315,14 @@ fn objects(
         }
         report.recordings += usize::from(told.is_some());
         report.other_files += usize::from(told.is_none());
-        if let Err(fault) = ledger.check(name, sha256(path)?, told.as_ref()) {
+        if let Err(fault) = chain.check(name, sha256(path)?, told.as_ref()) {
             report.faults.push(format!("{name}: {fault}"));
         }
     }
     let present: BTreeSet<String> = files.keys().cloned().collect();
-    for ledger in ledgers {
+    for chain in chains {
         report.faults.extend(
-            ledger
+            chain
                 .missing(&present)
                 .map(|name| format!("{name}: missing, and not removed by retention")),
         );

@@ -1,6 +1,6 @@
 //! The screen that a recording has drawn.
 //!
-//! Data flow: a piece of output -> [`Tamer`], which lets only drawing pass -> counts clamped ->
+//! Data flow: a piece of output -> [`Sanitiser`], which lets only drawing pass -> counts clamped ->
 //! `vt100` -> [`Screen::lines`].
 //!
 //! # Invariants
@@ -9,11 +9,11 @@
 //! - A short sequence cannot ask for much work: its counts are at most [`MAX_SEQUENCE_COUNT`].
 //!
 //! # Not here
-//! - The cursor: pictures have none. Titles, links and images: [`Tamer`] removes them.
+//! - The cursor: pictures have none. Titles, links and images: [`Sanitiser`] removes them.
 
 use std::num::NonZeroU16;
 
-use towline_evidence::tame::Tamer;
+use towline_evidence::sanitise::Sanitiser;
 use vt100::{Cell, Color, Parser};
 
 use super::palette::{BACKGROUND, FOREGROUND, Rgb, indexed};
@@ -46,7 +46,7 @@ pub(super) struct Run {
 /// A terminal's screen.
 pub(crate) struct Screen {
     parser: Parser,
-    tamer: Tamer,
+    sanitiser: Sanitiser,
     /// A line feed also returns the carriage: the output of a program without a terminal.
     line_mode: bool,
     cut: bool,
@@ -56,7 +56,7 @@ impl Screen {
     /// An empty screen; `line_mode` for output that did not pass a terminal.
     pub(crate) fn new(cols: u16, rows: u16, line_mode: bool) -> Self {
         let (rows, cols, cut) = bounded(cols, rows);
-        Self { parser: Parser::new(rows, cols, 0), tamer: Tamer::picture(), line_mode, cut }
+        Self { parser: Parser::new(rows, cols, 0), sanitiser: Sanitiser::picture(), line_mode, cut }
     }
 
     /// Changes the size.
@@ -73,7 +73,7 @@ impl Screen {
 
     /// Draws a piece of output.
     pub(crate) fn feed(&mut self, piece: &str) {
-        let mut drawing = with_small_counts(&self.tamer.push(piece));
+        let mut drawing = with_small_counts(&self.sanitiser.push(piece));
         // `vt100` panics when a character becomes wide afterwards and finds no room.
         drawing.retain(|c| c != EMOJI_PRESENTATION);
         if self.line_mode {
@@ -108,7 +108,7 @@ fn bounded(cols: u16, rows: u16) -> (NonZeroU16, NonZeroU16, bool) {
     )
 }
 
-/// The same drawing, where no number in a control sequence is larger than the bound. The tamer
+/// The same drawing, where no number in a control sequence is larger than the bound. The sanitiser
 /// gives each sequence in one piece.
 fn with_small_counts(drawing: &str) -> String {
     let mut out = String::with_capacity(drawing.len());

@@ -21,10 +21,10 @@ use super::error::SessionError;
 use super::link::{self, Link};
 use super::local::Local;
 use super::notices;
-use super::outlet::Outlet;
 use super::patience::{chance, until};
 use super::streams::{Broken, Received, Streams};
 use super::trouble::Trouble;
+use super::writer::LocalWriter;
 use crate::api::{CallError, Sort};
 use crate::exit;
 use crate::limits::{CLOSE_TIMEOUT, MAX_PASSED_SIGNALS, TUNNEL_WINDOW};
@@ -131,8 +131,8 @@ impl Driver {
     /// Drives the session to its end, and leaves the terminal as it was.
     pub(super) async fn run(mut self, token: Token) -> Result<Ending, SessionError> {
         let result = self.drive(token).await;
-        for outlet in &mut self.local.outlets {
-            outlet.undo().await;
+        for writer in &mut self.local.writers {
+            writer.undo().await;
         }
         result
     }
@@ -144,7 +144,7 @@ impl Driver {
         }
         loop {
             if let Phase::Over(ending) = &self.phase
-                && self.local.outlets.iter().all(Outlet::is_empty)
+                && self.local.writers.iter().all(LocalWriter::is_empty)
             {
                 return Ok(ending.clone());
             }
@@ -180,7 +180,7 @@ impl Driver {
         let is_drawn = running && !self.attached && self.local.raw.is_some();
         let turn = self.trouble.turns_at().filter(|_| is_drawn);
         let again = self.local.ended.as_ref().and_then(EndOfInput::due).filter(|_| running);
-        let Local { input, buffer, outlets: [out, err], signals, .. } = &mut self.local;
+        let Local { input, buffer, writers: [out, err], signals, .. } = &mut self.local;
         tokio::select! {
             event = self.link.next(&mut self.streams), if !over => Event::Link(event),
             result = read(input.as_ref(), buffer), if wants_input => Event::Input(result),
@@ -223,7 +223,7 @@ impl Driver {
                 if let Some(ended) = &mut self.local.ended {
                     ended.on_output(Instant::now());
                 }
-                let result = self.local.outlet(id).put(data);
+                let result = self.local.writer(id).put(data);
                 self.written(id, data.len(), result)
             }
             Received::Control(body) => {
@@ -459,7 +459,7 @@ impl Driver {
     }
 
     fn on_writable(&mut self, id: StreamId) -> Result<(), SessionError> {
-        let result = self.local.outlet(id).drain();
+        let result = self.local.writer(id).drain();
         self.written(id, 0, result)
     }
 
@@ -476,7 +476,7 @@ impl Driver {
                 Ok(())
             }
             Err(error) => {
-                let gone = self.local.outlet(id).discard();
+                let gone = self.local.writer(id).discard();
                 self.streams.consumed(id, fresh + gone);
                 // Without stderr a command goes on, as it would in a shell.
                 if id == ERR || !matches!(self.phase, Phase::Running) {
@@ -585,7 +585,7 @@ impl Driver {
     /// Discards output from here on.
     fn discard(&mut self) {
         for id in [IO, ERR] {
-            let gone = self.local.outlet(id).discard();
+            let gone = self.local.writer(id).discard();
             self.streams.consumed(id, gone);
         }
     }

@@ -17,8 +17,8 @@ use towline_wire::message::Size;
 use super::begin::Manner;
 use super::end_of_input::EndOfInput;
 use super::error::SessionError;
-use super::outlet::Outlet;
 use super::streams::Streams;
+use super::writer::LocalWriter;
 use crate::limits::{INPUT_READ, MAX_TYPED_AHEAD, TYPED_AHEAD_STUCK};
 use crate::output::complain;
 use crate::platform::{self, Access, LocalStream, RawMode, Signals, is_terminal, size_of};
@@ -36,7 +36,7 @@ pub(super) struct Local {
     pub(super) input: Option<LocalStream>,
     pub(super) buffer: Vec<u8>,
     /// By stream number: stdout, stderr.
-    pub(super) outlets: [Outlet; 2],
+    pub(super) writers: [LocalWriter; 2],
     pub(super) signals: Signals,
     pub(super) status: StatusLine<Stderr>,
     pub(super) raw: Option<RawMode>,
@@ -77,13 +77,13 @@ impl Local {
         };
         let drawn = raw.is_some() && is_terminal(io::stderr());
         let out = match manner.terminal && is_terminal(io::stdout()) {
-            true => Outlet::of_terminal(Some(out)),
-            false => Outlet::new(Some(out)),
+            true => LocalWriter::of_terminal(Some(out)),
+            false => LocalWriter::new(Some(out)),
         };
         Ok(Self {
             input,
             buffer: vec![0; INPUT_READ],
-            outlets: [out, Outlet::new(err)],
+            writers: [out, LocalWriter::new(err)],
             signals,
             status: StatusLine::new(io::stderr(), drawn),
             escapes: Escapes::new(manner.escape.filter(|_| raw.is_some())),
@@ -214,9 +214,9 @@ impl Local {
         }
     }
 
-    /// The outlet of a stream.
-    pub(super) fn outlet(&mut self, id: StreamId) -> &mut Outlet {
-        let [out, err] = &mut self.outlets;
+    /// The writer of a stream.
+    pub(super) fn writer(&mut self, id: StreamId) -> &mut LocalWriter {
+        let [out, err] = &mut self.writers;
         if id == towline_wire::client::ERR { err } else { out }
     }
 }

@@ -29,12 +29,12 @@ mod listen;
 mod local;
 mod locals;
 mod notices;
-mod outlet;
 mod patience;
 mod pipe;
 mod run;
 mod streams;
 mod trouble;
+mod writer;
 
 pub(crate) use aws::CLIENT_VERSION;
 pub(crate) use begin::{Begin, Manner, Prefix, Token};

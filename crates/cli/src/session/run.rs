@@ -39,8 +39,8 @@ pub(crate) async fn run(
         };
     if !link.speaks_aws() {
         // Where AWS's dialect is spoken, the other end puts prefixes before the text.
-        for (outlet, prefix) in local.outlets.iter_mut().zip(manner.prefixes) {
-            outlet.set_prefix(prefix);
+        for (writer, prefix) in local.writers.iter_mut().zip(manner.prefixes) {
+            writer.set_prefix(prefix);
         }
     }
     if let Some(notice) = notice {

@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use towline_evidence::checkpoint::SigningKey;
 use towline_evidence::digest::Digest;
 use towline_evidence::node::{NodeChain, Record, What};
-use towline_evidence::verify::{Ledger, NodeFault, NodeVerifier};
+use towline_evidence::verify::{NodeFault, NodeVerifier, ProvenChain};
 
 type Lines = Vec<Vec<u8>>;
 
@@ -19,15 +19,15 @@ pub(crate) fn run(input: (Vec<(u8, u8)>, [u16; 3])) {
     let (records, change) = input;
     let Some(key) = key() else { return };
     let whole = chain(&records, key);
-    let ledger = verify(&whole, key);
-    let ledger = ledger.unwrap_or_else(|fault| unreachable!("untouched, and yet: {fault}"));
-    assert_eq!(ledger.records, whole.len() as u64);
-    judge(&ledger);
+    let chain = verify(&whole, key);
+    let chain = chain.unwrap_or_else(|fault| unreachable!("untouched, and yet: {fault}"));
+    assert_eq!(chain.records, whole.len() as u64);
+    judge(&chain);
 
     let mut changed = whole.clone();
     tamper(&mut changed, change);
-    if let Ok(ledger) = verify(&changed, key) {
-        judge(&ledger);
+    if let Ok(chain) = verify(&changed, key) {
+        judge(&chain);
         assert!(begins(&whole, &changed), "a change was not noticed");
     }
 }
@@ -85,7 +85,7 @@ fn tamper(lines: &mut Lines, [kind, first, second]: [u16; 3]) {
     }
 }
 
-fn verify(lines: &Lines, key: &SigningKey) -> Result<Ledger, NodeFault> {
+fn verify(lines: &Lines, key: &SigningKey) -> Result<ProvenChain, NodeFault> {
     let mut verifier = NodeVerifier::new(key.public());
     lines.iter().try_for_each(|line| verifier.line(line))?;
     verifier.finish()
@@ -100,12 +100,12 @@ fn begins(whole: &Lines, lines: &Lines) -> bool {
         && whole.get(front.len()).is_some_and(|signed| record(signed) == record(last))
 }
 
-fn judge(ledger: &Ledger) {
-    for (object, ended) in &ledger.objects {
-        assert_eq!(ledger.check(object, ended.sha256, None), Ok(()));
-        let _ = ledger.heads(object);
+fn judge(chain: &ProvenChain) {
+    for (object, ended) in &chain.objects {
+        assert_eq!(chain.check(object, ended.sha256, None), Ok(()));
+        let _ = chain.heads(object);
     }
-    assert!(ledger.missing(&BTreeSet::new()).count() <= ledger.objects.len());
-    let last = ledger.last_checkpoint;
-    assert!(last.is_some_and(|last| ledger.holds(&format!("{}:{}", last.n, last.head))));
+    assert!(chain.missing(&BTreeSet::new()).count() <= chain.objects.len());
+    let last = chain.last_checkpoint;
+    assert!(last.is_some_and(|last| chain.holds(&format!("{}:{}", last.n, last.head))));
 }

@@ -1,7 +1,7 @@
 //! Verification: lines and a public key in, the first fault by its record out.
 //!
 //! Data flow: lines of one recording -> [`RecordingVerifier`]; lines of a node's chain ->
-//! [`NodeVerifier`] -> [`Ledger`]; both together, for a whole sink -> [`Ledger::check`].
+//! [`NodeVerifier`] -> [`ProvenChain`]; both together, for a whole sink -> [`ProvenChain::check`].
 //!
 //! ```
 //! use towline_evidence::cast::Header;
@@ -44,11 +44,11 @@
 //! # Not here
 //! - Whether the newest segments of a node's chain were taken away together with the recordings
 //!   that they name: no chain can know its own end. Compare the last checkpoint with one seen
-//!   before ([`Ledger::last_checkpoint`]), or keep segments where they cannot be removed (Object
+//!   before ([`ProvenChain::last_checkpoint`]), or keep segments where they cannot be removed (Object
 //!   Lock).
 
 mod node;
 mod recording;
 
-pub use node::{Checkpoint, Ended, Followed, Ledger, NodeFault, NodeVerifier, SetFault};
+pub use node::{Checkpoint, Ended, Followed, NodeFault, NodeVerifier, ProvenChain, SetFault};
 pub use recording::{Fault, RecordingVerifier, Sealed};

@@ -1,7 +1,7 @@
 //! Verification of a node's chain, and of a whole sink against it.
 //!
 //! # Invariants
-//! - Nothing behind the last good checkpoint is believed: the ledger holds only what is signed.
+//! - Nothing behind the last good checkpoint is believed: the chain holds only what is signed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -83,7 +83,7 @@ pub struct Followed {
 
 /// What a verified chain says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Ledger {
+pub struct ProvenChain {
     /// Name of the node.
     pub node: String,
     /// Records of the chain.
@@ -141,7 +141,7 @@ pub struct NodeVerifier {
     /// A line that did not fit the one before: which of the two is wrong shows with the next one.
     doubt: Option<u64>,
     waiting: Vec<Record>,
-    ledger: Ledger,
+    chain: ProvenChain,
 }
 
 impl NodeVerifier {
@@ -162,7 +162,7 @@ impl NodeVerifier {
             next: first,
             doubt: None,
             waiting: Vec::new(),
-            ledger: Ledger::default(),
+            chain: ProvenChain::default(),
         }
     }
 
@@ -206,8 +206,8 @@ impl NodeVerifier {
             };
         };
         let statement = Statement { node, records: record.n, at: record.at, head: record.prev };
-        let first = self.ledger.node.is_empty();
-        if !(first || self.ledger.node == *node) || !self.key.verifies(&statement, signature) {
+        let first = self.chain.node.is_empty();
+        if !(first || self.chain.node == *node) || !self.key.verifies(&statement, signature) {
             return Err(NodeFault::BadSignature(record.n));
         }
         if first {
@@ -216,13 +216,13 @@ impl NodeVerifier {
             if self.begins == 0 && start != Digest::chain_start("node", node) {
                 return Err(NodeFault::Altered(0));
             }
-            self.ledger.node.clone_from(node);
+            self.chain.node.clone_from(node);
         }
-        self.ledger.last_checkpoint =
+        self.chain.last_checkpoint =
             Some(Checkpoint { n: record.n, at: record.at, head: record.prev });
-        self.ledger.checkpoints.insert(format!("{}:{}", record.n, record.prev));
+        self.chain.checkpoints.insert(format!("{}:{}", record.n, record.prev));
         for believed in std::mem::take(&mut self.waiting) {
-            self.ledger.add(believed.what);
+            self.chain.add(believed.what);
         }
         Ok(())
     }
@@ -231,7 +231,7 @@ impl NodeVerifier {
     ///
     /// # Errors
     /// [`NodeFault`]: doubts that were left, or records behind the last checkpoint.
-    pub fn finish(mut self) -> Result<Ledger, NodeFault> {
+    pub fn finish(mut self) -> Result<ProvenChain, NodeFault> {
         if let Some(doubtful) = self.doubt {
             return Err(NodeFault::Altered(doubtful - 1));
         }
@@ -241,12 +241,12 @@ impl NodeVerifier {
         if let Some(record) = self.waiting.last() {
             return Err(NodeFault::Truncated(record.n));
         }
-        self.ledger.records = self.next - self.begins;
-        Ok(self.ledger)
+        self.chain.records = self.next - self.begins;
+        Ok(self.chain)
     }
 }
 
-impl Ledger {
+impl ProvenChain {
     fn add(&mut self, what: What) {
         match what {
             What::Start { .. } | What::Checkpoint { .. } => {}
@@ -294,7 +294,7 @@ impl Ledger {
         self.heads.get(object).cloned().unwrap_or_default()
     }
 
-    /// Judges an object that is there. `recording`: what a verifier with [`Ledger::heads`] said;
+    /// Judges an object that is there. `recording`: what a verifier with [`ProvenChain::heads`] said;
     /// `None` for other files.
     ///
     /// # Errors

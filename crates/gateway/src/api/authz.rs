@@ -304,7 +304,7 @@ pub(super) fn asked_by(
     context.set("aws:SourceIp", [call.source.to_string()]);
     context.set("aws:CurrentTime", [call.now.whole_seconds().to_rfc3339()]);
     context.set("aws:EpochTime", [now.unix_timestamp().to_string()]);
-    context.set("aws:SecureTransport", ["true"]); // there is no other door
+    context.set("aws:SecureTransport", ["true"]); // every listener speaks TLS
     context.set("aws:RequestedRegion", [api.realm().region.as_str()]);
     context.set("aws:ResourceAccount", [api.realm().account.as_str()]);
     if !call.user_agent.is_empty() {

@@ -2,7 +2,7 @@
 //!
 //! Data flow: [`membership`] renews nothing itself (the store's lease does): it releases what another node
 //! carries, and takes over from nodes that are dead. A request that another node has to answer goes there
-//! over the port that is there, by TLS with raw keys of the `nodes` table ([`Calls`]); [`PeerDoor`]
+//! over the port that is there, by TLS with raw keys of the `nodes` table ([`Calls`]); [`PeerListener`]
 //! serves it. A data channel is relayed by [`relay()`].
 //!
 //! # Invariants
@@ -13,8 +13,8 @@
 
 mod calls;
 mod directory;
-mod door;
 mod elsewhere;
+mod listener;
 pub mod membership;
 mod node_key;
 mod relay;
@@ -23,8 +23,8 @@ mod tls;
 
 pub use calls::Calls;
 pub use directory::Directory;
-pub use door::PeerDoor;
 pub use elsewhere::{ClusterPresence, ClusterSessions};
+pub use listener::PeerListener;
 pub use node_key::{NODE_KEY, NodeKey, NodeKeyError};
 pub use relay::{RelayState, relay};
 pub use routes::routes;

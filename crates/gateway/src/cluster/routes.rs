@@ -1,7 +1,7 @@
 //! The calls that a node answers to other nodes: a closed list.
 //!
 //! # Invariants
-//! - Served at the door for nodes alone; at no other door is there such a path.
+//! - Served to other nodes alone: the public listener has no such path.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The HTTP door: one connection after its handshake, with deadlines, until it ends, is upgraded or
+//! HTTP: one connection after its handshake, with deadlines, until it ends, is upgraded or
 //! the server stops.
 //!
 //! # Invariants

@@ -10,8 +10,7 @@
 //! - A failure of one connection ends that connection only.
 //!
 //! # Not here
-//! - Who may do what: the key of an agent and the signature of a request are judged behind the
-//!   doors.
+//! - Who may do what: the data plane judges an agent's key, the API a request's signature.
 
 pub mod client_key;
 pub mod http;

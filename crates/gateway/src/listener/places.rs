@@ -16,7 +16,7 @@
 //! - When strangers fill all places that they may have, the source with the most of them makes room.
 //!
 //! # Not here
-//! - Failures of sources: [`crate::throttle`]. What proves a connection: the doors behind.
+//! - Failures of sources: [`crate::throttle`]. What proves a connection: TLS and the API.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;

@@ -31,7 +31,7 @@ use crate::metrics::Metrics;
 use crate::plane::{AgentAcceptor, AgentConnection, Visitor};
 use crate::throttle::LogBudget;
 
-/// Nobody comes through the agents' door here.
+/// No agent connects here.
 struct NoAgents;
 
 impl AgentAcceptor for NoAgents {

@@ -62,7 +62,7 @@ struct Pair {
     http: Arc<ServerConfig>,
 }
 
-/// Who is at the door.
+/// Who dials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PeerKind {
     /// A device.

@@ -37,11 +37,11 @@ use crate::transport::Transport;
 pub struct TlsListener {
     /// Both TLS configurations.
     pub tls: TlsConfigs,
-    /// Behind the agents' door.
+    /// Serves the links of agents.
     pub agents: Arc<dyn AgentAcceptor>,
-    /// Behind the door of other gateways, where several work together.
+    /// Serves other gateways, where several work together.
     pub peers: Option<Arc<dyn PeerAcceptor>>,
-    /// Behind the HTTP door.
+    /// Serves HTTP.
     pub http: HttpServer,
     /// Counters.
     pub metrics: Arc<Metrics>,
@@ -256,18 +256,18 @@ impl TlsListener {
             }
         };
         tokio::time::timeout(limits::SLOT_WAIT, place.slot()).await.map_err(late)?;
-        let (door, config) = self.tls.choose(&start.client_hello());
+        let (kind, config) = self.tls.choose(&start.client_hello());
         let stream = tokio::select! {
             stream = tokio::time::timeout(limits::HANDSHAKE_TIMEOUT, start.into_stream(config)) => {
                 stream.map_err(late)??
             }
             () = awaited(place) => return Err(HandshakeError::Awaited),
         };
-        match door {
+        match kind {
             PeerKind::Http => Ok(Visitor::Http(Box::new(stream))),
             PeerKind::Agent | PeerKind::Gateway => {
                 let (_, session) = stream.get_ref();
-                let agreed = if door == PeerKind::Agent { tls::AGENT_ALPN } else { tls::PEER_ALPN };
+                let agreed = if kind == PeerKind::Agent { tls::AGENT_ALPN } else { tls::PEER_ALPN };
                 if session.alpn_protocol() != Some(agreed) {
                     return Err(HandshakeError::NotAgreed);
                 }
@@ -278,7 +278,7 @@ impl TlsListener {
                     .to_vec();
                 let visitor = plane::Visitor(Arc::clone(place) as Arc<dyn Standing>);
                 let connection = Box::new(AgentConnection { stream, spki, peer, visitor });
-                Ok(match door {
+                Ok(match kind {
                     PeerKind::Agent => Visitor::Agent(connection),
                     _ => Visitor::Gateway(connection),
                 })

@@ -59,7 +59,7 @@ impl Scene {
             dropped: Mutex::default(),
         });
         let (stop, stopped) = watch::channel(false);
-        let doors = DataPlane {
+        let planes = DataPlane {
             calls_of_nodes: None,
             vendor: None,
             agents: plane.clone(),
@@ -68,7 +68,7 @@ impl Scene {
             channels: plane.clone(),
             commands: Arc::new(Unattached),
         };
-        let serving = tokio::spawn(async move { gateway.serve(doors, stopped).await.unwrap() });
+        let serving = tokio::spawn(async move { gateway.serve(planes, stopped).await.unwrap() });
         Self { made, address, monitor, store, plane, agents, stop, serving, dir }
     }
 

@@ -43,7 +43,7 @@ pub struct Counts {
 
 /// What the devices of one process share.
 pub(super) struct Fleet {
-    doors: Doors,
+    connector: Connector,
     roots: Arc<RootCertStore>,
     pub(super) work: Duration,
     linked: AtomicUsize,
@@ -54,9 +54,9 @@ pub(super) struct Fleet {
 }
 
 impl Fleet {
-    pub(super) fn new(doors: Doors, roots: Arc<RootCertStore>, work: Duration) -> Self {
+    pub(super) fn new(connector: Connector, roots: Arc<RootCertStore>, work: Duration) -> Self {
         Self {
-            doors,
+            connector,
             roots,
             work,
             linked: AtomicUsize::new(0),
@@ -99,14 +99,14 @@ impl Fleet {
     }
 
     async fn dial(&self, number: usize, from: IpAddr) -> Outcome<TlsStream<Box<dyn Stream>>> {
-        let (stream, to): (Box<dyn Stream>, IpAddr) = match &self.doors {
-            Doors::Tcp(gateway) => {
+        let (stream, to): (Box<dyn Stream>, IpAddr) = match &self.connector {
+            Connector::Tcp(gateway) => {
                 let socket = TcpSocket::new_v4()?;
                 socket.set_reuseaddr(true)?;
                 socket.bind(SocketAddr::new(from, 0))?;
                 (Box::new(socket.connect(*gateway).await?), gateway.ip())
             }
-            Doors::Mux(mux) => (Box::new(mux.open()), Ipv4Addr::LOCALHOST.into()),
+            Connector::Mux(mux) => (Box::new(mux.open()), Ipv4Addr::LOCALHOST.into()),
         };
         let connector = TlsConnector::from(self.config(number)?);
         Ok(connector.connect(ServerName::from(to), stream).await?)
@@ -114,7 +114,7 @@ impl Fleet {
 }
 
 /// Where devices dial to.
-pub(super) enum Doors {
+pub(super) enum Connector {
     Tcp(SocketAddr),
     Mux(Arc<Mux>),
 }

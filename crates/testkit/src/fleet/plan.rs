@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use tokio::net::UnixStream;
 
-use super::device::{Counts, Doors, Fleet, live};
+use super::device::{Connector, Counts, Fleet, live};
 use super::identity::roots;
 use super::mux::Mux;
 use crate::{Outcome, Trouble};
@@ -63,11 +63,11 @@ pub struct Plan {
 pub fn run(plan: &Plan, mut tell: impl FnMut(Counts) -> bool) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let doors = match &plan.gateway {
-            Way::Tcp(address) => Doors::Tcp(*address),
-            Way::Socket(path) => Doors::Mux(Mux::over(UnixStream::connect(path).await?).0),
+        let connector = match &plan.gateway {
+            Way::Tcp(address) => Connector::Tcp(*address),
+            Way::Socket(path) => Connector::Mux(Mux::over(UnixStream::connect(path).await?).0),
         };
-        let fleet = Arc::new(Fleet::new(doors, roots(&plan.ca)?, plan.work));
+        let fleet = Arc::new(Fleet::new(connector, roots(&plan.ca)?, plan.work));
         for number in plan.first..plan.first + plan.count {
             tokio::spawn(live(Arc::clone(&fleet), number, source(plan.first, number)));
         }

@@ -16,7 +16,7 @@ mod receiver;
 mod ring;
 mod sender;
 #[cfg(test)]
-mod succession;
+mod state_transfer;
 mod violation;
 
 pub use receiver::{ACK_EVERY, Receiver, ReceiverState};

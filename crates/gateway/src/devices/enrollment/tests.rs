@@ -179,7 +179,7 @@ async fn a_source_that_guesses_is_turned_away_even_when_it_finds_the_code() {
     ));
     let later = NOW.plus(limits::FAILURE_WINDOW);
     let late = scene.enrollment.enroll(b"key-1", request("the-code"), HERE, later).await;
-    assert!(matches!(late, Err(EnrollmentError::Expired)), "the door is open again: {late:?}");
+    assert!(matches!(late, Err(EnrollmentError::Expired)), "the window is open again: {late:?}");
 }
 
 #[tokio::test]

@@ -23,7 +23,7 @@ use crate::limits::{
     LINK_HANDSHAKE_TIMEOUT, LONGEST_PING, RETRY_PENDING, RETRY_REFUSED, RETRY_THROTTLED,
 };
 
-/// Who is at the door.
+/// Who dials.
 pub(super) enum Caller {
     /// A key with an activation.
     Stranger(Box<Enroll>),

@@ -1,6 +1,7 @@
-//! The door for other nodes: a connection whose key is among the nodes is served, another one is closed.
+//! The listener for other nodes: a connection whose key is among the nodes is served, another one is
+//! closed.
 //!
-//! Data flow: TLS listener -> [`PeerDoor`] -> requests that were passed on (the gateway's own routes), or
+//! Data flow: TLS listener -> [`PeerListener`] -> requests that were passed on (the gateway's own routes), or
 //! calls of nodes.
 //!
 //! # Invariants
@@ -22,12 +23,12 @@ use crate::limits;
 use crate::plane::{AgentConnection, ByPeer, Peer, PeerAcceptor};
 
 /// Serves other nodes.
-pub struct PeerDoor {
+pub struct PeerListener {
     directory: Arc<Directory>,
     routes: Router,
 }
 
-impl PeerDoor {
+impl PeerListener {
     /// Serves these routes.
     #[must_use]
     pub fn new(directory: Arc<Directory>, routes: Router) -> Self {
@@ -67,7 +68,7 @@ impl PeerDoor {
 }
 
 /// The handle of the plane's interface: it knows its own `Arc`.
-impl PeerAcceptor for Arc<PeerDoor> {
+impl PeerAcceptor for Arc<PeerListener> {
     fn serve(&self, connection: AgentConnection) -> BoxFuture<'static, ()> {
         Box::pin(Arc::clone(self).carry(connection))
     }

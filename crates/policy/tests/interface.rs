@@ -1,4 +1,4 @@
-//! The seam the gateway builds on: aliases of a device, tags in the context, reasons, trust,
+//! The interface that the gateway builds on: aliases of a device, tags in the context, reasons, trust,
 //! storing.
 #![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 

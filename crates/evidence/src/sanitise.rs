@@ -62,7 +62,7 @@ enum State {
 
 /// Makes the pieces of one stream harmless.
 #[derive(Debug, Clone)]
-pub struct Tamer {
+pub struct Sanitiser {
     state: State,
     /// False: take out everything but text, line ends and tabs.
     drawing: bool,
@@ -70,7 +70,7 @@ pub struct Tamer {
     marks: bool,
 }
 
-impl Tamer {
+impl Sanitiser {
     /// Lets drawing through: for a player.
     #[must_use]
     pub const fn drawing() -> Self {
@@ -236,11 +236,11 @@ mod tests {
 
     #[track_caller]
     fn check(input: &str, drawn: &str) {
-        assert_eq!(Tamer::drawing().push(input), drawn);
+        assert_eq!(Sanitiser::drawing().push(input), drawn);
         for cut in (0..=input.len()).filter(|cut| input.is_char_boundary(*cut)) {
-            let mut tamer = Tamer::drawing();
+            let mut sanitiser = Sanitiser::drawing();
             assert_eq!(
-                tamer.push(&input[..cut]) + &tamer.push(&input[cut..]),
+                sanitiser.push(&input[..cut]) + &sanitiser.push(&input[cut..]),
                 drawn,
                 "cut at {cut}"
             );
@@ -280,7 +280,7 @@ mod tests {
     #[test]
     fn a_string_without_an_end_hides_no_more_than_its_bound() {
         let endless = format!("\u{1b}]0;{}shown", "x".repeat(LONGEST));
-        let shown = Tamer::drawing().push(&endless);
+        let shown = Sanitiser::drawing().push(&endless);
         assert!(shown.starts_with("[4096 characters left out]") && shown.ends_with("shown"));
     }
 
@@ -294,11 +294,11 @@ mod tests {
             format!("\u{1b}]{long}\u{9c}"),
         ] {
             check(&format!("a{string}b"), "a[512 characters left out]b");
-            assert_eq!(Tamer::text_only().push(&string), "[512 characters left out]");
-            assert_eq!(Tamer::picture().push(&string), "");
+            assert_eq!(Sanitiser::text_only().push(&string), "[512 characters left out]");
+            assert_eq!(Sanitiser::picture().push(&string), "");
         }
         check(&format!("a\u{1b}[{}zb", "1;".repeat(40)), "a[80 characters left out]b");
-        let mut cut = Tamer::text_only();
+        let mut cut = Sanitiser::text_only();
         assert_eq!(
             cut.push(&format!("a\u{1b}]0;{long}")) + &cut.finish(),
             "a[514 characters left out]"
@@ -319,7 +319,7 @@ mod tests {
     #[test]
     fn a_transcript_has_text_only() {
         assert_eq!(
-            Tamer::text_only().push("\u{1b}[1mls\u{1b}[0m\r\n\tfile\u{8}\r\n"),
+            Sanitiser::text_only().push("\u{1b}[1mls\u{1b}[0m\r\n\tfile\u{8}\r\n"),
             "ls\n\tfile\n"
         );
     }

@@ -5,7 +5,7 @@
 //! - At most a window of bytes waits: the device gets credit only for what was written.
 //! - Once nobody reads any more, everything is thrown away, and counts as written.
 //! - What was switched on in a terminal by bytes that reached it is switched off by
-//!   [`Outlet::undo`].
+//!   [`LocalWriter::undo`].
 
 use std::io;
 
@@ -18,9 +18,9 @@ use crate::terminal::modes::Modes;
 
 /// A local output.
 #[derive(Debug)]
-pub(super) struct Outlet {
+pub(super) struct LocalWriter {
     stream: Option<LocalStream>,
-    /// The stream after [`Outlet::discard`], for the undoing alone.
+    /// The stream after [`LocalWriter::discard`], for the undoing alone.
     discarded: Option<LocalStream>,
     /// Of the terminal that this is, if it is one.
     modes: Option<Modes>,
@@ -32,7 +32,7 @@ pub(super) struct Outlet {
     own: usize,
 }
 
-impl Outlet {
+impl LocalWriter {
     /// An output to this stream; to nowhere when there is none.
     #[must_use]
     pub(super) fn new(stream: Option<LocalStream>) -> Self {
@@ -125,7 +125,7 @@ impl Outlet {
     /// Writes what waits. Returns how many bytes are done with.
     ///
     /// # Errors
-    /// As [`Outlet::put`].
+    /// As [`LocalWriter::put`].
     pub(super) fn drain(&mut self) -> io::Result<usize> {
         let waiting = std::mem::take(&mut self.waiting);
         let result = self.write(&waiting);
@@ -143,7 +143,7 @@ impl Outlet {
         self.without_own(waiting)
     }
 
-    /// Waits until [`Outlet::drain`] is worth a try; for ever when nothing waits.
+    /// Waits until [`LocalWriter::drain`] is worth a try; for ever when nothing waits.
     pub(super) async fn writable(&self) {
         match &self.stream {
             Some(stream) if !self.waiting.is_empty() => {
@@ -182,14 +182,15 @@ mod tests {
     fn a_prefix_stands_before_text_that_begins_a_line_and_counts_for_nobody() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
         runtime.block_on(async {
-            let (mut reader, writer) = std::io::pipe().unwrap();
-            let mut outlet = Outlet::new(Some(LocalStream::open(&writer, Access::Write).unwrap()));
-            outlet.stream.as_ref().unwrap().writable().await.unwrap();
-            outlet.set_prefix(Prefix::new("OUT:"));
+            let (mut reader, pipe) = std::io::pipe().unwrap();
+            let mut writer =
+                LocalWriter::new(Some(LocalStream::open(&pipe, Access::Write).unwrap()));
+            writer.stream.as_ref().unwrap().writable().await.unwrap();
+            writer.set_prefix(Prefix::new("OUT:"));
             for (piece, done) in [(&b"o1\n"[..], 3), (b"o2\nhalf", 7), (b"s\n", 2), (b"", 0)] {
-                assert_eq!(outlet.put(piece).unwrap(), done);
+                assert_eq!(writer.put(piece).unwrap(), done);
             }
-            drop((outlet, writer));
+            drop((writer, pipe));
             let mut got = String::new();
             reader.read_to_string(&mut got).unwrap();
             assert_eq!(got, "OUT:o1\nOUT:o2\nhalfs\n");
@@ -200,28 +201,29 @@ mod tests {
     fn what_a_full_pipe_does_not_take_waits_and_arrives_in_order() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
         runtime.block_on(async {
-            let (mut reader, writer) = std::io::pipe().unwrap();
-            let mut outlet = Outlet::new(Some(LocalStream::open(&writer, Access::Write).unwrap()));
-            outlet.stream.as_ref().unwrap().writable().await.unwrap();
+            let (mut reader, pipe) = std::io::pipe().unwrap();
+            let mut writer =
+                LocalWriter::new(Some(LocalStream::open(&pipe, Access::Write).unwrap()));
+            writer.stream.as_ref().unwrap().writable().await.unwrap();
             let bytes: Vec<u8> = (0..200_000_u32).map(|n| (n % 251) as u8).collect();
-            let mut done = outlet.put(&bytes[..150_000]).unwrap();
-            assert!(done < 150_000 && !outlet.is_empty());
-            assert_eq!(outlet.put(&bytes[150_000..]).unwrap(), 0, "in order, behind what waits");
+            let mut done = writer.put(&bytes[..150_000]).unwrap();
+            assert!(done < 150_000 && !writer.is_empty());
+            assert_eq!(writer.put(&bytes[150_000..]).unwrap(), 0, "in order, behind what waits");
             let mut got = Vec::new();
             while got.len() < bytes.len() {
                 let mut buffer = vec![0; done - got.len()];
                 reader.read_exact(&mut buffer).unwrap();
                 got.extend(buffer);
-                if !outlet.is_empty() {
-                    outlet.writable().await;
-                    done += outlet.drain().unwrap();
+                if !writer.is_empty() {
+                    writer.writable().await;
+                    done += writer.drain().unwrap();
                 }
             }
             assert_eq!(got, bytes);
             drop(reader);
-            assert_eq!(outlet.put(b"x").unwrap_err().kind(), io::ErrorKind::BrokenPipe);
-            outlet.discard();
-            assert_eq!(outlet.put(b"x").unwrap(), 1);
+            assert_eq!(writer.put(b"x").unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+            writer.discard();
+            assert_eq!(writer.put(b"x").unwrap(), 1);
         });
     }
 }
