@@ -266,3 +266,26 @@ fn the_longest_name_has_a_partial_file_too() {
         assert!(names(&folder).contains(&name));
     }
 }
+
+#[test]
+fn a_link_below_the_root_is_refused_and_one_on_the_way_to_it_is_followed() {
+    let (_folder, place) = folder();
+    let (real, way) = (place.with_file_name("real"), place.with_file_name("way"));
+    fs::create_dir_all(real.join("sub")).unwrap();
+    fs::write(real.join("sub/file"), "content").unwrap();
+    symlink("real", &way).unwrap();
+    symlink("sub", real.join("link")).unwrap();
+    symlink("sub/file", real.join("own")).unwrap();
+    let read = |below: &str| {
+        let mut text = String::new();
+        let (mut file, _) = Place::beneath(&way, Path::new(below))?.read()?;
+        file.read_to_string(&mut text)?;
+        Ok::<_, Fault>(text)
+    };
+    assert_eq!(read("sub/file").unwrap(), "content");
+    for below in ["link/file", "own"] {
+        assert!(matches!(read(below), Err(Fault::Link(_))), "{below}");
+    }
+    let at = Place::beneath(&way, Path::new("link/new")).map(drop);
+    assert!(matches!(at, Err(Fault::Link(path)) if path.ends_with("way/link")));
+}

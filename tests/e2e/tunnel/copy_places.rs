@@ -3,13 +3,13 @@
 use std::fs;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use towline_testkit::lab::{Device, Lab, Operator};
 use towline_testkit::trouble::ensure;
-use towline_testkit::{Outcome, files};
+use towline_testkit::{Outcome, eventually, files};
 
-use super::pattern;
+use super::{PATIENCE, pattern};
 
 struct Scene {
     lab: Lab,
@@ -403,4 +403,53 @@ fn a_full_disk_is_reported_and_no_partial_file_is_left_on_it() -> Outcome {
     )?;
     let left: Vec<_> = fs::read_dir(scene.at("small"))?.flatten().map(|e| e.file_name()).collect();
     ensure(left.is_empty(), || format!("{left:?}"))
+}
+
+/// Starts a copy, and waits until a partial file stands in `directory`.
+fn begun(scene: &Scene, words: &[&str], directory: &Path) -> Outcome<Child> {
+    let mut command = scene.lab.admin().towline(&[&["cp"], words].concat());
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let child = command.spawn()?;
+    eventually("the first file is on its way", PATIENCE, || {
+        let mut names = fs::read_dir(directory).ok()?.flatten().map(|entry| entry.file_name());
+        names.any(|name| name.to_string_lossy().starts_with('.')).then_some(())
+    })?;
+    Ok(child)
+}
+
+#[test]
+fn a_link_that_is_put_into_a_tree_while_it_is_copied_is_not_followed() -> Outcome {
+    let scene = Scene::new()?;
+    files::write(&scene.at("secret"), "of another user")?;
+    fs::create_dir_all(scene.at("outside"))?;
+    files::write(&scene.at("outside/z"), "of another user")?;
+    let tree = |name: &str| -> Outcome {
+        fs::create_dir_all(scene.at(name).join("sub"))?;
+        files::write(&scene.at(name).join("sub/a"), pattern(7, 64 << 20))?;
+        files::write(&scene.at(name).join("sub/y"), "plain")?;
+        files::write(&scene.at(name).join("sub/z"), "plain")
+    };
+    tree("up")?;
+    fs::create_dir(scene.at("there"))?;
+    let words = ["-r", &scene.here("up"), &scene.there("there")];
+    let child = begun(&scene, &words, &scene.at("there/up/sub"))?;
+    fs::remove_file(scene.at("up/sub/y"))?;
+    symlink(scene.at("secret"), scene.at("up/sub/y"))?;
+    let out = child.wait_with_output()?;
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    ensure(!out.status.success() && said.contains("symbolic link"), || said)?;
+    ensure(!scene.at("there/up/sub/y").exists(), || "a link was followed up".into())?;
+    reads(&scene.at("there/up/sub/z"), "plain")?;
+
+    tree("down")?;
+    fs::create_dir(scene.at("here"))?;
+    let words = ["-r", &scene.there("down"), &scene.here("here")];
+    let child = begun(&scene, &words, &scene.at("here/down/sub"))?;
+    fs::rename(scene.at("here/down/sub"), scene.at("here/down/moved"))?;
+    symlink(scene.at("outside"), scene.at("here/down/sub"))?;
+    let out = child.wait_with_output()?;
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    ensure(!out.status.success() && said.contains("symbolic link"), || said)?;
+    reads(&scene.at("outside/z"), "of another user")?;
+    ensure(!scene.at("outside/y").exists(), || "a link was followed down".into())
 }

@@ -105,10 +105,26 @@ impl Place {
             })
             .collect();
         let last = names.pop().unwrap_or_else(|| OsStr::new("."));
-        let start = if path.is_absolute() { "/" } else { "." };
+        let start = Path::new(if path.is_absolute() { "/" } else { "" });
+        Self::walk(start, &names, last, path)
+    }
+
+    /// The place of `below`, which leads from the directory `root` downwards. Links on the way to
+    /// `root` are followed; one below it is refused, also where a directory stood a moment ago.
+    ///
+    /// # Errors
+    /// [`Fault::Link`], or what the system says about the directories.
+    pub fn beneath(root: &Path, below: &Path) -> Result<Self, Fault> {
+        let mut names: Vec<&OsStr> = below.iter().collect();
+        let last = names.pop().ok_or(Fault::Directory)?;
+        Self::walk(root, &names, last, &root.join(below))
+    }
+
+    fn walk(start: &Path, names: &[&OsStr], last: &OsStr, path: &Path) -> Result<Self, Fault> {
+        let mut way = start.to_owned();
+        let start = if start.as_os_str().is_empty() { Path::new(".") } else { start };
         let mut directory = openat(CWD, start, DIRECTORY, Mode::empty())?;
-        let mut way = PathBuf::from(if path.is_absolute() { "/" } else { "" });
-        for name in names {
+        for &name in names {
             way.push(name);
             match openat(&directory, name, DIRECTORY | OFlags::NOFOLLOW, Mode::empty()) {
                 Ok(next) => directory = next,

@@ -47,6 +47,23 @@ impl Place {
         Ok(Self { folder, name, path: path.to_owned() })
     }
 
+    /// The place of `below`, which leads from the directory `root` downwards. A link below `root` is
+    /// refused.
+    ///
+    /// # Errors
+    /// [`Fault::Link`], or what the system says about the directories.
+    pub fn beneath(root: &Path, below: &Path) -> Result<Self, Fault> {
+        let (mut way, mut names) = (root.to_owned(), below.iter());
+        let last = names.next_back().ok_or(Fault::Directory)?;
+        for name in names {
+            way.push(name);
+            if way.symlink_metadata()?.is_symlink() {
+                return Err(Fault::Link(way));
+            }
+        }
+        Self::in_directory_of(&way.join(last))
+    }
+
     /// Makes a directory here, unless there is one. The mode has no meaning here.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use ring::digest::{Context, SHA256};
-use towline_files::{Fault, Place, Wish, bytes_of};
+use towline_files::{Fault, Wish, bytes_of};
 use towline_wire::copy::{Entry, Kind, mark_of};
 
 use super::job::{Failed, Job, Left};
@@ -35,6 +35,10 @@ pub(super) async fn all(
         Kind::Nothing => return Err(refuse("no such file or directory")),
         Kind::Other => return Err(refuse("not a file or directory")),
     }
+    job.root = match destination.parent() {
+        Some(parent) if !destination.is_dir() => parent.to_owned(),
+        _ => destination.to_owned(),
+    };
     let target = if destination.is_dir() {
         let name = last_name(path);
         Names::default().admit(name).map_err(|why| refuse(&why))?;
@@ -103,14 +107,11 @@ fn last_name(path: &str) -> &str {
 
 /// Makes a directory. One that is a link is none: it could lead anywhere.
 fn folder(item: &Item, job: &Job) -> Result<(), Failed> {
-    let place = if job.follow {
-        Place::following(&item.target)
-    } else {
-        Place::in_directory_of(&item.target)
-    };
     // Its owner fills it.
     let mode = item.entry.mode & 0o777 | 0o700;
-    place.and_then(|place| place.make_directory(mode)).map_err(Failed::here(&item.target))
+    job.place(&item.target)
+        .and_then(|place| place.make_directory(mode))
+        .map_err(Failed::here(&item.target))
 }
 
 async fn file(copier: &mut Copier<'_>, item: &Item, job: &mut Job) -> Result<(), Failed> {
@@ -122,7 +123,7 @@ async fn file(copier: &mut Copier<'_>, item: &Item, job: &mut Job) -> Result<(),
         mark: &source_mark(&job.device, path),
     };
     loop {
-        let mut sink = Sink::open(target, job.follow, &wish).map_err(Failed::here(target))?;
+        let mut sink = Sink::open(target, job, &wish).map_err(Failed::here(target))?;
         let have = sink.have().map_err(Failed::here(target))?;
         job.partial = sink.resumable().map(|name| Left::Here(target.with_file_name(name)));
         job.progress.file(path, entry.size, have);

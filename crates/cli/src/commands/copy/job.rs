@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use towline_files::Fault;
+use towline_files::{Fault, Place};
 
 use super::progress::Progress;
 use crate::output::complain;
+use crate::platform::{self, Source};
 use crate::session::CopyError;
 
 /// A running copy.
@@ -16,6 +17,8 @@ pub(super) struct Job {
     pub(super) recursive: bool,
     /// Symbolic links are followed.
     pub(super) follow: bool,
+    /// The directory here in which all is found or made. Its own path may lead through links.
+    pub(super) root: PathBuf,
     /// The mask for the modes of what is made.
     pub(super) umask: u32,
     /// The line on the terminal.
@@ -61,6 +64,26 @@ impl From<CopyError> for Failed {
 }
 
 impl Job {
+    /// The place of what is made here. A link below the root is refused unless links are followed:
+    /// another user of this machine may put one there while the copy runs.
+    pub(super) fn place(&self, path: &Path) -> Result<Place, Fault> {
+        match path.strip_prefix(&self.root) {
+            _ if self.follow => Place::following(path),
+            Ok(below) if below.iter().count() > 1 => Place::beneath(&self.root, below),
+            _ => Place::in_directory_of(path),
+        }
+    }
+
+    /// What is copied from here, by the same rule.
+    pub(super) fn source(&self, path: &Path) -> Result<Source, Fault> {
+        match path.strip_prefix(&self.root) {
+            Ok(below) if !self.follow && below.iter().next().is_some() => {
+                platform::enter_beneath(&self.root, below)
+            }
+            _ => Source::open(path),
+        }
+    }
+
     /// Tells that something was not copied.
     pub(super) fn skip(&mut self, what: &str) {
         self.progress.done();

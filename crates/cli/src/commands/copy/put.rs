@@ -12,7 +12,7 @@ use super::job::{Failed, Job, Left};
 use super::stream;
 use crate::exit::Failure;
 use crate::limits::FILE_READ;
-use crate::platform;
+use crate::platform::{self, Source};
 use crate::session::{Copier, CopyError};
 
 /// Something here, and where it goes.
@@ -56,6 +56,7 @@ pub(super) async fn all(
     if !what.is_file() && !what.is_dir() {
         return stream::put(copier, source, path, there.kind, job).await;
     }
+    source.clone_into(&mut job.root);
     // Into a directory that is there, under its own name; else as that.
     let target = match (there.kind, source.file_name().and_then(|name| name.to_str())) {
         (Kind::Folder, Some(name)) => below(path, name),
@@ -82,27 +83,26 @@ async fn one(
     job: &mut Job,
 ) -> Result<(), Failed> {
     let source = &item.source;
-    let what = fs::metadata(source).map_err(Failed::here(source))?;
-    if what.is_file() {
-        return file(copier, item, mode, job).await;
-    }
-    let identity = platform::identity(source, &what).map_err(Failed::here(source))?;
-    if item.above.contains(&identity) {
-        job.skip(&format!("{}: it is a link to a directory above it", source.display()));
-        return Ok(());
-    }
     // Read first: a directory that cannot be read is not made there.
-    let mut found: Vec<fs::DirEntry> =
-        fs::read_dir(source).and_then(Iterator::collect).map_err(Failed::here(source))?;
-    found.sort_by_key(fs::DirEntry::file_name);
-    // Its owner fills it.
-    copier.folder(&item.target, (platform::mode(&what) | 0o700) & !job.umask).await?;
+    let (mut found, folder_mode) = match job.source(source).map_err(Failed::here(source))? {
+        Source::File(opened) => return file(copier, item, opened, mode, job).await,
+        Source::Folder(found, mode) => (found, mode),
+    };
     let mut above = item.above.clone();
     if job.follow {
+        let identity = fs::metadata(source).and_then(|what| platform::identity(source, &what));
+        let identity = identity.map_err(Failed::here(source))?;
+        if above.contains(&identity) {
+            job.skip(&format!("{}: it is a link to a directory above it", source.display()));
+            return Ok(());
+        }
         above.push(identity);
     }
-    for entry in found.into_iter().rev() {
-        let (path, name) = (entry.path(), entry.file_name());
+    found.sort();
+    // Its owner fills it.
+    copier.folder(&item.target, (folder_mode | 0o700) & !job.umask).await?;
+    for name in found.into_iter().rev() {
+        let path = source.join(&name);
         match (name.to_str(), kind(&path, job.follow)) {
             (Some(name), Ok(kind)) if kind.is_file() || kind.is_dir() => {
                 let target = below(&item.target, name);
@@ -133,11 +133,11 @@ fn below(path: &str, name: &str) -> String {
 async fn file(
     copier: &mut Copier<'_>,
     item: &Item,
+    mut file: File,
     mode: Option<u32>,
     job: &mut Job,
 ) -> Result<(), Failed> {
     let Item { source, target, .. } = item;
-    let mut file = File::open(source).map_err(Failed::here(source))?;
     let before = file.metadata().map_err(Failed::here(source))?;
     let (digest, size) = digest_of(&mut file).map_err(Failed::here(source))?;
     let mode = mode.unwrap_or(platform::mode(&before) & !job.umask);

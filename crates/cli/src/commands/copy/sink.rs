@@ -9,8 +9,9 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 use ring::digest::{Context, SHA256};
-use towline_files::{Fault, Incoming, Place, Wish, bytes_of};
+use towline_files::{Fault, Incoming, Wish, bytes_of};
 
+use super::job::Job;
 use crate::platform;
 
 /// A place for content.
@@ -30,13 +31,12 @@ pub(super) enum Sink {
 
 impl Sink {
     /// Opens the place of `path`.
-    pub(super) fn open(path: &Path, follow: bool, wish: &Wish<'_>) -> Result<Self, Fault> {
+    pub(super) fn open(path: &Path, job: &Job, wish: &Wish<'_>) -> Result<Self, Fault> {
         if platform::is_stream(path) {
             let (file, digest) = (platform::open_stream(path)?, Box::new(Context::new(&SHA256)));
             return Ok(Self::Stream { file, digest });
         }
-        let place = if follow { Place::following(path) } else { Place::in_directory_of(path) };
-        Incoming::begin(place?, wish).map(Self::File)
+        Incoming::begin(job.place(path)?, wish).map(Self::File)
     }
 
     /// Bytes that are there of an earlier copy.

@@ -11,6 +11,8 @@
 //! - Skipped entries (links, devices, names that are not UTF-8) are reported, and the exit code is
 //!   one of failure.
 
+use std::path::PathBuf;
+
 use towline_ssm::api::session::{Parameters, StartSessionRequest};
 use towline_ssm::documents::TOWLINE_COPY;
 
@@ -45,6 +47,7 @@ pub(crate) async fn run(mut context: Context, args: CopyArgs) -> Result<u8, Fail
         device: target.to_string(),
         recursive: args.recursive,
         follow: args.follow,
+        root: PathBuf::new(),
         umask: platform::umask(),
         progress: Progress::new(args.quiet),
         left_out: 0,

@@ -8,6 +8,10 @@ use std::os::unix::fs::{
 };
 use std::path::Path;
 
+use towline_files::{Fault, Kind, Place};
+
+use crate::platform::Source;
+
 /// Whether a path names a descriptor of this process, not a file.
 #[must_use]
 pub(crate) fn is_stream(path: &Path) -> bool {
@@ -66,6 +70,26 @@ pub(crate) fn umask() -> u32 {
 #[must_use]
 pub(crate) fn mode(what: &Metadata) -> u32 {
     what.mode() & 0o777
+}
+
+/// Opens what stands at `below`, downwards from the directory `root`. A link below `root` is refused,
+/// also where another program puts one meanwhile.
+///
+/// # Errors
+/// [`Fault`].
+pub(crate) fn enter_beneath(root: &Path, below: &Path) -> Result<Source, Fault> {
+    let place = Place::beneath(root, below)?;
+    match place.look()? {
+        Some(seen) if seen.kind == Kind::Directory => {
+            let mut names = Vec::new();
+            place.list(false, &mut |name, _| {
+                names.push(name);
+                Ok(())
+            })?;
+            Ok(Source::Folder(names, seen.mode & 0o777))
+        }
+        _ => Ok(Source::File(place.read()?.0)),
+    }
 }
 
 /// Device and inode: what tells a file from every other.

@@ -9,6 +9,10 @@ use std::io;
 use std::os::windows::io::AsHandle as _;
 use std::path::{Path, PathBuf};
 
+use towline_files::{Fault, Place};
+
+use crate::platform::Source;
+
 /// The variable that names the home folder.
 pub(crate) const HOME: &str = "USERPROFILE";
 /// Names of this machine and its neighbours.
@@ -85,6 +89,17 @@ pub(crate) fn mode(what: &Metadata) -> u32 {
         (false, true) => 0o444,
         (false, false) => 0o644,
     }
+}
+
+/// Opens what stands at `below`, downwards from the directory `root`. A link below `root` is refused.
+///
+/// # Errors
+/// [`Fault`].
+pub(crate) fn enter_beneath(root: &Path, below: &Path) -> Result<Source, Fault> {
+    Place::beneath(root, below)?;
+    let path = root.join(below);
+    let what = path.symlink_metadata()?;
+    if what.is_symlink() { Err(Fault::Link(path)) } else { Source::of(&path, &what) }
 }
 
 /// The whole path, links resolved: what tells a folder from every other.
