@@ -172,3 +172,25 @@ fn a_balancer_tells_where_a_connection_comes_from_and_nobody_else_does() -> Outc
     }
     Ok(())
 }
+
+#[test]
+fn guesses_at_the_end_of_a_sign_in_are_throttled_and_harm_no_other_source() -> Outcome {
+    let lab = Lab::start()?;
+    let host = lab.gateway.address().to_string();
+    let logout = |last: u8, n: u32| {
+        let body = format!("{{\"RefreshToken\":\"{n:043}\"}}");
+        let head = format!(
+            "POST /sign-in/logout HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let source = IpAddr::V4(Ipv4Addr::new(127, 8, 8, last));
+        https::exchange(&host, lab.gateway.ca(), Some(source), head.as_bytes())
+    };
+    let answers = (0..40).map(|n| logout(8, n)).collect::<Outcome<Vec<_>>>()?;
+    let (first, last) = (&answers[0], &answers[39]);
+    ensure(first.status == 200, || format!("{first:?}"))?;
+    ensure(last.status == 400 && last.body.contains("Throttling"), || format!("{last:?}"))?;
+    let other = logout(9, 0)?;
+    ensure(other.status == 200, || format!("{other:?}"))
+}

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use towline_testkit::lab::{Device, DeviceSetup, Lab, Operator};
+use towline_testkit::process::Signal;
 use towline_testkit::terminal::{PATIENCE, Terminal};
 use towline_testkit::trouble::ensure;
 use towline_testkit::{Outcome, Trouble, eventually};
@@ -261,4 +262,25 @@ fn a_right_takes_the_seat_without_consent_and_messages_stand_outside_of_the_stre
     ensure(!text.contains("restarts at noon"), || "the message is in the stream".into())?;
     joiner.line("exit")?;
     ensure(joiner.finish(PATIENCE)?.success(), || "the joiner's shell did not end well".into())
+}
+
+#[test]
+fn a_watch_that_a_signal_ends_leaves_the_terminal_as_it_was() -> Outcome {
+    let lab = Lab::start()?;
+    let device = device(&lab)?;
+    let (mut owner, session) = shell(&lab, &device)?;
+    for signal in [Signal::TERM, Signal::HUP, Signal::INT] {
+        let mut viewer = lab.admin().terminal(&["watch", &session])?;
+        owner.line("printf '\\033[?5h\\033[?25l\\033[4hset-%s\\n' $((40+2))")?;
+        viewer.expect("set-42")?;
+        viewer.signal(signal)?;
+        viewer.finish(PATIENCE)?;
+        let left = viewer.unread();
+        for undone in ["\u{1b}[?5l", "\u{1b}[?25h", "\u{1b}[4l"] {
+            ensure(left.contains(undone), || format!("{signal:?}: {undone:?} not in {left:?}"))?;
+        }
+        owner.line("printf '\\033[?5l\\033[?25h\\033[4l'; clear; echo calm-$((40+2))")?;
+        owner.expect("calm-42")?;
+    }
+    Ok(())
 }

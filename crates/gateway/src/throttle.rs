@@ -100,7 +100,7 @@ impl<K: Source> Throttle<K> {
 }
 
 fn make_room<K: Source>(sources: &mut HashMap<K, Window>, now: UnixMillis) {
-    sources.retain(|_, window| window.ends > now);
+    sources.retain(|_, window| window.is_open(now));
     if sources.len() < limits::MAX_SOURCES {
         return;
     }
@@ -177,6 +177,21 @@ mod tests {
         assert!(!throttle.blocks(source, NOW.plus(limits::FAILURE_WINDOW)));
         let set_back = NOW.minus(limits::FAILURE_WINDOW);
         assert!(!throttle.blocks(source, set_back), "a clock that was set back keeps nobody away");
+    }
+
+    #[test]
+    fn sources_of_a_clock_that_was_set_back_make_room_for_those_of_now() {
+        let throttle = Throttle::default();
+        let ahead = NOW.plus(limits::FAILURE_WINDOW * 1000);
+        for n in 0..u32::try_from(limits::MAX_SOURCES).unwrap() {
+            for _ in 0..2 {
+                throttle.failed(IpAddr::from((0x0a00_0000 + n).to_be_bytes()), ahead);
+            }
+        }
+        for n in 0..10_u8 {
+            throttle.failed(IpAddr::from([192, 0, 2, n]), NOW);
+        }
+        assert_eq!(throttle.lock().len(), 10, "each of them is counted");
     }
 
     #[test]

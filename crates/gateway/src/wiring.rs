@@ -149,7 +149,7 @@ impl Gateway {
         let key = config.cluster.is_some().then(|| NodeKey::in_directory(dir)).transpose()?;
         let (store, tls) = opened(&config, key.as_ref(), tls).await?;
         let calls = key.map(|key| {
-            let directory = Arc::new(Directory::new(store.clone()));
+            let directory = Arc::new(Directory::new(store.clone(), clock.clone()));
             Arc::new(Calls::new(store.clone(), key, directory))
         });
         let epoch = store.settings().get(EPOCH).await?.unwrap_or_default();

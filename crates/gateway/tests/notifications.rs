@@ -216,3 +216,17 @@ async fn an_address_of_this_machine_is_not_dialled_unless_it_is_configured() {
     assert!(first.error.contains("does not dial"), "{}", first.error);
     assert!(!first.error.contains("/hook"), "the address is a secret: {}", first.error);
 }
+
+#[tokio::test]
+async fn a_message_does_not_wait_for_the_time_before_the_clock_was_set_back() {
+    let scene = scene(&["127.0.0.1"]).await;
+    scene.receiver.answer(500);
+    scene.tell("m-1").await;
+    let turn = scene.sender.turn().await.unwrap();
+    assert_eq!((turn.failed, turn.received), (1, 0));
+    scene.receiver.answer(204);
+    scene.clock.step(-24 * 3600 * 1000);
+    let turn = scene.sender.turn().await.unwrap();
+    assert_eq!((turn.failed, turn.received), (0, 1));
+    assert_eq!(scene.receiver.ids(), ["m-1"]);
+}

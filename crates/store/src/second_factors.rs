@@ -135,6 +135,9 @@ impl SecondFactors<'_> {
         if blocked_until > now.0 && blocked_until <= now.plus(limits::SECOND_FACTOR_PAUSE).0 {
             return Ok(CodeOutcome::Blocked);
         }
+        // The same for the step of the last code that was taken.
+        let last_step =
+            if last_step > step_of(now.plus(limits::SECOND_FACTOR_PAUSE)) { 0 } else { last_step };
         let taken = step.filter(|step| *step > last_step);
         let failures = if taken.is_some() { 0 } else { failures + 1 };
         let blocks = failures >= limits::SECOND_FACTOR_FAILURES;
@@ -165,6 +168,11 @@ impl SecondFactors<'_> {
             .await?;
         Ok(done.rows_affected() > 0)
     }
+}
+
+/// The time step of a code that is made at `now`: 30 seconds, as RFC 6238 has it.
+fn step_of(now: UnixMillis) -> i64 {
+    now.0.div_euclid(30_000)
 }
 
 #[cfg(test)]
@@ -217,5 +225,27 @@ mod tests {
         factors.create(&ann, b"t", NOW).await.unwrap();
         assert!(!factors.remove(&first.unique_id).await.unwrap(), "it was replaced");
         assert!(factors.get("ann").await.unwrap().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_was_set_back_blocks_nobody_for_longer() {
+        let (store, _dir) = scratch().await;
+        let ann = user(&store).await;
+        let factors = store.second_factors();
+        factors.create(&ann, b"s", NOW).await.unwrap();
+        let id = factors.get("ann").await.unwrap().unwrap().unique_id;
+        let ahead = NOW.plus(limits::SECOND_FACTOR_PAUSE * 1000);
+        for _ in 0..limits::SECOND_FACTOR_FAILURES {
+            factors.count(&id, None, true, ahead).await.unwrap();
+        }
+        let blocked = factors.count(&id, Some(6), true, ahead).await.unwrap();
+        assert_eq!(blocked, CodeOutcome::Blocked);
+        assert_eq!(factors.count(&id, Some(5), true, NOW).await.unwrap(), CodeOutcome::Taken);
+        let far = step_of(ahead);
+        assert_eq!(factors.count(&id, Some(far), true, ahead).await.unwrap(), CodeOutcome::Taken);
+        assert_eq!(factors.count(&id, Some(far), true, ahead).await.unwrap(), CodeOutcome::Wrong);
+        let now = step_of(NOW);
+        assert_eq!(factors.count(&id, Some(now), true, NOW).await.unwrap(), CodeOutcome::Taken);
+        assert_eq!(factors.count(&id, Some(now), true, NOW).await.unwrap(), CodeOutcome::Wrong);
     }
 }

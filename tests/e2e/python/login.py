@@ -385,6 +385,50 @@ def a_request_is_told_within_two_seconds_and_a_decision_gives_credentials_within
 
 
 @check
+def a_change_of_a_provider_counts_its_peoples_sessions_and_ends_them_when_told():
+    process, url = begin()
+    done = Browser().sign_in(url, "ann", back_of(url))
+    assert requests.get(done).status_code == 200 and process.wait(30) == 0
+    shell = subprocess.Popen([CLI, "exec", DEVICE, "--", "sh", "-c", "echo in; sleep 300"], env=KEYLESS,
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert shell.stdout.readline() == "in\n", shell.stderr.read()
+    secret = pathlib.Path(HOME, "client-secret")
+    secret.write_text("hush+&=:%")
+
+    def update(*more):
+        words = ["admin", "provider", "update", "corp", "--client-id", "towline", "--scope", "groups",
+                 "--groups", "groups", "--name-claim", "preferred_username",
+                 "--client-secret", str(secret), *more]
+        return subprocess.run([CLI, *words], capture_output=True, text=True, timeout=60)
+
+    counted = update("--group-role", "ops=operator")
+    assert "open sessions that go on: 1" in counted.stdout, counted
+    assert shell.poll() is None, "a session goes on unless its end is asked for"
+    ended = update("--group-role", "ops=operator", "--end-sessions")
+    assert "sessions ended: 1" in ended.stdout, ended
+    assert shell.wait(30) != 0, "its session was ended"
+
+
+@check
+def a_role_that_a_provider_gives_is_not_made_again_for_somebody_else():
+    settings = {"ProviderName": "corp", "ClientId": "towline", "ClientSecret": "hush+&=:%", "Scopes": ["groups"],
+                "NameClaim": "preferred_username", "GroupsClaim": "groups"}
+    gives = settings | {"GroupRoles": [{"Group": "ops", "Role": "operator"}]}
+    towline("CreatePrincipal", {"PrincipalName": "spare", "PrincipalType": "Role", "TrustPolicyDocument": json.dumps(
+        {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Principal": "*", "Action": "sts:AssumeRole"}]})})
+    again = {"PrincipalName": "spare", "PrincipalType": "Role", "TrustPolicyDocument": json.dumps(
+        {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Principal": "*", "Action": "sts:AssumeRole"}]})}
+    for named in [{"DefaultRole": "spare"}, {"GroupRoles": [{"Group": "all", "Role": "spare"}]}]:
+        towline("UpdateIdentityProvider", settings | named)
+        towline("DeletePrincipal", {"PrincipalName": "spare", "PrincipalType": "Role"})
+        refused = towline("CreatePrincipal", again, expect="ValidationException")
+        assert "corp" in str(refused) and "still names" in str(refused), refused
+        towline("UpdateIdentityProvider", gives)
+        towline("CreatePrincipal", again)
+    towline("DeletePrincipal", {"PrincipalName": "spare", "PrincipalType": "Role"})
+
+
+@check
 def removing_the_mapping_ends_what_hangs_on_it_with_the_next_request():
     process, url = begin()
     done = Browser().sign_in(url, "ann", "http://127.0.0.1:" + parse_qs(urlsplit(url).query)["redirect"][0].split(":")[2].split("/")[0])

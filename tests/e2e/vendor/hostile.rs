@@ -9,7 +9,7 @@ use towline_ssm::message::{HEADER, MAX_CONTROL_PAYLOAD, MAX_PAYLOAD};
 use towline_testkit::lab::Lab;
 use towline_testkit::terminal::{PATIENCE, Terminal};
 use towline_testkit::trouble::ensure;
-use towline_testkit::{Outcome, Trouble, process};
+use towline_testkit::{Outcome, Trouble, eventually, process};
 use tungstenite::Message;
 
 use super::{online, send, wait_for, wait_online};
@@ -194,4 +194,28 @@ fn another_device_s_session_is_not_given_out() -> Outcome {
     drop(data);
     shell.line("echo again-$((6 * 7))")?;
     shell.expect("again-42").map(drop)
+}
+
+#[test]
+fn a_device_in_quarantine_gets_no_new_key_by_its_old_one() -> Outcome {
+    let lab = Lab::start()?;
+    let agent = online(&lab)?;
+    let id = agent.id();
+    let copy = VendorAgent::new(&lab, KEYS[0], LINUX)?;
+    copy.is(&id);
+    copy.start()?;
+    let state = || {
+        let listed = lab.admin().api("AmazonSSM.DescribeInstanceInformation", &json!({})).ok()?;
+        Some(listed["InstanceInformationList"][0]["TowlineState"].clone())
+    };
+    eventually("the device is quarantined", PATIENCE, || {
+        state().filter(|state| *state == "quarantined").map(drop)
+    })?;
+    let refused = copy.rotate(KEYS[1])?;
+    ensure(refused.status != 200, || format!("a copied key was replaced: {refused:?}"))?;
+    lab.admin().text(&["admin", "device", "approve", &id])?;
+    let done = agent.rotate(KEYS[1])?;
+    ensure(done.status == 200, || format!("the device's own key is no key of it: {done:?}"))?;
+    let late = copy.renew()?;
+    ensure(late.status != 200, || format!("the copied key gives keys still: {late:?}"))
 }

@@ -159,3 +159,32 @@ fn what_the_agent_cannot_do_is_refused_with_what_to_do() -> Outcome {
     let said = String::from_utf8_lossy(&detached.stderr).into_owned();
     ensure(!detached.status.success() && said.contains("detaches no program"), || said)
 }
+
+#[test]
+fn who_may_tag_one_kind_of_device_tags_no_other() -> Outcome {
+    let lab = Lab::start()?;
+    let own = lab.device()?;
+    let agent = online(&lab)?;
+    let ann = lab.user(
+        "ann",
+        Some(
+            r#"{"Version":"2012-10-17","Statement":[
+            {"Effect":"Allow","Action":"ssm:AddTagsToResource","Resource":"*"},
+            {"Effect":"Allow","Action":"ssm:RemoveTagsFromResource","Resource":"*",
+             "Condition":{"StringEquals":{"towline:AgentKind":"towline"}}},
+            {"Effect":"Deny","Action":"ssm:AddTagsToResource","Resource":"*",
+             "Condition":{"StringEquals":{"towline:AgentKind":"vendor"}}}]}"#,
+        ),
+    )?;
+    for (id, may) in [(own.id().to_owned(), true), (agent.id(), false)] {
+        let body = json!({ "ResourceType": "ManagedInstance", "ResourceId": id,
+            "Tags": [{ "Key": "Site", "Value": "shed" }] });
+        let added = ann.api("AmazonSSM.AddTagsToResource", &body);
+        ensure(added.is_ok() == may, || format!("{id}: {added:?}"))?;
+        let body = json!({ "ResourceType": "ManagedInstance", "ResourceId": id,
+            "TagKeys": ["Site"] });
+        let removed = ann.api("AmazonSSM.RemoveTagsFromResource", &body);
+        ensure(removed.is_ok() == may, || format!("{id}: {removed:?}"))?;
+    }
+    Ok(())
+}

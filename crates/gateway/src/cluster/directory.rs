@@ -1,25 +1,33 @@
 //! The nodes as this one knows them: read from the store with each renewal of the lease.
 //!
 //! # Invariants
-//! - A key or a name that is not known is looked for in the store once more before it is turned away.
+//! - A key or a name that is not known is looked for in the store once more before it is turned away, but
+//!   not more often than once in [`NODES_AGAIN`]: a caller with a key of its own making costs the store
+//!   nothing.
 
 use std::sync::Mutex;
+use std::time::Duration;
 
+use towline_host::clock::Clock;
 use towline_store::{Node, Store, StoreError};
 
+use crate::limits::NODES_AGAIN;
 use crate::lock::lock;
 
 /// The nodes of the latest look.
 pub struct Directory {
     store: Store,
+    clock: Clock,
     nodes: Mutex<Vec<Node>>,
+    /// When a stranger made it look last, since boot.
+    looked: Mutex<Option<Duration>>,
 }
 
 impl Directory {
     /// Nobody is known yet.
     #[must_use]
-    pub fn new(store: Store) -> Self {
-        Self { store, nodes: Mutex::default() }
+    pub fn new(store: Store, clock: Clock) -> Self {
+        Self { store, clock, nodes: Mutex::default(), looked: Mutex::default() }
     }
 
     /// Looks again.
@@ -54,12 +62,59 @@ impl Directory {
 
     async fn find(&self, is_meant: impl Fn(&Node) -> bool) -> Option<Node> {
         let known = lock(&self.nodes).iter().find(|node| is_meant(node)).cloned();
-        if known.is_some() {
+        if known.is_some() || !self.may_look() {
             return known;
         }
         if let Err(error) = self.refresh().await {
             tracing::warn!(%error, "the nodes cannot be read");
         }
         lock(&self.nodes).iter().find(|node| is_meant(node)).cloned()
+    }
+
+    /// Whether it is time for another look. Takes the turn.
+    fn may_look(&self) -> bool {
+        let now = self.clock.since_boot();
+        let mut looked = lock(&self.looked);
+        let is_due = looked.is_none_or(|at| now.saturating_sub(at) >= NODES_AGAIN);
+        if is_due {
+            *looked = Some(now);
+        }
+        is_due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use towline_host::clock::UnixMillis;
+    use towline_store::testing::new_database;
+    use towline_store::{NodeIdentity, ServerAddress};
+    use towline_testkit::postgres::Postgres;
+
+    use super::*;
+
+    async fn joined(address: &ServerAddress, name: &str) -> Store {
+        let spki = name.as_bytes().to_vec();
+        let identity =
+            NodeIdentity { name: name.to_owned(), spki, address: format!("{name}.example:1") };
+        Store::join(address, &identity).await.unwrap()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn callers_with_unknown_keys_cost_one_query_a_second_and_a_new_node_is_found() {
+        let server = Postgres::start(&["fsync = off"]).unwrap();
+        let address = new_database(&server.address("postgres")).await;
+        let made = Store::create_on(&address).await.unwrap();
+        made.principals().create("ann", &[], UnixMillis(1)).await.unwrap();
+        made.close().await;
+        let clock = Clock::manual(UnixMillis(1_000_000));
+        let directory = Directory::new(joined(&address, "a").await, clock.clone());
+        assert!(directory.with_key(b"b").await.is_none(), "it has looked");
+        let _b = joined(&address, "b").await;
+        for _ in 0..100 {
+            assert!(directory.with_key(b"b").await.is_none(), "it has not looked again");
+        }
+        clock.advance(NODES_AGAIN);
+        assert_eq!(directory.with_key(b"b").await.unwrap().name, "b");
+        assert!(directory.with_key(b"stranger").await.is_none());
     }
 }

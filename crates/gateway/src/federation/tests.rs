@@ -1,6 +1,6 @@
 //! Keys of a provider that changes them, with a server on loopback that counts what it is asked.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use base64::Engine as _;
@@ -24,6 +24,8 @@ struct Provider {
     issuer: String,
     key: Mutex<(Ed25519KeyPair, Option<&'static str>)>,
     asked: AtomicUsize,
+    /// It answers with nothing that can be read.
+    is_away: AtomicBool,
 }
 
 fn key(seed: u8) -> Ed25519KeyPair {
@@ -34,8 +36,12 @@ impl Provider {
     async fn start(id: Option<&'static str>) -> Arc<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let issuer = format!("http://{}", listener.local_addr().unwrap());
-        let provider =
-            Arc::new(Self { issuer, key: Mutex::new((key(1), id)), asked: AtomicUsize::new(0) });
+        let provider = Arc::new(Self {
+            issuer,
+            key: Mutex::new((key(1), id)),
+            asked: AtomicUsize::new(0),
+            is_away: AtomicBool::new(false),
+        });
         let served = Arc::clone(&provider);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -58,7 +64,8 @@ impl Provider {
         } else {
             json!({ "issuer": self.issuer, "jwks_uri": format!("{}/keys", self.issuer) })
         };
-        let body = body.to_string();
+        let body =
+            if self.is_away.load(Ordering::Relaxed) { String::new() } else { body.to_string() };
         let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
         stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
     }
@@ -126,4 +133,15 @@ async fn forged_tokens_cost_a_provider_one_fetch_in_a_minute() {
         provider.verify(&keys, &good, at).await.unwrap();
     }
     assert_eq!(provider.asked(), 2);
+}
+
+#[tokio::test]
+async fn a_failure_before_the_clock_was_set_back_keeps_no_provider_away() {
+    let (provider, keys) = (Provider::start(Some("k")).await, keys());
+    let token = provider.token();
+    let ahead = START.plus(std::time::Duration::from_secs(365 * 24 * 3600));
+    provider.is_away.store(true, Ordering::Relaxed);
+    keys.of("p", &provider.issuer, Some("k"), ahead).await.unwrap_err();
+    provider.is_away.store(false, Ordering::Relaxed);
+    provider.verify(&keys, &token, START).await.unwrap();
 }

@@ -14,6 +14,9 @@ pub const MAX_PEER_ANSWER: usize = 16 << 20;
 /// How long a node remembers policies that it has read: so long may another node's change go unnoticed.
 pub const POLICY_FRESH: Duration = Duration::from_secs(1);
 
+/// How soon an unknown key or name makes a node look for other nodes again.
+pub const NODES_AGAIN: Duration = Duration::from_secs(1);
+
 /// How long a node may take to take a connection.
 pub const PEER_DIAL: Duration = Duration::from_secs(3);
 

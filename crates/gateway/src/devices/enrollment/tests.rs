@@ -209,3 +209,14 @@ async fn each_attempt_leaves_a_line_without_the_code() {
         "{lines:?}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_machines_that_register_at_once_with_one_fingerprint_one_is_let_in() {
+    let scene = scene(|a| a.uses_allowed = 8).await;
+    let keys: Vec<String> = (0..8).map(|n| format!("key-{n}")).collect();
+    let asked = || EnrollmentRequest { machine: "one board".into(), ..request("the-code") };
+    let all = keys.iter().map(|key| scene.enroll(key, asked()));
+    let done = futures_util::future::join_all(all).await;
+    let waiting = done.iter().filter(|one| one.as_ref().unwrap().pending).count();
+    assert_eq!(waiting, 7, "{done:?}");
+}
