@@ -113,6 +113,35 @@ fn a_command_has_its_outputs_apart_and_its_exit_code() -> Outcome {
     })
 }
 
+/// With and without a handshake: amazon-ssm-agent 3.3.0.0 makes none for a terminal.
+#[test]
+fn a_command_on_a_terminal_that_says_nothing_takes_its_first_line_and_the_size() -> Outcome {
+    let lab = Lab::start()?;
+    let agent = online(&lab)?;
+    for shakes_hands in [false, true] {
+        agent.faults.shakes_hands.store(shakes_hands, Ordering::Relaxed);
+        let script = "stty -echo; read -r x; echo got-$x; stty size";
+        let id = agent.id();
+        let words = ["exec", "-t", "--user", "operator", &id, "--", "sh", "-c", script];
+        let mut command = Terminal::start(&lab.admin().towline(&words), 33, 99)?;
+        eventually("the session runs", PATIENCE, || {
+            let state = json!({ "State": "Active" });
+            let listed = lab.admin().api("AmazonSSM.DescribeSessions", &state).ok()?;
+            (listed["Sessions"][0]["Status"] == "Connected").then_some(())
+        })?;
+        command.line("word")?;
+        command.expect("got-word")?;
+        command.expect("33 99")?;
+        ensure(command.finish(PATIENCE)?.success(), || "the command did not end well".into())?;
+        eventually("the session is over", PATIENCE, || {
+            let state = json!({ "State": "Active" });
+            let listed = lab.admin().api("AmazonSSM.DescribeSessions", &state).ok()?;
+            listed["Sessions"].as_array().is_some_and(Vec::is_empty).then_some(())
+        })?;
+    }
+    Ok(())
+}
+
 #[test]
 fn a_session_without_a_user_is_refused_in_words() -> Outcome {
     let lab = Lab::start()?;
@@ -343,6 +372,25 @@ fn a_port_is_forwarded_by_the_first_version_of_smux() -> Outcome {
         let _ = writing.join();
     }
     Ok(())
+}
+
+#[test]
+fn a_forward_says_that_the_device_could_not_connect() -> Outcome {
+    let lab = Lab::start()?;
+    let agent = online(&lab)?;
+    let closed = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    let mut forward =
+        Forward::on(&lab.admin(), &lab, &agent.id(), &format!("0:{}", closed.port()))?;
+    let mut connection = forward.connect()?;
+    let mut nothing = Vec::new();
+    let _ = connection.read_to_end(&mut nothing); // closed, or reset
+    ensure(nothing.is_empty(), || format!("{nothing:?}"))?;
+    forward
+        .running
+        .wait_for("it says why", 0, PATIENCE, |text| {
+            text.contains("the device could not connect to the port").then_some(())
+        })
+        .map(drop)
 }
 
 #[test]

@@ -86,6 +86,10 @@ pub struct ClientChannel {
     stage: Stage,
     opening: Option<String>,
     size: Option<Size>,
+    /// The size that was sent last.
+    sent_size: Option<Size>,
+    /// It began without a handshake; one may come yet.
+    unshaken: bool,
     /// At most one start, one refusal, and the output that stood for a start.
     notices: VecDeque<ClientEvent>,
     ended: Option<String>,
@@ -104,6 +108,8 @@ impl ClientChannel {
             stage: Stage::New,
             opening: None,
             size: None,
+            sent_size: None,
+            unshaken: false,
             notices: VecDeque::new(),
             ended: None,
         }
@@ -127,11 +133,13 @@ impl ClientChannel {
         self.half.attach();
     }
 
-    /// The agent says that it is connected. A plain shell of an official agent has no handshake: it
-    /// takes input from here on.
+    /// The agent says that it is connected. A terminal of an official agent has no handshake: it takes
+    /// input from here on. If a handshake follows all the same, the agent has ignored what came before
+    /// it.
     pub fn begin_without_handshake(&mut self, now: Duration) {
         if matches!(self.stage, Stage::New) {
             self.stage = Stage::Started;
+            self.unshaken = true;
             self.send_size(now);
         }
     }
@@ -178,6 +186,7 @@ impl ClientChannel {
             && self.half.sender.room() > 0
             && let Some(size) = self.size.take()
         {
+            self.sent_size = Some(size);
             self.half.push(PayloadType::Size, size.to_payload(), now);
         }
     }
@@ -238,7 +247,11 @@ impl ClientChannel {
             errors: None,
         };
         self.half.push(PayloadType::HandshakeResponse, response.to_payload(), now);
-        if let (Some(session), Stage::New) = (session, &self.stage) {
+        let awaited = matches!(self.stage, Stage::New) || self.unshaken;
+        if let Some(session) = session.filter(|_| awaited) {
+            if std::mem::take(&mut self.unshaken) {
+                self.size = self.size.or(self.sent_size);
+            }
             self.stage = Stage::Answered { agent_version: request.agent_version, session };
         }
     }

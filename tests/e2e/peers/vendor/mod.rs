@@ -72,6 +72,8 @@ pub(crate) struct Faults {
     pub(crate) false_frames: AtomicU32,
     /// So many jobs are dropped without a word, as by an agent that starts.
     pub(crate) drop_jobs: AtomicU32,
+    /// Terminals begin with a handshake, too, and ignore what comes before it.
+    pub(crate) shakes_hands: AtomicBool,
 }
 
 /// One agent.

@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, SyncSender};
 use std::time::{Duration, Instant};
 
@@ -55,7 +56,8 @@ pub(crate) fn run(agent: &Arc<VendorAgent>, payload: &Value, up: &SyncSender<Up>
 /// the data channel ends without "Terminating".
 fn fail(agent: &Arc<VendorAgent>, session: &str, kind: &str, properties: &Value) -> Outcome {
     let mut stream = Stream::open(agent, session)?;
-    if kind != "Standard_Stream" {
+    let is_terminal = matches!(kind, "Standard_Stream" | "InteractiveCommands");
+    if !is_terminal || agent.faults.shakes_hands.load(Ordering::Relaxed) {
         shake_hands(&mut stream, kind, properties)?;
     }
     let end = Instant::now() + BEFORE_ERROR;
@@ -73,7 +75,8 @@ fn fail(agent: &Arc<VendorAgent>, session: &str, kind: &str, properties: &Value)
 fn serve(agent: &Arc<VendorAgent>, session: &str, kind: &str, document: &Value) -> Outcome {
     let properties = &document["properties"];
     let mut stream = Stream::open(agent, session)?;
-    if kind != "Standard_Stream" {
+    let is_terminal = matches!(kind, "Standard_Stream" | "InteractiveCommands");
+    if !is_terminal || agent.faults.shakes_hands.load(Ordering::Relaxed) {
         shake_hands(&mut stream, kind, properties)?;
     }
     let system = agent.platform.frame;

@@ -7,8 +7,9 @@
 //! # Invariants
 //! - The task outlives websockets: the agent comes back with another one, and both ends repeat what was
 //!   not acknowledged.
-//! - A session is opened when the agent says that it is connected (a plain shell) or has shaken hands
-//!   (others), and over when the agent has said so and its output was taken, or when the gateway ends
+//! - A session on a terminal is opened when the agent says that it is connected: its program may wait
+//!   for a key in silence. Others are opened when the agent has shaken hands.
+//! - A session is over when the agent has said so and its output was taken, or when the gateway ends
 //!   it.
 //! - Reading never waits for writing: both ends may have much to say.
 
@@ -397,7 +398,7 @@ impl Carrier {
     fn state(&mut self, payload: &[u8], now: Duration) {
         let state = serde_json::from_slice::<SessionState>(payload);
         match state.as_ref().map(|state| state.session_state.as_str()) {
-            Ok("Connected") if self.own.kind == Kind::Shell => {
+            Ok("Connected") if matches!(self.own.kind, Kind::Shell | Kind::Interactive) => {
                 self.channel.begin_without_handshake(now);
                 self.open();
             }

@@ -27,7 +27,7 @@ use crate::sessions::{ConnectionId, Control, DeviceEnd, Session};
 pub(super) enum Kind {
     /// A plain shell: it begins without a handshake.
     Shell,
-    /// A command on a terminal.
+    /// A command on a terminal: without a handshake, too, by the agents that were seen.
     Interactive,
     /// A command without a terminal. It takes three signals and no input.
     Command,
