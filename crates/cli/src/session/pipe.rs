@@ -184,7 +184,11 @@ impl Pipe {
             ToClient::Refused { text, .. } => {
                 Ok(Happened::Ended(Ending::new(exit::REFUSED, printable(&text))))
             }
-            // The stream of the connection says the same.
+            // The first version of smux closes a connection without a reason; of the second one, the stream of
+            // the connection says the same.
+            ToClient::NotConnected { text } if self.smux() == Version::One => {
+                Ok(Happened::News(printable(&text)))
+            }
             ToClient::NotConnected { .. }
             | ToClient::Watching { .. }
             | ToClient::Resized(_)
