@@ -16,15 +16,15 @@ use towline_testkit::{Outcome, eventually};
 
 use crate::echo::{echo, round_trip};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Two gateways: `a` is the lab's own, `b` has the same keys in a directory of its own.
-struct Pair {
-    lab: Lab,
-    b: Running,
-    b_home: PathBuf,
-    b_address: SocketAddr,
-    server: Postgres,
+pub(crate) struct Pair {
+    pub(crate) lab: Lab,
+    pub(crate) b: Running,
+    pub(crate) b_home: PathBuf,
+    pub(crate) b_address: SocketAddr,
+    pub(crate) server: Postgres,
 }
 
 fn free() -> Outcome<SocketAddr> {
@@ -37,7 +37,7 @@ fn member(name: &str, address: SocketAddr) -> String {
 }
 
 impl Pair {
-    fn start() -> Outcome<Self> {
+    pub(crate) fn start() -> Outcome<Self> {
         let server = Postgres::start(&["fsync = off"])?;
         server.psql("postgres", "create database towline")?;
         let a_address = free()?;
@@ -64,24 +64,24 @@ impl Pair {
         Ok(Self { lab, b, b_home, b_address, server })
     }
 
-    fn a_address(&self) -> SocketAddr {
+    pub(crate) fn a_address(&self) -> SocketAddr {
         self.lab.gateway.address()
     }
 
     /// The administrator at the gateway with this address.
-    fn admin_at(&self, address: SocketAddr) -> Operator {
+    pub(crate) fn admin_at(&self, address: SocketAddr) -> Operator {
         self.lab.admin().at(format!("https://{address}"))
     }
 
     /// A device that goes to these addresses in their order.
-    fn device_at(&self, addresses: &[SocketAddr]) -> Outcome<Device> {
+    pub(crate) fn device_at(&self, addresses: &[SocketAddr]) -> Outcome<Device> {
         let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
         let config = format!("gateway.address = {addresses:?}\ngateway.order = \"listed\"");
         self.lab.device_with(&DeviceSetup { config, ..DeviceSetup::default() })
     }
 
     /// What `nodes --json` says of a node.
-    fn node(&self, name: &str) -> Outcome<serde_json::Value> {
+    pub(crate) fn node(&self, name: &str) -> Outcome<serde_json::Value> {
         let mut command = Command::new(self.lab.gateway.program());
         command.args(["nodes", "--json", "--dir"]).arg(&self.b_home);
         let out = finish(command, PATIENCE)?;
@@ -89,6 +89,15 @@ impl Pair {
         let nodes = text.lines().filter_map(|line| serde_json::from_str(line).ok());
         let node = nodes.into_iter().find(|node: &serde_json::Value| node["Node"] == name);
         Ok(node.unwrap_or_default())
+    }
+
+    /// Nobody was quarantined, and so many sessions are open.
+    pub(crate) fn nobody_lost_anything(&self, open: usize) -> Outcome {
+        let states = "select count(*) from devices where status <> 'active'";
+        ensure(self.server.psql("towline", states)? == "0", || "a device is quarantined".into())?;
+        let alive = "select count(*) from sessions where ended_at is null";
+        let alive = self.server.psql("towline", alive)?;
+        ensure(alive == open.to_string(), || format!("{alive} of {open} sessions are open"))
     }
 
     /// Not alone that its lease is over: from then on it has lost what it held.
@@ -99,7 +108,8 @@ impl Pair {
     }
 }
 
-fn serve(lab: &Lab, home: &std::path::Path, address: SocketAddr) -> Outcome<Running> {
+/// Starts gateway `b`.
+pub(crate) fn serve(lab: &Lab, home: &std::path::Path, address: SocketAddr) -> Outcome<Running> {
     let mut command = Command::new(lab.gateway.program());
     command.arg("serve").arg("--dir").arg(home).args(["--listen", &address.to_string()]);
     let mut running = Running::start("gateway b", command, &home.with_extension("log"))?;
@@ -109,7 +119,7 @@ fn serve(lab: &Lab, home: &std::path::Path, address: SocketAddr) -> Outcome<Runn
     Ok(running)
 }
 
-fn exec(at: &Operator, device: &Device, word: &str) -> Outcome {
+pub(crate) fn exec(at: &Operator, device: &Device, word: &str) -> Outcome {
     let out = at.run(&["exec", device.id(), "--", "echo", word])?;
     ensure(out.stdout == format!("{word}\n").as_bytes(), || format!("{word}: {out:?}"))
 }

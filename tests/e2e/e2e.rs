@@ -28,6 +28,7 @@ mod database_failures;
 mod dead_links;
 mod detached;
 mod documents;
+mod drain;
 mod echo;
 mod evidence;
 mod evidence_faults;

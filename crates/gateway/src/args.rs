@@ -62,6 +62,14 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Give the devices and sessions of the gateway that runs in a directory to the other gateways,
+    /// and end it.
+    ///
+    /// Only where several gateways work together. The gateway takes nothing new, /readyz says so, and
+    /// its devices go to the others at the pace at which those let them in; open sessions go with
+    /// them. It ends when none is left, or when the time is over. A gateway that is told to stop
+    /// (SIGTERM) does the same within 60 s; a second signal stops it at once.
+    Drain(Drain),
     /// Work with the configuration.
     #[command(subcommand)]
     Config(Config),
@@ -125,6 +133,21 @@ pub(crate) struct Link {
     /// Print the link as one JSON object.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct Drain {
+    /// The directory that `init` made.
+    #[arg(long)]
+    pub(crate) dir: PathBuf,
+    /// End after so many seconds at the latest, whatever is left.
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 300,
+        value_parser = clap::value_parser!(u64).range(..=3600)
+    )]
+    pub(crate) within: u64,
 }
 
 #[derive(ClapArgs)]

@@ -74,9 +74,7 @@ async fn asked(dir: &Path) -> Result<PathBuf, Failure> {
     match answer {
         Answer::Snapshot(folder) => Ok(folder),
         Answer::Failed(why) => Err(why.into()),
-        Answer::Key(_) | Answer::Pins(_) | Answer::Link(_) | Answer::Queued(..) => {
-            Err("the gateway answered something else: is it of another version?".into())
-        }
+        _ => Err("the gateway answered something else: is it of another version?".into()),
     }
 }
 

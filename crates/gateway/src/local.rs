@@ -28,6 +28,8 @@ use towline_store::Store;
 use crate::audit::{AuditLog, Event};
 use crate::authority::Authority;
 use crate::backup::snapshot;
+use crate::cluster::Drain;
+use crate::limits::LONGEST_DRAIN;
 use crate::listener::stopped;
 use crate::origins::Origins;
 use crate::plane::AgentAcceptor;
@@ -63,6 +65,10 @@ pub enum Order {
     SignInLink(String),
     /// An index for each recording that has none.
     IndexRecordings,
+    /// Give devices and sessions to the other gateways, within so many seconds, and end.
+    Drain(u64),
+    /// How much of that is left to do.
+    DrainLeft,
 }
 
 /// What comes back.
@@ -79,6 +85,15 @@ pub enum Answer {
     Link(SignInLink),
     /// For [`Order::IndexRecordings`]: recordings that were queued, and whether those are all.
     Queued(usize, bool),
+    /// For [`Order::Drain`] and [`Order::DrainLeft`].
+    Left {
+        /// Devices that are here.
+        devices: usize,
+        /// Sessions that are here.
+        sessions: usize,
+        /// The gateway's process.
+        process: u32,
+    },
     /// It was not done; why.
     Failed(String),
 }
@@ -99,6 +114,8 @@ pub struct Local {
     pub pins: Arc<ServerPins>,
     /// Gives it to devices.
     pub agents: Arc<dyn AgentAcceptor>,
+    /// Gives devices and sessions to other gateways, where there are some.
+    pub drain: Option<Arc<Drain>>,
     /// Links that sign in.
     pub links: Arc<SignInLinks>,
     /// Where the console is.
@@ -203,7 +220,34 @@ impl Local {
                     |(queued, all)| Answer::Queued(queued, all),
                 )
             }
+            Order::Drain(seconds) => self.drain(seconds, uid).await,
+            Order::DrainLeft => self.drain_left(),
         })
+    }
+
+    async fn drain(&self, seconds: u64, uid: u32) -> Answer {
+        if let Some(drain) = &self.drain {
+            let event = Event {
+                source: "towline",
+                name: "DrainGateway".to_owned(),
+                source_ip: "local".to_owned(),
+                facts: vec![("uid", uid.to_string()), ("seconds", seconds.to_string())],
+                ..Event::default()
+            };
+            self.audit.write(event).await;
+            drain.begin(Duration::from_secs(seconds).min(LONGEST_DRAIN));
+        }
+        self.drain_left()
+    }
+
+    fn drain_left(&self) -> Answer {
+        let Some(drain) = &self.drain else {
+            let text = "this gateway works alone (no section [cluster] in gateway.toml): there is no \
+                        other one that takes its devices; stop it, and they wait for it";
+            return Answer::Failed(text.to_owned());
+        };
+        let (devices, sessions) = drain.left();
+        Answer::Left { devices, sessions, process: std::process::id() }
     }
 
     async fn pin_report(&self) -> Answer {
@@ -221,7 +265,12 @@ async fn within<T>(patience: Duration, work: impl Future<Output = io::Result<T>>
 /// A large store takes its time to be copied, and a large sink to be listed.
 const fn order_patience(order: &Order) -> Duration {
     match order {
-        Order::AdminKey | Order::NextPin(_) | Order::Pins | Order::SignInLink(_) => PATIENCE,
+        Order::AdminKey
+        | Order::NextPin(_)
+        | Order::Pins
+        | Order::SignInLink(_)
+        | Order::Drain(_)
+        | Order::DrainLeft => PATIENCE,
         Order::Snapshot | Order::IndexRecordings => Duration::from_secs(1800),
     }
 }

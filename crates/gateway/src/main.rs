@@ -15,11 +15,13 @@ mod tunables;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser as _;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use towline_gateway::cluster::Drain;
 use towline_gateway::wiring::{DataPlane, Gateway, GatewayError};
 use towline_gateway::{config, init, listener, log_queue, logging};
 use towline_host::files;
@@ -92,6 +94,7 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::MigrateStore(options) => move_command::run(&options).await,
         Command::RemoveTag(options) => offline::remove_tag(&options).await,
         Command::Nodes { dir, json } => node_commands::list(&dir, json).await,
+        Command::Drain(options) => node_commands::drain(&options).await,
         Command::Serve(options) => serve(&options).await,
     }
 }
@@ -119,6 +122,9 @@ async fn serve(options: &Serve) -> Result<(), Failure> {
     }
     let _ = stdout.flush();
     let store = gateway.foundation().store.clone();
+    if let Some(drain) = plane.drain.clone() {
+        hurry_on_second_signal(drain)?;
+    }
     tokio::select! {
         served = gateway.serve(plane, stop) => Ok(served?),
         () = store.taken_over() => Err(taken_over(&store).into()),
@@ -179,6 +185,21 @@ async fn started(
 /// Whether there is something under this name, be it a link to nowhere.
 fn taken(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
+}
+
+/// The first signal begins a drain; the second one ends it.
+fn hurry_on_second_signal(drain: Arc<Drain>) -> std::io::Result<()> {
+    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::spawn(async move {
+        for _ in 0..2 {
+            tokio::select! {
+                _ = term.recv() => {}
+                _ = int.recv() => {}
+            }
+        }
+        drain.begin(Duration::ZERO);
+    });
+    Ok(())
 }
 
 /// Becomes true on SIGTERM or SIGINT.

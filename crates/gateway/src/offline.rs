@@ -85,9 +85,7 @@ async fn asked(dir: &Path) -> Result<RescueKey, Failure> {
     match answer {
         Answer::Key(key) => Ok(key),
         Answer::Failed(why) => Err(why.into()),
-        Answer::Snapshot(_) | Answer::Pins(_) | Answer::Link(_) | Answer::Queued(..) => {
-            Err("the gateway answered something else: is it of another version?".into())
-        }
+        _ => Err("the gateway answered something else: is it of another version?".into()),
     }
 }
 
@@ -107,7 +105,7 @@ pub(crate) async fn index_recordings(dir: &Path) -> Result<(), Failure> {
             "{queued} recordings without an index were queued, and there are more: run this again later"
         ),
         Answer::Failed(why) => return Err(why.into()),
-        Answer::Key(_) | Answer::Snapshot(_) | Answer::Pins(_) | Answer::Link(_) => {
+        _ => {
             return Err("the gateway answered something else: is it of another version?".into());
         }
     };

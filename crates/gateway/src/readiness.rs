@@ -5,7 +5,8 @@
 //!
 //! # Invariants
 //! - At most one write in [`FRESH`], however many ask.
-//! - A stranger learns yes or no. The reason is in the log, once for each change.
+//! - A stranger learns yes, no, or that the gateway is being drained. The reason is in the log, once for
+//!   each change.
 //!
 //! # Not here
 //! - `/metrics`: on its own address, [`crate::listener::monitor`].
@@ -34,6 +35,7 @@ pub struct Readiness {
     store: Store,
     clock: Clock,
     stop: watch::Receiver<bool>,
+    drain: Option<watch::Receiver<bool>>,
     certificate: Arc<Watched>,
     last: Mutex<Option<(Instant, Option<String>)>>,
 }
@@ -47,7 +49,19 @@ impl Readiness {
         stop: watch::Receiver<bool>,
         certificate: Arc<Watched>,
     ) -> Self {
-        Self { store, clock, stop, certificate, last: Mutex::new(None) }
+        Self { store, clock, stop, drain: None, certificate, last: Mutex::new(None) }
+    }
+
+    /// Not ready from the moment `drain` is true, either.
+    #[must_use]
+    pub fn until_drained(self, drain: Option<watch::Receiver<bool>>) -> Self {
+        Self { drain, ..self }
+    }
+
+    /// Whether the gateway gives its devices and sessions to others.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.drain.as_ref().is_some_and(|drain| *drain.borrow())
     }
 
     /// Whether new work is taken.
@@ -65,6 +79,9 @@ impl Readiness {
     pub async fn fault(&self) -> Option<String> {
         if *self.stop.borrow() {
             return Some("the gateway stops".to_owned());
+        }
+        if self.is_draining() {
+            return Some("the gateway gives its devices and sessions to others".to_owned());
         }
         let mut last = self.last.lock().await;
         if let Some((at, why)) = &*last
@@ -135,6 +152,8 @@ pub fn routes(readiness: Arc<Readiness>) -> Router {
 async fn ready(State(readiness): State<Arc<Readiness>>) -> (StatusCode, &'static str) {
     if readiness.is_ready().await {
         (StatusCode::OK, "ok\n")
+    } else if readiness.is_draining() {
+        (StatusCode::SERVICE_UNAVAILABLE, "draining\n")
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
     }

@@ -26,8 +26,8 @@ use crate::capacity::{Capacity, Host};
 use crate::certificate::{self, Facts, Watched};
 use crate::channels::{self, Channels};
 use crate::cluster::{
-    self, Calls, ClusterPresence, ClusterSessions, Directory, NodeKey, PeerListener, RelayState,
-    membership,
+    self, Calls, ClusterPresence, ClusterSessions, Directory, Drain, NodeKey, PeerListener,
+    RelayState, membership,
 };
 use crate::config::{self, Config};
 use crate::console;
@@ -101,6 +101,8 @@ pub struct DataPlane {
     pub commands: Arc<dyn plane::Commands>,
     /// What other gateways ask for, where several work together; and what leads data channels there.
     pub calls_of_nodes: Option<(Router, RelayState)>,
+    /// What goes before the end, where several gateways work together.
+    pub drain: Option<Arc<Drain>>,
 }
 
 /// A gateway that listens and is about to serve.
@@ -274,10 +276,11 @@ impl Gateway {
             channels: Arc::new(Channels::new(Arc::clone(&hub), &config.dir)),
             commands,
             calls_of_nodes: None,
+            drain: None,
         };
         Ok(match calls {
             None => here,
-            Some(calls) => of_cluster(here, &hub, calls),
+            Some(calls) => of_cluster(here, &hub, calls, pace),
         })
     }
 
@@ -297,11 +300,7 @@ impl Gateway {
 
     /// Starts what looks after the gateway itself: its certificate and its local socket. What
     /// judges whether it is ready.
-    fn keep_house(
-        &self,
-        agents: &Arc<dyn AgentAcceptor>,
-        stop: &watch::Receiver<bool>,
-    ) -> Arc<Readiness> {
+    fn keep_house(&self, plane: &DataPlane, stop: &watch::Receiver<bool>) -> Arc<Readiness> {
         let Foundation { config, store, authority, audit, pins, clock, .. } = &self.foundation;
         tokio::spawn(certificate::keep(
             config.clone(),
@@ -317,7 +316,8 @@ impl Gateway {
             archive: Arc::clone(&self.evidence),
             authority: Arc::clone(authority),
             pins: Arc::clone(pins),
-            agents: Arc::clone(agents),
+            agents: Arc::clone(&plane.agents),
+            drain: plane.drain.clone(),
             links: Arc::clone(&self.links),
             origins: origins(&self.foundation),
             clock: clock.clone(),
@@ -326,7 +326,8 @@ impl Gateway {
         let (dir, stopping) = (config.dir.clone(), stop.clone());
         tokio::spawn(async move { local.serve(&dir, stopping).await });
         let certificate = Arc::clone(&self.certificate);
-        Arc::new(Readiness::new(store.clone(), clock.clone(), stop.clone(), certificate))
+        let ready = Readiness::new(store.clone(), clock.clone(), stop.clone(), certificate);
+        Arc::new(ready.until_drained(plane.drain.as_ref().map(|drain| drain.begun())))
     }
 
     /// Serves until `stop` becomes true; then finishes what is under way and closes the store.
@@ -352,7 +353,8 @@ impl Gateway {
         pipes: Option<Pipes>,
         stop: watch::Receiver<bool>,
     ) -> Result<(), GatewayError> {
-        let ready = self.keep_house(&plane.agents, &stop);
+        let stop = plane.drain.as_ref().map_or(stop.clone(), |drain| drain.before(stop));
+        let ready = self.keep_house(&plane, &stop);
         let Self {
             foundation,
             vault,
@@ -486,7 +488,7 @@ async fn opened(
 }
 
 /// The data plane of one of several nodes, over its own.
-fn of_cluster(here: DataPlane, hub: &Arc<Hub>, calls: &Arc<Calls>) -> DataPlane {
+fn of_cluster(here: DataPlane, hub: &Arc<Hub>, calls: &Arc<Calls>, pace: &Arc<Pace>) -> DataPlane {
     tokio::spawn(membership::keep(Arc::clone(hub), calls.directory()));
     tokio::spawn(membership::announce_chores(Arc::clone(hub)));
     let asked = cluster::routes(Arc::clone(hub), Arc::clone(&here.sessions));
@@ -494,6 +496,7 @@ fn of_cluster(here: DataPlane, hub: &Arc<Hub>, calls: &Arc<Calls>) -> DataPlane 
         sessions: Arc::new(ClusterSessions::new(here.sessions, Arc::clone(calls))),
         presence: Arc::new(ClusterPresence::new(here.presence, Arc::clone(calls))),
         calls_of_nodes: Some((asked, (Arc::clone(calls), Arc::clone(hub)))),
+        drain: Some(Arc::new(Drain::new(Arc::clone(hub), calls.directory(), Arc::clone(pace)))),
         ..here
     }
 }

@@ -40,6 +40,7 @@ const STEPS: &[Step] = &[
     (40, "nodes", include_str!("../migrations/0040_nodes.sql")),
     (46, "end of access", include_str!("../migrations/0046_end_of_access.sql")),
     (47, "sign-in requests", include_str!("../migrations/0047_sign_in_requests.sql")),
+    (55, "draining", include_str!("../migrations/0055_draining.sql")),
 ];
 
 /// The same for PostgreSQL, which begins with the schema of step 38.
@@ -48,6 +49,7 @@ const POSTGRES: &[Step] = &[
     (40, "nodes", include_str!("../migrations/postgres/0040_nodes.sql")),
     (46, "end of access", include_str!("../migrations/postgres/0046_end_of_access.sql")),
     (47, "sign-in requests", include_str!("../migrations/postgres/0047_sign_in_requests.sql")),
+    (55, "draining", include_str!("../migrations/postgres/0055_draining.sql")),
 ];
 
 /// Number, name and text of a step.

@@ -32,6 +32,8 @@ pub struct Node {
     pub version: String,
     /// Whether its lease holds, by the clock of the database.
     pub lives: bool,
+    /// Whether it gives its devices and sessions to the others.
+    pub draining: bool,
     /// Devices that it holds.
     pub devices: i64,
     /// Sessions that it carries.
@@ -67,7 +69,7 @@ impl Nodes<'_> {
     /// [`StoreError::Database`].
     pub async fn list(&self) -> Result<Vec<Node>, StoreError> {
         let rows = engine::query(&format!(
-            "SELECT n.name, n.generation, n.address, n.spki, n.version, \
+            "SELECT n.name, n.generation, n.address, n.spki, n.version, n.draining, \
              n.expires_at > {NOW} AS lives, \
              (SELECT COUNT(*) FROM presence p WHERE p.node = n.name) AS devices, \
              (SELECT COUNT(*) FROM sessions s WHERE s.node = n.name AND s.ended_at IS NULL) \
@@ -76,6 +78,33 @@ impl Nodes<'_> {
         .fetch_all(&self.store.pool)
         .await?;
         Ok(rows.iter().map(node).collect::<Result<_, _>>()?)
+    }
+
+    /// This node gives its devices and sessions to the others from now on.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn drain(&self) -> Result<(), StoreError> {
+        let mut tx = self.store.writing().await?;
+        engine::query("UPDATE nodes SET draining = 1 WHERE name = ?")
+            .bind(&*self.store.node)
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// This node's lease is over: what it still had is the others' as soon as one of them looks.
+    pub(crate) async fn leave(&self) -> Result<(), StoreError> {
+        let own = &*self.store.node;
+        let mut tx = self.store.writing().await?;
+        engine::query("DELETE FROM presence WHERE node = ?").bind(own).execute(&mut *tx).await?;
+        engine::query("UPDATE nodes SET expires_at = 1 WHERE name = ?")
+            .bind(own)
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        Ok(())
     }
 
     /// Declares the nodes dead whose lease was over when this node renewed its own, and takes their
@@ -137,6 +166,7 @@ fn node(row: &Row) -> Result<Node, sqlx::Error> {
         spki: row.try_get("spki")?,
         version: row.try_get("version")?,
         lives: row.try_get("lives")?,
+        draining: row.try_get::<i64, _>("draining")? != 0,
         devices: row.try_get("devices")?,
         sessions: row.try_get("sessions")?,
     })

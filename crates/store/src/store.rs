@@ -17,10 +17,12 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
     SqliteSynchronous,
 };
+use tokio::time::timeout;
 use towline_host::clock::UnixMillis;
 
 use crate::engine::{self, Member, Place, Pool, QueryBuilder, Tx, WORD};
 use crate::error::StoreError;
+use crate::limits::SERVER_PATIENCE;
 use crate::{device_texts, identity, limits, migrations, tag_keys};
 
 /// The store. Cheap to clone.
@@ -160,9 +162,13 @@ impl Store {
     }
 
     /// Closes the store: waits for running statements and merges the log into the file. When the disk
-    /// refuses that, the log stays beside the file for the next start.
+    /// refuses that, the log stays beside the file for the next start. A node leaves the cluster.
     pub async fn close(&self) {
         if self.is_shared() {
+            if let Some(member) = &self.member {
+                member.stop();
+                let _ = timeout(SERVER_PATIENCE, self.nodes().leave()).await; // else it runs out
+            }
             self.search.close().await;
             self.pool.close().await;
             return;

@@ -55,7 +55,7 @@ const MAY_SEE: Table<'_> = &[
     ("checkup", &["authority", "certificate", "config", "limits", "listener", "vault"]),
     (
         "cluster",
-        &["authority", "error_response", "limits", "listener", "lock", "plane", "sessions"],
+        &["authority", "error_response", "limits", "listener", "lock", "pace", "plane", "sessions"],
     ),
     ("config", &["limits", "listener", "origins", "outbound"]),
     (
@@ -91,6 +91,8 @@ const MAY_SEE: Table<'_> = &[
             "audit",
             "authority",
             "backup",
+            "cluster",
+            "limits",
             "listener",
             "origins",
             "plane",

@@ -325,9 +325,10 @@ fn note_plan(call: &Call, plan: &SessionPlan) {
 
 fn start_error(device: &DeviceId, error: &StartError) -> ApiError {
     let code = match error {
-        StartError::NotConnected | StartError::Timeout | StartError::Unreachable { .. } => {
-            ErrorCode::TargetNotConnected
-        }
+        StartError::NotConnected
+        | StartError::Draining
+        | StartError::Timeout
+        | StartError::Unreachable { .. } => ErrorCode::TargetNotConnected,
         // The gateway's policies have allowed it: this is no missing right.
         StartError::Refused { .. } | StartError::AlreadyStarted { .. } => ErrorCode::TargetRefused,
         StartError::ProgramNotFound { .. } => ErrorCode::ProgramNotFound,

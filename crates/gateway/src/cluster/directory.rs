@@ -49,6 +49,15 @@ impl Directory {
         others.map(|node| node.name.clone()).collect()
     }
 
+    /// The other nodes that live and take devices, as of the latest look.
+    #[must_use]
+    pub fn takers(&self) -> Vec<Node> {
+        let own = self.store.node().unwrap_or_default();
+        let nodes = lock(&self.nodes);
+        let takers = nodes.iter().filter(|it| it.name != own && it.lives && !it.draining);
+        takers.cloned().collect()
+    }
+
     /// The node of this name.
     pub(super) async fn named(&self, name: &str) -> Option<Node> {
         self.find(|node| node.name == name).await

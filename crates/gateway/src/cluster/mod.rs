@@ -13,6 +13,7 @@
 
 mod calls;
 mod directory;
+mod drain;
 mod elsewhere;
 mod listener;
 pub mod membership;
@@ -23,6 +24,7 @@ mod tls;
 
 pub use calls::Calls;
 pub use directory::Directory;
+pub use drain::Drain;
 pub use elsewhere::{ClusterPresence, ClusterSessions};
 pub use listener::PeerListener;
 pub use node_key::{NODE_KEY, NodeKey, NodeKeyError};

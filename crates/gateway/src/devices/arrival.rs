@@ -25,6 +25,8 @@ pub(super) enum Claim {
     Copied,
     /// Whether it answers is not known: its gateway is silent, and not yet declared dead.
     Unknown,
+    /// This gateway gives its devices to others.
+    Draining,
 }
 
 /// Claims a device for this node. Alone, a gateway has it without asking.
@@ -35,6 +37,9 @@ pub(super) async fn claim(
     link: Connection,
 ) -> Result<Claim, StoreError> {
     let Some(peers) = peers else { return Ok(Claim::Here) };
+    if hub.is_draining() {
+        return Ok(Claim::Draining);
+    }
     let (mut arrival, mut from) = hub.arrive(device.as_str(), link, false).await?;
     if let Arrival::OtherStart(node) = &arrival {
         match peers.answers(node, device).await {

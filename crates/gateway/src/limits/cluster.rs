@@ -33,5 +33,22 @@ pub const ARRIVAL_AGAIN: [Duration; 6] = [
     Duration::from_secs(900),
 ];
 
+/// How long a node that is told to stop gives its devices and sessions to others. The unit's
+/// `TimeoutStopSec` is longer.
+pub const DRAIN_AT_STOP: Duration = Duration::from_secs(60);
+
+/// The longest time that `drain` may name.
+pub const LONGEST_DRAIN: Duration = Duration::from_secs(3600);
+
+/// How often a node that drains looks what is left.
+pub const DRAIN_TICK: Duration = Duration::from_millis(100);
+
+/// How long a device that was told to go may stay before its connection is closed. One with sessions
+/// that knows no such word stays until the end.
+pub const DRAIN_LEAVES: Duration = Duration::from_secs(5);
+
+/// Seconds after which a device tries again that came to a node which drains.
+pub const RETRY_ELSEWHERE: u32 = 1;
+
 /// Seconds after which a device tries again whose other link may be at a gateway that is silent.
 pub const RETRY_UNKNOWN: u32 = 3;

@@ -469,6 +469,9 @@ pub enum StartError {
     /// Too many grants of the device are alive.
     #[error("too many sessions were started on this device within a minute: try again in a minute")]
     TooManyGrants,
+    /// The gateway gives its devices to other gateways.
+    #[error("its gateway is about to end, and the device goes to another one: try again")]
+    Draining,
     /// The device did not answer in time.
     #[error("the device did not answer in time")]
     Timeout,

@@ -312,7 +312,7 @@ fn ended(reason: EndReason, text: String) -> Over {
 fn refused(why: StartError) -> Over {
     match why {
         StartError::Busy { .. } => Over::Busy,
-        StartError::NotConnected | StartError::Timeout => Over::NotHeld,
+        StartError::NotConnected | StartError::Draining | StartError::Timeout => Over::NotHeld,
         StartError::AlreadyStarted { why } => Over::Ended(End::Broken(why)),
         StartError::Refused { why }
         | StartError::ProgramNotFound { why }

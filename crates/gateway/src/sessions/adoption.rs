@@ -97,6 +97,9 @@ impl Hub {
 
     /// Declares nodes dead whose lease is over, and keeps their sessions.
     pub async fn take_over_from_the_dead(self: &Arc<Self>) {
+        if self.is_draining() {
+            return; // another node does
+        }
         let _moving = self.moves.lock().await;
         let judged = match self.store().nodes().judge().await {
             Ok(judged) => judged,

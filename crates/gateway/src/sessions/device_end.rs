@@ -16,7 +16,7 @@ use towline_wire::message::Size;
 use crate::plane::EndReason;
 
 /// One connection of a device, for the life of this process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ConnectionId(u64);
 
 impl ConnectionId {

@@ -7,6 +7,7 @@
 //! - After [`Hub::device_settled`], each session of the device is carried by its connection or over.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -54,6 +55,8 @@ pub struct Hub {
     sessions: Mutex<SessionMap>,
     /// Held while sessions change nodes.
     pub(super) moves: tokio::sync::Mutex<()>,
+    /// Devices and sessions go to other nodes: no new ones are taken.
+    draining: AtomicBool,
 }
 
 impl Hub {
@@ -66,6 +69,7 @@ impl Hub {
             arrivals: Arrivals::default(),
             sessions: Mutex::default(),
             moves: tokio::sync::Mutex::default(),
+            draining: AtomicBool::new(false),
         }
     }
 
@@ -147,6 +151,26 @@ impl Hub {
     /// Whether a device has sessions.
     pub(super) fn has_sessions(&self, device: &str) -> bool {
         lock(&self.sessions).has(device)
+    }
+
+    /// How many sessions of a device are here, and whether one of them is just being opened. Steps of
+    /// commands do not count.
+    #[must_use]
+    pub fn sessions_here(&self, device: &str) -> (usize, bool) {
+        let sessions = self.sessions_of(device);
+        let people = sessions.iter().filter(|session| !session.meta.step);
+        people.fold((0, false), |(n, opens), session| (n + 1, opens || session.is_opening()))
+    }
+
+    /// From now on no device and no session is taken.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+
+    /// Whether devices and sessions go to other nodes.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
     }
 
     /// The device of this id, while it is connected.

@@ -44,6 +44,9 @@ pub(super) async fn open_with(
     start: SessionStart,
     token: Option<(Token, String)>,
 ) -> Result<SessionStarted, StartError> {
+    if hub.is_draining() {
+        return Err(StartError::Draining);
+    }
     let device = hub
         .device(start.device.as_str())
         .filter(|device| !device.is_closed())

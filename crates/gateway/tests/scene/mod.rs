@@ -61,6 +61,7 @@ impl Scene {
         let (stop, stopped) = watch::channel(false);
         let planes = DataPlane {
             calls_of_nodes: None,
+            drain: None,
             vendor: None,
             agents: plane.clone(),
             sessions: plane.clone(),

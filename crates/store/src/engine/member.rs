@@ -134,6 +134,11 @@ impl Member {
         }
     }
 
+    /// The lease is not renewed any more.
+    pub(crate) fn stop(&self) {
+        self.keeper.abort();
+    }
+
     /// Whether this node may judge others: it has had the database for as long as a lease holds.
     pub(crate) fn is_steady(&self) -> bool {
         self.steady.is_long()
@@ -172,7 +177,8 @@ async fn enter(
         "INSERT INTO nodes (name, generation, expires_at, spki, address, version, joined_at) \
          VALUES ($1, 1, {NOW} + $2, $3, $4, $5, {NOW}) ON CONFLICT (name) DO UPDATE SET \
          generation = nodes.generation + 1, expires_at = excluded.expires_at, spki = excluded.spki, \
-         address = excluded.address, version = excluded.version, joined_at = excluded.joined_at \
+         address = excluded.address, version = excluded.version, joined_at = excluded.joined_at, \
+         draining = 0 \
          RETURNING generation"
     ))
     .bind(&node.name)

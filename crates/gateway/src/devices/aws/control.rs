@@ -322,7 +322,7 @@ impl VendorAgents {
                 self.quarantine(channel, source).await;
                 return false;
             }
-            Ok(Claim::Stale | Claim::Unknown) => return false, // it comes again
+            Ok(Claim::Stale | Claim::Unknown | Claim::Draining) => return false, // it comes again
             Err(error) => {
                 tracing::error!(device = channel.id(), %error, "a device cannot be claimed");
                 return false;

@@ -24,7 +24,7 @@ use super::io::{Io, refuse};
 use super::link::Link;
 use crate::audit::{Event, Who};
 use crate::devices::arrival::{self, Claim};
-use crate::limits::{CLONE_PROBE, RETRY_THROTTLED, RETRY_UNKNOWN};
+use crate::limits::{CLONE_PROBE, RETRY_ELSEWHERE, RETRY_THROTTLED, RETRY_UNKNOWN};
 use crate::plane::{AgentAcceptor, AgentConnection};
 use crate::sessions::Device;
 
@@ -193,6 +193,10 @@ impl Agents {
             Ok(Claim::Unknown) => {
                 let text = "another gateway may hold a link of this device, and does not answer";
                 Err(refuse(RefusalCode::RateLimited, text, RETRY_UNKNOWN))
+            }
+            Ok(Claim::Draining) => {
+                let text = "this gateway is about to end: go to another one";
+                Err(refuse(RefusalCode::RateLimited, text, RETRY_ELSEWHERE))
             }
             Err(error) => {
                 tracing::error!(%device, %error, "a device cannot be claimed");
