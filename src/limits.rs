@@ -188,6 +188,10 @@ pub const SEPARATED_COPY: usize = 16 * 1024;
 pub const SEPARATED_BUFFER: usize = 16 * 1024;
 /// A network process closes all descriptors below this one that it was started with by oversight.
 pub const SEPARATED_INHERITED: i32 = 1024;
+/// Bytes of data that a network process may have. RAM: that, when an attacker has taken the process over.
+pub const SEPARATED_MEMORY: u64 = 16 * 1024 * 1024;
+/// Descriptors that a network process may have; an honest one needs a dozen.
+pub const SEPARATED_DESCRIPTORS: u64 = 64;
 /// Characters of a text of a network process that are shown.
 pub const SEPARATED_TEXT: usize = 400;
 

@@ -11,6 +11,8 @@ mod config;
 mod form;
 #[path = "../fuzz/bodies/form_round.rs"]
 mod form_round;
+#[path = "../fuzz/bodies/network.rs"]
+mod network;
 #[path = "../fuzz/bodies/proxy.rs"]
 mod proxy;
 #[path = "../fuzz/bodies/settings.rs"]
@@ -18,6 +20,8 @@ mod settings;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+use towline_wire::message::encode;
+use towline_wire::separation::FromNetwork;
 
 const CONFIG: &str = include_str!("../fuzz/seeds/config/all_keys.toml");
 const ANSWERS: &[&str] = &[
@@ -48,6 +52,21 @@ fn nearly(text: &'static str) -> impl Strategy<Value = String> {
 fn left() -> impl Strategy<Value = Vec<u8>> {
     let number = prop_oneof![0_u64..40, any::<u64>()].prop_map(|n| n.to_le_bytes().to_vec());
     vec(prop_oneof![number, bytes(20)], 0..12).prop_map(|pieces| pieces.concat())
+}
+
+/// What a network process may say, in no order.
+fn said() -> impl Strategy<Value = FromNetwork> {
+    let hash = prop_oneof![vec(any::<u8>(), 32), vec(any::<u8>(), 48), bytes(70)];
+    let texts = (any::<String>(), any::<String>());
+    prop_oneof![
+        4 => hash.prop_map(FromNetwork::Sign),
+        2 => (any::<String>(), any::<bool>())
+            .prop_map(|(local, met_next)| FromNetwork::Linked { local, met_next }),
+        1 => texts.prop_map(|(text, note)| FromNetwork::Failed { text, note }),
+        1 => any::<u32>().prop_map(|landlock| FromNetwork::Confined { landlock }),
+        1 => any::<String>().prop_map(FromNetwork::NotConfined),
+        1 => Just(FromNetwork::Addresses(Vec::new())),
+    ]
 }
 
 proptest! {
@@ -82,5 +101,12 @@ proptest! {
         input in prop_oneof![bytes(60), prop::sample::select(ANSWERS).prop_flat_map(nearly).prop_map(String::into_bytes)],
     ) {
         proxy::run(&input);
+    }
+
+    #[test]
+    fn a_network_process_gets_one_signature_and_one_link(
+        messages in vec(prop_oneof![said().prop_map(|it| encode(&it).unwrap()), bytes(60)], 0..8),
+    ) {
+        network::run(messages);
     }
 }

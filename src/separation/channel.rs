@@ -1,7 +1,12 @@
 //! Messages as datagrams: each is one of the socket's, bounded, and read as a whole.
+//!
+//! # Invariants
+//! - No descriptor comes along: the kernel closes those that somebody sends, and the message is no
+//!   message then.
 
+use crate::sys::calls;
 use nix::errno::Errno;
-use nix::sys::socket::{MsgFlags, recv, send};
+use nix::sys::socket::{MsgFlags, send};
 use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 use towline_wire::message::MessageError;
@@ -17,8 +22,10 @@ pub(super) fn say(
     now: bool,
 ) -> io::Result<()> {
     let bytes = message.map_err(io::Error::other)?;
+    let waiting = if now { MsgFlags::MSG_DONTWAIT } else { MsgFlags::empty() };
+    let flags = MsgFlags::MSG_NOSIGNAL | waiting;
     loop {
-        match send(to.as_raw_fd(), &bytes, MsgFlags::MSG_NOSIGNAL | waiting(now)) {
+        match send(to.as_raw_fd(), &bytes, flags) {
             Err(Errno::EINTR) => {}
             Err(errno) => return Err(errno.into()),
             Ok(_) => return Ok(()),
@@ -38,17 +45,15 @@ pub(super) fn hear<M>(
 ) -> io::Result<Option<M>> {
     let mut bytes = [0; MAX + 1];
     loop {
-        let length = match recv(from.as_raw_fd(), &mut bytes, waiting(now)) {
+        let length = match calls::receive(from, &mut bytes, now) {
             Err(Errno::EINTR) => continue,
-            Err(Errno::ECONNRESET) | Ok(0) => return Ok(None),
+            Err(Errno::ECONNRESET) | Ok((0, _)) => return Ok(None),
             Err(errno) => return Err(errno.into()),
-            Ok(length) if length > MAX => return Err(io::ErrorKind::InvalidData.into()),
-            Ok(length) => length,
+            Ok((length, alone)) if length > MAX || !alone => {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+            Ok((length, _)) => length,
         };
         return decode(bytes.get(..length).unwrap_or_default()).map(Some).map_err(io::Error::other);
     }
-}
-
-fn waiting(now: bool) -> MsgFlags {
-    if now { MsgFlags::MSG_DONTWAIT } else { MsgFlags::empty() }
 }

@@ -6,8 +6,8 @@
 //! a process of its own, because the system's resolver reads files.
 //!
 //! Data flow: [`monitor`] starts this program again with the command `network` -> [`network`] gives
-//! up its rights ([`confine`]) -> messages of [`towline_wire::separation`] on standard input, a socket;
-//! the link's bytes on standard output, another one.
+//! up its rights ([`confine`]) -> messages of [`towline_wire::separation`] on standard input, a socket,
+//! each in its turn ([`turns`]); the link's bytes on standard output, another one.
 //!
 //! # Invariants
 //! - The network process begins with the memory of a fresh program: no key was ever in it.
@@ -21,3 +21,4 @@ mod channel;
 mod confine;
 pub mod monitor;
 pub mod network;
+pub mod turns;

@@ -10,6 +10,7 @@
 //!   reports the ends of children by [`Children::ended`].
 
 use super::channel::{hear, say};
+use super::turns::{Turn, Turns, shown};
 use crate::config::Separated;
 use crate::limits;
 use crate::link::proxy::Proxy;
@@ -25,7 +26,7 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, setsockopt, socketpair
 use nix::unistd::{Gid, Pid, Uid, User};
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, SignatureScheme};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fs::{DirBuilder, File};
 use std::io::{self, Seek as _, SeekFrom, Write as _};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
@@ -41,10 +42,7 @@ use std::sync::atomic::Ordering;
 use tokio::io::unix::AsyncFd;
 use tokio::net::UnixStream;
 use towline_wire::message::{decode, encode};
-use towline_wire::separation::{
-    Dial, FromNetwork, Judged, Place, ToNetwork, Via, certificate_verify,
-};
-use towline_wire::text::plain;
+use towline_wire::separation::{Dial, FromNetwork, Judged, Place, ToNetwork, Via};
 
 /// The command of this program that is a network process.
 pub const COMMAND: &str = "network";
@@ -109,6 +107,8 @@ struct Inside {
     signed: SignedSeconds,
     /// Why everything is one process.
     given_up: RefCell<Option<String>>,
+    /// The version of Landlock that confines the processes; 0 for none.
+    landlock: Cell<u32>,
 }
 
 /// What to connect to.
@@ -147,6 +147,7 @@ impl Separation {
             pins: pins.clone(),
             signed: signed.clone(),
             given_up: RefCell::default(),
+            landlock: Cell::default(),
         };
         Some(Self { inside: Rc::new(inside), children: Children::default() })
     }
@@ -177,9 +178,11 @@ impl Separation {
     /// For `status`.
     #[must_use]
     pub fn describe(&self) -> String {
-        match &*self.inside.given_up.borrow() {
-            Some(why) => format!("one process: {why}"),
-            None => format!("separate process as {}", self.inside.account),
+        let account = &self.inside.account;
+        match (&*self.inside.given_up.borrow(), self.inside.landlock.get()) {
+            (Some(why), _) => format!("one process: {why}"),
+            (None, 0) => format!("separate process as {account}, without Landlock"),
+            (None, version) => format!("separate process as {account}, Landlock {version}"),
         }
     }
 
@@ -232,24 +235,21 @@ impl Separation {
         let key = order.tls.client_auth_cert_resolver.resolve(&[], &[SignatureScheme::ED25519]);
         let key = key.ok_or_else(|| Failure::Unavailable("the key cannot sign".to_owned()))?;
         process.say(&ToNetwork::Dial(self.dial(order, &key)))?;
-        let mut may_sign = true;
+        let mut turns = Turns::default();
         loop {
-            match process.hear().await? {
-                FromNetwork::Sign(hash) if may_sign => {
-                    may_sign = false;
-                    process.say(&ToNetwork::Signature(sign(&key, &hash)?))?;
-                }
-                FromNetwork::Linked { local, met_next } if !may_sign => {
+            match turns.take(process.hear().await?) {
+                Turn::Sign(form) => process.say(&ToNetwork::Signature(sign(&key, &form)?))?,
+                Turn::Linked { local, met_next } => {
                     self.inside.pins.tell_met_next(met_next);
-                    return Ok(Line { stream, process, local: shown(&local) });
+                    return Ok(Line { stream, process, local });
                 }
-                FromNetwork::Failed { text, note } => {
+                Turn::Failed { text, note } => {
                     if !note.is_empty() {
-                        logger::warning!("{}", shown(&note));
+                        logger::warning!("{note}");
                     }
-                    return Err(Failure::Failed(shown(&text)));
+                    return Err(Failure::Failed(text));
                 }
-                _ => return Err(out_of_turn()),
+                Turn::Broken => return Err(out_of_turn()),
             }
         }
     }
@@ -285,7 +285,10 @@ impl Separation {
         let (mut process, stream) = self.start().map_err(unavailable)?;
         process.say(&ToNetwork::Begin { uid: uid.as_raw(), gid: gid.as_raw(), root })?;
         match process.hear().await? {
-            FromNetwork::Confined => Ok((process, stream)),
+            FromNetwork::Confined { landlock } => {
+                self.inside.landlock.set(landlock);
+                Ok((process, stream))
+            }
             FromNetwork::NotConfined(why) => Err(Failure::Unavailable(shown(&why))),
             _ => Err(out_of_turn()),
         }
@@ -347,19 +350,14 @@ fn account(name: &str) -> Result<(Uid, Gid), Failure> {
     }
 }
 
-fn sign(key: &Arc<CertifiedKey>, hash: &[u8]) -> Result<Vec<u8>, Failure> {
-    let form = certificate_verify(hash).ok_or_else(out_of_turn)?;
+fn sign(key: &Arc<CertifiedKey>, form: &[u8]) -> Result<Vec<u8>, Failure> {
     let signer = key.key.choose_scheme(&[SignatureScheme::ED25519]);
-    let signature = signer.and_then(|signer| signer.sign(&form).ok());
+    let signature = signer.and_then(|signer| signer.sign(form).ok());
     signature.ok_or_else(|| Failure::Failed("the device's key does not sign".to_owned()))
 }
 
 fn out_of_turn() -> Failure {
     Failure::Failed("the network process broke the rules, and was ended".to_owned())
-}
-
-fn shown(text: &str) -> String {
-    plain(text, limits::SEPARATED_TEXT)
 }
 
 /// An address as a message has it.

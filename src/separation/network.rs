@@ -62,7 +62,7 @@ fn run() -> io::Result<()> {
     let ToNetwork::Begin { uid, gid, root } = ask()? else { return out_of_turn() };
     let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
     let begin = |root| match confine(&Confinement { uid, gid, root }) {
-        Ok(()) => tell(&FromNetwork::Confined).map(|()| true),
+        Ok(landlock) => tell(&FromNetwork::Confined { landlock }).map(|()| true),
         Err(why) => tell(&FromNetwork::NotConfined(why)).map(|()| false),
     };
     let Some(root) = root else {
@@ -100,8 +100,8 @@ async fn link(mut monitor: UnixStream) -> io::Result<()> {
         Ok(stream) => stream,
         Err(text) => return tell(&failed(text, pins.strange())),
     };
-    connect_no_more()?;
     let local = stream.get_ref().0.local_addr().map(|address| address.ip().to_string());
+    connect_no_more()?;
     tell(&FromNetwork::Linked { local: local.unwrap_or_default(), met_next: pins.has_met_next() })?;
     drop((dial, pins));
     let size = limits::SEPARATED_COPY;

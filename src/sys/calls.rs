@@ -357,6 +357,61 @@ pub(crate) fn filter_calls(steps: &mut [libc::sock_filter]) -> nix::Result<()> {
     Errno::result(result).map(drop)
 }
 
+/// Receives one message of a socket: its length, and whether it came alone. Descriptors that come along
+/// are closed by the kernel, because there is no room for them.
+///
+/// # Errors
+/// The kernel's; `EAGAIN` when `now` is set and there is no message.
+pub(crate) fn receive(
+    socket: BorrowedFd<'_>,
+    into: &mut [u8],
+    now: bool,
+) -> nix::Result<(usize, bool)> {
+    let mut room = libc::iovec { iov_base: into.as_mut_ptr().cast(), iov_len: into.len() };
+    // SAFETY: all fields are numbers and pointers, for which zero is a value.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    (message.msg_iov, message.msg_iovlen) = (ptr::from_mut(&mut room), 1);
+    let flags = if now { libc::MSG_DONTWAIT } else { 0 };
+    // SAFETY: the call writes at most `iov_len` bytes behind `iov_base`, which are those of `into`, and
+    // into the fields of `message`. All of them live across the call.
+    let length = unsafe { libc::recvmsg(socket.as_raw_fd(), ptr::from_mut(&mut message), flags) };
+    let length = usize::try_from(Errno::result(length)?).unwrap_or(0);
+    Ok((length, message.msg_flags & libc::MSG_CTRUNC == 0))
+}
+
+/// `LANDLOCK_CREATE_RULESET_VERSION`
+const LANDLOCK_VERSION: libc::c_ulong = 1;
+
+/// The kernel's version of Landlock; 0 where it has none.
+pub(crate) fn landlock_version() -> u32 {
+    let none: libc::c_ulong = 0;
+    // SAFETY: with this flag the call takes no attributes, reads no memory and makes no descriptor.
+    let version =
+        unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, none, none, LANDLOCK_VERSION) };
+    u32::try_from(version).unwrap_or(0)
+}
+
+/// Takes rights away from this process by Landlock: of files, of ports, to what is outside
+/// (`struct landlock_ruleset_attr`).
+///
+/// # Errors
+/// The kernel's: it has no Landlock, or not these rights; or the process may still gain privileges.
+pub(crate) fn landlock(rights: [u64; 3]) -> nix::Result<()> {
+    let size: libc::size_t = size_of_val(&rights);
+    let none: libc::c_ulong = 0;
+    // SAFETY: the call reads `size` bytes behind the pointer, which is the array, and it lives across the
+    // call. An older kernel takes a longer structure whose rest is zero.
+    let made = unsafe {
+        libc::syscall(libc::SYS_landlock_create_ruleset, ptr::from_ref(&rights), size, none)
+    };
+    let raw = RawFd::try_from(Errno::result(made)?).map_err(|_| Errno::EBADF)?;
+    // SAFETY: the kernel just made this descriptor, and nobody else knows it.
+    let rules = unsafe { OwnedFd::from_raw_fd(raw) };
+    // SAFETY: the call takes a descriptor and flags, and touches no memory of this process.
+    let taken = unsafe { libc::syscall(libc::SYS_landlock_restrict_self, rules.as_raw_fd(), none) };
+    Errno::result(taken).map(drop)
+}
+
 /// Takes a descriptor that the previous program in this process left open on purpose, and marks it as
 /// taken.
 ///

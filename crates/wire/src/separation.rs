@@ -51,7 +51,10 @@ pub enum ToNetwork {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FromNetwork {
     /// The answer to [`ToNetwork::Begin`]: the rights are given up.
-    Confined,
+    Confined {
+        /// The version of Landlock that took part; 0 where the kernel has none.
+        landlock: u32,
+    },
     /// The other answer: they cannot be given up here. The process ends.
     NotConfined(String),
     /// The answer to [`ToNetwork::Resolve`].

@@ -82,9 +82,19 @@ const REFUSED_TO_A_LOOK_UP: &[(&str, Deed)] = &[
     ("end its parent", || kill(getppid(), Signal::SIGKILL)),
     ("change its root", || chroot("/")),
     ("become root", || setresuid(Uid::from_raw(0), Uid::from_raw(0), Uid::from_raw(0))),
+    ("end its own kind", || kill(Pid::this(), None)),
+    ("make a name space", || unshare(CloneFlags::CLONE_NEWUSER)),
     ("start a program", || {
         Command::new("/bin/true").spawn().map(drop).map_err(|error| errno(&error))
     }),
+];
+
+/// What Landlock takes from a look-up, whose filter lets the call pass.
+const REFUSED_BY_LANDLOCK: &[(&str, Deed)] = &[
+    ("write a file that it may write", || {
+        open("/dev/null", OFlag::O_WRONLY, Mode::empty()).map(drop)
+    }),
+    ("take a port", || bind(internet()?.as_raw_fd(), &SockaddrIn::new(127, 0, 0, 1, 0))),
 ];
 
 /// What ends the process.
@@ -108,7 +118,14 @@ fn attacker() {
     if place == "linked" {
         connect_no_more().unwrap();
     }
-    let all = [REFUSED_TO_A_LINK, REFUSED_TO_A_LOOK_UP, DEADLY_DEEDS, AFTER_THE_LINK].concat();
+    let all = [
+        REFUSED_TO_A_LINK,
+        REFUSED_TO_A_LOOK_UP,
+        REFUSED_BY_LANDLOCK,
+        DEADLY_DEEDS,
+        AFTER_THE_LINK,
+    ]
+    .concat();
     let (_, deed) = all.iter().find(|(name, _)| *name == deed).unwrap();
     std::process::exit(if deed().is_err() { REFUSED } else { DONE });
 }
@@ -160,6 +177,14 @@ fn a_look_up_reads_what_its_account_may_and_changes_nothing() {
 }
 
 #[test]
+fn where_the_kernel_has_landlock_a_look_up_writes_nothing_and_takes_no_port() {
+    // Ports since version 4.
+    if landlock::version() >= 4 {
+        refused("look-up", REFUSED_BY_LANDLOCK);
+    }
+}
+
+#[test]
 fn what_only_an_attacker_calls_ends_the_process() {
     if !Uid::effective().is_root() {
         return;
@@ -186,10 +211,7 @@ fn no_rule_lets_open_start_kill_or_listen_and_none_is_there_twice() {
     let mut named: Vec<c_long> = rules
         .iter()
         .map(|rule| match *rule {
-            Rule::Any(call)
-            | Rule::Never(call)
-            | Rule::First(call, _)
-            | Rule::ThirdWithout(call, _) => call,
+            Rule::Any(call) | Rule::Never(call) | Rule::When(call, _) => call,
         })
         .collect();
     for refused in [

@@ -5,6 +5,7 @@ use crate::link::tls::client_config;
 use crate::state::Dir;
 use crate::state::key::DeviceKey;
 use ring::signature::{ED25519, UnparsedPublicKey};
+use towline_wire::separation::certificate_verify;
 
 /// What the network process did: it has said all of `said`, and each message of the monitor was read.
 struct Story {
@@ -102,7 +103,7 @@ fn a_second_signature_and_one_over_something_else_are_refused() {
 fn messages_that_are_not_due_end_the_process() {
     for said in [
         linked(false), // without a handshake
-        FromNetwork::Confined,
+        FromNetwork::Confined { landlock: 7 },
         FromNetwork::Addresses(Vec::new()),
         FromNetwork::NotConfined("once more".into()),
     ] {
