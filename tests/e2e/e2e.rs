@@ -39,6 +39,8 @@ mod foreign;
 mod gateway_life;
 mod grants;
 mod hostile;
+#[cfg(target_arch = "x86_64")] // the numbers of calls are its own
+mod hostile_network;
 mod identities;
 mod independent;
 mod input;

@@ -5,4 +5,6 @@ pub(crate) mod agent;
 pub(crate) mod client;
 pub(crate) mod gateway;
 pub(crate) mod line;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod taken_over;
 pub(crate) mod vendor;
