@@ -38,13 +38,18 @@ fn member(name: &str, address: SocketAddr) -> String {
 
 impl Pair {
     pub(crate) fn start() -> Outcome<Self> {
+        Self::with("")
+    }
+
+    /// With more lines at the end of both configurations.
+    pub(crate) fn with(more: &str) -> Outcome<Self> {
         let server = Postgres::start(&["fsync = off"])?;
         server.psql("postgres", "create database towline")?;
         let a_address = free()?;
         let lab = Lab::with(&GatewaySetup {
             listen: a_address.to_string(),
             store: Some(server.address("towline")),
-            config: member("a", a_address),
+            config: format!("{}{more}", member("a", a_address)),
             ..GatewaySetup::default()
         })?;
         let (b_home, b_address) = (lab.directory().join("b"), free()?);
@@ -75,9 +80,19 @@ impl Pair {
 
     /// A device that goes to these addresses in their order.
     pub(crate) fn device_at(&self, addresses: &[SocketAddr]) -> Outcome<Device> {
+        self.device_with(addresses, &DeviceSetup::default())
+    }
+
+    /// The same, with more to it.
+    pub(crate) fn device_with(
+        &self,
+        addresses: &[SocketAddr],
+        setup: &DeviceSetup,
+    ) -> Outcome<Device> {
         let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
         let config = format!("gateway.address = {addresses:?}\ngateway.order = \"listed\"");
-        self.lab.device_with(&DeviceSetup { config, ..DeviceSetup::default() })
+        let tags = setup.tags.clone();
+        self.lab.device_with(&DeviceSetup { config, tags, ..DeviceSetup::default() })
     }
 
     /// What `nodes --json` says of a node.
@@ -101,7 +116,7 @@ impl Pair {
     }
 
     /// Not alone that its lease is over: from then on it has lost what it held.
-    fn waits_until_a_is_declared_dead(&self) -> Outcome {
+    pub(crate) fn waits_until_a_is_declared_dead(&self) -> Outcome {
         eventually("a is declared dead", PATIENCE, || {
             (self.node("a").ok()?["Generation"] == 2).then_some(())
         })

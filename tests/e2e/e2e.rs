@@ -18,6 +18,7 @@ mod aws;
 mod backup;
 mod bulk;
 mod cluster;
+mod cluster_commands;
 mod codes;
 mod command_log;
 mod commands;

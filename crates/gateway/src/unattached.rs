@@ -81,6 +81,9 @@ impl Commands for Unattached {
     fn device_removed(&self, _: &DeviceId) -> BoxFuture<'_, ()> {
         Box::pin(async {})
     }
+    fn look(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
     fn running_output(
         &self,
         _: &str,

@@ -26,8 +26,8 @@ use crate::capacity::{Capacity, Host};
 use crate::certificate::{self, Facts, Watched};
 use crate::channels::{self, Channels};
 use crate::cluster::{
-    self, Calls, ClusterPresence, ClusterSessions, Directory, Drain, NodeKey, PeerListener,
-    RelayState, membership,
+    self, Calls, ClusterCommands, ClusterPresence, ClusterSessions, Directory, Drain, NodeKey,
+    PeerListener, RelayState, membership,
 };
 use crate::config::{self, Config};
 use crate::console;
@@ -491,10 +491,12 @@ async fn opened(
 fn of_cluster(here: DataPlane, hub: &Arc<Hub>, calls: &Arc<Calls>, pace: &Arc<Pace>) -> DataPlane {
     tokio::spawn(membership::keep(Arc::clone(hub), calls.directory()));
     tokio::spawn(membership::announce_chores(Arc::clone(hub)));
-    let asked = cluster::routes(Arc::clone(hub), Arc::clone(&here.sessions));
+    let (sessions, commands) = (Arc::clone(&here.sessions), Arc::clone(&here.commands));
+    let asked = cluster::routes(Arc::clone(hub), sessions, commands);
     DataPlane {
         sessions: Arc::new(ClusterSessions::new(here.sessions, Arc::clone(calls))),
         presence: Arc::new(ClusterPresence::new(here.presence, Arc::clone(calls))),
+        commands: Arc::new(ClusterCommands::new(here.commands, Arc::clone(calls))),
         calls_of_nodes: Some((asked, (Arc::clone(calls), Arc::clone(hub)))),
         drain: Some(Arc::new(Drain::new(Arc::clone(hub), calls.directory(), Arc::clone(pace)))),
         ..here

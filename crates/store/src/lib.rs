@@ -109,7 +109,7 @@ pub use renewals::{Renewal, Renewals};
 pub use roles::{Role, Roles};
 pub use run_commands::{
     CommandEnd, CommandFilter, CommandStore, InvocationChange, InvocationRow, NewCommand,
-    OutputHeads, SentCommand,
+    OpenCommand, OutputHeads, OutputPiece as CommandOutputPiece, SentCommand, Wanted,
 };
 pub use second_factors::{CodeOutcome, SecondFactor, SecondFactors};
 pub use seen_requests::{SeenRequest, SeenRequests};

@@ -40,6 +40,7 @@ const STEPS: &[Step] = &[
     (40, "nodes", include_str!("../migrations/0040_nodes.sql")),
     (46, "end of access", include_str!("../migrations/0046_end_of_access.sql")),
     (47, "sign-in requests", include_str!("../migrations/0047_sign_in_requests.sql")),
+    (50, "command nodes", include_str!("../migrations/0050_command_nodes.sql")),
     (55, "draining", include_str!("../migrations/0055_draining.sql")),
 ];
 
@@ -49,6 +50,7 @@ const POSTGRES: &[Step] = &[
     (40, "nodes", include_str!("../migrations/postgres/0040_nodes.sql")),
     (46, "end of access", include_str!("../migrations/postgres/0046_end_of_access.sql")),
     (47, "sign-in requests", include_str!("../migrations/postgres/0047_sign_in_requests.sql")),
+    (50, "command nodes", include_str!("../migrations/postgres/0050_command_nodes.sql")),
     (55, "draining", include_str!("../migrations/postgres/0055_draining.sql")),
 ];
 

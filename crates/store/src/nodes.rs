@@ -14,6 +14,7 @@ use crate::engine::{self, Row, Tx};
 use crate::error::StoreError;
 use crate::limits::NODE_LEASE;
 use crate::presence::take;
+use crate::run_commands::leave_node;
 use crate::sessions::Session;
 use crate::store::Store;
 
@@ -150,6 +151,7 @@ impl Nodes<'_> {
                 .bind(&node)
                 .execute(&mut *tx)
                 .await?;
+            leave_node(&mut tx, &node).await?;
             let sessions = take(&mut tx, "node = ?", &[&node], own).await?;
             judged.push(Judged { node, sessions });
         }
@@ -210,7 +212,7 @@ mod tests {
 
     async fn here(store: &Store, link: Connection) -> Vec<String> {
         match store.presences().arrive("mi-1", link, false, NOW).await.unwrap() {
-            Arrival::Here(sessions) => sessions.into_iter().map(|one| one.new.id).collect(),
+            Arrival::Here { sessions, .. } => sessions.into_iter().map(|one| one.new.id).collect(),
             other => panic!("{other:?}"),
         }
     }
@@ -252,7 +254,7 @@ mod tests {
         assert!(matches!(&copy, Arrival::OtherStart(node) if node == "b"), "{copy:?}");
         // b was asked: its link is dead.
         let sure = a.presences().arrive("mi-1", link(2, 1), true, NOW).await.unwrap();
-        assert!(matches!(sure, Arrival::Here(sessions) if sessions.len() == 1));
+        assert!(matches!(sure, Arrival::Here { sessions, .. } if sessions.len() == 1));
 
         // a stands still: it writes nothing, and b takes what it had.
         a.member = None;

@@ -8,7 +8,7 @@
 //!   it; an earlier one that comes late does not.
 //! - Another start of the agent takes the place of a link only where that link is known to be dead: its
 //!   node's lease is over, or the node was asked.
-//! - With a device come all its sessions: the node that holds the link alone can carry them.
+//! - With a device come all its sessions and the steps of commands that it may hold: the node that holds the link alone can carry them.
 //! - A node that ends a link removes no row that names another link.
 
 use std::collections::HashSet;
@@ -17,6 +17,7 @@ use towline_host::clock::UnixMillis;
 
 use crate::engine::{self, QueryBuilder, Tx};
 use crate::error::StoreError;
+use crate::run_commands::come_with_device;
 use crate::sessions::{COLUMNS, Session, session};
 use crate::store::{Store, one_of};
 
@@ -32,8 +33,13 @@ pub struct Connection {
 /// What becomes of a device that arrives.
 #[derive(Debug)]
 pub enum Arrival {
-    /// This node holds it now, with these sessions that another node had.
-    Here(Vec<Session>),
+    /// This node holds it now, with what another node had of it.
+    Here {
+        /// Its sessions.
+        sessions: Vec<Session>,
+        /// Commands of which it may hold a step.
+        commands: Vec<String>,
+    },
     /// A later link of the same start is there.
     Stale,
     /// A link of another start is at this node, which is alive.
@@ -94,10 +100,11 @@ impl Presences<'_> {
         .execute(&mut *tx)
         .await?;
         let foreign = "device_id = ? AND node <> ?";
-        let adopted =
+        let sessions =
             take(&mut tx, foreign, &[device, &*self.store.node], &self.store.node).await?;
+        let commands = come_with_device(&mut tx, device, &self.store.node).await?;
         tx.commit().await?;
-        Ok(Arrival::Here(adopted))
+        Ok(Arrival::Here { sessions, commands })
     }
 
     /// The lease of a node holds, as of the latest renewal of this node's.

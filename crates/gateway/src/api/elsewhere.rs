@@ -1,5 +1,4 @@
-//! Requests that another gateway has to answer: the one that holds the device, carries the session, or
-//! schedules the commands.
+//! Requests that another gateway has to answer: the one that holds the device, or carries the session.
 //!
 //! Data flow: a request whose signature was right -> which node? -> passed on as it came; that node
 //! judges it anew, serves it and writes its audit line -> its answer, as it is.
@@ -33,10 +32,6 @@ fn subject(operation: Operation, body: &[u8]) -> Option<Subject> {
         | Operation::WatchSession
         | Operation::JoinSession
         | Operation::SendSessionMessage => text("SessionId").map(Subject::Session),
-        Operation::SendCommand
-        | Operation::CancelCommand
-        | Operation::GetCommandInvocation
-        | Operation::GetCommandOutput => Some(Subject::Commands),
         _ => None,
     }
 }
@@ -76,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn requests_about_devices_sessions_and_commands_go_where_these_are() {
+    fn requests_about_devices_and_sessions_go_where_these_are() {
         for (operation, body, meant) in [
             (Operation::StartSession, r#"{"Target":"mi-1"}"#, Some(Subject::Device("mi-1".into()))),
             (
@@ -84,7 +79,7 @@ mod tests {
                 r#"{"SessionId":"ann-1"}"#,
                 Some(Subject::Session("ann-1".into())),
             ),
-            (Operation::SendCommand, "{}", Some(Subject::Commands)),
+            (Operation::SendCommand, r#"{"InstanceIds":["mi-1"]}"#, None),
             (Operation::StartSession, "{}", None),
             (Operation::StartSession, "no json", None),
             (Operation::ListCommands, "{}", None),

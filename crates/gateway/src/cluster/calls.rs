@@ -142,6 +142,27 @@ impl Calls {
         Ok(counts.map(|(ended, unreached)| Dropped { ended, unreached }))
     }
 
+    /// Tells all other nodes that commands have changed. Nobody waits: they look by themselves, too.
+    pub(super) fn commands_changed(self: &Arc<Self>) {
+        for node in self.directory.others() {
+            let calls = Arc::clone(self);
+            tokio::spawn(async move {
+                if let Err(error) = calls.call(&node, "commands", serde_json::json!({})).await {
+                    tracing::debug!(node, error, "a node was not told of a command");
+                }
+            });
+        }
+    }
+
+    /// What another node has of a step's output; the form of question and answer is [`super::commands`]'.
+    pub(super) async fn output(
+        &self,
+        node: &str,
+        question: serde_json::Value,
+    ) -> Result<Bytes, String> {
+        self.call(node, "output", question).await
+    }
+
     /// The nodes, as known.
     #[must_use]
     pub fn directory(&self) -> Arc<Directory> {
@@ -197,8 +218,6 @@ impl Peers for Calls {
                     .get(&id)
                     .await
                     .map(|row| row.filter(|row| row.ended_at.is_none()).map(|row| row.node)),
-                Subject::Commands if store.does_chores() => Ok(None),
-                Subject::Commands => store.settings().get(super::membership::CHORES).await,
             };
             let found = found.map_err(|error| error.to_string())?;
             Ok(found.filter(|node| !node.is_empty() && node != own))

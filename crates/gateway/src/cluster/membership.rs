@@ -36,5 +36,8 @@ pub async fn announce_chores(hub: Arc<Hub>) {
         tracing::warn!(%error, "the other gateways do not know yet who does the chores; retrying");
         tokio::time::sleep(NODE_RENEW).await;
     }
-    tracing::info!(node, "this gateway schedules commands and exports for the cluster");
+    tracing::info!(
+        node,
+        "this gateway exports, notifies and keeps the standings of commands for the cluster"
+    );
 }

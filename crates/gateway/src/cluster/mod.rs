@@ -12,6 +12,7 @@
 //! - Calls have a deadline, relays a bound on their number.
 
 mod calls;
+mod commands;
 mod directory;
 mod drain;
 mod elsewhere;
@@ -23,6 +24,7 @@ mod routes;
 mod tls;
 
 pub use calls::Calls;
+pub use commands::ClusterCommands;
 pub use directory::Directory;
 pub use drain::Drain;
 pub use elsewhere::{ClusterPresence, ClusterSessions};

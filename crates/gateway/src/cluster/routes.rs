@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use towline_ssm::ids::SessionId;
 
 use crate::limits::CLONE_PROBE;
-use crate::plane::{Found, Sessions};
+use crate::plane::{Commands, Found, Sessions};
 use crate::sessions::Hub;
 
 /// What the calls work on.
@@ -24,6 +24,7 @@ use crate::sessions::Hub;
 struct CallState {
     hub: Arc<Hub>,
     sessions: Arc<dyn Sessions>,
+    commands: Arc<dyn Commands>,
 }
 
 #[derive(Deserialize)]
@@ -40,13 +41,15 @@ struct OfSession {
 }
 
 /// The calls, on this node's own sessions.
-pub fn routes(hub: Arc<Hub>, sessions: Arc<dyn Sessions>) -> Router {
+pub fn routes(hub: Arc<Hub>, sessions: Arc<dyn Sessions>, commands: Arc<dyn Commands>) -> Router {
     Router::new()
         .route("/peer/v1/answers", post(answers))
         .route("/peer/v1/moved", post(moved))
         .route("/peer/v1/terminate", post(terminate))
         .route("/peer/v1/drop-device", post(drop_device))
-        .with_state(CallState { hub, sessions })
+        .route("/peer/v1/commands", post(commands_changed))
+        .route("/peer/v1/output", post(output))
+        .with_state(CallState { hub, sessions, commands })
 }
 
 /// What is asked; else it is no call.
@@ -95,6 +98,23 @@ async fn terminate(
     let Ok(id) = asked.session.parse::<SessionId>() else { return Ok(answer(&false)) };
     let ended = state.sessions.terminate(&id, &asked.sentence).await;
     Ok(answer(&matches!(ended, Found::Here(()))))
+}
+
+/// Another node has changed commands.
+async fn commands_changed(State(state): State<CallState>) -> Response<Body> {
+    state.commands.look().await;
+    answer(&())
+}
+
+/// What this node has of a step's output.
+async fn output(State(state): State<CallState>, body: Bytes) -> Result<Response<Body>, StatusCode> {
+    match super::commands::answer(&*state.commands, asked(&body)?).await {
+        Ok(found) => Ok(answer(&found)),
+        Err(error) => {
+            tracing::warn!(%error, "another gateway does not get output");
+            Err(StatusCode::INTERNAL_SERVER_ERROR)
+        }
+    }
 }
 
 /// A device was removed; how many of its sessions were ended, and how many were not reached.

@@ -54,7 +54,7 @@ pub(super) async fn claim(
         tokio::spawn(async move { peers.moved(&node, &device).await });
     }
     Ok(match arrival {
-        Arrival::Here(_) => Claim::Here,
+        Arrival::Here { .. } => Claim::Here,
         Arrival::Stale => Claim::Stale,
         Arrival::OtherStart(_) => Claim::Unknown,
     })

@@ -336,6 +336,12 @@ pub const DISK_RETRY: Duration = Duration::from_secs(1);
 /// order and its answer; who crashes so often is not given it again.
 pub const MAX_STEP_DELIVERIES: usize = 4;
 
+/// Bytes of a step's output that are kept for other nodes at once: half of the device's window.
+pub const KEPT_PIECE: u64 = 32 * 1024;
+
+/// How often a node looks for what others have changed of commands, and looks while there are none.
+pub const COMMAND_LOOK: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(2)];
+
 /// What a device may take for the end of a script whose time is over.
 pub const COMMAND_SLACK: Duration = Duration::from_secs(300);
 

@@ -165,6 +165,8 @@ pub trait Commands: Send + Sync + 'static {
     /// Stops a command, on these devices or on all. Returns when that is written down; what runs
     /// takes its time to end.
     fn cancel(&self, id: &str, devices: Option<Vec<String>>) -> BoxFuture<'_, ()>;
+    /// Another node has changed commands.
+    fn look(&self) -> BoxFuture<'_, ()>;
     /// The device was deregistered: nothing will reach it any more.
     fn device_removed(&self, device: &DeviceId) -> BoxFuture<'_, ()>;
     /// The beginning of the output of a step that runs, standard output and standard error, at most

@@ -29,8 +29,6 @@ pub enum Subject {
     Device(String),
     /// A session, by its id.
     Session(String),
-    /// Commands: one node schedules them.
-    Commands,
 }
 
 /// The other nodes, where several gateways work on one store.

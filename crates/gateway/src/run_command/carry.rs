@@ -21,6 +21,7 @@ use towline_wire::lane::{Lane, Lanes};
 use towline_wire::message::ExitStatus;
 
 use super::event::{Event, Over};
+use super::keeping::{Keeper, StepOf};
 use super::live::Facts;
 use super::output::{OutputWriter, Wrote};
 use super::shared::Shared;
@@ -38,6 +39,16 @@ pub(super) enum Wish {
     Cancel,
     /// Let go of it: everything of the command is over.
     LetGo,
+    /// Let go of it without a word to the device: another node carries it.
+    Release,
+}
+
+/// Where a task begins.
+pub(super) enum From {
+    /// The step is given to this device.
+    Order(Arc<dyn Device>),
+    /// It may run already.
+    Held(StepSession),
 }
 
 /// A task's work.
@@ -45,8 +56,7 @@ pub(super) struct Job {
     pub(super) facts: Arc<Facts>,
     pub(super) device: String,
     pub(super) step: usize,
-    /// The device that the step is given to; `None` when it may run already.
-    pub(super) to: Option<Arc<dyn Device>>,
+    pub(super) from: From,
     /// Starts of the agent that may have begun it.
     pub(super) given_to: Vec<[u8; 16]>,
     /// When the step was given to the device for the first time.
@@ -57,20 +67,51 @@ pub(super) struct Job {
 /// Carries a step. The scheduler hears of its stages, and of its end.
 pub(super) async fn carry(shared: Arc<Shared>, job: Job, events: mpsc::Sender<Event>) {
     let Some(planned) = job.facts.plan.steps.get(job.step).cloned() else { return };
-    let folder = shared.folder(&job.facts.id, &job.device, &planned.folder);
+    let Job { facts, device, step, from, given_to, first_given, wishes } = job;
+    let begun = match from {
+        From::Held(held) => Ok(held),
+        From::Order(to) => {
+            let session = session_name(&facts.id, &device, step);
+            let order = Order {
+                session: &session,
+                principal: &facts.principal,
+                share_of: &facts.principal,
+                document: &facts.document,
+                run_as: facts.run_as.as_deref(),
+                reserved: false,
+                work: Work::Script(Script {
+                    bytes: planned.script.as_bytes(),
+                    interpreter: planned.interpreter,
+                    working_directory: &planned.working_directory,
+                    timeout: planned.timeout,
+                    given_to: &given_to,
+                    first_given,
+                }),
+            };
+            shared.hub.open_step(&to, &order, SCRIPT_WINDOW)
+        }
+    };
+    let place = StepOf { command: facts.id.clone(), device: device.clone(), step };
+    let keeper = Keeper::new(&shared, place);
     let mut carrier = Carrier {
-        writer: OutputWriter::open(folder),
+        writer: OutputWriter::open(shared.folder(&facts.id, &device, &planned.folder)),
         shared,
-        job,
+        facts,
+        device,
+        step,
+        wishes,
         events,
+        keeper,
         ended: Lanes::default(),
         confirmed: false,
     };
-    let step = match carrier.begin(&planned) {
-        Ok(step) => step,
-        Err(error) => return carrier.over(Over::Ended(End::Broken(error.to_string()))).await,
+    let over = match begun {
+        Ok(step) => {
+            carrier.recall().await;
+            carrier.go(step, &planned).await
+        }
+        Err(error) => Some(Over::Ended(End::Broken(error.to_string()))),
     };
-    let over = carrier.go(step, &planned).await;
     if let Some(over) = over {
         carrier.over(over).await;
     }
@@ -78,38 +119,48 @@ pub(super) async fn carry(shared: Arc<Shared>, job: Job, events: mpsc::Sender<Ev
 
 struct Carrier {
     shared: Arc<Shared>,
-    job: Job,
+    facts: Arc<Facts>,
+    device: String,
+    step: usize,
+    wishes: watch::Receiver<Wish>,
     events: mpsc::Sender<Event>,
     writer: OutputWriter,
+    /// What other nodes could go on with.
+    keeper: Option<Keeper>,
     /// Where each stream ended.
     ended: Lanes<Option<u64>>,
     confirmed: bool,
 }
 
 impl Carrier {
-    fn begin(&self, planned: &PlannedStep) -> Result<StepSession, StartError> {
-        let (job, hub) = (&self.job, &self.shared.hub);
-        let session = session_name(&job.facts.id, &job.device, job.step);
-        let Some(to) = &job.to else {
-            return hub.await_step(&session, &job.device, &job.facts.principal, SCRIPT_WINDOW);
+    /// Where several gateways work together: the output as far as the device was told that it is kept,
+    /// and no byte more. A gateway that works alone has that in its files.
+    async fn recall(&mut self) {
+        let Some(mut keeper) = self.keeper.take() else { return };
+        self.writer.forget();
+        for lane in Lane::ALL {
+            while let Some(bytes) = keeper.next(lane, &mut self.wishes).await {
+                let from = self.writer.written()[lane];
+                if self.write(lane, from, &bytes).await == Wrote::TooMuch {
+                    break;
+                }
+            }
+        }
+        self.keeper = Some(keeper);
+    }
+
+    /// Gives credit for what has come: at once, or when the store has it for other nodes.
+    async fn credit(&mut self, step: &StepSession, lane: Lane, received: u64) {
+        let kept = match &mut self.keeper {
+            None => Some(received),
+            Some(keeper) => {
+                let end = received.min(self.writer.written()[lane]);
+                keeper.keep(lane, end, self.writer.path(lane), &mut self.wishes).await
+            }
         };
-        let order = Order {
-            session: &session,
-            principal: &job.facts.principal,
-            share_of: &job.facts.principal,
-            document: &job.facts.document,
-            run_as: job.facts.run_as.as_deref(),
-            reserved: false,
-            work: Work::Script(Script {
-                bytes: planned.script.as_bytes(),
-                interpreter: planned.interpreter,
-                working_directory: &planned.working_directory,
-                timeout: planned.timeout,
-                given_to: &job.given_to,
-                first_given: job.first_given,
-            }),
-        };
-        hub.open_step(to, &order, SCRIPT_WINDOW)
+        if let Some(kept) = kept {
+            self.shared.hub.take_output(step, lane, kept, SCRIPT_WINDOW);
+        }
     }
 
     /// Until it is over; `None` when the end was told already.
@@ -135,7 +186,7 @@ impl Carrier {
                         self.stage(false).await;
                     }
                 }
-                changed = self.job.wishes.changed() => {
+                changed = self.wishes.changed() => {
                     if changed.is_err() {
                         return None; // the gateway stops: the next process goes on
                     }
@@ -144,7 +195,11 @@ impl Carrier {
             if let Some(over) = self.take(&step).await {
                 return Some(over);
             }
-            let wish = *self.job.wishes.borrow_and_update();
+            let wish = *self.wishes.borrow_and_update();
+            if wish == Wish::Release {
+                self.release(&step);
+                return None;
+            }
             if let Some(over) = self.obey(wish, &step) {
                 return Some(over);
             }
@@ -162,7 +217,7 @@ impl Carrier {
     fn obey(&self, wish: Wish, step: &StepSession) -> Option<Over> {
         let hub = &self.shared.hub;
         match wish {
-            Wish::Go => None,
+            Wish::Go | Wish::Release => None,
             Wish::Cancel if step.session.is_carried() => {
                 hub.end_step(step, EndReason::Terminated, "cancelled");
                 Some(Over::Ended(End::Cancelled))
@@ -211,7 +266,7 @@ impl Carrier {
             }
             for lane in Lane::ALL {
                 if let Some(received) = moved[lane] {
-                    self.shared.hub.take_output(step, lane, received, SCRIPT_WINDOW);
+                    self.credit(step, lane, received).await;
                 }
             }
             if let Some(last) = last {
@@ -227,19 +282,18 @@ impl Carrier {
             match self.writer.write(lane, offset, data) {
                 Ok(wrote) if room => return wrote,
                 Ok(Wrote::TooMuch) => return Wrote::TooMuch,
-                Ok(Wrote::Kept) => tracing::warn!(
-                    command = self.job.facts.id,
-                    "output waits: the disk is too full"
-                ),
+                Ok(Wrote::Kept) => {
+                    tracing::warn!(command = self.facts.id, "output waits: the disk is too full")
+                }
                 Err(error) => {
-                    tracing::warn!(command = self.job.facts.id, %error, "output waits: the disk does not take it")
+                    tracing::warn!(command = self.facts.id, %error, "output waits: the disk does not take it")
                 }
             }
             tokio::time::sleep(DISK_RETRY).await;
             if room && !self.shared.recorder.has_disk_space() {
                 continue;
             }
-            if *self.job.wishes.borrow() != Wish::Go {
+            if *self.wishes.borrow() != Wish::Go {
                 return Wrote::Kept; // what is not written is not credited; nobody wants it any more
             }
         }
@@ -247,8 +301,10 @@ impl Carrier {
 
     /// Everything is here: store it, then let the device forget it.
     async fn finish(&mut self, step: &StepSession, planned: &PlannedStep, status: ExitStatus) {
-        self.tell(Over::Ended(End::Exited(status))).await;
-        self.shared.hand_over(&self.job.facts, &self.job.device, &planned.folder);
+        if !self.tell(Over::Ended(End::Exited(status))).await {
+            return self.release(step);
+        }
+        self.shared.hand_over(&self.facts, &self.device, &planned.folder);
         for lane in Lane::ALL {
             let length = self.ended[lane];
             // One more than the length acknowledges the end itself.
@@ -258,31 +314,38 @@ impl Carrier {
 
     async fn over(&mut self, over: Over) {
         let ended = matches!(over, Over::Ended(_));
-        self.tell(over).await;
-        if let (true, Some(planned)) = (ended, self.job.facts.plan.steps.get(self.job.step)) {
-            self.shared.hand_over(&self.job.facts, &self.job.device, &planned.folder);
+        let stored = self.tell(over).await;
+        if let (true, Some(planned)) = (ended && stored, self.facts.plan.steps.get(self.step)) {
+            self.shared.hand_over(&self.facts, &self.device, &planned.folder);
         }
     }
 
-    /// Tells the scheduler of the end, and waits until it is stored.
-    async fn tell(&mut self, over: Over) {
+    /// Another node carries it: the device hears nothing, and what was written here is of no use.
+    fn release(&self, step: &StepSession) {
+        self.shared.hub.drop_step(step);
+        if self.shared.hub.session(&step.session.meta.name).is_none() {
+            self.writer.remove(&self.shared.recorder.outputs_folder());
+        }
+    }
+
+    /// Tells the scheduler of the end, and waits until it is stored. False: another node carries it.
+    async fn tell(&mut self, over: Over) -> bool {
         let heads = matches!(over, Over::Ended(_)).then(|| self.writer.heads());
         if let Err(error) = self.writer.sync() {
-            tracing::error!(command = self.job.facts.id, %error, "output may not be on the disk");
+            tracing::error!(command = self.facts.id, %error, "output may not be on the disk");
         }
         let (stored, told) = oneshot::channel();
         let event = Event::Over {
-            command: self.job.facts.id.clone(),
-            device: self.job.device.clone(),
+            command: self.facts.id.clone(),
+            device: self.device.clone(),
             over,
             written: self.writer.written(),
             missing: self.writer.missing(),
             heads,
             stored,
         };
-        if self.events.send(event).await.is_ok() {
-            let _ = told.await; // gone: the gateway stops, and the next process asks again
-        }
+        // Gone: the gateway stops, and the next process asks again.
+        self.events.send(event).await.is_ok() && told.await.unwrap_or(true)
     }
 
     /// Whether the device's link is there, and with it the word that the step runs.
@@ -291,7 +354,7 @@ impl Carrier {
             return;
         }
         self.confirmed = there;
-        let (command, device) = (self.job.facts.id.clone(), self.job.device.clone());
+        let (command, device) = (self.facts.id.clone(), self.device.clone());
         let _ = self.events.send(Event::Active { command, device, active: there }).await;
     }
 }

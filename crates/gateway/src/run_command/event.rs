@@ -14,6 +14,10 @@ pub(super) enum Event {
     Cancel { id: String, devices: Option<Vec<String>>, done: oneshot::Sender<()> },
     /// A device was deregistered.
     Removed { device: String, done: oneshot::Sender<()> },
+    /// A device has come from another node, with steps of these commands that it may hold.
+    Come { device: String, commands: Vec<String>, done: oneshot::Sender<()> },
+    /// Another node has changed commands.
+    Look { done: oneshot::Sender<()> },
     /// A task's device is there and runs the step, or is lost.
     Active { command: String, device: String, active: bool },
     /// A task is over.
@@ -24,7 +28,8 @@ pub(super) enum Event {
         written: Lanes<u64>,
         missing: u64,
         heads: Option<Lanes<Vec<u8>>>,
-        stored: oneshot::Sender<()>,
+        /// False: another node carries it.
+        stored: oneshot::Sender<bool>,
     },
 }
 

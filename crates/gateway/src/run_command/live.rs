@@ -49,12 +49,32 @@ pub(super) enum Stage {
         /// Its link is there: it counts against the concurrency.
         active: bool,
     },
+    /// Another node carries it, or its node is dead and its device did not come to another one yet.
+    Elsewhere {
+        /// It counts against the concurrency.
+        active: bool,
+    },
 }
 
 const ACTIVE: Stage = Stage::Running { active: true };
 
+impl Stage {
+    pub(super) const fn is_active(self) -> bool {
+        matches!(self, Self::Running { active: true } | Self::Elsewhere { active: true })
+    }
+
+    /// As a row tells it, at the node `own`; `None`: this gateway works alone.
+    fn of(row: &InvocationRow, own: Option<&str>) -> Self {
+        if own.is_none() || row.node.is_empty() && row.given_to.is_empty() {
+            Self::Waiting
+        } else {
+            Self::Elsewhere { active: row.active }
+        }
+    }
+}
+
 /// One device of a command.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Invocation {
     pub(super) step: usize,
     pub(super) given_to: Vec<[u8; 16]>,
@@ -90,7 +110,7 @@ pub(super) struct Live {
     /// Those that may be there.
     queue: VecDeque<String>,
     /// Those that were not there when it was their turn.
-    away: HashSet<String>,
+    pub(super) away: HashSet<String>,
     targets: usize,
     concurrency: usize,
     most_errors: usize,
@@ -98,14 +118,19 @@ pub(super) struct Live {
     begun: bool,
     stop: Option<Stop>,
     /// Invocations that count against the concurrency.
-    active: usize,
+    pub(super) active: usize,
     /// Somebody may wait who gets it no more, because there were too many errors.
     unsettled: bool,
 }
 
 impl Live {
-    /// A command as it stands in the store; everybody who is not over waits.
-    pub(super) fn new(row: &SentCommand, facts: Facts, rows: Vec<InvocationRow>) -> Self {
+    /// A command as it stands in the store, at the node `own`. Nobody is carried yet.
+    pub(super) fn new(
+        row: &SentCommand,
+        facts: Facts,
+        rows: Vec<InvocationRow>,
+        own: Option<&str>,
+    ) -> Self {
         let targets = rows.len();
         let share =
             |text: &str, zero| Share::parse(text, zero).unwrap_or(Share::Number(0)).of(targets);
@@ -130,31 +155,57 @@ impl Live {
                 live.begun = true;
                 continue;
             }
-            let steps: Vec<StepState> = serde_json::from_str(&row.steps).unwrap_or_default();
-            let mut step = usize::try_from(row.step).unwrap_or(0);
-            if steps.get(step).is_some_and(|state| state.skipped) {
-                step = step::next(&live.facts.plan, &steps).unwrap_or(step);
-            }
-            live.begun |= !row.given_to.is_empty() || has_run(&steps, step);
-            let invocation = Invocation {
-                step,
-                given_to: row.given_to,
-                steps,
-                stage: Stage::Waiting,
-                confirmed: false,
-                cancelled: row.status == CommandStatus::Cancelling.as_str(),
-            };
-            live.queue.push_back(row.device.clone());
-            live.invocations.insert(row.device, invocation);
+            live.insert(row, own);
         }
         live
     }
 
+    pub(super) fn insert(&mut self, row: InvocationRow, own: Option<&str>) {
+        let steps: Vec<StepState> = serde_json::from_str(&row.steps).unwrap_or_default();
+        let mut step = usize::try_from(row.step).unwrap_or(0);
+        if steps.get(step).is_some_and(|state| state.skipped) {
+            step = step::next(&self.facts.plan, &steps).unwrap_or(step);
+        }
+        self.begun |= !row.given_to.is_empty() || has_run(&steps, step);
+        let stage = Stage::of(&row, own);
+        self.active += usize::from(stage.is_active());
+        if stage == Stage::Waiting {
+            self.unsettled = true;
+            self.away.remove(&row.device);
+            self.queue.push_back(row.device.clone());
+        }
+        let invocation = Invocation {
+            step,
+            given_to: row.given_to,
+            steps,
+            stage,
+            confirmed: false,
+            cancelled: row.cancelled || row.status == CommandStatus::Cancelling.as_str(),
+        };
+        self.invocations.insert(row.device, invocation);
+    }
+
+    pub(super) fn remove(&mut self, device: &str) -> bool {
+        let removed = self.invocations.remove(device);
+        self.active -= usize::from(removed.as_ref().is_some_and(|one| one.stage.is_active()));
+        removed.is_some()
+    }
+
+    /// Its limits: devices at once, and errors.
+    pub(super) const fn limits(&self) -> (usize, usize) {
+        (self.concurrency, self.most_errors)
+    }
+
+    /// A device turned out not to be there.
+    pub(super) fn is_away(&mut self, device: &str) {
+        self.away.insert(device.to_owned());
+    }
+
     /// Moves an invocation to another stage.
-    fn enter(&mut self, device: &str, stage: Stage) -> Option<&mut Invocation> {
+    pub(super) fn enter(&mut self, device: &str, stage: Stage) -> Option<&mut Invocation> {
         let one = self.invocations.get_mut(device)?;
-        self.active -= usize::from(one.stage == ACTIVE);
-        self.active += usize::from(stage == ACTIVE);
+        self.active -= usize::from(one.stage.is_active());
+        self.active += usize::from(stage.is_active());
         self.unsettled |= stage == Stage::Waiting;
         one.stage = stage;
         Some(one)
@@ -231,10 +282,11 @@ impl Live {
             .get_mut(device)
             .filter(|one| matches!(one.stage, Stage::Running { .. }))?;
         let confirmed = one.confirmed || active;
-        let shown_alike = one.confirmed || one.stage == ACTIVE;
+        let was_active = one.stage == ACTIVE;
+        let shown_alike = one.confirmed || was_active;
         one.confirmed = confirmed;
         self.enter(device, Stage::Running { active });
-        if shown_alike == (confirmed || active) {
+        if shown_alike == (confirmed || active) && was_active == active {
             return None;
         }
         self.change(device, None, false)
@@ -306,16 +358,18 @@ impl Live {
 
     fn finish(&mut self, device: &str, heads: Option<OutputHeads>) -> Option<InvocationChange> {
         let change = self.change(device, heads, true)?;
-        if let Some(one) = self.invocations.remove(device) {
-            self.active -= usize::from(one.stage == ACTIVE);
-        }
+        self.remove(device);
         self.away.remove(device);
-        let status = CommandStatus::parse(&change.status).unwrap_or(CommandStatus::Failed);
-        self.count(status, &change.details);
+        self.count_end(CommandStatus::parse(&change.status), &change.details);
+        Some(change)
+    }
+
+    pub(super) fn count_end(&mut self, status: Option<CommandStatus>, details: &str) {
+        self.begun = true;
+        self.count(status.unwrap_or(CommandStatus::Failed), details);
         if self.stop.is_none() && self.counts.errors > self.most_errors {
             (self.stop, self.unsettled) = (Some(Stop::TooManyErrors), true);
         }
-        Some(change)
     }
 
     fn count(&mut self, status: CommandStatus, details: &str) {
@@ -344,6 +398,7 @@ impl Live {
                 let why = "cancelled before it was run here";
                 Some((self.give_up(device, CommandStatus::Cancelled, "Cancelled", why)?, false))
             }
+            Stage::Elsewhere { .. } => None, // the node that carries it, or will, reads it
         }
     }
 
@@ -402,6 +457,8 @@ impl Live {
             Stage::Waiting => false,
             Stage::Running { active: false } => now >= self.facts.expires_at,
             Stage::Running { active: true } => now >= self.facts.expires_at.plus(COMMAND_SLACK),
+            // The node that carries it ends it before that.
+            Stage::Elsewhere { .. } => now >= self.facts.expires_at.plus(2 * COMMAND_SLACK),
         };
         self.invocations
             .iter()
@@ -416,6 +473,7 @@ impl Live {
             self.facts.deliver_by,
             self.facts.expires_at,
             self.facts.expires_at.plus(COMMAND_SLACK),
+            self.facts.expires_at.plus(2 * COMMAND_SLACK),
         ];
         at.into_iter().find(|at| now < *at).unwrap_or(now.plus(COMMAND_SLACK))
     }
@@ -479,6 +537,10 @@ impl Live {
             step::whole(&self.facts.plan, &one.steps)
         } else {
             let status = match one.stage {
+                Stage::Elsewhere { active } => match active {
+                    true => CommandStatus::InProgress,
+                    false => CommandStatus::Delayed,
+                },
                 Stage::Running { .. } if one.cancelled => CommandStatus::Cancelling,
                 Stage::Running { active: true } => CommandStatus::InProgress,
                 Stage::Running { .. } if one.confirmed => CommandStatus::InProgress,
@@ -505,6 +567,8 @@ impl Live {
             given_to: one.given_to.clone(),
             steps: serde_json::to_string(&one.steps).unwrap_or_default(),
             heads,
+            active: !ended && one.stage == ACTIVE,
+            carried: matches!(one.stage, Stage::Running { .. }),
             ended,
         })
     }

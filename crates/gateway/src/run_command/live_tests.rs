@@ -72,6 +72,9 @@ fn invocation(device: &str, steps: usize) -> InvocationRow {
         step: 0,
         given_to: vec![],
         steps: serde_json::to_string(&vec![StepState::default(); steps]).unwrap(),
+        node: String::new(),
+        active: false,
+        cancelled: false,
         ended: false,
     }
 }
@@ -89,7 +92,7 @@ fn live(devices: usize, concurrency: &str, errors: &str, steps: usize) -> Live {
         expires_at: EXPIRES_AT,
     };
     let rows = (0..devices).map(|n| invocation(&format!("mi-{n:02}"), steps)).collect();
-    Live::new(&row(concurrency, errors), facts, rows)
+    Live::new(&row(concurrency, errors), facts, rows, None)
 }
 
 /// Gives the command to as many as may have it now.
@@ -235,7 +238,7 @@ fn all_that_is_stored_is_taken_up_again_after_a_restart() {
     (rows[0].status, rows[0].given_to) = (given.status, given.given_to);
     (rows[1].status, rows[1].ended) = ("Success".into(), true);
     let facts = Facts { id: "c".into(), ..facts_like(&first) };
-    let mut second = Live::new(&row("1", "0"), facts, rows);
+    let mut second = Live::new(&row("1", "0"), facts, rows, None);
     assert_eq!(second.invocations["mi-00"].given_to, [BOOT]);
     second.awaited("mi-00");
     assert_eq!(

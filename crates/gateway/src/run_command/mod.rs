@@ -19,9 +19,12 @@
 
 mod carry;
 mod event;
+mod keeping;
+mod learning;
 mod live;
 #[cfg(test)]
 mod live_tests;
+mod nodes;
 mod output;
 mod runner;
 mod scheduler;

@@ -61,6 +61,28 @@ impl OutputWriter {
         Self { folder, files: Lanes::default(), stored, position: stored, missing: 0 }
     }
 
+    /// Begins anew: what is in the files is not what counts.
+    pub(super) fn forget(&mut self) {
+        self.files = Lanes::default();
+        for lane in Lane::ALL {
+            let _ = fs::remove_file(self.path(lane)); // not there, or cut at the first write
+        }
+        (self.stored, self.position, self.missing) = Default::default();
+    }
+
+    /// Removes the files, and the folders that are empty then, up to `home`.
+    pub(super) fn remove(&self, home: &Path) {
+        for lane in Lane::ALL {
+            let _ = fs::remove_file(self.path(lane)); // not there
+        }
+        tidy(&self.folder, home);
+    }
+
+    /// The file of a stream.
+    pub(super) fn path(&self, lane: Lane) -> PathBuf {
+        self.folder.join(NAMES[lane])
+    }
+
     /// Bytes in each file.
     pub(super) const fn written(&self) -> Lanes<u64> {
         self.stored

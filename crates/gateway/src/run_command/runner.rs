@@ -21,7 +21,7 @@ use super::shared::Shared;
 use crate::changes::Changes;
 use crate::limits::COMMAND_EVENTS;
 use crate::plane;
-use crate::sessions::Hub;
+use crate::sessions::{Hub, StepsCome};
 
 /// The running commands.
 pub struct Commands {
@@ -30,8 +30,7 @@ pub struct Commands {
 }
 
 impl Commands {
-    /// Takes up what an earlier process left. To be called before devices are let in. Where several
-    /// gateways work together one of them schedules; the others begin when it is their turn.
+    /// Takes up what an earlier process left. To be called before devices are let in.
     ///
     /// # Errors
     /// The store's.
@@ -45,23 +44,32 @@ impl Commands {
         let shared = Arc::new(Shared { hub, recorder, store, clock, changes });
         let (events, inbox) = mpsc::channel(COMMAND_EVENTS);
         let mut scheduler = Scheduler::new(Arc::clone(&shared), events.clone());
-        if shared.store.does_chores() {
-            scheduler.restore().await?;
-            tokio::spawn(scheduler.run(inbox));
-        } else {
-            tokio::spawn(scheduler.run_later(inbox));
-        }
+        shared.hub.steps_come_to(Box::new(Newcomers(events.clone())));
+        scheduler.restore().await?;
+        tokio::spawn(scheduler.run(inbox));
         Ok(Arc::new(Self { shared, events }))
     }
 
     async fn tell(&self, event: impl FnOnce(oneshot::Sender<()>) -> Event) {
-        if !self.shared.store.does_chores() {
-            return; // another gateway schedules: it reads the store when it begins
-        }
         let (done, told) = oneshot::channel();
         if self.events.send(event(done)).await.is_ok() {
             let _ = told.await;
         }
+    }
+}
+
+/// Takes over what a device holds that has come from another node.
+struct Newcomers(mpsc::Sender<Event>);
+
+impl StepsCome for Newcomers {
+    fn come(&self, device: &str, commands: Vec<String>) -> BoxFuture<'_, ()> {
+        let device = device.to_owned();
+        Box::pin(async move {
+            let (done, told) = oneshot::channel();
+            if self.0.send(Event::Come { device, commands, done }).await.is_ok() {
+                let _ = told.await; // gone: the gateway stops
+            }
+        })
     }
 }
 
@@ -75,6 +83,10 @@ impl plane::Commands for Commands {
     fn cancel(&self, id: &str, devices: Option<Vec<String>>) -> BoxFuture<'_, ()> {
         let id = id.to_owned();
         Box::pin(self.tell(|done| Event::Cancel { id, devices, done }))
+    }
+
+    fn look(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.tell(|done| Event::Look { done }))
     }
 
     fn device_removed(&self, device: &DeviceId) -> BoxFuture<'_, ()> {

@@ -7,6 +7,8 @@
 //! # Invariants
 //! - Nothing is sent, and nobody is told, before it is stored. While the store fails it tries
 //!   again, and everybody waits.
+//! - Where several gateways work together each has a scheduler, for the devices that it holds
+//!   ([`super::nodes`]). The one that does the chores keeps the standings and the time limits.
 //! - All that waits is bounded: events by their channel, commands and invocations by the store's
 //!   limits.
 
@@ -21,81 +23,95 @@ use towline_ssm::api::command::CommandStatus;
 use towline_store::{CommandEnd, InvocationChange, OutputHeads, SentCommand, StoreError};
 use towline_wire::lane::Lanes;
 
-use super::carry::{Job, Wish, carry};
+use super::carry::{From, Job, Wish, carry};
 use super::event::{Event, Over};
-use super::live::Live;
+use super::live::{Invocation, Live, Stage};
 use super::shared::{Shared, facts_of, hand_over};
 use super::step::End;
 use crate::changes::Topic;
 use crate::limits::{
-    BUSY_DEVICE_RETRY, COMMAND_EVENT_BATCH, MAX_RUNNING_SCRIPTS, SCHEDULER_TICK, STORE_RETRY,
+    BUSY_DEVICE_RETRY, COMMAND_EVENT_BATCH, MAX_RUNNING_SCRIPTS, SCHEDULER_TICK, SCRIPT_WINDOW,
+    STORE_RETRY,
 };
-use crate::sessions::Device;
+use crate::sessions::{Device, session_name};
 
 /// What one batch of events leads to.
 #[derive(Default)]
-struct Outcome {
-    changes: Vec<InvocationChange>,
-    touched: Vec<String>,
-    told: Vec<oneshot::Sender<()>>,
-    jobs: Vec<Job>,
+pub(super) struct Outcome {
+    pub(super) changes: Vec<InvocationChange>,
+    pub(super) touched: Vec<String>,
+    pub(super) told: Vec<oneshot::Sender<()>>,
+    /// Tasks that are over, by command and device.
+    over: Vec<(String, String, oneshot::Sender<bool>)>,
+    pub(super) jobs: Vec<Job>,
 }
 
 /// The one task that schedules commands.
 pub(super) struct Scheduler {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     events: mpsc::Sender<Event>,
-    live: HashMap<String, Live>,
+    pub(super) live: HashMap<String, Live>,
     /// What tasks are wished to do, by command and device.
-    wishes: HashMap<(String, String), watch::Sender<Wish>>,
+    pub(super) wishes: HashMap<(String, String), watch::Sender<Wish>>,
     /// Devices without room, and when they are asked again.
     later: Vec<(Instant, String, String)>,
+    /// Where several gateways work together: what was read of each command that has not ended.
+    pub(super) seen: HashMap<String, i64>,
+    /// Commands that were read again, and whose standing is to be stored.
+    pub(super) again: Vec<String>,
+    pub(super) next_look: Instant,
+    /// Whether this node kept the standings of commands when it looked last.
+    pub(super) keeps: bool,
 }
 
 impl Scheduler {
     pub(super) fn new(shared: Arc<Shared>, events: mpsc::Sender<Event>) -> Self {
-        Self { shared, events, live: HashMap::new(), wishes: HashMap::new(), later: Vec::new() }
+        Self {
+            shared,
+            events,
+            live: HashMap::new(),
+            wishes: HashMap::new(),
+            later: Vec::new(),
+            seen: HashMap::new(),
+            again: Vec::new(),
+            next_look: Instant::now(),
+            keeps: false,
+        }
     }
 
     /// Takes up the commands that were not over when an earlier process ended.
     pub(super) async fn restore(&mut self) -> Result<(), StoreError> {
         let mut out = Outcome::default();
-        for row in self.shared.store.run_commands().open().await? {
-            self.take_up(&row, &mut out).await?;
+        if self.shared.store.node().is_some() {
+            self.look(&mut out).await?;
+        } else {
+            if self.shared.store.is_shared() {
+                self.shared.store.run_commands().take_from_nodes().await?;
+            }
+            for row in self.shared.store.run_commands().open().await? {
+                self.take_up(&row, &mut out).await?;
+            }
         }
         self.store(&mut out).await;
         self.start(out);
         self.hand_over_what_is_left().await
     }
 
-    /// Waits until it is this gateway's turn to schedule, for ever if need be.
-    pub(super) async fn run_later(mut self, inbox: mpsc::Receiver<Event>) {
-        self.shared.store.has_chores().await;
-        while let Err(error) = self.restore().await {
-            tracing::error!(%error, "commands wait: the store does not answer");
-            tokio::time::sleep(STORE_RETRY).await;
-        }
-        // What these devices hold was not heard while another gateway scheduled: they tell it again.
-        for (_, device) in self.wishes.keys() {
-            if let Some(there) = self.shared.hub.device(device) {
-                there.close("this gateway schedules commands now");
-            }
-        }
-        self.run(inbox).await;
-    }
-
-    async fn take_up(&mut self, row: &SentCommand, out: &mut Outcome) -> Result<(), StoreError> {
+    pub(super) async fn take_up(
+        &mut self,
+        row: &SentCommand,
+        out: &mut Outcome,
+    ) -> Result<(), StoreError> {
         let facts = facts_of(row)
             .map_err(|error| StoreError::Row(format!("command {}: {error}", row.new.id)))?;
         let rows = self.shared.store.run_commands().invocations_of(&row.new.id).await?;
-        let mut live = Live::new(row, facts, rows);
-        let given: Vec<String> = live
-            .invocations
-            .iter()
-            .filter(|(_, one)| !one.given_to.is_empty())
-            .map(|(device, _)| device.clone())
-            .collect();
-        for device in given {
+        let own = self.shared.store.node();
+        let mut live = Live::new(row, facts, rows, own);
+        // At a node these are elsewhere, until their devices come here.
+        let given = live.invocations.iter();
+        let given =
+            given.filter(|(_, one)| own.is_none() && !one.given_to.is_empty()).map(|(id, _)| id);
+        for device in given.cloned().collect::<Vec<_>>() {
             live.awaited(&device);
             let job = self.job(&live, &device, None, Vec::new());
             out.jobs.extend(job);
@@ -106,6 +122,12 @@ impl Scheduler {
         if cancelled {
             self.cancel(&id, None, out);
         }
+        if let Some(live) = self.live.get(&id).filter(|_| self.shared.store.does_chores()) {
+            let waits = |one: &Invocation| one.cancelled && one.stage == Stage::Waiting;
+            let waiting = live.invocations.iter().filter(|(_, one)| waits(one));
+            let waiting = waiting.map(|(device, _)| device.clone()).collect();
+            self.cancel(&id, Some(waiting), out);
+        }
         out.touched.push(id);
         Ok(())
     }
@@ -115,6 +137,12 @@ impl Scheduler {
         let home = self.shared.recorder.outputs_folder();
         for folder in step_folders(&home) {
             let Some((command, device, step)) = split(&home, &folder) else { continue };
+            if self.shared.store.node().is_some()
+                && !self.is_whole(&folder, (&command, &device, &step)).await?
+            {
+                let _ = std::fs::remove_dir_all(&folder); // the store has what counts of it
+                continue;
+            }
             let Some(row) = self.shared.store.run_commands().get(&command).await? else { continue };
             let Ok(facts) = facts_of(&row) else { continue };
             let present = self
@@ -152,12 +180,17 @@ impl Scheduler {
                 () = tokio::time::sleep(deadline) => {}
             }
             let mut out = Outcome::default();
+            self.look_in_time(&mut out).await;
             for event in batch.drain(..) {
                 self.on_event(event, &mut out).await;
             }
             self.on_arrivals();
             self.on_time(&mut out);
-            self.give(&mut out);
+            if self.shared.store.node().is_some() {
+                self.give_claimed(&mut out).await;
+            } else {
+                self.give(&mut out);
+            }
             self.store(&mut out).await;
             self.start(out);
         }
@@ -165,7 +198,11 @@ impl Scheduler {
 
     async fn on_event(&mut self, event: Event, out: &mut Outcome) {
         match event {
+            Event::Sent { id, done } if self.seen.contains_key(&id) => drop((id, done.send(()))),
             Event::Sent { id, done } => {
+                if self.shared.store.node().is_some() {
+                    self.seen.insert(id.clone(), 0);
+                }
                 match self.shared.store.run_commands().get(&id).await {
                     Ok(Some(row)) => {
                         if let Err(error) = self.take_up(&row, out).await {
@@ -179,7 +216,19 @@ impl Scheduler {
                 }
                 out.told.push(done);
             }
+            Event::Come { device, commands, done } => {
+                self.take_over(&device, commands, out).await;
+                out.told.push(done);
+            }
+            Event::Look { done } => {
+                self.next_look = Instant::now();
+                self.look_in_time(out).await;
+                out.told.push(done);
+            }
             Event::Cancel { id, devices, done } => {
+                if self.shared.store.node().is_some() {
+                    self.share_cancel(&id, devices.as_deref(), out).await;
+                }
                 self.cancel(&id, devices, out);
                 out.told.push(done);
             }
@@ -188,7 +237,7 @@ impl Scheduler {
                     let waits = live
                         .invocations
                         .get(&device)
-                        .is_some_and(|one| one.stage == super::live::Stage::Waiting);
+                        .is_some_and(|one| one.stage == Stage::Waiting);
                     if waits {
                         let why = "the device was deregistered";
                         out.changes.extend(live.give_up(
@@ -208,10 +257,13 @@ impl Scheduler {
                 }
             }
             Event::Over { command, device, over, written, missing, heads, stored } => {
-                self.wishes.remove(&(command.clone(), device.clone()));
-                self.on_over(&command, &device, over, written, missing, heads, out);
-                out.touched.push(command);
-                out.told.push(stored);
+                if self.wishes.remove(&(command.clone(), device.clone())).is_some() {
+                    self.on_over(&command, &device, over, written, missing, heads, out);
+                    out.touched.push(command.clone());
+                    out.over.push((command, device, stored));
+                } else {
+                    let _ = stored.send(false); // another node carries it
+                }
             }
         }
     }
@@ -265,7 +317,7 @@ impl Scheduler {
         out.changes.extend(change);
     }
 
-    fn cancel(&mut self, id: &str, devices: Option<Vec<String>>, out: &mut Outcome) {
+    pub(super) fn cancel(&mut self, id: &str, devices: Option<Vec<String>>, out: &mut Outcome) {
         let Some(live) = self.live.get_mut(id) else { return };
         let devices = devices.unwrap_or_else(|| {
             live.cancel_all();
@@ -297,16 +349,20 @@ impl Scheduler {
     }
 
     fn on_time(&mut self, out: &mut Outcome) {
-        let now = self.shared.clock.now();
+        let (now, keeps) = (self.shared.clock.now(), self.shared.store.does_chores());
         for (id, live) in &mut self.live {
-            let overdue = live.overdue(now);
+            let overdue = if keeps { live.overdue(now) } else { Vec::new() };
             if !overdue.is_empty() {
                 out.changes.extend(overdue);
                 out.touched.push(id.clone());
             }
             for device in live.outlived(now) {
-                if let Some(wish) = self.wishes.get(&(id.clone(), device)) {
+                if let Some(wish) = self.wishes.get(&(id.clone(), device.clone())) {
                     wish.send_replace(Wish::LetGo);
+                } else if keeps {
+                    let (change, _) = live.ended(&device, &End::Lost, Lanes::default(), None, now);
+                    out.changes.extend(change);
+                    out.touched.push(id.clone());
                 }
             }
         }
@@ -321,6 +377,7 @@ impl Scheduler {
             .values()
             .map(|live| millis(live.deadline(now)))
             .chain(busy)
+            .chain(self.next_look())
             .chain([SCHEDULER_TICK])
             .min()
             .unwrap_or(SCHEDULER_TICK)
@@ -341,41 +398,64 @@ impl Scheduler {
                     hub.device(device).is_some_and(|there| !there.is_closed() && there.is_settled())
                 };
                 let Some(device) = live.next(is_there) else { break };
-                let Some(to) = hub.device(&device) else { continue };
-                let before = live
-                    .invocations
-                    .get(&device)
-                    .map(|one| one.given_to.clone())
-                    .unwrap_or_default();
-                out.touched.push(id.clone());
-                match live.give(&device, to.boot(), now) {
-                    Some(change) => {
-                        out.changes.push(change);
-                        out.jobs.extend(self.job(&live, &device, Some(to), before));
-                    }
-                    None => {
-                        let why = "the device's agent was restarted each time that it was given the command";
-                        out.changes.extend(live.give_up(
-                            &device,
-                            CommandStatus::Failed,
-                            "Undeliverable",
-                            why,
-                        ));
-                    }
+                match hub.device(&device) {
+                    Some(to) => self.hand_out(&mut live, &device, &to, now, out),
+                    None => live.is_away(&device),
                 }
             }
             self.live.insert(id, live);
         }
     }
 
-    fn job(
+    /// Gives the present step to a device.
+    pub(super) fn hand_out(
+        &mut self,
+        live: &mut Live,
+        device: &str,
+        to: &Arc<dyn Device>,
+        now: UnixMillis,
+        out: &mut Outcome,
+    ) {
+        let before =
+            live.invocations.get(device).map(|one| one.given_to.clone()).unwrap_or_default();
+        out.touched.push(live.facts.id.clone());
+        match live.give(device, to.boot(), now) {
+            Some(change) => {
+                out.changes.push(change);
+                out.jobs.extend(self.job(live, device, Some(to), before));
+            }
+            None => {
+                let why =
+                    "the device's agent was restarted each time that it was given the command";
+                let status = CommandStatus::Failed;
+                out.changes.extend(live.give_up(device, status, "Undeliverable", why));
+            }
+        }
+    }
+
+    /// A task for the present step: it is given to this device, or the device may hold it.
+    pub(super) fn job(
         &mut self,
         live: &Live,
         device: &str,
-        to: Option<Arc<dyn Device>>,
+        to: Option<&Arc<dyn Device>>,
         given_to: Vec<[u8; 16]>,
     ) -> Option<Job> {
         let one = live.invocations.get(device)?;
+        let from = match to {
+            Some(to) => From::Order(Arc::clone(to)),
+            None => {
+                let session = session_name(&live.facts.id, device, one.step);
+                let hub = &self.shared.hub;
+                match hub.await_step(&session, device, &live.facts.principal, SCRIPT_WINDOW) {
+                    Ok(held) => From::Held(held),
+                    Err(error) => {
+                        tracing::error!(session, %error, "a step is not awaited");
+                        return None;
+                    }
+                }
+            }
+        };
         let begun = one.steps.get(one.step).and_then(|step| step.started);
         let (wish, wishes) = watch::channel(if one.cancelled { Wish::Cancel } else { Wish::Go });
         self.wishes.insert((live.facts.id.clone(), device.to_owned()), wish);
@@ -383,7 +463,7 @@ impl Scheduler {
             facts: Arc::clone(&live.facts),
             device: device.to_owned(),
             step: one.step,
-            to,
+            from,
             given_to,
             first_given: begun.map_or_else(|| self.shared.clock.now(), UnixMillis),
             wishes,
@@ -392,22 +472,53 @@ impl Scheduler {
 
     /// Stores what has changed, however long that takes, and lets go of what is over.
     async fn store(&mut self, out: &mut Outcome) {
+        out.touched.append(&mut self.again);
         out.touched.sort_unstable();
         out.touched.dedup();
+        let keeps = self.shared.store.does_chores();
+        let touched = out.touched.iter().filter(|_| keeps);
         let standings: Vec<CommandEnd> =
-            out.touched.iter().filter_map(|id| Some(self.live.get(id)?.standing())).collect();
+            touched.filter_map(|id| Some(self.live.get(id)?.standing())).collect();
         if !out.changes.is_empty() || !standings.is_empty() {
             let commands = self.shared.store.run_commands();
-            while let Err(error) =
-                commands.change(&out.changes, &standings, self.shared.clock.now()).await
-            {
-                tracing::error!(%error, "cannot store command results; retrying");
-                tokio::time::sleep(STORE_RETRY).await;
-            }
+            let refused = loop {
+                match commands.change(&out.changes, &standings, self.shared.clock.now()).await {
+                    Ok(refused) => break refused,
+                    Err(error) => {
+                        tracing::error!(%error, "cannot store command results; retrying");
+                        tokio::time::sleep(STORE_RETRY).await;
+                    }
+                }
+            };
             self.shared.changes.tell(Topic::Commands);
+            self.undo(refused, out).await;
+        }
+        for (_, _, stored) in out.over.drain(..) {
+            let _ = stored.send(true); // gone: nobody waits any more
         }
         for over in standings.iter().filter(|standing| standing.ended) {
             self.live.remove(&over.id);
+        }
+    }
+
+    /// Another node was first: its word counts.
+    async fn undo(&mut self, refused: Vec<(String, String)>, out: &mut Outcome) {
+        if refused.is_empty() {
+            return;
+        }
+        let is_refused = |command: &str, device: &str| {
+            refused.iter().any(|one| (&*one.0, &*one.1) == (command, device))
+        };
+        for job in out.jobs.extract_if(.., |job| is_refused(&job.facts.id, &job.device)) {
+            self.wishes.remove(&(job.facts.id.clone(), job.device.clone()));
+        }
+        for (.., stored) in out.over.extract_if(.., |one| is_refused(&one.0, &one.1)) {
+            let _ = stored.send(false); // gone: nobody waits any more
+        }
+        let mut commands: Vec<String> = refused.into_iter().map(|one| one.0).collect();
+        commands.dedup();
+        for command in commands {
+            self.read_again(&command).await;
         }
     }
 

@@ -36,11 +36,14 @@ impl Hub {
         let now = self.parts.clock.now();
         let arrival = self.store().presences().arrive(device, link, is_sure, now).await?;
         let mut from = Vec::new();
-        if let Arrival::Here(rows) = &arrival {
+        if let Arrival::Here { sessions: rows, commands } = &arrival {
             from.extend(rows.iter().map(|row| row.node.clone()).filter(|node| !node.is_empty()));
             from.sort_unstable();
             from.dedup();
             self.adopt(rows).await?;
+            if let (false, Some(steps)) = (commands.is_empty(), self.steps.get()) {
+                steps.come(device, commands.clone()).await;
+            }
         }
         Ok((arrival, from))
     }

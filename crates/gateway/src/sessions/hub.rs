@@ -8,7 +8,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use towline_archive::Recorder;
@@ -17,6 +17,7 @@ use towline_store::{SessionStatus, Store};
 
 use super::arrivals::Arrivals;
 use super::device::Device;
+use super::scripts::StepsCome;
 use super::session::Session;
 use super::session_map::SessionMap;
 use crate::audit::AuditLog;
@@ -53,6 +54,8 @@ pub struct Hub {
     devices: Mutex<HashMap<String, Arc<dyn Device>>>,
     arrivals: Arrivals,
     sessions: Mutex<SessionMap>,
+    /// Takes over steps of commands.
+    pub(super) steps: OnceLock<Box<dyn StepsCome>>,
     /// Held while sessions change nodes.
     pub(super) moves: tokio::sync::Mutex<()>,
     /// Devices and sessions go to other nodes: no new ones are taken.
@@ -68,6 +71,7 @@ impl Hub {
             devices: Mutex::default(),
             arrivals: Arrivals::default(),
             sessions: Mutex::default(),
+            steps: OnceLock::new(),
             moves: tokio::sync::Mutex::default(),
             draining: AtomicBool::new(false),
         }

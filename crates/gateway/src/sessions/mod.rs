@@ -49,7 +49,7 @@ pub use handle::HubHandle;
 pub use hub::{Hub, HubParts, HubSettings};
 pub use order::{Order, Script, Work};
 pub use queue::{ClientQueue, ToChannel};
-pub use scripts::StepSession;
+pub use scripts::{StepSession, StepsCome};
 pub use session::Session;
 pub(crate) use step_name::{of_step, session_name};
 pub use viewers::{ToViewer, Viewer};

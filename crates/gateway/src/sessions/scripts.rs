@@ -10,6 +10,7 @@
 
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
 use tokio::time::{Duration, Instant};
 use towline_wire::lane::{Lane, Lanes};
@@ -35,7 +36,18 @@ pub struct StepSession {
     pub answer: Option<oneshot::Receiver<Result<(), StartError>>>,
 }
 
+/// Takes over the steps that a device may hold, when it comes from another node.
+pub trait StepsCome: Send + Sync {
+    /// Returns when the steps of these commands are awaited.
+    fn come(&self, device: &str, commands: Vec<String>) -> BoxFuture<'_, ()>;
+}
+
 impl Hub {
+    /// Who takes over steps. To be told once.
+    pub fn steps_come_to(&self, who: Box<dyn StepsCome>) {
+        let _ = self.steps.set(who); // the first one stays
+    }
+
     /// Orders a step on a device. `room`: bytes of output that may be on their way, for each stream.
     ///
     /// # Errors

@@ -192,6 +192,12 @@ async fn enter(
         .bind(&node.name)
         .execute(&mut *connection)
         .await?;
+    sqlx::query(
+        "UPDATE command_invocations SET node = '', active = 0 WHERE node = $1 AND ended_at IS NULL",
+    )
+    .bind(&node.name)
+    .execute(&mut *connection)
+    .await?;
     // Of a gateway that worked alone before.
     sqlx::query("UPDATE sessions SET node = $1 WHERE node = '' AND ended_at IS NULL")
         .bind(&node.name)

@@ -1,5 +1,6 @@
 //! Commands and invocations: inserted, changed, pruned.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::rows::{CommandEnd, InvocationChange, NewCommand};
@@ -63,7 +64,8 @@ impl CommandStore<'_> {
         Ok(())
     }
 
-    /// Changes invocations and their commands, in one transaction.
+    /// Changes invocations and their commands, in one transaction. Where several gateways work
+    /// together: command and device of the changes that another node has made impossible.
     ///
     /// # Errors
     /// [`StoreError::Database`].
@@ -72,10 +74,21 @@ impl CommandStore<'_> {
         invocations: &[InvocationChange],
         commands: &[CommandEnd],
         now: UnixMillis,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Vec<(String, String)>, StoreError> {
         let mut tx = self.store.writing().await?;
+        let node = self.store.node();
+        if node.is_some() {
+            let ids: BTreeSet<&str> = invocations.iter().map(|one| &*one.command).collect();
+            for id in ids {
+                count_up(&mut tx, id).await?;
+            }
+        }
+        let mut refused = Vec::new();
         for change in invocations {
-            change_invocation(&mut tx, change, now).await?;
+            let changed = change_invocation(&mut tx, change, node.unwrap_or_default(), now).await?;
+            if !changed && node.is_some() {
+                refused.push((change.command.clone(), change.device.clone()));
+            }
         }
         for command in commands {
             engine::query(
@@ -93,19 +106,32 @@ impl CommandStore<'_> {
             .await?;
         }
         tx.commit().await?;
-        Ok(())
+        Ok(refused)
     }
 }
 
+/// Something of a command changes.
+pub(super) async fn count_up(tx: &mut Tx, command: &str) -> Result<(), StoreError> {
+    engine::query("UPDATE commands SET version = version + 1 WHERE id = ?")
+        .bind(command)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+/// False: the invocation has ended, or another node carries it.
 async fn change_invocation(
     tx: &mut Tx,
     change: &InvocationChange,
+    node: &str,
     now: UnixMillis,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     let given: Vec<u8> = change.given_to.concat();
-    engine::query(
+    let done = engine::query(
         "UPDATE command_invocations SET status = ?, details = ?, reason = ?, step = ?, given_to = ?, steps = ?, \
-         ended_at = ? WHERE command_id = ? AND device_id = ? AND ended_at IS NULL",
+         ended_at = ?, active = ?, node = ?, \
+         version = (SELECT c.version FROM commands c WHERE c.id = command_invocations.command_id) \
+         WHERE command_id = ? AND device_id = ? AND ended_at IS NULL AND node IN ('', ?)",
     )
     .bind(&change.status)
     .bind(&change.details)
@@ -114,11 +140,21 @@ async fn change_invocation(
     .bind(given)
     .bind(&change.steps)
     .bind(change.ended.then_some(now.0))
+    .bind(i64::from(change.active))
+    .bind(if change.carried || change.ended { node } else { "" })
     .bind(&change.command)
     .bind(&change.device)
+    .bind(node)
     .execute(&mut **tx)
     .await?;
-    let Some(heads) = &change.heads else { return Ok(()) };
+    if done.rows_affected() == 0 {
+        return Ok(false);
+    }
+    if !node.is_empty() {
+        let first = if change.ended { i64::MAX } else { change.step };
+        forget_pieces(tx, change, first).await?;
+    }
+    let Some(heads) = &change.heads else { return Ok(true) };
     engine::query(
         "INSERT INTO command_outputs (command_id, device_id, step, stdout, stderr) VALUES (?, ?, ?, ?, ?) \
          ON CONFLICT (command_id, device_id, step) DO UPDATE SET stdout = excluded.stdout, stderr = excluded.stderr",
@@ -128,6 +164,23 @@ async fn change_invocation(
     .bind(heads.step)
     .bind(&heads.stdout)
     .bind(&heads.stderr)
+    .execute(&mut **tx)
+    .await?;
+    Ok(true)
+}
+
+/// Pieces of steps before this one are whole files now.
+async fn forget_pieces(
+    tx: &mut Tx,
+    change: &InvocationChange,
+    first: i64,
+) -> Result<(), StoreError> {
+    engine::query(
+        "DELETE FROM command_output_pieces WHERE command_id = ? AND device_id = ? AND step < ?",
+    )
+    .bind(&change.command)
+    .bind(&change.device)
+    .bind(first)
     .execute(&mut **tx)
     .await?;
     Ok(())

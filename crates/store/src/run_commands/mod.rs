@@ -7,6 +7,8 @@
 //! # Invariants
 //! - A change of an invocation and of its command's counters is one transaction.
 //! - An invocation that has ended never changes.
+//! - Where several gateways work together, only the node that carries an invocation changes it, or any
+//!   node while nobody carries it. Each change counts the command's version up.
 //! - Ended commands are removed when they are older than
 //!   [`COMMAND_HISTORY_DAYS`](crate::limits::COMMAND_HISTORY_DAYS), or too many.
 //!
@@ -15,10 +17,16 @@
 
 mod command_store;
 mod listing;
+mod moving;
 mod rows;
+mod sharing;
 #[cfg(test)]
 mod tests;
 
 pub use command_store::CommandStore;
 pub use listing::CommandFilter;
-pub use rows::{CommandEnd, InvocationChange, InvocationRow, NewCommand, OutputHeads, SentCommand};
+pub(crate) use moving::{come_with_device, leave_node};
+pub use rows::{
+    CommandEnd, InvocationChange, InvocationRow, NewCommand, OpenCommand, OutputHeads, OutputPiece,
+    SentCommand, Wanted,
+};

@@ -113,6 +113,10 @@ pub struct InvocationChange {
     pub steps: String,
     /// The output of the step that this change ends.
     pub heads: Option<OutputHeads>,
+    /// Whether it counts against the concurrency.
+    pub active: bool,
+    /// Whether this gateway goes on with it.
+    pub carried: bool,
     /// Whether it has ended.
     pub ended: bool,
 }
@@ -138,8 +142,55 @@ pub struct InvocationRow {
     pub given_to: Vec<[u8; 16]>,
     /// JSON of all steps.
     pub steps: String,
+    /// The node that carries it, or has ended it; empty: none.
+    pub node: String,
+    /// Whether it counts against the concurrency.
+    pub active: bool,
+    /// Whether somebody wants it stopped.
+    pub cancelled: bool,
     /// Whether it has ended.
     pub ended: bool,
+}
+
+/// A command that has not ended, as a gateway looks for what others have changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenCommand {
+    /// Its id.
+    pub id: String,
+    /// Counts its changes.
+    pub version: i64,
+    /// Whether somebody wants all of it stopped.
+    pub cancelled: bool,
+}
+
+/// An invocation that a node wants to carry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// The command.
+    pub command: String,
+    /// The device, whose link this node holds.
+    pub device: String,
+    /// At most so many invocations of the command are active on all nodes.
+    pub concurrency: i64,
+    /// With more errors than these on all nodes, no further device gets the command.
+    pub most_errors: i64,
+}
+
+/// A piece of the output of a step that runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutputPiece {
+    /// The command.
+    pub command: String,
+    /// The device.
+    pub device: String,
+    /// Number of the step.
+    pub step: i64,
+    /// Number of the stream.
+    pub lane: i64,
+    /// Where it begins in the stream.
+    pub start: i64,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
 }
 
 pub(super) const COMMAND: &str = "SELECT id, document, document_version, comment, parameters, instance_ids, targets, principal_arn, \
@@ -177,7 +228,7 @@ pub(super) fn command(row: &Row) -> Result<SentCommand, sqlx::Error> {
 }
 
 pub(super) const INVOCATION: &str = "SELECT i.command_id, i.device_id, i.requested_at, i.status, i.details, i.reason, i.step, \
-     i.given_to, i.steps, i.ended_at FROM command_invocations i";
+     i.given_to, i.steps, i.node, i.active, i.cancelled, i.ended_at FROM command_invocations i";
 
 pub(super) fn invocation(row: &Row) -> Result<InvocationRow, sqlx::Error> {
     let given: Vec<u8> = row.try_get("given_to")?;
@@ -191,6 +242,9 @@ pub(super) fn invocation(row: &Row) -> Result<InvocationRow, sqlx::Error> {
         step: row.try_get("step")?,
         given_to: given.as_chunks().0.to_vec(),
         steps: row.try_get("steps")?,
+        node: row.try_get("node")?,
+        active: row.try_get::<i64, _>("active")? != 0,
+        cancelled: row.try_get::<i64, _>("cancelled")? != 0,
         ended: row.try_get::<Option<i64>, _>("ended_at")?.is_some(),
     })
 }

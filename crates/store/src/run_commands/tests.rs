@@ -37,6 +37,8 @@ fn ended(command: &str, device: &str, status: &str) -> InvocationChange {
         given_to: vec![[7; 16]],
         steps: "[]".into(),
         heads: Some(OutputHeads { step: 0, stdout: b"out".to_vec(), stderr: Vec::new() }),
+        active: false,
+        carried: false,
         ended: true,
     }
 }

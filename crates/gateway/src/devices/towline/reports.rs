@@ -14,7 +14,7 @@ use super::agents::Agents;
 use super::link::Link;
 use super::streams::SessionStreams;
 use crate::plane::{RotateError, StartError};
-use crate::sessions::{Session, of_step};
+use crate::sessions::Session;
 
 impl Agents {
     /// The session of this name, if it is the device's own.
@@ -22,18 +22,9 @@ impl Agents {
         self.hub.session_of(link.device.as_str(), name)
     }
 
-    /// It is a step of a command, and another gateway schedules those: what the agent reports is for
-    /// that one, when the device is there again.
-    fn is_for_another(&self, session: &str) -> bool {
-        !self.store.does_chores() && of_step(session).is_some()
-    }
-
     /// A session that the agent still holds. True when it goes on.
     pub(super) fn held(self: &Arc<Self>, link: &Arc<Link>, held: &Held) -> bool {
         let Some(session) = self.session_on(link, &held.session) else {
-            if self.is_for_another(&held.session) {
-                return false;
-            }
             let session = held.session.clone();
             link.send(&match held.exited {
                 Some(_) => ToAgent::Forget { session },
@@ -92,7 +83,6 @@ impl Agents {
                         self.hub.end_for(&found, reason);
                     }
                 }
-                None if self.is_for_another(&session) => {}
                 None => link.send(&ToAgent::Forget { session }),
             },
             FromAgent::Gone { session, reason } => {
