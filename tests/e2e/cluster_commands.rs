@@ -65,7 +65,7 @@ fn output(at: &Operator, id: &str, device: &Device) -> Outcome<String> {
     let (mut all, mut offset) = (Vec::new(), json!(0));
     loop {
         let body = json!({
-            "CommandId": id, "InstanceId": device.id(), "Stream": "Stdout", "Offset": offset,
+            "CommandId": id, "InstanceId": device.id(), "Stream": "stdout", "Offset": offset,
         });
         let piece = at.api("Towline.GetCommandOutput", &body)?;
         let data = piece["Data"].as_str().unwrap_or_default();
@@ -86,7 +86,7 @@ fn a_command_for_a_tag_runs_once_on_the_devices_of_both_gateways() -> Outcome {
     let on_b = pair.device_with(&[pair.b_address], &shed)?;
     let (a, b) = (pair.admin_at(pair.a_address()), pair.admin_at(pair.b_address));
     for (sender, reader, name) in [(&a, &b, "a"), (&b, &a, "b")] {
-        let starts = mark(&pair.lab, name);
+        let starts = mark(&pair.lab, &format!("starts-{name}"));
         let script = format!("echo x >> {}; echo hello; seq 1 5000", starts.display());
         let id = send(sender, &script, &[])?;
         let expected: String = (1..=5000).map(|n| format!("{n}\n")).collect();
@@ -138,9 +138,14 @@ fn a_command_is_stopped_at_both_gateways_through_either() -> Outcome {
     let on_b = pair.device_with(&[pair.b_address], &shed)?;
     let (a, b) = (pair.admin_at(pair.a_address()), pair.admin_at(pair.b_address));
     for (sender, stopper, name) in [(&a, &b, "a"), (&b, &a, "b")] {
-        let starts = mark(&pair.lab, name);
+        let starts = mark(&pair.lab, &format!("starts-{name}"));
         let id = send(sender, &format!("echo x >> {}; sleep 600", starts.display()), &[])?;
-        eventually("both have begun", SOON, || (lines(&starts) == 2).then_some(()))?;
+        eventually("both have begun", SOON, || (lines(&starts) == 2).then_some(())).map_err(
+            |error| {
+                let said = [pair.lab.gateway.logged(), pair.b.printed()].join("\n");
+                Trouble::new(format!("sent to {name}: {error}; the gateways say {said}"))
+            },
+        )?;
         stopper.api("AmazonSSM.CancelCommand", &json!({ "CommandId": id }))?;
         for device in [&on_a, &on_b] {
             let over = ended(sender, &id, device)?;

@@ -11,7 +11,7 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use towline_archive::{Archive, Recorder, RecordingEvent, RecordingEvents};
+use towline_archive::{Archive, Recorder, RecordingEvent, RecordingEvents, Sink};
 use towline_host::clock::Clock;
 use towline_host::files;
 use towline_host::lock::DirLock;
@@ -280,7 +280,7 @@ impl Gateway {
         };
         Ok(match calls {
             None => here,
-            Some(calls) => of_cluster(here, &hub, calls, pace),
+            Some(calls) => of_cluster(here, &hub, calls, pace, self.evidence.sink.clone()),
         })
     }
 
@@ -488,11 +488,17 @@ async fn opened(
 }
 
 /// The data plane of one of several nodes, over its own.
-fn of_cluster(here: DataPlane, hub: &Arc<Hub>, calls: &Arc<Calls>, pace: &Arc<Pace>) -> DataPlane {
+fn of_cluster(
+    here: DataPlane,
+    hub: &Arc<Hub>,
+    calls: &Arc<Calls>,
+    pace: &Arc<Pace>,
+    sink: Sink,
+) -> DataPlane {
     tokio::spawn(membership::keep(Arc::clone(hub), calls.directory()));
     tokio::spawn(membership::announce_chores(Arc::clone(hub)));
     let (sessions, commands) = (Arc::clone(&here.sessions), Arc::clone(&here.commands));
-    let asked = cluster::routes(Arc::clone(hub), sessions, commands);
+    let asked = cluster::routes(Arc::clone(hub), sessions, commands, sink);
     DataPlane {
         sessions: Arc::new(ClusterSessions::new(here.sessions, Arc::clone(calls))),
         presence: Arc::new(ClusterPresence::new(here.presence, Arc::clone(calls))),

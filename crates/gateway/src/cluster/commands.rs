@@ -2,7 +2,7 @@
 //! nodes, and output that lies at another node.
 //!
 //! Data flow: API -> [`ClusterCommands`] -> this node -> the others are told to look. Output: this node's
-//! files -> those of each other node -> what the API reads from the sink.
+//! files -> files and sink of each other node -> what the API reads from this node's sink.
 //!
 //! # Not here
 //! - Who carries what: [`crate::run_command`] and the store.
@@ -14,6 +14,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
+use towline_archive::Sink;
 use towline_ssm::ids::DeviceId;
 use towline_wire::lane::{Lane, Lanes};
 
@@ -53,8 +54,12 @@ pub(super) struct Answer {
     length: Option<u64>,
 }
 
-/// What this node has of it.
-pub(super) async fn answer(here: &dyn Commands, asked: Question) -> io::Result<Answer> {
+/// What this node has of it, on its disk or in its sink.
+pub(super) async fn answer(
+    here: &dyn Commands,
+    sink: &Sink,
+    asked: Question,
+) -> io::Result<Answer> {
     let most = Lanes::new(asked.most[0], asked.most[1]);
     let Some(piece) = asked.piece else {
         let heads = here.running_output(&asked.command, &asked.device, &asked.folder, most).await;
@@ -66,13 +71,28 @@ pub(super) async fn answer(here: &dyn Commands, asked: Question) -> io::Result<A
         device: asked.device,
         folder: asked.folder,
         lane: if piece.is_stderr { Lane::Err } else { Lane::Io },
-        object: piece.object,
+        object: piece.object.clone(),
     };
-    let found = here.local_output(what, piece.offset, most.io).await?;
+    let found = match here.local_output(what, piece.offset, most.io).await? {
+        Some(found) => Some(found),
+        None => sent(sink, &piece, most.io).await?,
+    };
     Ok(found.map_or_else(Answer::default, |found| Answer {
         streams: [STANDARD.encode(found.bytes), String::new()],
         length: Some(found.length),
     }))
+}
+
+async fn sent(sink: &Sink, piece: &AskedPiece, most: u64) -> io::Result<Option<OutputPiece>> {
+    let Some(length) = sink.length(&piece.object).await.map_err(io::Error::other)? else {
+        return Ok(None);
+    };
+    let end = piece.offset.saturating_add(most).min(length);
+    if piece.offset >= end {
+        return Ok(Some(OutputPiece { bytes: Vec::new(), length }));
+    }
+    let bytes = sink.read(&piece.object, piece.offset..end).await.map_err(io::Error::other)?;
+    Ok(Some(OutputPiece { bytes, length }))
 }
 
 impl ClusterCommands {

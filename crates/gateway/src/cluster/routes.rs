@@ -13,6 +13,7 @@ use axum::routing::post;
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use towline_archive::Sink;
 use towline_ssm::ids::SessionId;
 
 use crate::limits::CLONE_PROBE;
@@ -25,6 +26,7 @@ struct CallState {
     hub: Arc<Hub>,
     sessions: Arc<dyn Sessions>,
     commands: Arc<dyn Commands>,
+    sink: Sink,
 }
 
 #[derive(Deserialize)]
@@ -41,7 +43,12 @@ struct OfSession {
 }
 
 /// The calls, on this node's own sessions.
-pub fn routes(hub: Arc<Hub>, sessions: Arc<dyn Sessions>, commands: Arc<dyn Commands>) -> Router {
+pub fn routes(
+    hub: Arc<Hub>,
+    sessions: Arc<dyn Sessions>,
+    commands: Arc<dyn Commands>,
+    sink: Sink,
+) -> Router {
     Router::new()
         .route("/peer/v1/answers", post(answers))
         .route("/peer/v1/moved", post(moved))
@@ -49,7 +56,7 @@ pub fn routes(hub: Arc<Hub>, sessions: Arc<dyn Sessions>, commands: Arc<dyn Comm
         .route("/peer/v1/drop-device", post(drop_device))
         .route("/peer/v1/commands", post(commands_changed))
         .route("/peer/v1/output", post(output))
-        .with_state(CallState { hub, sessions, commands })
+        .with_state(CallState { hub, sessions, commands, sink })
 }
 
 /// What is asked; else it is no call.
@@ -108,7 +115,7 @@ async fn commands_changed(State(state): State<CallState>) -> Response<Body> {
 
 /// What this node has of a step's output.
 async fn output(State(state): State<CallState>, body: Bytes) -> Result<Response<Body>, StatusCode> {
-    match super::commands::answer(&*state.commands, asked(&body)?).await {
+    match super::commands::answer(&*state.commands, &state.sink, asked(&body)?).await {
         Ok(found) => Ok(answer(&found)),
         Err(error) => {
             tracing::warn!(%error, "another gateway does not get output");

@@ -119,6 +119,8 @@ pub(super) struct Live {
     stop: Option<Stop>,
     /// Invocations that count against the concurrency.
     pub(super) active: usize,
+    /// Several nodes count against the concurrency, so that each change of it is stored.
+    is_shared: bool,
     /// Somebody may wait who gets it no more, because there were too many errors.
     unsettled: bool,
 }
@@ -146,6 +148,7 @@ impl Live {
             begun: false,
             active: 0,
             unsettled: false,
+            is_shared: own.is_some(),
             stop: (row.status == CommandStatus::Cancelling.as_str()).then_some(Stop::Cancelled),
         };
         for row in rows {
@@ -286,7 +289,7 @@ impl Live {
         let shown_alike = one.confirmed || was_active;
         one.confirmed = confirmed;
         self.enter(device, Stage::Running { active });
-        if shown_alike == (confirmed || active) && was_active == active {
+        if shown_alike == (confirmed || active) && (was_active == active || !self.is_shared) {
             return None;
         }
         self.change(device, None, false)
