@@ -198,22 +198,8 @@ impl Scheduler {
 
     async fn on_event(&mut self, event: Event, out: &mut Outcome) {
         match event {
-            Event::Sent { id, done } if self.seen.contains_key(&id) => drop((id, done.send(()))),
             Event::Sent { id, done } => {
-                if self.shared.store.node().is_some() {
-                    self.seen.insert(id.clone(), 0);
-                }
-                match self.shared.store.run_commands().get(&id).await {
-                    Ok(Some(row)) => {
-                        if let Err(error) = self.take_up(&row, out).await {
-                            tracing::error!(command = id, %error, "a command waits for the next start of the gateway");
-                        }
-                    }
-                    Ok(None) => {}
-                    Err(error) => {
-                        tracing::error!(command = id, %error, "a command waits for the next start")
-                    }
-                }
+                self.on_sent(&id, out).await;
                 out.told.push(done);
             }
             Event::Come { device, commands, done } => {
@@ -233,22 +219,7 @@ impl Scheduler {
                 out.told.push(done);
             }
             Event::Removed { device, done } => {
-                for (id, live) in &mut self.live {
-                    let waits = live
-                        .invocations
-                        .get(&device)
-                        .is_some_and(|one| one.stage == Stage::Waiting);
-                    if waits {
-                        let why = "the device was deregistered";
-                        out.changes.extend(live.give_up(
-                            &device,
-                            CommandStatus::Failed,
-                            "Undeliverable",
-                            why,
-                        ));
-                        out.touched.push(id.clone());
-                    }
-                }
+                self.on_removed(&device, out);
                 out.told.push(done);
             }
             Event::Active { command, device, active } => {
@@ -264,6 +235,34 @@ impl Scheduler {
                 } else {
                     let _ = stored.send(false); // another node carries it
                 }
+            }
+        }
+    }
+
+    async fn on_sent(&mut self, id: &str, out: &mut Outcome) {
+        if self.seen.contains_key(id) {
+            return; // a look has found it already
+        }
+        if self.shared.store.node().is_some() {
+            self.seen.insert(id.to_owned(), 0);
+        }
+        let taken_up = match self.shared.store.run_commands().get(id).await {
+            Ok(Some(row)) => self.take_up(&row, out).await,
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = taken_up {
+            tracing::error!(command = id, %error, "a command waits for the next start of the gateway");
+        }
+    }
+
+    fn on_removed(&mut self, device: &str, out: &mut Outcome) {
+        for (id, live) in &mut self.live {
+            let waits = live.invocations.get(device).is_some_and(|one| one.stage == Stage::Waiting);
+            if waits {
+                let (status, why) = (CommandStatus::Failed, "the device was deregistered");
+                out.changes.extend(live.give_up(device, status, "Undeliverable", why));
+                out.touched.push(id.clone());
             }
         }
     }
