@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use serde_json::json;
 use towline_testkit::lab::Lab;
 use towline_testkit::process::Running;
 use towline_testkit::trouble::ensure;
@@ -103,4 +104,32 @@ fn a_gateway_that_starts_on_a_full_disk_says_so_and_waits_for_room() -> Outcome 
         printed.contains("listening on").then_some(())
     })?;
     running.stop().map(drop)
+}
+
+#[test]
+fn an_open_shell_keeps_its_link_while_the_disk_is_full_and_its_commands_are_on_record() -> Outcome {
+    let (mut lab, _disk) = on_a_small_disk()?;
+    lab.gateway.start_again()?;
+    let device = lab.device()?;
+    let mut shell = lab.admin().shell(device.id())?;
+    shell.line("echo before-$((40+2))")?;
+    shell.expect("before-42")?;
+    let filler = Filler::fill(lab.gateway.directory())?;
+    eventually("a write that the disk refuses", PATIENCE, || lab.activation(1).err())?;
+    shell.line("/bin/echo unstored-$((40+2))")?;
+    shell.expect("unstored-42")?;
+    eventually("its record waits for room", PATIENCE, || {
+        lab.gateway.logged().contains("records of the command log wait").then_some(())
+    })?;
+    shell.line("echo during-$((40+2))")?;
+    shell.expect("during-42")?;
+    ensure(!lab.gateway.logged().contains("link ended"), || "the link was closed".into())?;
+    drop(filler);
+    let body = json!({ "State": "Active" });
+    let sessions = lab.admin().api("AmazonSSM.DescribeSessions", &body)?;
+    let id = sessions["Sessions"][0]["SessionId"].as_str().unwrap_or_default();
+    eventually("the command is on record", PATIENCE, || {
+        let listed = lab.admin().text(&["commands", id]).ok()?;
+        listed.contains("unstored-42").then_some(())
+    })
 }

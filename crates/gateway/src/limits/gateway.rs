@@ -226,7 +226,7 @@ pub const COMMAND_FILES_AT_ONCE: usize = 64;
 /// How often a file is made while something happens. CloudTrail delivers about every five minutes.
 pub const TRAIL_EVERY: Duration = Duration::from_secs(300);
 
-/// Between two tries to store records of the command log while the database is away.
+/// Between two tries to store records of the command log while the store takes no writes.
 pub const STORE_AGAIN: Duration = Duration::from_secs(1);
 
 /// Streams of events of all users.

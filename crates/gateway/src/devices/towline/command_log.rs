@@ -5,8 +5,9 @@
 //! `LogStored` to the agent, and a marker in the session's recording for each program.
 //!
 //! # Invariants
-//! - Confirmed after the transaction, never before. While a database server is away, records wait. A
-//!   link whose records could not be stored is closed: the agent sends them again on the next.
+//! - Confirmed after the transaction, never before. While the store takes no writes (it is away, full
+//!   or read-only), records wait. Another failure closes the links whose records it was about: the
+//!   agents send them again on the next.
 //! - At most `MOST` bytes wait, and of one link what the wire lets an agent send ahead; beyond,
 //!   that link is closed.
 //! - A device says nothing about another device's sessions: such a record is kept, and belongs to
@@ -37,16 +38,16 @@ pub(super) async fn keep(agents: Arc<Agents>) {
     }
 }
 
-/// Stores batches, and tries again as long as the database is away. What comes meanwhile waits in the
-/// intake, within its bounds.
+/// Stores batches, and tries again as long as the store takes no writes. What comes meanwhile waits
+/// in the intake, within its bounds.
 async fn store_patiently(
     agents: &Agents,
     batches: &[(Arc<Link>, Batch)],
 ) -> Result<(), StoreError> {
     loop {
         match store(agents, batches).await {
-            Err(error) if error.is_away() => {
-                tracing::warn!(%error, "records of the command log wait for the database");
+            Err(error) if error.is_passing() => {
+                tracing::warn!(%error, "records of the command log wait: the store takes no writes");
                 tokio::time::sleep(STORE_AGAIN).await;
             }
             done => return done,
