@@ -220,7 +220,9 @@ impl Server<'_> {
     }
 
     fn read(&mut self, path: &str, offset: u64) -> Result<Answer, Fault> {
-        let (mut file, _) = self.place(path, Some(false))?.read()?;
+        let (file, seen) = self.place(path, Some(false))?.read()?;
+        // What is appended meanwhile is no part of it. Files of /proc say 0 and have content.
+        let mut file = file.take(if seen.size > 0 { seen.size } else { u64::MAX });
         let (mut digest, mut at, mut buffer) = (Context::new(&SHA256), 0_u64, vec![0; MAX_DATA]);
         loop {
             // A piece that ends at the offset, so that none is sent in part.

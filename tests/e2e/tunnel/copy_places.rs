@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
 use towline_testkit::lab::{Device, Lab, Operator};
+use towline_testkit::process::Running;
 use towline_testkit::trouble::ensure;
 use towline_testkit::{Outcome, eventually, files};
 
@@ -452,4 +453,43 @@ fn a_link_that_is_put_into_a_tree_while_it_is_copied_is_not_followed() -> Outcom
     ensure(!out.status.success() && said.contains("symbolic link"), || said)?;
     reads(&scene.at("outside/z"), "of another user")?;
     ensure(!scene.at("outside/y").exists(), || "a link was followed down".into())
+}
+
+#[test]
+fn a_destination_that_ends_with_a_slash_is_a_directory_or_refused() -> Outcome {
+    let scene = Scene::new()?;
+    files::write(&scene.at("file"), "content")?;
+    let (here, there) = (scene.here("file"), scene.there("file"));
+    for name in ["missing/", "file/"] {
+        scene.refused(&[&here, &scene.there(name)], 250, "not a directory")?;
+        scene.refused(&[&there, &scene.here(name)], 249, "not a directory")?;
+    }
+    ensure(!scene.at("missing").exists(), || "a file was made".into())?;
+    reads(&scene.at("file"), "content")?;
+    fs::create_dir(scene.at("up"))?;
+    fs::create_dir(scene.at("down"))?;
+    scene.well(&[&here, &scene.there("up/")])?;
+    scene.well(&[&there, &scene.here("down/")])?;
+    reads(&scene.at("up/file"), "content")?;
+    reads(&scene.at("down/file"), "content")
+}
+
+#[test]
+fn a_file_that_grows_without_end_is_copied_as_it_was_at_the_beginning() -> Outcome {
+    let scene = Scene::new()?;
+    let mut grows = Command::new("sh");
+    grows.args(["-c", "while :; do head -c 4000000 /dev/zero; done >> \"$0\""]);
+    grows.arg(scene.at("log")).stdin(Stdio::null());
+    let mut grows = Running::start("a writer", grows, &scene.at("writer.log"))?;
+    let size = |name: &str| fs::metadata(scene.at(name)).map_or(0, |file| file.len());
+    eventually("there is content", PATIENCE, || (size("log") > 1_000_000).then_some(()))?;
+    scene.well(&[&scene.here("log"), &scene.there("up")])?;
+    scene.well(&[&scene.there("log"), &scene.here("down")])?;
+    grows.kill()?;
+    for name in ["up", "down"] {
+        ensure(size(name) > 1_000_000 && size(name) < size("log"), || {
+            format!("{name}: {} of {} bytes", size(name), size("log"))
+        })?;
+    }
+    Ok(())
 }

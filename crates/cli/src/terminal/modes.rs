@@ -6,14 +6,15 @@
 //! # Invariants
 //! - Pure: it reads and writes nothing.
 //! - Only what the session changed is undone; a terminal that nothing was changed in gets no byte.
-//! - Memory is bounded: [`MAX_TRACKED_MODES`] modes and [`MAX_TRACKED_SEQUENCE`] bytes of one sequence.
+//! - Memory is bounded: modes below [`MAX_TRACKED_MODE`] and [`MAX_TRACKED_SEQUENCE`] bytes of one
+//!   sequence.
 //!
 //! # Not here
 //! - The content of the screen, and the title: nothing can bring them back.
 
 use std::collections::BTreeSet;
 
-use crate::limits::{MAX_TRACKED_MODES, MAX_TRACKED_SEQUENCE};
+use crate::limits::{MAX_TRACKED_MODE, MAX_TRACKED_SEQUENCE};
 
 /// Private modes that terminals have on by default: to undo them is to set them.
 const ON_BY_DEFAULT: [u16; 3] = [7, 8, 25];
@@ -63,6 +64,8 @@ pub(crate) struct Modes {
     sequence: Vec<u8>,
     /// Private modes that are not as they are by default.
     private: BTreeSet<u16>,
+    /// Those of them that were saved (XTSAVE): restoring brings them back.
+    saved: BTreeSet<u16>,
     /// The same of ANSI's modes.
     ansi: BTreeSet<u16>,
     /// Keys that are modified otherwise (XTMODKEYS).
@@ -74,6 +77,10 @@ pub(crate) struct Modes {
     keypad: bool,
     /// Another character set is designated or shifted in.
     charset: bool,
+    /// Bytes are not read as UTF-8.
+    other_coding: bool,
+    /// The terminal understands the sequences of a VT52 alone.
+    vt52: bool,
     margins: bool,
     drawn: bool,
     cursor_shape: bool,
@@ -91,12 +98,15 @@ impl Modes {
             state: State::Ground,
             sequence: Vec::new(),
             private: BTreeSet::new(),
+            saved: BTreeSet::new(),
             ansi: BTreeSet::new(),
             modified_keys: BTreeSet::new(),
             colours: BTreeSet::new(),
             keyboard: [(0, false); 2],
             keypad: false,
             charset: false,
+            other_coding: false,
+            vt52: false,
             margins: false,
             drawn: false,
             cursor_shape: false,
@@ -146,9 +156,11 @@ impl Modes {
             (State::Ground, _) => {}
             (State::Escape, _) => self.escape(byte),
             (State::Intermediate(kind), 0x30..=0x7e) => {
-                // Designations of G0 to G3; B is ASCII.
-                if matches!(kind, b'(' | b')' | b'*' | b'+') && byte != b'B' {
-                    self.charset = true;
+                match kind {
+                    // Designations of G0 to G3; B is ASCII.
+                    b'(' | b')' | b'*' | b'+' if byte != b'B' => self.charset = true,
+                    b'%' => self.other_coding = byte != b'G',
+                    _ => {}
                 }
                 self.state = State::Ground;
             }
@@ -180,6 +192,7 @@ impl Modes {
         match byte {
             b'=' => self.keypad = true,
             b'>' => self.keypad = false,
+            b'<' => self.vt52 = false,
             // Locking shifts.
             b'n' | b'o' | b'|' | b'}' | b'~' => self.charset = true,
             b'c' => *self = Self::new(),
@@ -196,6 +209,24 @@ impl Modes {
         match (text.as_bytes().first(), last) {
             (Some(b'?'), b'h' | b'l') => {
                 numbers(&text[1..]).into_iter().for_each(|mode| self.set_private(mode, last));
+            }
+            (Some(b'?'), b's') => {
+                for mode in numbers(&text[1..]) {
+                    if self.private.contains(&mode) {
+                        self.saved.insert(mode);
+                    } else {
+                        self.saved.remove(&mode);
+                    }
+                }
+            }
+            (Some(b'?'), b'r') => {
+                for mode in numbers(&text[1..]) {
+                    if self.saved.contains(&mode) {
+                        self.private.insert(mode);
+                    } else {
+                        self.private.remove(&mode);
+                    }
+                }
             }
             (Some(b'?'), b'i') => self.printing = text == "?5",
             (Some(b'>'), b'm') => {
@@ -232,16 +263,17 @@ impl Modes {
     }
 
     fn set_private(&mut self, mode: u16, last: u8) {
-        if LEFT_ALONE.contains(&mode) {
+        if mode == 2 {
+            self.vt52 = last == b'l';
+        }
+        if LEFT_ALONE.contains(&mode) || mode >= MAX_TRACKED_MODE {
             return;
         }
         if ALTERNATE.contains(&mode) && last == b'l' {
             self.keyboard[1] = (0, false);
         }
         if (last == b'h') != ON_BY_DEFAULT.contains(&mode) {
-            if self.private.len() < MAX_TRACKED_MODES {
-                self.private.insert(mode);
-            }
+            self.private.insert(mode);
         } else {
             self.private.remove(&mode);
         }
@@ -316,6 +348,7 @@ impl Modes {
             modes.iter().map(one).collect::<String>()
         };
         let when = |changed: bool, text: &'static str| if changed { text } else { "" };
+        out += when(self.vt52, "\x1b<");
         out += when(self.printing, "\x1b[4i\x1b[?4i");
         out += &keys(keyboard[1]);
         // The margins first: without them, and only then, the cursor is where it was.
@@ -325,6 +358,7 @@ impl Modes {
         out += &keys(keyboard[0]);
         self.modified_keys.iter().for_each(|key| out += &format!("\x1b[>{key}m"));
         out += when(self.keypad, "\x1b>");
+        out += when(self.other_coding, "\x1b%G");
         out += when(self.charset, "\x0f\x1b(B\x1b)B\x1b*B\x1b+B");
         out += when(self.drawn, "\x1b[0m");
         out += when(self.cursor_shape, "\x1b[0 q");
@@ -380,6 +414,28 @@ mod tests {
         check("\x1b]11;?\x07", "");
         check("\x1b]8;;https://example.com\x1b\\", "\x1b]8;;\x1b\\");
         check("\x1b[4h\x1b[12l", "\x1b[4l\x1b[12h");
+    }
+
+    #[test]
+    fn modes_that_were_restored_other_codings_and_a_vt52_are_undone() {
+        check("\x1b[?1000h\x1b[?1000s\x1b[?1000l\x1b[?1000r", "\x1b[?1000l");
+        check("\x1b[?1000s\x1b[?1000h\x1b[?1000r", "");
+        check("\x1b%@", "\x1b%G");
+        check("\x1b%@text\x1b%G", "");
+        check("\x1b[?25l\x1b[?2l", "\x1b<\x1b[?25h");
+        check("\x1b[?2l\x1b<", "");
+    }
+
+    #[test]
+    fn a_mode_is_undone_behind_any_number_of_others() {
+        let many: String = (3000..4000).map(|mode| format!("\x1b[?{mode}h")).collect();
+        let mut modes = Modes::new();
+        modes.push(many.as_bytes());
+        modes.push(b"\x1b[?1003h\x1b[?9001h");
+        let undone = modes.undo();
+        assert!(undone.starts_with("\x1b[?1003l") && undone.ends_with("\x1b[?9001l"));
+        let list: Vec<&str> = std::iter::repeat_n("2004", 60).collect();
+        check(&format!("\x1b[?{};1000h", list.join(";")), "\x1b[?1000l\x1b[?2004l");
     }
 
     #[test]

@@ -35,6 +35,10 @@ pub(super) async fn all(
         Kind::Nothing => return Err(refuse("no such file or directory")),
         Kind::Other => return Err(refuse("not a file or directory")),
     }
+    if there.kind == Kind::File && job.into_directory && !destination.is_dir() {
+        let why = std::io::Error::from(std::io::ErrorKind::NotADirectory).into();
+        return Err(CopyError::Local { path: destination.to_owned(), why });
+    }
     job.root = match destination.parent() {
         Some(parent) if !destination.is_dir() => parent.to_owned(),
         _ => destination.to_owned(),

@@ -19,6 +19,8 @@ pub(super) struct Job {
     pub(super) follow: bool,
     /// The directory here in which all is found or made. Its own path may lead through links.
     pub(super) root: PathBuf,
+    /// The destination ends with a slash: a file goes into a directory that is there.
+    pub(super) into_directory: bool,
     /// The mask for the modes of what is made.
     pub(super) umask: u32,
     /// The line on the terminal.

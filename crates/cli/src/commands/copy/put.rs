@@ -53,6 +53,10 @@ pub(super) async fn all(
         let why = "not a file or directory, and its agent is too old to write into it".to_owned();
         return Err(CopyError::Device { path: path.to_owned(), why });
     }
+    if !what.is_dir() && job.into_directory && there.kind != Kind::Folder {
+        let why = "not a directory".to_owned();
+        return Err(CopyError::Device { path: path.to_owned(), why });
+    }
     if !what.is_file() && !what.is_dir() {
         return stream::put(copier, source, path, there.kind, job).await;
     }
@@ -139,7 +143,7 @@ async fn file(
 ) -> Result<(), Failed> {
     let Item { source, target, .. } = item;
     let before = file.metadata().map_err(Failed::here(source))?;
-    let (digest, size) = digest_of(&mut file).map_err(Failed::here(source))?;
+    let (digest, size) = digest_of(&file, before.len()).map_err(Failed::here(source))?;
     let mode = mode.unwrap_or(platform::mode(&before) & !job.umask);
     let have = copier.write(target, mode, size, digest).await?;
     job.partial = (size > 0).then(|| Left::Device(partial_on_device(target, digest)));
@@ -199,8 +203,10 @@ fn has_changed(file: &File, before: &fs::Metadata) -> bool {
     file.metadata().is_ok_and(|now| platform::stamp(&now) != platform::stamp(before))
 }
 
-/// SHA-256 of a file, and its length.
-fn digest_of(file: &mut File) -> io::Result<([u8; 32], u64)> {
+/// SHA-256 of a file, and its length. What is appended meanwhile is no part of it; files of /proc say
+/// that they have no bytes, and have some.
+fn digest_of(file: &File, bytes: u64) -> io::Result<([u8; 32], u64)> {
+    let mut file = file.take(if bytes > 0 { bytes } else { u64::MAX });
     let (mut digest, mut size, mut buffer) = (Context::new(&SHA256), 0, vec![0; FILE_READ]);
     loop {
         match file.read(&mut buffer)? {

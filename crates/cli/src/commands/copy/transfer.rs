@@ -11,7 +11,7 @@
 //! - Skipped entries (links, devices, names that are not UTF-8) are reported, and the exit code is
 //!   one of failure.
 
-use std::path::PathBuf;
+use std::path::{PathBuf, is_separator};
 
 use towline_ssm::api::session::{Parameters, StartSessionRequest};
 use towline_ssm::documents::TOWLINE_COPY;
@@ -48,6 +48,7 @@ pub(crate) async fn run(mut context: Context, args: CopyArgs) -> Result<u8, Fail
         recursive: args.recursive,
         follow: args.follow,
         root: PathBuf::new(),
+        into_directory: args.destination.ends_with(is_separator),
         umask: platform::umask(),
         progress: Progress::new(args.quiet),
         left_out: 0,
