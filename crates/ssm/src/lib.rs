@@ -24,6 +24,7 @@ pub mod command_document;
 pub mod documents;
 pub mod error;
 pub mod ids;
+mod json;
 pub mod message;
 pub mod operation;
 mod parameter_store;

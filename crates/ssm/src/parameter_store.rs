@@ -14,8 +14,9 @@ use crate::error::{ApiError, ErrorCode};
 /// Whether the text asks for a stored value.
 #[must_use]
 pub(crate) fn mentions(text: &str) -> bool {
-    text.match_indices("{{").any(|(at, _)| {
-        let inside = text[at + 2..].trim_start();
+    // Of three braces the last two count as well.
+    text.match_indices('{').filter_map(|(at, _)| text[at..].strip_prefix("{{")).any(|inside| {
+        let inside = inside.trim_start();
         ["ssm:", "ssm-secure:", "resolve:"].iter().any(|store| inside.starts_with(store))
     })
 }
@@ -38,9 +39,13 @@ mod tests {
 
     #[test]
     fn references_are_found_and_other_braces_are_not() {
-        for text in
-            ["{{ssm:x}}", "a {{ ssm:x }} b", "{{x}} {{  ssm-secure:x}}", "{{resolve:ssm:x}}"]
-        {
+        for text in [
+            "{{ssm:x}}",
+            "a {{ ssm:x }} b",
+            "{{x}} {{  ssm-secure:x}}",
+            "{{resolve:ssm:x}}",
+            "{{{ssm:x}}}",
+        ] {
             assert!(mentions(text), "{text}");
         }
         for text in ["", "ssm:x", "{{ name }}", "{ssm:x}", "{{ .ssm:x }}"] {

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::check::Violations;
 use crate::error::{ApiError, ErrorCode};
+use crate::json;
 
 /// Largest request body in bytes. The largest that the limits of the shapes allow in earnest are
 /// tag lists and policies, both far below; the model's own sum (64 KiB for each session parameter)
@@ -25,8 +26,9 @@ pub trait Request: DeserializeOwned {
 /// member or a broken limit.
 pub fn parse<R: Request>(body: &[u8]) -> Result<R, ApiError> {
     let body = if body.trim_ascii().is_empty() { b"{}" } else { body };
-    let mut value: Value =
-        serde_json::from_slice(body).map_err(|_| serialization("the body is not JSON"))?;
+    let mut value = json::read(body).map_err(|error| {
+        serialization(&format!("the body is not JSON that is taken here: {error}"))
+    })?;
     if !value.is_object() {
         return Err(serialization("the body must be a JSON object"));
     }

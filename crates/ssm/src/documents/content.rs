@@ -16,6 +16,7 @@ use serde_json::{Map, Value};
 use super::yaml;
 use crate::command_document::SCHEMAS;
 use crate::error::{ApiError, ErrorCode};
+use crate::json;
 
 /// Largest text of a document, bytes. AWS's limit.
 pub const MAX_CONTENT: usize = 64 * 1024;
@@ -178,7 +179,7 @@ fn tree(format: Format, text: &str) -> Result<Map<String, Value>, ApiError> {
     }
     let value = match format {
         Format::Json => {
-            serde_json::from_str(text).map_err(|error| invalid(&format!("not JSON: {error}")))?
+            json::read(text.as_bytes()).map_err(|error| invalid(&format!("not JSON: {error}")))?
         }
         Format::Yaml => yaml::read(text)
             .map_err(|error| invalid(&format!("not YAML that is taken here: {error}")))?,
