@@ -62,8 +62,11 @@ impl Account {
         let database = |source| AccountError::Database { name: name.to_owned(), source };
         let own = nix::unistd::geteuid();
         let Some(user) = User::from_name(name).map_err(database)? else {
-            // A container may run under a number without a name.
-            return match name == own.to_string() {
+            // A container may run under a number without a name. A number that has one is not another
+            // spelling of it: policies compare names.
+            let is_own =
+                name == own.to_string() && User::from_uid(own).map_err(database)?.is_none();
+            return match is_own {
                 true => Ok(Self::nameless(own)),
                 false => Err(AccountError::Unknown(name.to_owned())),
             };
@@ -115,6 +118,13 @@ mod tests {
     fn an_account_that_does_not_exist_is_named_in_the_error() {
         let error = Account::find("no-such-account-here").unwrap_err();
         assert_eq!(error.to_string(), "this device has no account \"no-such-account-here\"");
+    }
+
+    #[test]
+    fn an_account_with_a_name_is_not_found_by_its_number() {
+        let own = nix::unistd::geteuid();
+        let has_name = User::from_uid(own).unwrap().is_some();
+        assert_eq!(Account::find(&own.to_string()).is_err(), has_name);
     }
 
     #[test]
