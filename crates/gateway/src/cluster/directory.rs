@@ -8,6 +8,7 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use towline_host::clock::Clock;
 use towline_store::{Node, Store, StoreError};
 
@@ -64,9 +65,9 @@ impl Directory {
     }
 
     /// The other node that proves itself by this key.
-    pub(super) async fn with_key(&self, spki: &[u8]) -> Option<Node> {
-        let own = self.store.node().unwrap_or_default().to_owned();
-        self.find(|node| node.spki == spki && node.name != own).await
+    pub(super) fn with_key<'a>(&'a self, spki: &'a [u8]) -> BoxFuture<'a, Option<Node>> {
+        let own = self.store.node().unwrap_or_default();
+        Box::pin(self.find(move |node| node.spki == spki && node.name != own))
     }
 
     async fn find(&self, is_meant: impl Fn(&Node) -> bool) -> Option<Node> {

@@ -15,12 +15,14 @@ use futures_util::future::BoxFuture;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tower::ServiceExt as _;
+use tokio_rustls::server::TlsStream;
 
 use super::calls::SOURCE;
 use super::directory::Directory;
 use crate::limits;
-use crate::plane::{AgentConnection, ByPeer, Peer, PeerAcceptor};
+use crate::listener::detached::Detached;
+use crate::plane::{AgentConnection, ByPeer, Peer, PeerAcceptor, Standing};
+use crate::transport::Transport;
 
 /// Serves other nodes.
 pub struct PeerListener {
@@ -42,29 +44,36 @@ impl PeerListener {
             return;
         };
         visitor.0.prove();
-        let routes = self.routes.clone().map_request(
-            move |mut request: hyper::Request<hyper::body::Incoming>| {
-                let source = request.headers_mut().remove(SOURCE);
-                let source: Option<IpAddr> =
-                    source.and_then(|source| source.to_str().ok()?.parse().ok());
-                let source = source.map_or(peer, |source| SocketAddr::new(source, 0));
-                request.extensions_mut().insert(ByPeer);
-                request.extensions_mut().insert(Peer(source));
-                request.extensions_mut().insert(visitor.clone());
-                request
-            },
-        );
-        let served = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(limits::HEAD_TIMEOUT)
-            .max_buf_size(limits::MAX_HEAD)
-            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes))
-            .with_upgrades()
-            .await;
+        let held = Arc::clone(&visitor.0);
+        let prepare = move |request: &mut hyper::Request<hyper::body::Incoming>| {
+            let source = request.headers_mut().remove(SOURCE);
+            let source: Option<IpAddr> =
+                source.and_then(|source| source.to_str().ok()?.parse().ok());
+            let source = source.map_or(peer, |source| SocketAddr::new(source, 0));
+            request.extensions_mut().insert(ByPeer);
+            request.extensions_mut().insert(Peer(source));
+            request.extensions_mut().insert(visitor.clone());
+        };
+        let prepare = Arc::new(prepare);
+        let served = served(stream, Detached { routes: self.routes.clone(), prepare, held }).await;
         if let Err(error) = served {
             tracing::debug!(node = node.name, %error, "a connection of another node ended");
         }
     }
+}
+
+/// Serves a connection of a node to its end.
+fn served(
+    stream: TlsStream<Transport>,
+    routes: Detached<Arc<dyn Standing>>,
+) -> BoxFuture<'static, hyper::Result<()>> {
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits::HEAD_TIMEOUT)
+        .max_buf_size(limits::MAX_HEAD)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes))
+        .with_upgrades();
+    Box::pin(connection)
 }
 
 /// The handle of the plane's interface: it knows its own `Arc`.

@@ -7,6 +7,7 @@
 //! - A request head has [`limits::HEAD_TIMEOUT`], an idle connection as long; heads are bounded by
 //!   [`limits::MAX_HEAD`].
 //! - When the server stops, a request under way is answered, and then the connection closed.
+//! - A request goes on to its end also if its client hangs up ([`Detached`]).
 //!
 //! # Not here
 //! - Bodies: read, with their own bounds, by [`crate::api`]. Websockets: they leave this module at
@@ -26,9 +27,9 @@ use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{Semaphore, watch};
 use tokio_rustls::server::TlsStream;
-use tower::ServiceExt;
 use tracing::debug;
 
+use super::detached::Detached;
 use super::places::{Displaced, Place};
 use crate::limits;
 use crate::plane::{Peer, Standing, Visitor};
@@ -52,7 +53,7 @@ impl HttpServer {
     }
 
     /// Serves one connection until it ends or is upgraded. Its place is free again when the
-    /// connection is closed, also when that is long after an upgrade.
+    /// connection is closed, also when that is long after an upgrade, and its last request has ended.
     pub async fn serve(
         &self,
         stream: TlsStream<Transport>,
@@ -60,15 +61,14 @@ impl HttpServer {
         peer: SocketAddr,
         mut stop: watch::Receiver<bool>,
     ) {
-        let Ok(_open) = Arc::clone(&self.open).try_acquire_owned() else { return };
+        let Ok(open) = Arc::clone(&self.open).try_acquire_owned() else { return };
         let visitor = Visitor(Arc::clone(&place) as Arc<dyn Standing>);
-        let routes = self.routes.clone().map_request(
-            move |mut request: hyper::Request<hyper::body::Incoming>| {
-                request.extensions_mut().insert(Peer(peer));
-                request.extensions_mut().insert(visitor.clone());
-                request
-            },
-        );
+        let prepare = move |request: &mut hyper::Request<hyper::body::Incoming>| {
+            request.extensions_mut().insert(Peer(peer));
+            request.extensions_mut().insert(visitor.clone());
+        };
+        let held = (Arc::new(open), Arc::clone(&place));
+        let routes = Detached { routes: self.routes.clone(), prepare: Arc::new(prepare), held };
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(limits::HEAD_TIMEOUT)

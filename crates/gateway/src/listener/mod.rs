@@ -13,6 +13,7 @@
 //! - Who may do what: the data plane judges an agent's key, the API a request's signature.
 
 pub mod client_key;
+pub(crate) mod detached;
 pub mod http;
 pub mod monitor;
 pub mod places;

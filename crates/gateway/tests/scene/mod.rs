@@ -78,6 +78,11 @@ impl Scene {
         self.stop.send(true).unwrap();
     }
 
+    /// The store once more, after the gateway has ended.
+    pub(crate) async fn reopened(&self) -> Store {
+        Store::open(&self.dir.path().join("gw/towline.db")).await.unwrap()
+    }
+
     pub(crate) fn ca(&self) -> PathBuf {
         self.made.ca_file.clone().unwrap()
     }
