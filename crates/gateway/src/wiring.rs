@@ -19,7 +19,7 @@ use towline_ssm::ids::{Realm, SessionId};
 use towline_store::{EPOCH, NodeIdentity, SeenRequest, Store};
 
 use crate::api::{self, Api, Parts, SignInSettings};
-use crate::audit::AuditLog;
+use crate::audit::{self, AuditLog};
 use crate::authority::Authority;
 use crate::backup::snapshot;
 use crate::capacity::{Capacity, Host};
@@ -157,6 +157,7 @@ impl Gateway {
         let epoch = store.settings().get(EPOCH).await?.unwrap_or_default();
         let vault = Arc::new(vault.of_epoch(epoch));
         keep_limits(&store, &config).await?;
+        audit::close_left(&store).await?;
         let seen = seen(&store, clock.now()).await?;
         let listener = bind(config.listen)?;
         let monitor = config.metrics.map(bind).transpose()?;

@@ -5,10 +5,10 @@
 //!   they push out only each other.
 //! - [`AuditTrail::prune`] removes no row that was not exported.
 
+use crate::begun_requests::{self, RequestEnd};
 use crate::engine::{self, Tx};
 use crate::error::StoreError;
 use crate::limits::REMOVED_AT_ONCE;
-use crate::seen_requests::{self, SeenRequest};
 use crate::store::Store;
 use towline_host::clock::UnixMillis;
 
@@ -56,7 +56,7 @@ impl Store {
 }
 
 /// Adds lines.
-async fn insert(tx: &mut Tx, rows: &[AuditRow]) -> Result<(), StoreError> {
+pub(crate) async fn insert(tx: &mut Tx, rows: &[AuditRow]) -> Result<(), StoreError> {
     for row in rows {
         engine::query(
             "INSERT INTO audit (at, principal, action, outcome, line, stranger) \
@@ -75,14 +75,14 @@ async fn insert(tx: &mut Tx, rows: &[AuditRow]) -> Result<(), StoreError> {
 }
 
 impl AuditTrail<'_> {
-    /// Appends lines, and signatures of the requests that they are about, in one transaction.
+    /// Appends lines, and ends the requests that they are about, in one transaction.
     ///
     /// # Errors
     /// [`StoreError::Database`].
-    pub async fn append(&self, rows: &[AuditRow], seen: &[SeenRequest]) -> Result<(), StoreError> {
+    pub async fn append(&self, rows: &[AuditRow], ends: &[RequestEnd]) -> Result<(), StoreError> {
         let mut tx = self.store.writing().await?;
         insert(&mut tx, rows).await?;
-        seen_requests::insert(&mut tx, seen).await?;
+        begun_requests::end(&mut tx, ends).await?;
         tx.commit().await?;
         Ok(())
     }
@@ -95,7 +95,7 @@ impl AuditTrail<'_> {
     pub async fn append_missing(
         &self,
         rows: &[AuditRow],
-        seen: &[SeenRequest],
+        ends: &[RequestEnd],
     ) -> Result<(), StoreError> {
         let mut tx = self.store.writing().await?;
         let mut missing = Vec::with_capacity(rows.len());
@@ -109,7 +109,7 @@ impl AuditTrail<'_> {
             missing.extend((stored == 0).then(|| row.clone()));
         }
         insert(&mut tx, &missing).await?;
-        seen_requests::insert(&mut tx, seen).await?;
+        begun_requests::end(&mut tx, ends).await?;
         tx.commit().await?;
         Ok(())
     }

@@ -36,6 +36,7 @@ mod access_extension;
 mod activations;
 mod audit;
 mod backup;
+mod begun_requests;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)] // a test fails by panicking
 mod both_engines;
@@ -84,6 +85,7 @@ pub use access_end::UnderAccess;
 pub use activations::{Activation, ActivationFilter, Activations, NewActivation};
 pub use audit::{AuditRow, AuditTrail, TrailBounds};
 pub use backup::{EPOCH, Voided, snapshot_of, snapshot_of_server, void};
+pub use begun_requests::{BegunRequests, RequestEnd};
 pub use census::Census;
 pub use change::{Change, PolicyTexts, Removed, Trust};
 pub use command_log::{

@@ -42,6 +42,7 @@ const STEPS: &[Step] = &[
     (47, "sign-in requests", include_str!("../migrations/0047_sign_in_requests.sql")),
     (50, "command nodes", include_str!("../migrations/0050_command_nodes.sql")),
     (55, "draining", include_str!("../migrations/0055_draining.sql")),
+    (66, "begun requests", include_str!("../migrations/0066_begun_requests.sql")),
 ];
 
 /// The same for PostgreSQL, which begins with the schema of step 38.
@@ -52,6 +53,7 @@ const POSTGRES: &[Step] = &[
     (47, "sign-in requests", include_str!("../migrations/postgres/0047_sign_in_requests.sql")),
     (50, "command nodes", include_str!("../migrations/postgres/0050_command_nodes.sql")),
     (55, "draining", include_str!("../migrations/postgres/0055_draining.sql")),
+    (66, "begun requests", include_str!("../migrations/postgres/0066_begun_requests.sql")),
 ];
 
 /// Number, name and text of a step.

@@ -9,6 +9,7 @@
 //! - Times are compared by the clock of the database alone: a lease's end with another lease's end.
 //! - A node that was declared dead never writes again: its generation is another one.
 
+use crate::begun_requests;
 use crate::engine::member::NOW;
 use crate::engine::{self, Row, Tx};
 use crate::error::StoreError;
@@ -152,6 +153,7 @@ impl Nodes<'_> {
                 .execute(&mut *tx)
                 .await?;
             leave_node(&mut tx, &node).await?;
+            begun_requests::close(&mut tx, Some(&node)).await?;
             let sessions = take(&mut tx, "node = ?", &[&node], own).await?;
             judged.push(Judged { node, sessions });
         }

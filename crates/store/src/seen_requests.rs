@@ -2,8 +2,8 @@
 //! expired anyway.
 //!
 //! # Invariants
-//! - A signature is written in the transaction of the request's audit row: a client that has seen an
-//!   answer knows that its request is not taken again, also after a restart.
+//! - A signature is written before its request changes anything ([`crate::BegunRequests`]): it is not
+//!   taken again, also if the gateway is killed meanwhile.
 
 use crate::engine::{self, Tx};
 use crate::error::StoreError;
@@ -111,6 +111,7 @@ pub(crate) async fn insert(tx: &mut Tx, seen: &[SeenRequest]) -> Result<(), Stor
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::RequestEnd;
     use crate::testing::scratch;
 
     #[tokio::test]
@@ -118,8 +119,9 @@ mod tests {
         let (store, _dir) = scratch().await;
         let request = |n: u8, forget_at| SeenRequest { signature: [n; 32], forget_at };
         let both = [request(1, 100), request(2, 200)];
-        store.audit().append(&[], &both).await.unwrap();
-        store.audit().append(&[], &both[..1]).await.unwrap();
+        let end = |seen: &SeenRequest| RequestEnd { id: String::new(), seen: Some(*seen) };
+        store.audit().append(&[], &both.each_ref().map(end)).await.unwrap();
+        store.audit().append(&[], &[end(&both[0])]).await.unwrap();
         let seen = store.seen_requests();
         assert_eq!(seen.alive(99, 10).await.unwrap(), [both[1], both[0]]);
         assert_eq!(seen.prune(100).await.unwrap(), 1);

@@ -26,7 +26,7 @@ use towline_ssm::api::to_json;
 use towline_ssm::error::{ApiError, ErrorCode};
 use towline_ssm::operation::{Operation, Service};
 use towline_ssm::sigv4::SignatureError;
-use towline_store::SeenRequest;
+use towline_store::{RequestEnd, SeenRequest};
 use tracing::Instrument as _;
 
 use super::access_end;
@@ -223,7 +223,7 @@ impl Api {
             }
             _ => self.identify(head, body, protocol, stranger, now, &mut event).await,
         };
-        let (outcome, who, seen) = match proven {
+        let (outcome, who, end) = match proven {
             Err(Failure { error, counts }) => {
                 let error =
                     if counts { self.turn_away(error, source, blocked, now) } else { error };
@@ -236,7 +236,7 @@ impl Api {
                 let outcome = outcome.map_err(|error| self.turn_away(error, source, blocked, now));
                 (outcome, Who::Stranger(source), None)
             }
-            Ok(proven) => {
+            Ok(mut proven) => {
                 if let Some(Visitor(standing)) = visitor {
                     standing.prove();
                 }
@@ -247,14 +247,21 @@ impl Api {
                     }
                     Err(_) => None,
                 };
-                let seen = proven.seen;
                 match elsewhere {
                     // The gateway that answered has written the audit line.
                     Some(Ok(response)) => return Ok(Reply::Elsewhere(response)),
-                    Some(Err(error)) => (Err(error), who, seen),
+                    Some(Err(error)) => {
+                        let seen = proven.seen.take();
+                        (
+                            Err(error),
+                            who,
+                            seen.map(|seen| RequestEnd { id: String::new(), seen: Some(seen) }),
+                        )
+                    }
                     None => {
+                        let end = self.begin(&mut proven, &mut event).await;
                         let served = self.operate(head, proven, source, now, &mut event);
-                        (Box::pin(served).await, who, seen)
+                        (Box::pin(served).await, who, end)
                     }
                 }
             }
@@ -262,7 +269,7 @@ impl Api {
         if let Err(error) = &outcome {
             event.error = Some((error.code.as_str().to_owned(), error.message.clone()));
         }
-        self.parts.audit.write_request(&who, event, seen).await;
+        self.parts.audit.write_request(&who, event, end).await;
         outcome
     }
 
@@ -399,6 +406,22 @@ impl Api {
         ApiError::new(ErrorCode::ThrottlingException, message)
     }
 
+    /// Stores that a request that changes something begins; `None` for one that only reads.
+    async fn begin(&self, proven: &mut Proven, event: &mut Event) -> Option<RequestEnd> {
+        if proven.operation.as_ref().map_or(true, |operation| operation.read_only()) {
+            return None;
+        }
+        self.name_caller(&proven.caller, event);
+        Some(self.parts.audit.begin(event, proven.seen.take()).await)
+    }
+
+    fn name_caller(&self, caller: &Caller, event: &mut Event) {
+        event.principal.clone_from(&caller.arn);
+        event.access_key.clone_from(&caller.access_key);
+        event.principal_id.clone_from(&caller.principal_id);
+        event.on_behalf_of = (!caller.is_person()).then(|| self.person_of(caller));
+    }
+
     async fn operate(
         &self,
         head: &request::Parts,
@@ -407,11 +430,8 @@ impl Api {
         now: UnixMillis,
         event: &mut Event,
     ) -> Result<Reply, ApiError> {
+        self.name_caller(&proven.caller, event);
         let Proven { caller, operation, body, .. } = proven;
-        event.principal.clone_from(&caller.arn);
-        event.access_key.clone_from(&caller.access_key);
-        event.principal_id.clone_from(&caller.principal_id);
-        event.on_behalf_of = (!caller.is_person()).then(|| self.person_of(&caller));
         let operation = operation?;
         tracing::Span::current().record("op", operation.name());
         let host = text(&head.headers, header::HOST.as_str()).to_owned();

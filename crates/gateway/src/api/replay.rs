@@ -13,7 +13,7 @@
 //! - What an earlier process has taken is refused without that grace.
 //!
 //! # Not here
-//! - The table: written with the request's audit row, `towline_store::SeenRequests`.
+//! - The table: written before the request changes anything, `towline_store::BegunRequests`.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Mutex;

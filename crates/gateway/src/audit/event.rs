@@ -13,6 +13,11 @@ use tracing::info;
 use crate::limits;
 use crate::limits::MAX_AUDIT_TEXT;
 
+/// Error code of a request whose gateway was killed before it noted the outcome.
+const UNKNOWN: &str = "OutcomeUnknown";
+const UNKNOWN_MESSAGE: &str =
+    "the gateway was killed before it noted the outcome: the request may have been done";
+
 /// Something that happened.
 #[derive(Debug, Clone, Default)]
 pub struct Event {
@@ -87,8 +92,20 @@ impl Event {
 impl Event {
     /// Its line, written to stderr here, and still to be kept.
     pub(crate) fn row(self, at: UnixMillis) -> AuditRow {
+        let row = self.unprinted(at);
+        info!(target: "audit", "{}", row.line);
+        row
+    }
+
+    /// The row of a request that begins, for the case that no other one follows. It is written to
+    /// stderr when that is known.
+    pub(crate) fn unknown(&self, at: UnixMillis) -> AuditRow {
+        let (code, message) = (UNKNOWN.to_owned(), UNKNOWN_MESSAGE.to_owned());
+        Self { error: Some((code, message)), ..self.clone() }.unprinted(at)
+    }
+
+    fn unprinted(self, at: UnixMillis) -> AuditRow {
         let line = self.line(at);
-        info!(target: "audit", "{line}");
         let outcome = self.error.as_ref().map_or("Done", |(code, _)| code).to_owned();
         let action = format!("{}:{}", self.source, self.name);
         AuditRow { at, principal: self.principal, action, outcome, line, stranger: false }

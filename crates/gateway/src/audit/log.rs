@@ -10,7 +10,9 @@
 //! - A full queue makes requests wait; no line is dropped. Lines that the store does not take are
 //!   owed: they are stored in their order, each once, when it takes lines again ([`Owed`]). Beyond a
 //!   bound they are on stderr alone, and a line has their number.
-//! - The signature of a request that changed something is stored in the transaction of its line.
+//! - A request that changes something is stored before it does ([`AuditLog::begin`]), and ended in the
+//!   transaction of its line. One without a line gets it when the gateway starts again: what became
+//!   of it is not known.
 //!
 //! # Not here
 //! - Sealing, files, sinks: the archive's. What is removed, and when: [`crate::exports`].
@@ -19,8 +21,8 @@ use std::sync::Arc;
 
 use tokio::sync::{Notify, mpsc, oneshot};
 use towline_host::clock::Clock;
-use towline_store::{AuditRow, SeenRequest, Store};
-use tracing::warn;
+use towline_store::{AuditRow, RequestEnd, SeenRequest, Store, StoreError};
+use tracing::{info, warn};
 
 use super::event::Event;
 use super::owed::Owed;
@@ -31,7 +33,7 @@ use crate::limits;
 /// What is to be kept, and who waits for it.
 struct Waiting {
     row: Option<AuditRow>,
-    seen: Option<SeenRequest>,
+    end: Option<RequestEnd>,
     kept: oneshot::Sender<()>,
 }
 
@@ -39,6 +41,7 @@ struct Waiting {
 #[derive(Clone, Debug)]
 pub struct AuditLog {
     queue: mpsc::Sender<Waiting>,
+    store: Store,
     clock: Clock,
     refusals: Arc<Refusals>,
     grown: Arc<Notify>,
@@ -52,7 +55,7 @@ impl AuditLog {
         let (queue, waiting) = mpsc::channel(limits::AUDIT_QUEUE);
         let (refusals, grown) = (Arc::<Refusals>::default(), Arc::<Notify>::default());
         let keeper = Keeper {
-            store,
+            store: store.clone(),
             clock: clock.clone(),
             refusals: Arc::clone(&refusals),
             grown: Arc::clone(&grown),
@@ -61,7 +64,7 @@ impl AuditLog {
             since_prune: limits::AUDIT_PRUNE_EVERY, // at the first batch after a start
         };
         let task = tokio::spawn(keeper.run(waiting));
-        (Self { queue, clock, refusals, grown, changes: Changes::default() }, task)
+        (Self { queue, store, clock, refusals, grown, changes: Changes::default() }, task)
     }
 
     /// Writes an event; returns when it is in the store (or the store has failed, which is logged).
@@ -71,15 +74,27 @@ impl AuditLog {
         self.changes.tell_all(changed);
     }
 
-    /// Writes the event of a request that `who` made, with the signature that is not to be taken
-    /// again. A refusal beyond the budget of `who` is counted instead.
-    pub async fn write_request(&self, who: &Who, event: Event, seen: Option<SeenRequest>) {
+    /// Stores that a request begins to change something. Its end is for [`AuditLog::write_request`].
+    ///
+    /// A store that takes nothing stops no request: the line is owed afterwards, as all are then.
+    pub async fn begin(&self, event: &Event, seen: Option<SeenRequest>) -> RequestEnd {
+        let end = RequestEnd { id: event.request_id.clone(), seen };
+        let unknown = event.unknown(self.clock.now());
+        if let Err(error) = self.store.begun_requests().begin(&end, &unknown).await {
+            warn!(%error, "a request begins that the store does not know of");
+        }
+        end
+    }
+
+    /// Writes the event of a request that `who` made, and ends it. A refusal beyond the budget of
+    /// `who` is counted instead.
+    pub async fn write_request(&self, who: &Who, event: Event, end: Option<RequestEnd>) {
         let now = self.clock.now();
         let (refused, changed) = (event.error.is_some(), changed_by(&event));
         let row = (!refused || self.refusals.count(who, &event, now))
             .then(|| AuditRow { stranger: refused && who.is_stranger(), ..event.row(now) });
-        if row.is_some() || seen.is_some() {
-            self.kept(row, seen).await;
+        if row.is_some() || end.is_some() {
+            self.kept(row, end).await;
         }
         self.changes.tell_all(changed);
     }
@@ -114,12 +129,23 @@ impl AuditLog {
         Arc::clone(&self.grown)
     }
 
-    async fn kept(&self, row: Option<AuditRow>, seen: Option<SeenRequest>) {
+    async fn kept(&self, row: Option<AuditRow>, end: Option<RequestEnd>) {
         let (kept, done) = oneshot::channel();
-        if self.queue.send(Waiting { row, seen, kept }).await.is_ok() {
+        if self.queue.send(Waiting { row, end, kept }).await.is_ok() {
             let _ = done.await;
         }
     }
+}
+
+/// Writes the lines of requests that an earlier process of this gateway did not end.
+///
+/// # Errors
+/// The store's.
+pub(crate) async fn close_left(store: &Store) -> Result<(), StoreError> {
+    for line in store.begun_requests().close_left().await? {
+        info!(target: "audit", "{line}");
+    }
+    Ok(())
 }
 
 /// What a page shows otherwise after this event.
@@ -147,14 +173,14 @@ impl Keeper {
                 () = tokio::time::sleep(limits::FOLD_TICK) => None,
             };
             let mut rows = self.refusals.rows(self.clock.now(), received == Some(0));
-            let mut seen = Vec::new();
+            let mut ends = Vec::new();
             let mut callers = Vec::with_capacity(batch.len());
             for one in batch.drain(..) {
                 rows.extend(one.row);
-                seen.extend(one.seen);
+                ends.extend(one.end);
                 callers.push(one.kept);
             }
-            self.keep(rows, seen, received == Some(0)).await;
+            self.keep(rows, ends, received == Some(0)).await;
             for caller in callers {
                 let _ = caller.send(()); // a caller whose client has gone no longer waits
             }
@@ -164,15 +190,15 @@ impl Keeper {
         }
     }
 
-    async fn keep(&mut self, rows: Vec<AuditRow>, seen: Vec<SeenRequest>, last: bool) {
+    async fn keep(&mut self, rows: Vec<AuditRow>, ends: Vec<RequestEnd>, last: bool) {
         let was_owed = self.owed.settle(&self.store, self.clock.now(), last).await;
-        let added = u32::try_from(rows.len() + seen.len()).unwrap_or(u32::MAX);
+        let added = u32::try_from(rows.len() + ends.len()).unwrap_or(u32::MAX);
         if added > 0 && self.owed.is_empty() {
-            if let Err(error) = self.store.audit().append(&rows, &seen).await {
-                self.owed.add(rows, seen, &error);
+            if let Err(error) = self.store.audit().append(&rows, &ends).await {
+                self.owed.add(rows, ends, &error);
             }
         } else if added > 0 {
-            self.owed.add_more(rows, seen);
+            self.owed.add_more(rows, ends);
         }
         let added = added.saturating_add(was_owed);
         self.since_prune = self.since_prune.saturating_add(added);
@@ -230,7 +256,8 @@ mod tests {
         };
         for n in 0..1000 {
             let seen = SeenRequest { signature: [1; 32], forget_at: i64::MAX };
-            log.write_request(&who, event.clone(), (n == 999).then_some(seen)).await;
+            let end = RequestEnd { id: String::new(), seen: Some(seen) };
+            log.write_request(&who, event.clone(), (n == 999).then_some(end)).await;
         }
         log.settle().await;
         let lines: Vec<Value> = store

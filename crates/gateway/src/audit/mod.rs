@@ -7,4 +7,5 @@ mod refusals;
 
 pub use event::Event;
 pub use log::AuditLog;
+pub(crate) use log::close_left;
 pub use refusals::Who;

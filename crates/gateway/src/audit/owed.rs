@@ -1,6 +1,6 @@
 //! Audit lines that the store did not take, until it does.
 //!
-//! Data flow: a transaction that failed -> its lines and signatures, here -> [`Owed::settle`] with each
+//! Data flow: a transaction that failed -> its lines and ends of requests, here -> [`Owed::settle`] with each
 //! later batch, and each [`limits::FOLD_TICK`] without one -> the store.
 //!
 //! # Invariants
@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 
 use tokio::time::Instant;
 use towline_host::clock::UnixMillis;
-use towline_store::{AuditRow, SeenRequest, Store, StoreError};
+use towline_store::{AuditRow, RequestEnd, Store, StoreError};
 use tracing::{error, info};
 
 use super::event::Event;
@@ -24,7 +24,7 @@ use crate::limits;
 #[derive(Default)]
 pub(super) struct Owed {
     rows: VecDeque<AuditRow>,
-    seen: Vec<SeenRequest>,
+    ends: Vec<RequestEnd>,
     /// Lines that had no room here.
     missing: u64,
     /// When the store is tried again.
@@ -34,18 +34,18 @@ pub(super) struct Owed {
 impl Owed {
     /// Whether the store has everything.
     pub(super) fn is_empty(&self) -> bool {
-        self.rows.is_empty() && self.seen.is_empty() && self.missing == 0
+        self.rows.is_empty() && self.ends.is_empty() && self.missing == 0
     }
 
     /// Keeps what a transaction did not store.
-    pub(super) fn add(&mut self, rows: Vec<AuditRow>, seen: Vec<SeenRequest>, why: &StoreError) {
+    pub(super) fn add(&mut self, rows: Vec<AuditRow>, ends: Vec<RequestEnd>, why: &StoreError) {
         error!(error = %why, "the store takes no audit lines: they are kept until it does");
         self.again = Some(Instant::now() + limits::AUDIT_AGAIN);
-        self.add_more(rows, seen);
+        self.add_more(rows, ends);
     }
 
     /// Keeps what comes behind it.
-    pub(super) fn add_more(&mut self, rows: Vec<AuditRow>, seen: Vec<SeenRequest>) {
+    pub(super) fn add_more(&mut self, rows: Vec<AuditRow>, ends: Vec<RequestEnd>) {
         for row in rows {
             if self.rows.len() < limits::AUDIT_OWED {
                 self.rows.push_back(row);
@@ -53,8 +53,8 @@ impl Owed {
                 self.missing += 1;
             }
         }
-        let room = limits::AUDIT_OWED.saturating_sub(self.seen.len());
-        self.seen.extend(seen.into_iter().take(room));
+        let room = limits::AUDIT_OWED.saturating_sub(self.ends.len());
+        self.ends.extend(ends.into_iter().take(room));
     }
 
     /// Stores what is owed, as far as the store takes it; how many lines that were. `last`: there is no
@@ -70,7 +70,7 @@ impl Owed {
             }
             let number = self.rows.len().min(limits::AUDIT_BATCH);
             let rows: Vec<AuditRow> = self.rows.iter().take(number).cloned().collect();
-            if let Err(error) = store.audit().append_missing(&rows, &self.seen).await {
+            if let Err(error) = store.audit().append_missing(&rows, &self.ends).await {
                 self.again = Some(Instant::now() + limits::AUDIT_AGAIN);
                 if last {
                     error!(%error, lines = self.rows.len(), "audit lines are on stderr only");
@@ -78,7 +78,7 @@ impl Owed {
                 return done;
             }
             self.rows.drain(..number);
-            self.seen.clear();
+            self.ends.clear();
             done += u32::try_from(number).unwrap_or(u32::MAX);
         }
         self.again = None;
