@@ -45,6 +45,7 @@ mod hostile_network;
 mod identities;
 mod independent;
 mod input;
+mod killed_requests;
 mod links;
 mod moved_store;
 mod names;
