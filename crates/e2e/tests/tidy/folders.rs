@@ -55,7 +55,17 @@ const MAY_SEE: Table<'_> = &[
     ("checkup", &["authority", "certificate", "config", "limits", "listener", "vault"]),
     (
         "cluster",
-        &["authority", "error_response", "limits", "listener", "lock", "pace", "plane", "sessions"],
+        &[
+            "authority",
+            "error_response",
+            "limits",
+            "listener",
+            "lock",
+            "pace",
+            "plane",
+            "sessions",
+            "transport",
+        ],
     ),
     ("config", &["limits", "listener", "origins", "outbound"]),
     (
