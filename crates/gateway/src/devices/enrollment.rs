@@ -169,11 +169,25 @@ impl Enrollment {
         }
     }
 
-    /// Makes the key `spki` a device, if the activation holds.
+    /// Makes the key `spki` a device, if the activation holds. A device that hangs up meanwhile changes
+    /// nothing: the enrollment goes on, and is on record.
     ///
     /// # Errors
     /// [`EnrollmentError`]; tell the agent its sentence and [`EnrollmentError::may_heal`].
     pub async fn enroll(
+        self: &Arc<Self>,
+        spki: &[u8],
+        request: EnrollmentRequest,
+        source: IpAddr,
+        now: UnixMillis,
+    ) -> Result<EnrollmentOutcome, EnrollmentError> {
+        let (own, spki) = (Arc::clone(self), spki.to_vec());
+        tokio::spawn(async move { own.on_record(&spki, request, source, now).await })
+            .await
+            .unwrap_or_else(|error| Err(EnrollmentError::Internal(error.to_string())))
+    }
+
+    async fn on_record(
         &self,
         spki: &[u8],
         request: EnrollmentRequest,

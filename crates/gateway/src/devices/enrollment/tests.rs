@@ -11,7 +11,7 @@ const NOW: UnixMillis = UnixMillis(1_000_000);
 const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
 
 struct Scene {
-    enrollment: Enrollment,
+    enrollment: Arc<Enrollment>,
     store: Store,
     _dir: tempfile::TempDir,
 }
@@ -25,7 +25,11 @@ async fn scene(change: impl FnOnce(&mut NewActivation)) -> Scene {
     change(&mut new);
     store.activations().create(&new, NOW).await.unwrap();
     let (audit, _task) = AuditLog::start(store.clone(), Clock::manual(NOW));
-    Scene { enrollment: Enrollment::new(store.clone(), audit, Arc::default()), store, _dir: dir }
+    Scene {
+        enrollment: Arc::new(Enrollment::new(store.clone(), audit, Arc::default())),
+        store,
+        _dir: dir,
+    }
 }
 
 fn request(code: &str) -> EnrollmentRequest {
@@ -219,4 +223,29 @@ async fn of_machines_that_register_at_once_with_one_fingerprint_one_is_let_in() 
     let done = futures_util::future::join_all(all).await;
     let waiting = done.iter().filter(|one| one.as_ref().unwrap().pending).count();
     assert_eq!(waiting, 7, "{done:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_enrollment_is_on_record_also_if_the_device_hung_up() {
+    const DEVICES: u32 = 40;
+    let scene = scene(|activation| activation.uses_allowed = 1_000).await;
+    for number in 0..DEVICES {
+        let key = format!("key-{number}");
+        let enrolling = scene.enroll(&key, request("the-code"));
+        // Dropped in the middle: what a connection does that ends.
+        let _ = tokio::time::timeout(Duration::from_micros(150) * number, enrolling).await;
+    }
+    let told = async {
+        loop {
+            let lines = scene.store.audit().list(0, 1_000).await.unwrap();
+            let told = lines.iter().filter(|(_, line)| line.contains("deviceId")).count();
+            let devices = scene.store.census().agent_versions().await.unwrap();
+            let devices: i64 = devices.iter().map(|(_, number)| number).sum();
+            if devices > 0 && usize::try_from(devices).unwrap() == told {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), told).await.expect("each device has its line");
 }
