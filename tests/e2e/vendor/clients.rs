@@ -37,14 +37,15 @@ pub(super) fn preferences_of(lab: &Lab, user: &str, more: &Value) -> Outcome {
 }
 
 /// The only session that runs.
-fn running(lab: &Lab) -> Outcome<Value> {
+pub(super) fn running(lab: &Lab) -> Outcome<Value> {
     let listed = lab.admin().api("AmazonSSM.DescribeSessions", &json!({ "State": "Active" }))?;
     let session = listed["Sessions"][0].clone();
     ensure(session["SessionId"].is_string(), || format!("no session: {listed}"))?;
     Ok(session)
 }
 
-fn id_of(session: &Value) -> String {
+/// Its id.
+pub(super) fn id_of(session: &Value) -> String {
     session["SessionId"].as_str().unwrap_or_default().to_owned()
 }
 

@@ -17,10 +17,10 @@ use crate::peers::vendor::stream::look;
 use crate::peers::vendor::{KEYS, LINUX, Socket, VendorAgent, token_of};
 
 const CONTROL_QUERY: &str = "role=subscribe&stream=input";
-const DATA_QUERY: &str = "role=publish_subscribe";
+pub(super) const DATA_QUERY: &str = "role=publish_subscribe";
 
 /// The frame that opens a channel.
-fn opening(agent: &VendorAgent, token: &str) -> Message {
+pub(super) fn opening(agent: &VendorAgent, token: &str) -> Message {
     let frame = json!({
         "Cookie": null, "MessageSchemaVersion": "1.0", "RequestId": "r", "TokenValue": token,
         "AgentVersion": "3.3.0.0", "PlatformType": "linux", "ClientInstanceId": agent.id(),
@@ -30,13 +30,13 @@ fn opening(agent: &VendorAgent, token: &str) -> Message {
 }
 
 /// The token of a channel.
-fn token(agent: &VendorAgent, path: &str) -> Outcome<String> {
+pub(super) fn token(agent: &VendorAgent, path: &str) -> Outcome<String> {
     let body = json!({ "MessageSchemaVersion": "1.0", "RequestId": "r", "ClientId": "" });
     token_of(&agent.ask_channel(path, &body)?)
 }
 
 /// Reads until the gateway has closed the websocket.
-fn wait_closed(mut socket: Socket, what: &str) -> Outcome {
+pub(super) fn wait_closed(mut socket: Socket, what: &str) -> Outcome {
     socket.get_ref().sock.set_read_timeout(Some(Duration::from_millis(50)))?;
     let end = Instant::now() + PATIENCE;
     while Instant::now() < end {

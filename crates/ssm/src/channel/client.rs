@@ -144,6 +144,13 @@ impl ClientChannel {
         }
     }
 
+    /// Whether messages of the agent are better left on the websocket: official agents repeat what finds
+    /// no room one by one, ten in a second.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.half.is_full()
+    }
+
     /// The websocket is gone.
     pub fn detach(&mut self) {
         self.half.attached = false;

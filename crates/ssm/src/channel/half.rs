@@ -149,6 +149,11 @@ impl Half {
         if self.attached && !self.paused { self.sender.repeat_at() } else { None }
     }
 
+    /// Whether further messages of the peer may find no room.
+    pub(super) fn is_full(&self) -> bool {
+        self.receiver.is_full() || self.acks.len() > PENDING_ACKS / 2
+    }
+
     /// Bytes of payload kept in both directions.
     pub(super) fn bytes(&self) -> usize {
         self.receiver.bytes() + self.sender.bytes()

@@ -121,6 +121,11 @@ impl Receiver {
         Some(item)
     }
 
+    /// Half of the room for messages in order is used: the largest message still finds room.
+    pub(super) fn is_full(&self) -> bool {
+        self.ready.len() > READY_MESSAGES / 2 || self.ready_bytes > READY_BYTES / 2
+    }
+
     /// Bytes kept in both rooms.
     pub(super) fn bytes(&self) -> usize {
         self.ready_bytes + self.held_bytes
@@ -203,7 +208,9 @@ mod tests {
         let mut receiver = receiver();
         let half = READY_BYTES / 2;
         assert_eq!(accept(&mut receiver, 0, half), Verdict::Acknowledge);
+        assert!(!receiver.is_full());
         assert_eq!(accept(&mut receiver, 1, half), Verdict::Acknowledge);
+        assert!(receiver.is_full());
         assert_eq!(accept(&mut receiver, 2, 1), Verdict::NoRoom);
         assert_eq!(accept(&mut receiver, 3, 1), Verdict::Acknowledge);
         receiver.pop().unwrap();

@@ -72,6 +72,13 @@ pub(crate) struct Faults {
     pub(crate) false_frames: AtomicU32,
     /// So many jobs are dropped without a word, as by an agent that starts.
     pub(crate) drop_jobs: AtomicU32,
+    /// It sends without waiting for acknowledgements, and repeats the oldest message alone, as the real
+    /// agent does.
+    pub(crate) hurried: AtomicBool,
+    /// It leaves without the exit code.
+    pub(crate) no_exit_code: AtomicBool,
+    /// Input is taken, and never acknowledged.
+    pub(crate) no_acknowledgements: AtomicBool,
     /// Terminals begin with a handshake, too, and ignore what comes before it.
     pub(crate) shakes_hands: AtomicBool,
 }

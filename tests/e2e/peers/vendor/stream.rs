@@ -167,8 +167,8 @@ impl Stream {
     }
 
     /// What goes beside a message of an agent that does not keep to the protocol: the same with another
-    /// digest, cut and too long; numbers far ahead and below zero; acknowledgements of what was never
-    /// sent, and one that cannot be read.
+    /// digest, cut and too long; numbers far ahead and below zero; an end with a wrong digest;
+    /// acknowledgements of what was never sent, and one that cannot be read.
     fn false_frames(&mut self, bytes: &[u8]) -> Vec<Vec<u8>> {
         let mut spoilt = bytes.to_vec();
         if let Some(last) = spoilt.last_mut() {
@@ -193,7 +193,13 @@ impl Stream {
         };
         let acknowledgements =
             ["99999999", "-7", "9223372036854775807", "{"].map(&mut acknowledged);
-        [spoilt, cut, long, ahead, below].into_iter().chain(acknowledgements).collect()
+        let state = br#"{"SchemaVersion":1,"SessionState":"Terminating","SessionId":"x"} "#;
+        let kind = MessageType::AgentSessionState;
+        let mut ended = frame(&mut self.ids, kind, (0, 3), (PayloadType::None, state));
+        if let Some(last) = ended.last_mut() {
+            *last = b'\n'; // the same JSON, with a digest that is wrong
+        }
+        [spoilt, cut, long, ahead, below, ended].into_iter().chain(acknowledgements).collect()
     }
 
     /// Sends a payload, in messages.
@@ -210,7 +216,15 @@ impl Stream {
     /// Whether more may be sent: the real agent sends one message a millisecond, into a buffer of
     /// 10,000.
     pub(crate) fn has_room(&self) -> bool {
-        self.unacknowledged.len() < 500
+        self.is_hurried() || self.unacknowledged.len() < 500
+    }
+
+    pub(crate) fn is_hurried(&self) -> bool {
+        self.agent.faults.hurried.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn leaves_without_exit_code(&self) -> bool {
+        self.agent.faults.no_exit_code.load(Ordering::Relaxed)
     }
 
     /// Says something to the test.
@@ -241,11 +255,13 @@ impl Stream {
                 _ => break,
             }
         }
+        let (among, together) = if self.is_hurried() { (1, 1) } else { (usize::MAX, 8) };
         let late: Vec<Vec<u8>> = self
             .unacknowledged
             .iter_mut()
+            .take(among)
             .filter(|(_, at, _)| at.elapsed() >= RESEND)
-            .take(8)
+            .take(together)
             .map(|(_, at, bytes)| {
                 *at = Instant::now();
                 bytes.clone()
@@ -266,6 +282,7 @@ impl Stream {
                 self.unacknowledged.retain(|(sequence, ..)| Some(*sequence) != number);
             }
             MessageType::InputStreamData => {
+                let silent = self.agent.faults.no_acknowledgements.load(Ordering::Relaxed);
                 let ack = json!({
                     "AcknowledgedMessageType": "input_stream_data",
                     "AcknowledgedMessageId": message.id.to_string(),
@@ -275,7 +292,9 @@ impl Stream {
                 let ack = ack.to_string();
                 let kind = MessageType::Acknowledge;
                 let bytes = frame(&mut self.ids, kind, (0, 3), (PayloadType::None, ack.as_bytes()));
-                self.put(bytes);
+                if !silent {
+                    self.put(bytes);
+                }
                 if message.sequence >= self.expected {
                     self.held.insert(message.sequence, (message.payload_type, message.payload));
                 }

@@ -11,7 +11,8 @@
 //!   for a key in silence. Others are opened when the agent has shaken hands.
 //! - A session is over when the agent has said so and its output was taken, or when the gateway ends
 //!   it.
-//! - Reading never waits for writing: both ends may have much to say.
+//! - Reading never waits for writing: both ends may have much to say. It waits for room: what the agent
+//!   sends beyond it stays on the websocket, and the agent's program waits.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,6 +49,9 @@ const ERROR_MARK: &str = "ERROR";
 const INTERRUPT: u8 = 0x03;
 /// What ends the input of a terminal: Ctrl-D.
 const END_OF_FILE: u8 = 0x04;
+/// What stands for an exit code that the agent sends behind the output, and which did not come.
+const NOT_WHOLE: &str = "ended: amazon-ssm-agent left before all output was sent, as it does 2 seconds \
+                         after the end of a program: the rest of the output and the exit code are lost";
 /// The version that this gateway has as a client: new enough for ports with many connections.
 const CLIENT_VERSION: &str = "1.2.677.0";
 
@@ -84,6 +88,15 @@ struct Ending {
     at: Option<Instant>,
     /// The session was told.
     told: bool,
+}
+
+impl Ending {
+    /// Something came, or could not come yet: what is missing may follow it.
+    fn put_off(&mut self) {
+        if self.at.is_some() {
+            self.at = Some(Instant::now() + VENDOR_END_WAIT);
+        }
+    }
 }
 
 struct Carrier {
@@ -139,9 +152,14 @@ impl Carrier {
                     None => lost = true,
                 }
             }
+            let full = self.channel.is_full();
+            if full {
+                heard = Instant::now();
+                self.ending.put_off();
+            }
             let wake = self.wake(heard, sink.is_some());
             tokio::select! {
-                message = next(&mut stream), if !lost => match message {
+                message = next(&mut stream), if !lost && !full => match message {
                     Some(Ok(message)) => {
                         heard = Instant::now();
                         self.hear(message);
@@ -160,7 +178,7 @@ impl Carrier {
                 }
                 () = self.own.ready.notified(), if !lost => {}
                 () = tokio::time::sleep_until(wake), if !lost => {
-                    lost = sink.is_some() && heard.elapsed() >= VENDOR_SILENCE;
+                    lost = sink.is_some() && !full && heard.elapsed() >= VENDOR_SILENCE;
                 }
                 () = std::future::ready(()), if lost => {}
             }
@@ -371,6 +389,10 @@ impl Carrier {
             return;
         }
         self.open();
+        if self.own.tells_exit && exit.is_none() {
+            self.end(EndReason::Terminated, NOT_WHOLE);
+            return;
+        }
         self.output.finish();
         let status = ExitStatus::Code(exit.map_or(0, |code| u8::try_from(code).unwrap_or(u8::MAX)));
         if let Some(reason) = self.own.session.exited(status) {
@@ -381,12 +403,15 @@ impl Carrier {
     fn hear(&mut self, message: Message) {
         let now = self.agents.time();
         let Message::Binary(frame) = message else { return };
+        self.ending.put_off();
         match AgentMessage::decode(&frame) {
+            // A frame with a wrong digest is none: the agent repeats what it numbers.
             Ok(message) if message.message_type == MessageType::AgentSessionState => {
-                self.state(&message.payload, now);
+                if AgentMessage::decode_checked(&frame).is_ok() {
+                    self.state(&message.payload, now);
+                }
             }
             Ok(_) => {
-                // A frame with a wrong digest is none: the agent repeats it.
                 if let Err(error) = self.channel.on_frame(&frame, now) {
                     tracing::debug!(session = self.own.name(), %error, "no message");
                 }

@@ -31,7 +31,7 @@ use super::agents::{VendorAgents, message_id};
 use super::control::ControlChannel;
 use super::news::{Job, News};
 use super::output::Output;
-use super::session::{Kind, VendorSession};
+use super::session::VendorSession;
 use crate::limits::{
     MAX_DEVICE_SENTENCE, VENDOR_CANCEL_WAIT, VENDOR_JOB_KNOWN, VENDOR_ORDER_AGAIN, VENDOR_SESSIONS,
     VENDOR_SILENCE,
@@ -67,7 +67,7 @@ impl ControlChannel {
         let order = send_command(&command, self.id(), order.document, &document);
         let known_until = script.first_given.plus(VENDOR_JOB_KNOWN);
         let job = Job { id: job_id(&command, self.id()), command, order, known_until };
-        let (new, _) = VendorSession::with_job(self.id(), Kind::Command, session, Some(job));
+        let new = VendorSession::with_job(self.id(), session, job);
         if !self.agents.registry.add(&new) {
             return Err(StartError::Busy {
                 why: format!("{VENDOR_SESSIONS} sessions and steps are under way there"),

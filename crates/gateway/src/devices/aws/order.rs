@@ -49,7 +49,8 @@ impl ControlChannel {
             profile,
         });
         let content = content.map_err(|why| StartError::Refused { why: why.into() })?;
-        let (new, arrivals) = VendorSession::new(self.id(), kind_of(plan), session);
+        let kind = (kind_of(plan), tells_exit(plan));
+        let (new, arrivals) = VendorSession::new(self.id(), kind, session);
         if let Some(terminal) = terminal {
             let size = Size { cols: terminal.cols.into(), rows: terminal.rows.into() };
             new.told(|told| told.size = Some(size));
@@ -100,4 +101,13 @@ fn kind_of(plan: &SessionPlan) -> Kind {
         | SessionPlan::Copy { .. } => Kind::Command,
         SessionPlan::Port { .. } | SessionPlan::Ssh { .. } => Kind::Port,
     }
+}
+
+/// Whether the agent sends an exit code: where it keeps the outputs apart.
+const fn tells_exit(plan: &SessionPlan) -> bool {
+    matches!(
+        plan,
+        SessionPlan::Exec { terminal: false, .. }
+            | SessionPlan::NonInteractiveCommand { separate_output: true, .. }
+    )
 }

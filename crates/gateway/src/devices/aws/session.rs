@@ -9,6 +9,7 @@
 //! - Input that waits is at most [`VENDOR_INPUT`]: that is the credit which clients get.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::extract::ws::WebSocket;
@@ -68,8 +69,11 @@ pub(super) struct VendorSession {
     pub(super) job: Option<Job>,
     /// Whether standard error comes apart.
     pub(super) separate: bool,
+    /// Whether an exit code follows the output.
+    pub(super) tells_exit: bool,
     connection: ConnectionId,
     told: Mutex<Told>,
+    ending: AtomicBool,
     pub(super) ready: Notify,
     sockets: mpsc::Sender<WebSocket>,
 }
@@ -78,16 +82,20 @@ impl VendorSession {
     /// A session, and where its websockets arrive.
     pub(super) fn new(
         device: &str,
-        kind: Kind,
+        (kind, tells_exit): (Kind, bool),
         session: &Arc<Session>,
     ) -> (Arc<Self>, mpsc::Receiver<WebSocket>) {
-        Self::with_job(device, kind, session, None)
+        Self::made(device, (kind, tells_exit), session, None)
     }
 
     /// The same, of a step of a command: it has no websockets.
-    pub(super) fn with_job(
+    pub(super) fn with_job(device: &str, session: &Arc<Session>, job: Job) -> Arc<Self> {
+        Self::made(device, (Kind::Command, false), session, Some(job)).0
+    }
+
+    fn made(
         device: &str,
-        kind: Kind,
+        (kind, tells_exit): (Kind, bool),
         session: &Arc<Session>,
         job: Option<Job>,
     ) -> (Arc<Self>, mpsc::Receiver<WebSocket>) {
@@ -98,8 +106,10 @@ impl VendorSession {
             session: Arc::clone(session),
             job,
             separate: kind == Kind::Command,
+            tells_exit,
             connection: ConnectionId::fresh(),
             told: Mutex::default(),
+            ending: AtomicBool::new(false),
             ready: Notify::new(),
             sockets,
         };
@@ -119,6 +129,16 @@ impl VendorSession {
     fn tell(&self, change: impl FnOnce(&mut Told)) {
         self.told(change);
         self.ready.notify_one();
+    }
+
+    /// The gateway has ended it; its task ends it on the device.
+    pub(super) fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::Relaxed)
+    }
+
+    fn end(&self, told: &mut Told) {
+        told.over = true;
+        self.ending.store(true, Ordering::Relaxed);
     }
 
     /// A websocket of the agent for it. Nothing happens to one that comes while another waits.
@@ -188,7 +208,7 @@ impl DeviceEnd for VendorSession {
                 }
             }
             Control::Detach => told.detach = true,
-            Control::Close(_) | Control::Forget => told.over = true,
+            Control::Close(_) | Control::Forget => self.end(told),
             Control::TellEcho => {}
         });
     }
@@ -202,12 +222,12 @@ impl DeviceEnd for VendorSession {
     fn release(&self) {
         self.tell(|told| {
             told.input.clear();
-            told.over = true;
+            self.end(told);
         });
     }
 
     fn violated(&self, why: &str) {
         tracing::warn!(why, "the output of a session of amazon-ssm-agent is out of step");
-        self.tell(|told| told.over = true);
+        self.tell(|told| self.end(told));
     }
 }
