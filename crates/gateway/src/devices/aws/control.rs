@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::extract::ws::{Message, WebSocket};
 use bytes::Bytes;
@@ -150,7 +151,7 @@ impl ControlChannel {
     }
 
     /// Whether the other end answers a ping in time.
-    async fn answers(&self) -> bool {
+    pub(super) async fn answers(&self, patience: Duration) -> bool {
         let before = self.pongs.load(Ordering::Relaxed);
         let answered = async {
             while self.pongs.load(Ordering::Relaxed) == before && !self.is_closed() {
@@ -158,7 +159,7 @@ impl ControlChannel {
             }
         };
         self.push(Message::Ping(Bytes::from_static(b"there?")));
-        tokio::time::timeout(CLONE_PROBE, answered).await.is_ok() && !self.is_closed()
+        tokio::time::timeout(patience, answered).await.is_ok() && !self.is_closed()
     }
 
     /// Why it ended.
@@ -310,7 +311,7 @@ impl VendorAgents {
     /// Puts a channel into the hub. False: another live one has the same key.
     async fn admit(&self, channel: &Arc<ControlChannel>, source: IpAddr) -> bool {
         if let Some(held) = self.control_of(channel.id())
-            && held.answers().await
+            && held.answers(CLONE_PROBE).await
         {
             self.quarantine(&held, source).await;
             return false;

@@ -2,6 +2,8 @@
 //!
 //! # Invariants
 //! - Sessions have data channels of their own: they go on when the control channel is lost.
+//! - The device has heard everything when the sessions that are to end have ended there, and its control
+//!   channel answers. Sessions that go on do not count.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,12 +59,13 @@ impl Device for ControlChannel {
 
     fn has_heard(&self, patience: Duration) -> BoxFuture<'_, bool> {
         Box::pin(async move {
-            let gone = async {
-                while !self.agents.registry.of(self.id()).is_empty() {
+            let heard = async {
+                while self.agents.registry.has_ending(self.id()) {
                     tokio::time::sleep(VENDOR_TICK).await;
                 }
+                self.answers(patience).await
             };
-            tokio::time::timeout(patience, gone).await.is_ok()
+            tokio::time::timeout(patience, heard).await.unwrap_or(false)
         })
     }
 

@@ -58,6 +58,13 @@ impl Registry {
         lock(&self.sessions).values().filter(is_job).cloned().collect()
     }
 
+    /// Whether a session of a device is to end and has not ended there yet.
+    pub(super) fn has_ending(&self, device: &str) -> bool {
+        let is_ending =
+            |session: &Arc<VendorSession>| session.device == device && session.is_ending();
+        lock(&self.sessions).values().any(is_ending)
+    }
+
     /// Names of the sessions of a device.
     pub(super) fn of(&self, device: &str) -> HashSet<String> {
         let sessions = lock(&self.sessions);
@@ -65,7 +72,8 @@ impl Registry {
         own.map(|session| session.name().to_owned()).collect()
     }
 
-    /// The device is to make a new key the next time that it asks for keys.
+    /// The device is to make a new key when it asks for keys, and is told so until it has made one: an
+    /// answer may be lost, and a device may wait for approval meanwhile.
     pub(super) fn wants_rotation(&self, device: &str) {
         let mut rotations = lock(&self.rotations);
         if rotations.len() < MAX_VENDOR_ROTATIONS {
@@ -73,8 +81,13 @@ impl Registry {
         }
     }
 
-    /// Whether it is. Asked once.
-    pub(super) fn takes_rotation(&self, device: &str) -> bool {
-        lock(&self.rotations).remove(device)
+    /// Whether it is.
+    pub(super) fn is_to_rotate(&self, device: &str) -> bool {
+        lock(&self.rotations).contains(device)
+    }
+
+    /// It has made one.
+    pub(super) fn has_rotated(&self, device: &str) {
+        lock(&self.rotations).remove(device);
     }
 }

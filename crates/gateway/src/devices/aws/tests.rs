@@ -1,4 +1,4 @@
-//! A step of a command on a device whose control channel is up, with a clock that the test sets.
+//! A device whose control channel is up, and a step of a command there, with a clock that the test sets.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use super::agents::{VendorAgents, VendorParts};
 use super::control::ControlChannel;
 use crate::audit::AuditLog;
 use crate::devices::enrollment::Enrollment;
-use crate::limits::{VENDOR_JOB_KNOWN, VENDOR_ORDER_AGAIN};
+use crate::limits::{CLONE_PROBE, VENDOR_JOB_KNOWN, VENDOR_ORDER_AGAIN};
 use crate::sessions::unrecorded::no_recorder;
 use crate::sessions::{Device, Hub, HubParts, HubSettings, Order, Script, StepSession, Work};
 use crate::vault::Vault;
@@ -177,4 +177,18 @@ async fn a_step_that_was_given_long_ago_is_awaited_and_not_ordered() {
     let late = scene.ordered_in(Duration::from_secs(60)).await;
     assert!(late.is_empty(), "{late:?}");
     assert_eq!(scene.agents.registry.jobs(DEVICE).len(), 1);
+}
+
+/// Another gateway asks this before it takes the device for a copy.
+#[tokio::test]
+async fn a_channel_has_heard_when_it_answers_a_ping_whatever_runs_there() {
+    let scene = scene().await;
+    assert!(!scene.channel.has_heard(CLONE_PROBE).await, "a dead channel was taken for a live one");
+    let _step = scene.order(NOW);
+    let pong = async {
+        settle().await;
+        scene.channel.take(Message::Pong("there?".into()));
+    };
+    let (heard, ()) = tokio::join!(scene.channel.has_heard(CLONE_PROBE), pong);
+    assert!(heard, "a live channel was taken for a dead one");
 }
