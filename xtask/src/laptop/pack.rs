@@ -62,19 +62,19 @@ pub(crate) fn archive(system: System, program: &Path, version: &str) -> Outcome 
 }
 
 fn members(system: System, program: &Path, materials: &Path, stem: &str) -> Outcome<Vec<Member>> {
-    let member = |name: &str, path: &Path| -> Outcome<Member> {
-        Ok(Member { name: format!("{stem}/{name}"), bytes: std::fs::read(path)? })
+    let member = |name: &str, mode: u16, path: &Path| -> Outcome<Member> {
+        Ok(Member { name: format!("{stem}/{name}"), mode, bytes: std::fs::read(path)? })
     };
-    let mut members = vec![member(system.file(), program)?];
+    let mut members = vec![member(system.file(), 0o755, program)?];
     for text in TEXTS {
-        members.push(member(text, &workspace().join(text))?);
+        members.push(member(text, 0o644, &workspace().join(text))?);
     }
-    members.push(member("towline.cdx.json", materials)?);
+    members.push(member("towline.cdx.json", 0o644, materials)?);
     Ok(members)
 }
 
 fn entry(member: Member) -> Entry {
-    let mode = if member.name.ends_with("/towline") { 0o755 } else { 0o644 };
+    let mode = member.mode.into();
     Entry { path: member.name, mode, bytes: Some(member.bytes), config: false }
 }
 
@@ -96,4 +96,37 @@ fn tell(file: &str, place: &Path, version: &str) -> Outcome {
     let path = place.join(file);
     std::fs::create_dir_all(path.parent().unwrap_or(place))?;
     files::write(&path, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    /// Python's reader is the other end.
+    #[test]
+    fn the_program_may_be_run_from_the_archive_of_each_system_and_texts_may_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for name in ["program", "materials"] {
+            files::write(&at(name), name).unwrap();
+        }
+        let entries = |system: System| -> Vec<Entry> {
+            let members = members(system, &at("program"), &at("materials"), "towline-1").unwrap();
+            members.into_iter().map(entry).collect()
+        };
+        let archive = at("a.tar.gz");
+        let tar = gzip(&tree(&entries(System::MacArm), Style::Plain, 0).unwrap()).unwrap();
+        files::write(&archive, tar).unwrap();
+        let script = "import sys, tarfile\nprint(sorted((m.name, oct(m.mode)) for m in \
+                      tarfile.open(sys.argv[1]) if m.isfile()))";
+        let out = Command::new("python3").args(["-c", script]).arg(&archive).output().unwrap();
+        let expected = "[('towline-1/LICENSE-APACHE', '0o644'), ('towline-1/LICENSE-MIT', '0o644'), \
+                        ('towline-1/towline', '0o755'), ('towline-1/towline.cdx.json', '0o644')]\n";
+        let said = String::from_utf8_lossy(&out.stdout).into_owned();
+        assert_eq!(said, expected, "{}", String::from_utf8_lossy(&out.stderr));
+        let program = |entry: &&Entry| entry.path == "towline-1/towline.exe" && entry.mode == 0o755;
+        assert!(entries(System::Windows).iter().any(|entry| program(&entry)));
+    }
 }

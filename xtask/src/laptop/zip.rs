@@ -3,6 +3,7 @@
 //! # Invariants
 //! - Same input, same bytes: the time is the one that is told, and there are no owners.
 //! - Names are UTF-8 and use `/`.
+//! - Each file has a mode as Unix has them: WSL and Git Bash run no program without one. Windows skips it.
 
 use std::io::Write as _;
 
@@ -14,6 +15,8 @@ use towline_testkit::Outcome;
 pub(crate) struct Member {
     /// Its path in the archive.
     pub(crate) name: String,
+    /// Permission bits.
+    pub(crate) mode: u16,
     /// Its content.
     pub(crate) bytes: Vec<u8>,
 }
@@ -23,6 +26,10 @@ const CENTRAL: u32 = 0x0201_4b50;
 const END: u32 = 0x0605_4b50;
 /// Version 2.0 of the format: folders and deflate.
 const NEEDED: u16 = 20;
+/// The same, made on Unix: the upper half of a file's attributes is its mode.
+const MADE_BY: u16 = 3 << 8 | NEEDED;
+/// S_IFREG: a file, in a mode.
+const REGULAR: u16 = 0o100_000;
 /// Names are UTF-8.
 const UTF8: u16 = 0x0800;
 const DEFLATE: u16 = 8;
@@ -41,10 +48,11 @@ pub(crate) fn write(members: &[Member], time: u64) -> Outcome<Vec<u8>> {
         out.extend_from_slice(member.name.as_bytes());
         out.extend_from_slice(&head.content);
         directory.extend_from_slice(&CENTRAL.to_le_bytes());
-        directory.extend_from_slice(&NEEDED.to_le_bytes());
+        directory.extend_from_slice(&MADE_BY.to_le_bytes());
         directory.extend_from_slice(&head.fields);
-        // No comment, the first disk, no attributes.
-        directory.extend_from_slice(&[0; 10]);
+        // No comment, the first disk, no attributes of DOS.
+        directory.extend_from_slice(&[0; 8]);
+        directory.extend_from_slice(&(REGULAR | member.mode).to_le_bytes());
         directory.extend_from_slice(&at.to_le_bytes());
         directory.extend_from_slice(member.name.as_bytes());
     }
@@ -109,19 +117,27 @@ mod tests {
 
     /// Python's reader is the other end: it checks each sum.
     #[test]
-    fn another_program_finds_names_contents_and_times() {
+    fn another_program_finds_names_contents_modes_and_times() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.zip");
-        let member = |name: &str, bytes: &[u8]| Member { name: name.into(), bytes: bytes.into() };
-        let members = [member("t/towline.exe", &[7; 100_000]), member("t/é.txt", b"text")];
+        let member = |name: &str, mode: u16, bytes: &[u8]| Member {
+            name: name.into(),
+            mode,
+            bytes: bytes.into(),
+        };
+        let members =
+            [member("t/towline.exe", 0o755, &[7; 100_000]), member("t/é.txt", 0o644, b"text")];
         let bytes = write(&members, 1_709_210_096).unwrap();
         assert_eq!(bytes, write(&members, 1_709_210_096).unwrap());
         towline_testkit::files::write(&path, &bytes).unwrap();
         let script = "import sys, zipfile\nz = zipfile.ZipFile(sys.argv[1])\nassert z.testzip() is None\n\
-                      print([(i.filename, i.file_size, i.date_time) for i in z.infolist()])";
+                      print([(i.filename, oct(i.external_attr >> 16), i.file_size, i.date_time) for i in z.infolist()])";
         let out = Command::new("python3").args(["-c", script]).arg(&path).output().unwrap();
         let said = String::from_utf8(out.stdout).unwrap();
-        let expected = "[('t/towline.exe', 100000, (2024, 2, 29, 12, 34, 56)), ('t/é.txt', 4, (2024, 2, 29, 12, 34, 56))]\n";
+        let time = "(2024, 2, 29, 12, 34, 56)";
+        let expected = format!(
+            "[('t/towline.exe', '0o100755', 100000, {time}), ('t/é.txt', '0o100644', 4, {time})]\n"
+        );
         assert_eq!(said, expected, "{}", String::from_utf8_lossy(&out.stderr));
     }
 }
