@@ -1,19 +1,25 @@
 //! A second factor that a policy wants: the refusal names it, and `towline` asks for it at a terminal and
 //! makes the same request again.
 
+use std::io::Read as _;
+use std::process::Command;
+
 use serde_json::json;
-use towline_testkit::lab::{Lab, Operator};
-use towline_testkit::terminal::PATIENCE;
+use towline_testkit::lab::{Device, DeviceSetup, Lab, Operator};
+use towline_testkit::terminal::{PATIENCE, Terminal};
 use towline_testkit::trouble::ensure;
 use towline_testkit::{Outcome, Trouble};
 
 use crate::codes::DENIED;
+use crate::tunnel::ssh::Ssh;
+use crate::tunnel::{connect, serve};
 
 /// Everything about her own codes, and shells with a second factor that was proved within ten minutes.
 const STRICT: &str = r#"{"Version":"2012-10-17","Statement":[
     {"Effect":"Allow","Action":["towline:CreateSecondFactor","towline:EnableSecondFactor",
-     "towline:DeleteSecondFactor","ssm:DescribeInstanceInformation"],"Resource":"*"},
-    {"Effect":"Allow","Action":["ssm:StartSession","ssm:DescribeSessions"],"Resource":"*",
+     "towline:DeleteSecondFactor"],"Resource":"*"},
+    {"Effect":"Allow","Action":["ssm:StartSession","ssm:DescribeSessions","ssm:SendCommand",
+     "ssm:ListCommands","ssm:ListCommandInvocations","ssm:DescribeInstanceInformation"],"Resource":"*",
      "Condition":{"NumericLessThan":{"aws:MultiFactorAuthAge":"600"}}},
     {"Effect":"Allow","Action":["ssm:ResumeSession","ssm:TerminateSession"],"Resource":"*"}]}"#;
 
@@ -43,15 +49,133 @@ fn with_line(user: &Operator, words: &[&str], line: &str) -> Outcome {
     ensure(out.status.success(), || format!("towline {words:?}: {out:?}"))
 }
 
+/// A user under [`STRICT`] with one-time codes, and their secret. Each of two further codes can be used:
+/// those of this and of the next step.
+fn with_codes(lab: &Lab, name: &str) -> Outcome<(Operator, String)> {
+    let user = lab.user(name, Some(STRICT))?;
+    let made = user.api("Towline.CreateSecondFactor", &json!({ "PrincipalName": name }))?;
+    let secret = made["Secret"].as_str().unwrap_or_default().to_owned();
+    with_line(&user, &["mfa", "enable"], &format!("{}\n", code_of(lab, &secret, -1)?))?;
+    Ok((user, secret))
+}
+
+/// A line of a shell, on a terminal; `"$0" "$@"` in it is `towline WORDS…`.
+fn scripted(user: &Operator, script: &str, words: &[&str]) -> Outcome<Terminal> {
+    let towline = user.towline(words);
+    let mut command = user.equip(Command::new("sh"));
+    command.args(["-c", script]).arg(towline.get_program()).args(words);
+    Terminal::start(&command, 24, 200)
+}
+
+/// Answers the question for a code.
+fn proves(lab: &Lab, terminal: &mut Terminal, secret: &str, steps: i8) -> Outcome {
+    terminal.expect("code of your authenticator: ")?;
+    terminal.line(&code_of(lab, secret, steps)?)
+}
+
+fn ends_well(mut terminal: Terminal, what: &str) -> Outcome {
+    let status = terminal.finish(PATIENCE)?;
+    ensure(status.success(), || format!("{what}: {status}; {}", terminal.unread()))
+}
+
+fn named_device(lab: &Lab) -> Outcome<Device> {
+    lab.device_with(&DeviceSetup { name: Some("Pump-7".into()), ..DeviceSetup::default() })
+}
+
+#[test]
+fn copies_and_commands_ask_at_the_terminal_although_their_standard_input_is_data() -> Outcome {
+    let lab = Lab::start()?;
+    let device = named_device(&lab)?;
+    let (ann, secret) = with_codes(&lab, "ann")?;
+    let words = ["exec", device.id(), "--", "cat"];
+    let mut exec = scripted(&ann, "printf 'sum-%s' 42 | \"$0\" \"$@\"", &words)?;
+    proves(&lab, &mut exec, &secret, 0)?;
+    exec.expect("sum-42")?;
+    ends_well(exec, "exec")?;
+    let there = lab.directory().join("copied");
+    let place = format!("{}:{}", device.id(), there.display());
+    let words = ["cp", "-q", "/dev/stdin", &place];
+    let mut copy = scripted(&ann, "printf 'sum-%s' 42 | \"$0\" \"$@\"", &words)?;
+    proves(&lab, &mut copy, &secret, 1)?;
+    ends_well(copy, "cp")?;
+    ensure(std::fs::read(&there)? == b"sum-42", || "another file was copied".into())?;
+
+    // The name of a device is looked up by a request that wants the second factor, too: one code is
+    // enough for both.
+    let (bob, secret) = with_codes(&lab, "bob")?;
+    let here = lab.directory().join("back").display().to_string();
+    let words = ["cp", "-q", &format!("Pump-7:{}", there.display()), &here];
+    let mut copy = bob.terminal(&words)?;
+    proves(&lab, &mut copy, &secret, 0)?;
+    ends_well(copy, "cp of a device with a name")?;
+    ensure(std::fs::read(&here)? == b"sum-42", || "another file came back".into())?;
+    let mut run = bob.terminal(&["run", "--target", device.id(), "--", "echo", "done-42"])?;
+    proves(&lab, &mut run, &secret, 1)?;
+    run.expect("done-42")?;
+    ends_well(run, "run")
+}
+
+#[test]
+fn forwards_and_ssh_ask_at_the_terminal() -> Outcome {
+    let lab = Lab::start()?;
+    let device = named_device(&lab)?;
+    let (ann, secret) = with_codes(&lab, "ann")?;
+    let server = serve(|mut stream| {
+        use std::io::Write as _;
+        let _ = stream.write_all(b"pong-42"); // the test reads it, or fails
+    })?;
+    let route = format!("0:{}", server.port());
+    let mut forward = ann.terminal(&["forward", device.id(), &route])?;
+    proves(&lab, &mut forward, &secret, 0)?;
+    forward.expect("forwarding 127.0.0.1:")?;
+    let port = forward.expect(" to ")?.trim().parse().map_err(|_| Trouble::new("no port"))?;
+    let mut answer = String::new();
+    connect(port)?.read_to_string(&mut answer)?;
+    ensure(answer == "pong-42", || answer.clone())?;
+    forward.send([3])?;
+    let status = forward.finish(PATIENCE)?;
+    ensure(status.code() == Some(130), || format!("{status}"))?;
+
+    let ssh = Ssh::start(&lab, &lab.admin().text(&["ssh-config"])?)?;
+    let mut terminal =
+        Terminal::start(ssh.of(&ann, "ssh").args([device.id(), "echo over-$((40+2))"]), 24, 200)?;
+    proves(&lab, &mut terminal, &secret, 1)?;
+    terminal.expect("over-42")?;
+    ends_well(terminal, "ssh")?;
+
+    // Without a terminal `ssh` shows what to do.
+    let out = ssh.of(&ann, "ssh").args([device.id(), "true"]).output()?;
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    ensure(!out.status.success() && said.contains("towline mfa session"), || said.clone())
+}
+
+#[test]
+fn a_question_for_a_code_is_left_by_ctrl_c_and_not_asked_in_the_background() -> Outcome {
+    let lab = Lab::start()?;
+    let device = named_device(&lab)?;
+    let (ann, _) = with_codes(&lab, "ann")?;
+    let shell = ["shell", device.id()];
+    let forward = ["forward", device.id(), "0:1"];
+    let exec = ["exec", device.id(), "--", "true"];
+    for words in [&shell[..], &forward, &exec, &["sessions"]] {
+        let mut terminal = ann.terminal(words)?;
+        terminal.expect("code of your authenticator: ")?;
+        terminal.send([3])?;
+        let status = terminal.finish(PATIENCE)?;
+        let interrupted = status.code() == Some(130);
+        ensure(interrupted, || format!("{words:?}: {status}; {}", terminal.unread()))?;
+    }
+    let script = "set -m; \"$0\" \"$@\" </dev/null & wait $!; echo \"code $?\"";
+    let mut background = scripted(&ann, script, &exec)?;
+    let said = background.expect(&format!("code {DENIED}"))?;
+    ensure(said.contains("towline mfa session"), || said.clone())
+}
+
 #[test]
 fn a_policy_that_wants_a_fresh_second_factor_has_towline_ask_for_a_code() -> Outcome {
     let lab = Lab::start()?;
     let device = lab.device()?;
-    let ann = lab.user("ann", Some(STRICT))?;
-    let made = ann.api("Towline.CreateSecondFactor", &json!({ "PrincipalName": "ann" }))?;
-    let secret = made["Secret"].as_str().unwrap_or_default().to_owned();
-    with_line(&ann, &["mfa", "enable"], &format!("{}\n", code_of(&lab, &secret, -1)?))?;
-
+    let (ann, secret) = with_codes(&lab, "ann")?;
     let out = ann.run(&["exec", device.id(), "--", "true"])?;
     let said = String::from_utf8_lossy(&out.stderr).into_owned();
     ensure(out.status.code() == Some(DENIED), || said.clone())?;

@@ -72,6 +72,9 @@ pub(crate) enum Failure {
     /// A document or a recording is invalid.
     #[error("{0}")]
     BadDocument(String),
+    /// A signal to this program, by its number, while it waited for its user.
+    #[error("a signal ended the wait")]
+    Signal(u8),
     /// An error of a module of this program.
     #[error("{0}")]
     Other(Box<dyn HasExitCode>),
@@ -91,6 +94,7 @@ impl Failure {
             Self::Usage(_) => USAGE,
             Self::Local { .. } => LOCAL,
             Self::BadDocument(_) => REFUSED,
+            Self::Signal(number) => 128 + number,
             Self::Other(error) => error.exit_code(),
         }
     }

@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use towline_testkit::lab::{Device, DeviceSetup, Lab};
+use towline_testkit::lab::{Device, DeviceSetup, Lab, Operator};
 use towline_testkit::process::Running;
 use towline_testkit::trouble::ensure;
 use towline_testkit::{Outcome, Trouble, eventually, files};
@@ -46,9 +46,14 @@ impl Ssh {
         Ok(Self { folder, port, config, _sshd: sshd })
     }
 
-    /// `PROGRAM -F config`, with the operator's environment for the proxy command.
+    /// `PROGRAM -F config`, with the administrator's environment for the proxy command.
     pub(crate) fn command(&self, lab: &Lab, program: &str) -> Command {
-        let mut command = lab.admin().equip(Command::new(program));
+        self.of(&lab.admin(), program)
+    }
+
+    /// The same with that of another user.
+    pub(crate) fn of(&self, user: &Operator, program: &str) -> Command {
+        let mut command = user.equip(Command::new(program));
         command.arg("-F").arg(&self.config).stdin(Stdio::null());
         command
     }

@@ -16,7 +16,6 @@ use towline_ssm::api::explain::{
 };
 
 use super::context::{Context, removed_text, time_text};
-use super::target;
 use crate::args::identity::AccessCommand;
 use crate::args::policy::TestArgs;
 use crate::exit::{self, Failure};
@@ -52,7 +51,7 @@ async fn targets_of(context: &mut Context, devices: Vec<String>) -> Result<Vec<T
             Some((key, value)) => {
                 targets.push(Target { key: format!("tag:{key}"), values: vec![value.to_owned()] })
             }
-            None => ids.push(target::resolve(&mut context.client, &device).await?),
+            None => ids.push(context.device(&device).await?),
         }
     }
     if !ids.is_empty() {
@@ -211,7 +210,7 @@ pub(super) async fn test(context: &mut Context, args: TestArgs) -> Result<u8, Fa
 
 /// `policy who`.
 pub(super) async fn who(context: &mut Context, device: &str) -> Result<(), Failure> {
-    let instance_id = target::resolve(&mut context.client, device).await?;
+    let instance_id = context.device(device).await?;
     let request = ListDeviceAccessRequest { instance_id };
     let answer: ListDeviceAccessResult =
         context.call(Operation::ListDeviceAccess, &request).await?;

@@ -17,7 +17,7 @@ use towline_ssm::api::device_keys::{
 };
 
 use super::context::{Context, read_document, tags, tags_text, time_text};
-use super::{identity, login_renewal, provider, target, webhook};
+use super::{identity, login_renewal, provider, webhook};
 use crate::args::admin::{
     AdminCommand, DeviceCommand, KeyCommand, PolicyArgs, UserCommand, UserPolicyCommand,
 };
@@ -225,7 +225,7 @@ async fn device(context: &mut Context, command: DeviceCommand) -> Result<(), Fai
     | DeviceCommand::RotateKey { device }
     | DeviceCommand::RevokeKey { device, .. }
     | DeviceCommand::Deregister { device }) = &command;
-    let instance_id = target::resolve(&mut context.client, device).await?;
+    let instance_id = context.device(device).await?;
     match command {
         DeviceCommand::Approve { .. } => {
             context.done(Operation::ApproveDevice, &DeviceRequest { instance_id }).await

@@ -8,7 +8,6 @@ use towline_ssm::api::evidence::{
 use towline_ssm::clock::{EpochSeconds, format_iso8601};
 
 use super::context::Context;
-use super::target;
 use crate::args::evidence::CommandsArgs;
 use crate::exit::Failure;
 use crate::limits::MAX_NAMED_INVOCATIONS;
@@ -43,7 +42,7 @@ async fn sessions(context: &mut Context, args: &CommandsArgs) -> Result<Vec<Stri
         return Ok(vec![id.clone()]);
     }
     let device = match &args.device {
-        Some(device) => Some(target::resolve(&mut context.client, device).await?),
+        Some(device) => Some(context.device(device).await?),
         None => None,
     };
     let request = ListCommandInvocationsRequest {

@@ -11,6 +11,7 @@ use towline_ssm::api::tags::Tag;
 use towline_ssm::clock::{EpochSeconds, format_iso8601};
 
 use super::step_up;
+use super::target::{self, TargetError};
 use crate::api::{CallError, Client, Paged};
 use crate::args::Global;
 use crate::config::{Environment, Settings};
@@ -63,6 +64,16 @@ impl Context {
                 Ok(self.client.list_most(request, most).await?)
             }
             answer => Ok(answer?),
+        }
+    }
+
+    /// The id of the device that a text names.
+    pub(super) async fn device(&mut self, text: &str) -> Result<String, Failure> {
+        match target::resolve(&mut self.client, text).await {
+            Err(TargetError::Call(error)) if self.may_go_on(&error).await? => {
+                Ok(target::resolve(&mut self.client, text).await?)
+            }
+            found => Ok(found?),
         }
     }
 

@@ -125,7 +125,7 @@ fn state(device: &InstanceInformation) -> Cell {
 
 /// `tag`.
 pub(super) async fn tag(context: &mut Context, args: TagArgs) -> Result<(), Failure> {
-    let resource_id = target::resolve(&mut context.client, &args.device).await?;
+    let resource_id = context.device(&args.device).await?;
     let resource_type = || DEVICE.to_owned();
     let only_shows = args.set.is_empty() && args.remove.is_empty();
     if !args.set.is_empty() {

@@ -8,7 +8,6 @@ use towline_ssm::api::session::{
 use towline_ssm::api::watch::{SendSessionMessageRequest, SendSessionMessageResponse};
 
 use super::context::{Context, time_text};
-use super::target;
 use crate::args::session::SessionsArgs;
 use crate::exit::Failure;
 use crate::limits::SESSIONS_PAGE;
@@ -28,7 +27,7 @@ pub(super) async fn fetch(
 ) -> Result<Vec<Session>, Failure> {
     let mut filters = Vec::new();
     if let Some(device) = &args.device {
-        let value = target::resolve(&mut context.client, device).await?;
+        let value = context.device(device).await?;
         filters.push(SessionFilter { key: "Target".to_owned(), value });
     }
     filters.extend(args.owner.map(|value| SessionFilter { key: "Owner".to_owned(), value }));

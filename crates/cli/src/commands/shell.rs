@@ -7,16 +7,15 @@ use towline_ssm::api::session::{
 use towline_ssm::documents::TOWLINE_EXEC;
 
 use super::context::Context;
+use super::step_up;
 use super::watch::{self, After};
-use super::{step_up, target};
 use crate::api::Client;
 use crate::args::session::{AttachArgs, ExecArgs, ScreenArgs, ShellArgs};
-use crate::config::{Environment, Settings};
 use crate::exit::Failure;
 use crate::limits::ASSUMED_SIZE;
 use crate::output::{complain, new_line};
 use crate::platform::{self, is_terminal, size_of};
-use crate::session::{self, Begin, Ending, Manner, SessionError};
+use crate::session::{self, Begin, Manner};
 use crate::terminal::term;
 
 /// `shell`: a new one, or one that goes on.
@@ -25,7 +24,7 @@ pub(super) async fn shell(mut context: Context, args: ShellArgs) -> Result<u8, F
     let begin = match (args.session, args.device) {
         (Some(id), _) => Begin::Resume(id),
         (None, device) => {
-            let target = target::resolve(&mut context.client, &device.unwrap_or_default()).await?;
+            let target = context.device(&device.unwrap_or_default()).await?;
             Begin::Start(StartSessionRequest {
                 target,
                 document_name: None,
@@ -52,7 +51,7 @@ pub(super) async fn join(context: Context, args: AttachArgs) -> Result<u8, Failu
 
 /// `exec`.
 pub(super) async fn exec(mut context: Context, args: ExecArgs) -> Result<u8, Failure> {
-    let target = target::resolve(&mut context.client, &args.device).await?;
+    let target = context.device(&args.device).await?;
     let mut parameters = run_as(args.user.or_else(|| context.client.settings().user.clone()));
     parameters.insert("argv".to_owned(), args.command);
     if args.terminal {
@@ -80,8 +79,7 @@ pub(super) async fn exec(mut context: Context, args: ExecArgs) -> Result<u8, Fai
 
 /// Starts a program that nobody attaches to.
 async fn detach(mut context: Context, request: StartSessionRequest) -> Result<u8, Failure> {
-    let answer: StartSessionResponse =
-        context.client.call(Operation::StartSession, &request).await.map_err(SessionError::from)?;
+    let answer: StartSessionResponse = context.call(Operation::StartSession, &request).await?;
     let told = Detached { session_id: answer.session_id };
     context.output.answer(&told, |_| format!("{}\n", told.session_id))?;
     Ok(0)
@@ -99,7 +97,8 @@ async fn run(context: Context, mut begin: Begin, manner: Manner) -> Result<u8, F
     let Context { mut client, env, output } = context;
     let joins = matches!(begin, Begin::Join(_));
     loop {
-        let (ending, settings) = proved(client, &env, begin, manner).await?;
+        let run = async |client| Box::pin(session::run(client, begin.clone(), manner)).await;
+        let (ending, settings) = step_up::proved(client, &env, &begin, run).await?;
         if let Some(line) = ending.line {
             if manner.terminal && is_terminal(std::io::stderr()) {
                 // The device has left the cursor anywhere.
@@ -116,27 +115,6 @@ async fn run(context: Context, mut begin: Begin, manner: Manner) -> Result<u8, F
             After::TakeBack => begin = Begin::Resume(session),
             After::Leave => return Ok(ending.code),
         }
-    }
-}
-
-/// Runs a session; where a policy wants a second factor that was proved just now, after its proof.
-async fn proved(
-    client: Client,
-    env: &Environment,
-    begin: Begin,
-    manner: Manner,
-) -> Result<(Ending, Settings), Failure> {
-    let (settings, again) = (client.settings().clone(), begin.clone());
-    match Box::pin(session::run(client, begin, manner)).await {
-        Err(SessionError::Call(error)) if step_up::begins_again(&again, &error) => {
-            let mut client = Client::new(settings);
-            if !step_up::prove(&mut client, env).await? {
-                return Err(error.into());
-            }
-            let settings = client.settings().clone();
-            Ok((Box::pin(session::run(client, again, manner)).await?, settings))
-        }
-        ending => Ok((ending?, settings)),
     }
 }
 

@@ -4,12 +4,15 @@
 //! new credentials for this process -> the same request again.
 //!
 //! # Invariants
-//! - Nobody is asked anything without a terminal: the refusal stands, and says what to do.
+//! - Nobody is asked anything without a terminal: the refusal stands, and says what to do. Where
+//!   standard input is data (a copy, `ssh` through `proxy`), the terminal behind it is asked.
 //! - What was refused was not done: the request alone is made again, once, never the whole command.
 //! - A code need not be an argument: other users of the machine could read it.
 
-use std::io::{self, BufRead as _, Read as _};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
 
+use tokio::sync::oneshot;
 use towline_ssm::Operation;
 use towline_ssm::error::SECOND_FACTOR_WANTED;
 use towline_ssm::ids::SecretAccessKey;
@@ -18,14 +21,15 @@ use super::login;
 use super::login_renewal;
 use crate::api::{CallError, Client};
 use crate::config::login::Kept;
-use crate::config::{Environment, Identity};
-use crate::exit::Failure;
-use crate::output::{complain, prompt};
-use crate::platform::is_terminal;
-use crate::session::Begin;
+use crate::config::{Environment, Identity, Settings};
+use crate::exit::{Failure, HasExitCode};
+use crate::output::{complain, new_line, prompt};
+use crate::platform::{self, Signals, is_terminal};
+use crate::session::{Begin, MayBeRefusal};
 
 /// Longest line with a code.
 const MAX_LINE: u64 = 64;
+const PROMPT: &str = "code of your authenticator: ";
 
 /// Whether a second factor would help.
 pub(super) fn would_help(error: &CallError) -> bool {
@@ -34,9 +38,34 @@ pub(super) fn would_help(error: &CallError) -> bool {
 
 /// Whether a second factor would help to begin this session. One that began and was lost is not
 /// begun anew.
-pub(super) fn begins_again(begin: &Begin, error: &CallError) -> bool {
+fn begins_again(begin: &Begin, error: &CallError) -> bool {
     let starts = || error.to_string().contains(Operation::StartSession.iam_action());
     would_help(error) && (!matches!(begin, Begin::Start(_)) || starts())
+}
+
+/// Runs a session; where a policy wants a second factor that was proved just now, once more after its
+/// proof. Gives the settings of the client that ran, too.
+pub(super) async fn proved<T, E>(
+    client: Client,
+    env: &Environment,
+    begin: &Begin,
+    mut run: impl AsyncFnMut(Client) -> Result<T, E>,
+) -> Result<(T, Settings), Failure>
+where
+    E: MayBeRefusal + HasExitCode + 'static,
+{
+    let settings = client.settings().clone();
+    match run(client).await {
+        Err(error) if error.refusal().is_some_and(|refusal| begins_again(begin, refusal)) => {
+            let mut client = Client::new(settings);
+            if !Box::pin(prove(&mut client, env)).await? {
+                return Err(error.into());
+            }
+            let settings = client.settings().clone();
+            Ok((run(client).await?, settings))
+        }
+        ended => Ok((ended?, settings)),
+    }
 }
 
 /// Has the person at the terminal prove a second factor, for the further requests of this client.
@@ -45,16 +74,14 @@ pub(super) fn begins_again(begin: &Begin, error: &CallError) -> bool {
 /// # Errors
 /// It was not proved.
 pub(super) async fn prove(client: &mut Client, env: &Environment) -> Result<bool, Failure> {
-    if !is_terminal(io::stdin()) || !is_terminal(io::stderr()) {
-        return Ok(false);
-    }
+    let Some(keyboard) = Keyboard::of_a_person() else { return Ok(false) };
     let signed_in = login_renewal::used(client.settings(), env)?.is_some();
     let key = client.settings().identity.clone();
     let identity = if signed_in {
         complain("a policy wants a second factor that was proved just now: sign in again");
         let arn = client.caller_identity().await?.arn;
         let role = arn.split_once(":assumed-role/").and_then(|(_, rest)| rest.split('/').next());
-        identity_of(login::again(client, env, role).await?)
+        identity_of(unless_interrupted(Box::pin(login::again(client, env, role))).await?)
     } else {
         if key.is_none_or(|key| key.session_token.is_some()) {
             return Ok(false);
@@ -63,7 +90,8 @@ pub(super) async fn prove(client: &mut Client, env: &Environment) -> Result<bool
         let who = client.caller_identity().await?;
         let Some((_, name)) = who.arn.split_once(":user/") else { return Ok(false) };
         let serial = format!("arn:aws:iam::{}:mfa/{name}", who.account);
-        let given = client.session_token(&serial, &code(None)?).await?;
+        let code = unless_interrupted(typed(keyboard)).await?;
+        let given = client.session_token(&serial, &code).await?;
         Identity {
             access_key: given.access_key_id,
             secret: SecretAccessKey::new(given.secret_access_key),
@@ -74,6 +102,22 @@ pub(super) async fn prove(client: &mut Client, env: &Environment) -> Result<bool
     Ok(true)
 }
 
+/// Waits, and heeds the signals that end a program: a session that listened to them keeps the system
+/// from ending this program by itself.
+async fn unless_interrupted<T>(
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let mut signals = Signals::listen(false, false)
+        .map_err(|why| Failure::Local { what: "cannot listen to signals".to_owned(), why })?;
+    tokio::select! {
+        done = work => done,
+        signal = signals.next() => {
+            new_line();
+            Err(Failure::Signal(signal.number()))
+        }
+    }
+}
+
 fn identity_of(kept: Kept) -> Identity {
     Identity {
         access_key: kept.access_key_id,
@@ -82,26 +126,71 @@ fn identity_of(kept: Kept) -> Identity {
     }
 }
 
+/// Where a person types.
+enum Keyboard {
+    /// Standard input.
+    Stdin,
+    /// The terminal behind it, where standard input is data.
+    Terminal(File),
+}
+
+impl Keyboard {
+    /// That of a person who reads standard error; nothing without one.
+    fn of_a_person() -> Option<Self> {
+        if !is_terminal(io::stderr()) {
+            return None;
+        }
+        match is_terminal(io::stdin()) {
+            true => Some(Self::Stdin),
+            false => platform::keyboard().map(Self::Terminal),
+        }
+    }
+
+    fn line(self) -> io::Result<String> {
+        match self {
+            Self::Stdin => line_of(io::stdin().lock()),
+            Self::Terminal(terminal) => line_of(BufReader::new(terminal)),
+        }
+    }
+}
+
+/// A code that a person types.
+async fn typed(keyboard: Keyboard) -> Result<String, Failure> {
+    prompt(PROMPT);
+    let (read, line) = oneshot::channel();
+    // A read of a terminal cannot be broken off: after a signal its thread ends with this program.
+    std::thread::spawn(move || read.send(keyboard.line()));
+    let line = line.await.unwrap_or_else(|_| Err(io::ErrorKind::BrokenPipe.into()));
+    code_of(
+        &line.map_err(|why| Failure::Local { what: "cannot read the terminal".to_owned(), why })?,
+    )
+}
+
 /// A code of an argument, or of a line of standard input.
 ///
 /// # Errors
 /// It is no code.
 pub(super) fn code(argument: Option<String>) -> Result<String, Failure> {
-    let text = match argument.filter(|text| text != "-") {
-        Some(text) => text,
-        None => {
-            if is_terminal(io::stdin()) {
-                prompt("code of your authenticator: ");
-            }
-            let mut line = String::new();
-            let read = io::stdin().lock().take(MAX_LINE).read_line(&mut line);
-            read.map_err(|why| Failure::Local {
-                what: "cannot read standard input".to_owned(),
-                why,
-            })?;
-            line
-        }
-    };
+    if let Some(text) = argument.filter(|text| text != "-") {
+        return code_of(&text);
+    }
+    if is_terminal(io::stdin()) {
+        prompt(PROMPT);
+    }
+    let line = line_of(io::stdin().lock());
+    code_of(
+        &line
+            .map_err(|why| Failure::Local { what: "cannot read standard input".to_owned(), why })?,
+    )
+}
+
+fn line_of(from: impl BufRead) -> io::Result<String> {
+    let mut line = String::new();
+    from.take(MAX_LINE).read_line(&mut line)?;
+    Ok(line)
+}
+
+fn code_of(text: &str) -> Result<String, Failure> {
     let code: String = text.chars().filter(|c| !c.is_whitespace()).collect();
     if code.len() != 6 || !code.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(Failure::Usage("a code is six digits".to_owned()));

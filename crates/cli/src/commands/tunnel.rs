@@ -6,7 +6,8 @@ use towline_ssm::api::session::{Parameters, StartSessionRequest};
 use towline_ssm::documents::{PORT_FORWARDING, REMOTE_HOST_FORWARDING, SSH_SESSION};
 
 use super::context::Context;
-use super::target;
+use super::step_up;
+use crate::api::Client;
 use crate::args::tunnel::{ForwardArgs, ProxyArgs};
 use crate::exit::Failure;
 use crate::output::complain;
@@ -23,7 +24,7 @@ struct Ready<'a> {
 
 /// `forward`.
 pub(super) async fn forward(mut context: Context, args: ForwardArgs) -> Result<u8, Failure> {
-    let target = target::resolve(&mut context.client, &args.device).await?;
+    let target = context.device(&args.device).await?;
     let route = args.route;
     let one = |value: String| vec![value];
     let mut parameters = Parameters::from([("portNumber".to_owned(), one(route.port.to_string()))]);
@@ -46,15 +47,20 @@ pub(super) async fn forward(mut context: Context, args: ForwardArgs) -> Result<u
         let ready = Ready { session_id: session, local_port: listener.port(), local_address };
         failed = output.answer(&ready, |_| text).err();
     };
-    let task = Forward {
-        settings: context.client.settings().clone(),
-        begin: Begin::Start(request),
-        listen: Listen::Tcp(route.local),
-        guest: false,
-        ready: &mut ready,
-        say: &mut |line| complain(line),
+    let Context { client, env, .. } = context;
+    let begin = Begin::Start(request);
+    let run = async |client: Client| {
+        let task = Forward {
+            settings: client.settings().clone(),
+            begin: begin.clone(),
+            listen: Listen::Tcp(route.local),
+            guest: false,
+            ready: &mut ready,
+            say: &mut |line| complain(line),
+        };
+        Box::pin(session::forward(task)).await
     };
-    let ending = Box::pin(session::forward(task)).await?;
+    let (ending, _) = Box::pin(step_up::proved(client, &env, &begin, run)).await?;
     if let Some(line) = ending.line {
         complain(&line);
     }
@@ -63,11 +69,13 @@ pub(super) async fn forward(mut context: Context, args: ForwardArgs) -> Result<u
 
 /// `proxy`.
 pub(super) async fn proxy(mut context: Context, args: ProxyArgs) -> Result<u8, Failure> {
-    let target = target::resolve(&mut context.client, &args.device).await?;
+    let target = context.device(&args.device).await?;
     let parameters = Parameters::from([("portNumber".to_owned(), vec![args.port.to_string()])]);
-    let request = request(target, SSH_SESSION, args.reason, parameters);
-    let ending =
-        Box::pin(session::run(context.client, Begin::Start(request), Manner::proxy(false))).await?;
+    let begin = Begin::Start(request(target, SSH_SESSION, args.reason, parameters));
+    let Context { client, env, .. } = context;
+    let run =
+        async |client| Box::pin(session::run(client, begin.clone(), Manner::proxy(false))).await;
+    let (ending, _) = Box::pin(step_up::proved(client, &env, &begin, run)).await?;
     if let Some(line) = ending.line {
         complain(&line);
     }

@@ -16,9 +16,9 @@ use towline_wire::frame::{Frame, FrameReader, MAX_DATA};
 use towline_wire::message::{Version, decode, encode};
 
 use super::begin::Begin;
-use super::error::SessionError;
+use super::error::{MayBeRefusal, SessionError};
 use super::pipe::{Happened, Pipe};
-use crate::api::Client;
+use crate::api::{CallError, Client};
 use crate::config::Settings;
 use crate::exit::{self, HasExitCode};
 use crate::limits::{CLOSE_TIMEOUT, MAX_FOLDER_ENTRIES};
@@ -52,6 +52,15 @@ pub(crate) enum CopyError {
         /// What the system says.
         why: Fault,
     },
+}
+
+impl MayBeRefusal for CopyError {
+    fn refusal(&self) -> Option<&CallError> {
+        match self {
+            Self::Session(error) => error.refusal(),
+            _ => None,
+        }
+    }
 }
 
 impl HasExitCode for CopyError {

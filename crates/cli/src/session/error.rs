@@ -57,6 +57,21 @@ pub(crate) enum SessionError {
     },
 }
 
+/// An error that may be a refusal of the gateway.
+pub(crate) trait MayBeRefusal {
+    /// What the gateway said, when it refused to begin.
+    fn refusal(&self) -> Option<&CallError>;
+}
+
+impl MayBeRefusal for SessionError {
+    fn refusal(&self) -> Option<&CallError> {
+        match self {
+            Self::Call(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
 impl HasExitCode for SessionError {
     fn exit_code(&self) -> u8 {
         match self {

@@ -41,7 +41,7 @@ pub(crate) use begin::{Begin, Manner, Prefix, Token};
 pub(crate) use copier::{Copier, CopyError};
 pub(crate) use copy_session::{Copied, copy};
 pub(crate) use ending::Ending;
-pub(crate) use error::SessionError;
+pub(crate) use error::MayBeRefusal;
 pub(crate) use forward::{Forward, forward};
 pub(crate) use listen::{Listen, Listener};
 pub(crate) use run::run;

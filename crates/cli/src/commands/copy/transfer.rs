@@ -22,11 +22,12 @@ use super::side::Side;
 use super::{get, put};
 use crate::args::tunnel::CopyArgs;
 use crate::commands::context::Context;
-use crate::commands::target;
+use crate::commands::step_up;
+use crate::config::Settings;
 use crate::exit::{self, Failure};
 use crate::output::complain;
 use crate::platform;
-use crate::session::{Begin, Copied, Copier, CopyError, copy};
+use crate::session::{Begin, Copied, Copier, copy};
 
 /// `cp`.
 pub(crate) async fn run(mut context: Context, args: CopyArgs) -> Result<u8, Failure> {
@@ -42,7 +43,7 @@ pub(crate) async fn run(mut context: Context, args: CopyArgs) -> Result<u8, Fail
     if let (Side::Here(source), true) = (&from, put) {
         put::check(source, args.recursive)?;
     }
-    let target = target::resolve(&mut context.client, device).await?;
+    let target = context.device(device).await?;
     let mut job = Job {
         device: target.to_string(),
         recursive: args.recursive,
@@ -72,34 +73,39 @@ pub(crate) async fn run(mut context: Context, args: CopyArgs) -> Result<u8, Fail
         parameters,
         towline_terminal: None,
     };
-    let mut say = |line: &str| complain(line);
-    let work = async |copier: &mut Copier<'_>| match (&from, &to) {
-        (Side::Here(source), _) => Box::pin(put::all(copier, source, path, &mut job)).await,
-        (_, Side::Here(destination)) => {
-            Box::pin(get::all(copier, path, destination, &mut job)).await
-        }
-        _ => Ok(()),
+    let Context { client, env, .. } = context;
+    let begin = Begin::Start(request);
+    let run = async |client| {
+        let mut say = |line: &str| complain(line);
+        let work = async |copier: &mut Copier<'_>| match (&from, &to) {
+            (Side::Here(source), _) => Box::pin(put::all(copier, source, path, &mut job)).await,
+            (_, Side::Here(destination)) => {
+                Box::pin(get::all(copier, path, destination, &mut job)).await
+            }
+            _ => Ok(()),
+        };
+        Box::pin(copy(client, begin.clone(), &mut say, work)).await
     };
-    let copied = Box::pin(copy(context.client, Begin::Start(request), &mut say, work)).await;
+    let copied = Box::pin(step_up::proved(client, &env, &begin, run)).await;
     job.progress.finish();
     end(copied, &mut job)
 }
 
 /// Tells how the copy ended, and what it leaves.
-fn end(copied: Result<Copied<()>, CopyError>, job: &mut Job) -> Result<u8, Failure> {
+fn end(copied: Result<(Copied<()>, Settings), Failure>, job: &mut Job) -> Result<u8, Failure> {
     match copied {
-        Ok(Copied::Done(())) if job.left_out == 0 => Ok(0),
-        Ok(Copied::Done(())) => {
+        Ok((Copied::Done(()), _)) if job.left_out == 0 => Ok(0),
+        Ok((Copied::Done(()), _)) => {
             complain(&format!("{} of the source not copied", entries(job.left_out)));
             Ok(exit::LOCAL)
         }
-        Ok(Copied::Signal(number)) => {
+        Ok((Copied::Signal(number), _)) => {
             job.tell_partial();
             Ok(128 + number)
         }
         Err(error) => {
             job.tell_partial();
-            Err(error.into())
+            Err(error)
         }
     }
 }

@@ -20,7 +20,6 @@ use towline_ssm::api::command::{
 
 use crate::args::run::{OutputsArgs, StreamName};
 use crate::commands::context::Context;
-use crate::commands::target;
 use crate::exit::Failure;
 use crate::limits::PAGE;
 use crate::output::complain;
@@ -30,7 +29,7 @@ use crate::terminal::{is_reordering, printable};
 /// `outputs`.
 pub(crate) async fn outputs(context: &mut Context, args: &OutputsArgs) -> Result<(), Failure> {
     if let Some(device) = &args.device {
-        let id = target::resolve(&mut context.client, device).await?;
+        let id = context.device(device).await?;
         return of_device(context, args, &id, None).await;
     }
     let request = ListCommandInvocationsRequest {

@@ -22,7 +22,6 @@ use super::progress::{Answer, Counts, Progress};
 use super::summary;
 use crate::args::run::RunArgs;
 use crate::commands::context::Context;
-use crate::commands::target;
 use crate::exit::Failure;
 use crate::limits::{PAGE, RUN_POLL};
 use crate::platform::Interrupts;
@@ -34,7 +33,7 @@ const INTERRUPTED: u8 = 130;
 pub(crate) async fn run(mut context: Context, args: RunArgs) -> Result<u8, Failure> {
     let request = request(&mut context, &args).await?;
     let watched = match &args.watch {
-        Some(device) => Some(target::resolve(&mut context.client, device).await?),
+        Some(device) => Some(context.device(device).await?),
         None => None,
     };
     let sent: SendCommandResult = context.call(Operation::SendCommand, &request).await?;
@@ -184,7 +183,7 @@ async fn request(context: &mut Context, args: &RunArgs) -> Result<SendCommandReq
     }
     let mut ids = Vec::new();
     for name in names {
-        ids.push(target::resolve(&mut context.client, &name).await?);
+        ids.push(context.device(&name).await?);
     }
     request.instance_ids = Some(ids);
     Ok(request)

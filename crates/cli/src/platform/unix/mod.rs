@@ -27,4 +27,4 @@ pub(crate) use sockets::{
     PathListener, PathSocket, break_off, is_short_of_descriptors, shut_write,
 };
 pub(crate) use stdio::LocalStream;
-pub(crate) use tty::{is_terminal, notice, prepare, size_of};
+pub(crate) use tty::{is_terminal, keyboard, notice, prepare, size_of};

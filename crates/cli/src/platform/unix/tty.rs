@@ -1,5 +1,6 @@
 //! What is behind a file descriptor: a terminal or not, and its size.
 
+use std::fs::File;
 use std::os::fd::AsFd;
 
 use towline_wire::message::Size;
@@ -16,6 +17,15 @@ pub(crate) fn size_of(fd: impl AsFd) -> Option<Size> {
 #[must_use]
 pub(crate) fn is_terminal(fd: impl AsFd) -> bool {
     rustix::termios::isatty(fd)
+}
+
+/// The keyboard of the terminal that this program was started from, whatever standard input is.
+/// Nothing without one, and in the background, where a read would stop this program.
+#[must_use]
+pub(crate) fn keyboard() -> Option<File> {
+    let tty = File::open("/dev/tty").ok()?;
+    let foreground = rustix::termios::tcgetpgrp(&tty).ok()?;
+    (foreground == rustix::process::getpgrp()).then_some(tty)
 }
 
 /// What an operator must know of the terminal behind `input`: nothing here.

@@ -29,6 +29,12 @@ pub(crate) fn is_terminal(handle: impl AsHandle) -> bool {
     calls::mode(handle.as_handle()).is_ok()
 }
 
+/// The keyboard of this program's console, whatever standard input is.
+#[must_use]
+pub(crate) fn keyboard() -> Option<std::fs::File> {
+    std::fs::File::open("CONIN$").ok()
+}
+
 /// What an operator must know of the terminal behind `input`, if anything.
 #[must_use]
 pub(crate) fn notice(input: &(impl AsHandle + IsTerminal)) -> Option<&'static str> {
