@@ -55,7 +55,7 @@ fn works(shell: &mut Terminal, word: &str) -> Outcome {
 }
 
 /// Lets access end in so many seconds, as if the time until then had passed.
-fn ends_in(lab: &Lab, request: &str, seconds: u32) -> Outcome {
+pub(crate) fn ends_in(lab: &Lab, request: &str, seconds: u32) -> Outcome {
     let script = "import sqlite3,sys,time; c=sqlite3.connect(sys.argv[1],timeout=20); \
                   c.execute('update access_requests set expires_at = ? where id = ?', \
                   (int((time.time()+float(sys.argv[3]))*1000), sys.argv[2])); c.commit()";

@@ -113,6 +113,7 @@ export async function signIn(accessKey: string, secret: string, token: string): 
     accessKey,
     secret,
     ...(token ? { sessionToken: token } : {}),
+    invocation: crypto.randomUUID(),
     now,
   });
   identity.value = take(await post(headers, "{}"));
@@ -178,9 +179,24 @@ export function provesBy(ask: Prove): void {
   prove = ask;
 }
 
-/** Has the user prove a second factor. True: it was proved; the page asks again for what it shows. */
-export async function proveNow(): Promise<boolean> {
-  return (await prove?.()) ?? false;
+let proving: Promise<boolean> | null = null;
+/** How often a second factor was proved in this page. */
+let proofs = 0;
+
+/**
+ * Has the user prove a second factor. True: it was proved; the page asks again for what it shows. There
+ * is one question at a time: requests that want it meanwhile wait for its answer.
+ */
+export function proveNow(): Promise<boolean> {
+  proving ??= Promise.resolve(prove?.() ?? false)
+    .then((proved) => {
+      if (proved) proofs += 1;
+      return proved;
+    })
+    .finally(() => {
+      proving = null;
+    });
+  return proving;
 }
 
 const GONE = [
@@ -199,10 +215,12 @@ export function needsSignIn(error: unknown): boolean {
  */
 export async function call<T>(target: string, body: object, background = false): Promise<T> {
   const before = identity.value;
+  const provedBefore = proofs;
   try {
     return (await post(headersOf(target, background), JSON.stringify(body))) as T;
   } catch (error) {
-    if (wantsFactor(error) && !background && (await proveNow())) {
+    const isProved = (): boolean => proofs !== provedBefore;
+    if (wantsFactor(error) && !background && (isProved() || (await proveNow()))) {
       return (await post(headersOf(target, background), JSON.stringify(body))) as T;
     }
     if (!needsSignIn(error)) throw error;

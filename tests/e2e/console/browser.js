@@ -3,6 +3,7 @@
 "use strict";
 
 const assert = require("assert");
+const { createHmac } = require("crypto");
 const { mkdtempSync, rmSync } = require("fs");
 const { tmpdir } = require("os");
 const { join } = require("path");
@@ -118,6 +119,17 @@ async function call(page, target, body) {
   return answer.body;
 }
 
+/** The code of a secret in base32, now (RFC 6238); `steps` of 30 s from now. */
+function codeOf(secret, steps = 0) {
+  const bits = [...secret].map((c) => "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".indexOf(c).toString(2).padStart(5, "0"));
+  const bytes = bits.join("").match(/.{8}/g).map((byte) => parseInt(byte, 2));
+  const step = Buffer.alloc(8);
+  step.writeBigUInt64BE(BigInt(Math.floor(Date.now() / 30_000) + steps));
+  const mac = createHmac("sha1", Buffer.from(bytes)).update(step).digest();
+  const number = mac.readUInt32BE(mac[19] & 15) & 0x7fffffff;
+  return String(number % 1_000_000).padStart(6, "0");
+}
+
 /** Says on standard error what a story does next, and when. */
 function step(text) {
   process.stderr.write(`-- ${(performance.now() / 1000).toFixed(1)} s: ${text}\n`);
@@ -155,4 +167,4 @@ function story(act) {
   });
 }
 
-module.exports = { ask, attempt, call, eventually, picture, signIn, step, story };
+module.exports = { ask, attempt, call, codeOf, eventually, picture, signIn, step, story };

@@ -5,10 +5,9 @@
 "use strict";
 
 const assert = require("assert");
-const { createHmac } = require("crypto");
 const { readFileSync } = require("fs");
 const { axe } = require("./axe.js");
-const { call, picture, signIn, step, story } = require("./browser.js");
+const { call, codeOf, picture, signIn, step, story } = require("./browser.js");
 
 const env = process.env;
 const CONSOLE = `${env.TOWLINE_ORIGIN}/console/`;
@@ -70,6 +69,11 @@ async function decided(page, id) {
   await page.keyboard.press("Enter");
   await page.locator(`[data-request="${id}"][data-state="Approved"]`).waitFor();
   assert.match(await row.textContent(), /(60|59) min/);
+  step("it is extended by an hour, with the keyboard");
+  const extended = page.waitForResponse((response) => (response.request().postData() ?? "").includes('"Extend"'));
+  await row.locator('button:text-is("Extend")').focus();
+  await page.keyboard.press("Enter");
+  assert.equal((await extended).status(), 200);
   await row.locator('button:text-is("Revoke")').click();
   await page.locator(`[data-request="${id}"][data-state="Revoked"]`).waitFor();
   assert.equal(await row.locator("button").count(), 0);
@@ -150,28 +154,17 @@ async function audited(page, id) {
   await page.locator("[data-event] .bad", { hasText: "AccessDenied" }).first().waitFor();
   await page.fill('input[name="value"]', "ApproveAccessRequest");
   await page.click("text=Look up");
-  await page.locator('[role="status"]', { hasText: "2 events are shown" }).waitFor();
+  await page.locator('[role="status"]', { hasText: "3 events are shown" }).waitFor();
   await page.locator("summary").first().click();
   assert.ok((await page.locator("pre").first().textContent()).includes(id));
   const waits = page.waitForEvent("download");
   await page.click("text=Export as JSON");
   const exported = JSON.parse(readFileSync(await (await waits).path(), "utf8"));
-  assert.deepEqual(exported.map((event) => event.eventName), Array(2).fill("ApproveAccessRequest"));
+  assert.deepEqual(exported.map((event) => event.eventName), Array(3).fill("ApproveAccessRequest"));
   step("a phone's screen: nothing is wider than the page");
   await page.setViewportSize({ width: 360, height: 640 });
   const wider = () => page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
   assert.ok((await wider()) <= 0, `wider by ${await wider()} pixels`);
-}
-
-/** The code of a secret in base32, now (RFC 6238); `steps` of 30 s from now. */
-function codeOf(secret, steps = 0) {
-  const bits = [...secret].map((c) => "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".indexOf(c).toString(2).padStart(5, "0"));
-  const bytes = bits.join("").match(/.{8}/g).map((byte) => parseInt(byte, 2));
-  const step = Buffer.alloc(8);
-  step.writeBigUInt64BE(BigInt(Math.floor(Date.now() / 30_000) + steps));
-  const mac = createHmac("sha1", Buffer.from(bytes)).update(step).digest();
-  const number = mac.readUInt32BE(mac[19] & 15) & 0x7fffffff;
-  return String(number % 1_000_000).padStart(6, "0");
 }
 
 async function proved(page) {

@@ -8,6 +8,7 @@ import { ask, askText } from "../dialog.tsx";
 import { onChange } from "../events.ts";
 import { type PageProps, addressOf } from "../pages.ts";
 import { TableFrame } from "../parts.tsx";
+import { Refusal } from "../refusal.tsx";
 import { dateOf, t } from "../strings.ts";
 import {
   ENDS,
@@ -45,13 +46,13 @@ async function read(wanted: Wanted, token: string | null, background: boolean): 
 export function SessionsPage({ place }: PageProps) {
   const wanted = useMemo(() => wantedOf(place.query), [place]);
   const found = useSignal<Found | null>(null);
-  const trouble = useSignal("");
+  const trouble = useSignal<unknown>(null);
   const said = useSignal("");
   const text = useSignal("");
   useEffect(() => {
     let over = false;
     found.value = null;
-    trouble.value = "";
+    trouble.value = null;
     const refresh = (background: boolean): void => {
       // Further pages that the user asked for stay as they are.
       const isLonger = (found.value?.sessions.length ?? 0) > PAGE_SIZE;
@@ -59,11 +60,11 @@ export function SessionsPage({ place }: PageProps) {
       read(wanted, null, background).then(
         (answer) => {
           if (over) return;
-          trouble.value = "";
+          trouble.value = null;
           found.value = answer;
         },
         (error: unknown) => {
-          if (!over) trouble.value = words(error);
+          if (!over) trouble.value = error;
         },
       );
     };
@@ -82,9 +83,7 @@ export function SessionsPage({ place }: PageProps) {
     <main class="sessions">
       <h1>{t("sessions")}</h1>
       <Filters wanted={wanted} text={text} />
-      <p role="alert" class="trouble">
-        {trouble.value}
-      </p>
+      {trouble.value !== null && <Refusal error={trouble.value} />}
       <p role="status" class="hint">
         {said.value || (found.value && t("sessionsShown", { count: rows.length }))}
       </p>
@@ -277,7 +276,7 @@ function Row({ session, ended, said }: { session: Listed; ended: boolean; said: 
 interface MoreProps {
   wanted: Wanted;
   found: Signal<Found | null>;
-  trouble: Signal<string>;
+  trouble: Signal<unknown>;
 }
 
 function More({ wanted, found, trouble }: MoreProps) {
@@ -292,7 +291,7 @@ function More({ wanted, found, trouble }: MoreProps) {
       if (found.value !== held) return; // what is asked for has changed meanwhile
       found.value = { sessions: [...held.sessions, ...answer.sessions], next: answer.next };
     } catch (error) {
-      trouble.value = words(error);
+      trouble.value = error;
     }
   };
   return (
