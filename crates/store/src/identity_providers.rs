@@ -46,7 +46,7 @@ pub struct FederatedPerson {
     pub provider_id: String,
     /// Its subject there.
     pub subject: String,
-    /// What the provider calls it, for people alone.
+    /// What it is called here: no other one is called so.
     pub name: String,
     /// Whether it is let in no more.
     pub is_blocked: bool,
@@ -116,6 +116,20 @@ impl IdentityProviders<'_> {
                 what: "identity providers",
                 limit: limits::MAX_IDENTITY_PROVIDERS,
             });
+        }
+        // Its ARN leaves the scheme out: the same address by the other scheme would be trusted as this one.
+        let other_scheme = match new.issuer.split_once("://") {
+            Some(("https", rest)) => format!("http://{rest}"),
+            Some((_, rest)) => format!("https://{rest}"),
+            None => String::new(),
+        };
+        let alike: i64 =
+            engine::query_scalar("SELECT COUNT(*) FROM identity_providers WHERE issuer = ?")
+                .bind(&other_scheme)
+                .fetch_one(&mut *tx)
+                .await?;
+        if alike > 0 {
+            return Err(StoreError::Exists("identity provider with this ARN"));
         }
         let id = new_id(IdKind::Provider)?;
         engine::query(
@@ -250,7 +264,8 @@ impl IdentityProviders<'_> {
         Ok(row.as_ref().map(person).transpose()?)
     }
 
-    /// Notes that a subject was let in. Returns its row, which may be blocked.
+    /// Notes that a subject was let in, under the name that it wants unless another one has it: then with
+    /// a part of its id behind it. Who has a name keeps it. Returns its row, which may be blocked.
     ///
     /// # Errors
     /// [`StoreError::Missing`] when the provider is gone; [`StoreError::Full`].
@@ -258,28 +273,38 @@ impl IdentityProviders<'_> {
         &self,
         provider_id: &str,
         subject: &str,
-        name: &str,
+        wanted: &str,
         now: UnixMillis,
     ) -> Result<FederatedPerson, StoreError> {
         let mut tx = self.store.writing().await?;
-        let known = engine::query(
-            "UPDATE federated_people SET used_at = ?, name = ? WHERE provider_id = ? AND subject = ?",
+        let known: Option<(String, String)> = engine::query_as(
+            "SELECT id, name FROM federated_people WHERE provider_id = ? AND subject = ?",
         )
-        .bind(now.0)
-        .bind(name)
         .bind(provider_id)
         .bind(subject)
-        .execute(&mut *tx)
+        .fetch_optional(&mut *tx)
         .await?;
-        if known.rows_affected() == 0 {
+        let (id, before) = match known {
+            Some((id, name)) => (id, Some(name)),
+            None => (new_id(IdKind::Federated)?, None),
+        };
+        let name = name_of(&mut tx, wanted, &id, before.as_deref()).await?;
+        if before.is_some() {
+            engine::query("UPDATE federated_people SET used_at = ?, name = ? WHERE id = ?")
+                .bind(now.0)
+                .bind(&name)
+                .bind(&id)
+                .execute(&mut *tx)
+                .await?;
+        } else {
             make_room(&mut tx, now).await?;
             let stored = engine::query(
                 "INSERT INTO federated_people (id, provider_id, subject, name, blocked, created_at, used_at) \
                  SELECT ?, unique_id, ?, ?, 0, ?, ? FROM identity_providers WHERE unique_id = ?",
             )
-            .bind(new_id(IdKind::Federated)?)
+            .bind(&id)
             .bind(subject)
-            .bind(name)
+            .bind(&name)
             .bind(now.0)
             .bind(now.0)
             .bind(provider_id)
@@ -344,6 +369,32 @@ impl IdentityProviders<'_> {
 /// Longest life of temporary credentials: who was away for longer holds none.
 const HOLDS_CREDENTIALS: Duration = Duration::from_secs(129_600);
 
+/// Longest name that has a part of an id behind it, bytes: names of sessions have 64.
+const NAME_BEFORE_ID: usize = 47;
+/// Characters of an id behind a name.
+const ID_BEHIND_NAME: usize = 16;
+
+/// What the person with this id is called from now on.
+async fn name_of(
+    tx: &mut Tx,
+    wanted: &str,
+    id: &str,
+    before: Option<&str>,
+) -> Result<String, StoreError> {
+    let others: i64 =
+        engine::query_scalar("SELECT COUNT(*) FROM federated_people WHERE name = ? AND id <> ?")
+            .bind(wanted)
+            .bind(id)
+            .fetch_one(&mut **tx)
+            .await?;
+    if others == 0 || before == Some(wanted) {
+        return Ok(wanted.to_owned());
+    }
+    let end = wanted.floor_char_boundary(NAME_BEFORE_ID);
+    let tail = id.len().saturating_sub(ID_BEHIND_NAME);
+    Ok(format!("{}-{}", &wanted[..end], &id[tail..]))
+}
+
 /// Removes those that were away longest, when there are too many people.
 async fn make_room(tx: &mut Tx, now: UnixMillis) -> Result<(), StoreError> {
     let most = limits::MAX_FEDERATED_PEOPLE;
@@ -406,6 +457,48 @@ mod tests {
         assert!(providers.person(&other.id).await.unwrap().is_some());
         let gone = providers.let_in(&a, "ann", "Ann", UnixMillis(11)).await.unwrap_err();
         assert!(matches!(gone, StoreError::Missing(_)));
+    }
+
+    #[tokio::test]
+    async fn two_people_never_share_a_name() {
+        let (store, _dir) = scratch().await;
+        let providers = store.identity_providers();
+        let (a, b) = (
+            providers.create(&new("a")).await.unwrap(),
+            providers.create(&new("b")).await.unwrap(),
+        );
+        let enter = async |provider: &str, subject: &str, name: &str| {
+            providers.let_in(provider, subject, name, UnixMillis(5)).await.unwrap()
+        };
+        assert_eq!(enter(&a, "1", "ann").await.name, "ann");
+        let eve = enter(&b, "1", "ann").await;
+        assert_eq!(eve.name, format!("ann-{}", &eve.id[eve.id.len() - 16..]));
+        assert_eq!(enter(&a, "1", "ann").await.name, "ann", "who has a name keeps it");
+        assert_eq!(enter(&b, "1", "ann").await.name, eve.name);
+        let mallory = enter(&a, "2", "mallory").await;
+        let renamed = enter(&a, "2", "ann").await;
+        assert_ne!(renamed.name, "ann", "an older row under a new name displaces nobody");
+        assert_eq!(renamed.id, mallory.id);
+        let copied = enter(&b, "3", &eve.name).await;
+        assert_ne!(copied.name, eve.name);
+        let long = "x".repeat(64);
+        enter(&a, "4", &long).await;
+        assert_eq!(enter(&b, "4", &long).await.name.len(), 64);
+        assert_eq!(enter(&a, "1", "anna").await.name, "anna");
+        assert_eq!(enter(&b, "1", "ann").await.name, "ann", "a name that was left is free");
+    }
+
+    #[tokio::test]
+    async fn an_issuer_by_the_other_scheme_has_the_same_arn_and_is_refused() {
+        let (store, _dir) = scratch().await;
+        let providers = store.identity_providers();
+        providers.create(&new("a")).await.unwrap();
+        let plain = IdentityProvider { issuer: "http://a.example".into(), ..new("b") };
+        assert!(matches!(providers.create(&plain).await, Err(StoreError::Exists(_))));
+        let other = IdentityProvider { issuer: "http://b.example".into(), ..new("b") };
+        providers.create(&other).await.unwrap();
+        let secure = IdentityProvider { issuer: "https://b.example".into(), ..new("c") };
+        assert!(matches!(providers.create(&secure).await, Err(StoreError::Exists(_))));
     }
 
     #[tokio::test]

@@ -95,6 +95,11 @@ async function given(page) {
     const document = { Name: cut(60), Content: cut(500), DocumentType: "Session" };
     await give(page, "AmazonSSM.CreateDocument", document);
     await give(page, "Towline.GetRecording", { SessionId: cut(90) });
+    const client = { ClientId: cut(60), ClientSecret: "x", NameClaim: cut(60) };
+    await give(page, "Towline.CreateIdentityProvider", { ProviderName: cut(60), Issuer: "https://id.example", ...client });
+    await give(page, "Towline.CreateIdentityProvider", { ProviderName: "corp", Issuer: `https://id.example/${cut(60)}`, ...client });
+    await give(page, "Towline.GetSignInRequest", { UserCode: cut(9) });
+    await give(page, "Towline.ApproveAccessRequest", { AccessRequestId: cut(15), Decision: "Approve" });
   }
   // The device keeps the name that its own agent gave it.
   for (const text of [CORPUS.markup, CORPUS.title, CORPUS.bidi]) {
@@ -184,7 +189,7 @@ async function clean(page, name) {
     if (wide > 0) bad.push(`the page is wider than the screen by ${wide} pixels`);
     return { bad, pwned: window.pwned };
   });
-  assert.deepEqual(found, { bad: [], pwned: undefined }, name);
+  assert.deepEqual(found, { bad: [], pwned: undefined }, `${name}: ${JSON.stringify(found)}`);
   assert.doesNotMatch(await page.title(), /owned/);
 }
 
@@ -224,7 +229,22 @@ async function everyPage(page, look, { session, files }) {
   await look("enroll", markup);
   await look(`files/${DEVICE}?path=${encodeURIComponent(files)}`, markup);
   await look(`files/${DEVICE}?path=${encodeURIComponent(`/${CORPUS.markup}`)}`, "main");
-  await look("access", "main");
+  await look("access", markup);
+  const query = encodeURIComponent(CORPUS.markup);
+  await look(`access?device=${query}&request=${query}`, markup);
+  await look("second-factor", "main");
+  await page.click("text=Create one-time codes");
+  await page.locator("svg.qr").waitFor();
+  await clean(page, "one-time codes");
+  await page.fill('form[data-form="enable"] input', CORPUS.markup.slice(0, 8));
+  await page.keyboard.press("Enter");
+  await page.locator('[role="alert"]').first().waitFor();
+  await clean(page, "one-time codes, refused");
+  await look("sign-in-request", 'input[name="code"]');
+  await page.fill('input[name="code"]', "<img/>ab");
+  await page.keyboard.press("Enter");
+  await page.locator('[role="alert"]').first().waitFor();
+  await clean(page, "a sign-in request, refused");
   await look("policies", "text=eve");
   await look("policies/user/eve", "main");
   await look("health", "main");
@@ -251,5 +271,27 @@ async function refused(page, moved) {
   await page.goto(`${CONSOLE}#/shell/${encodeURIComponent(CORPUS.markup)}/${encodeURIComponent(CORPUS.markup)}`);
   await page.locator("text=onerror").first().waitFor();
   await clean(page, "a shell that is refused");
+  step("so do the pages of a sign-in");
+  await page.goto(`${CONSOLE}#/${encodeURIComponent(CORPUS.markup)}`);
+  await page.click("text=Sign out");
+  await page.locator('input[name="key"]').waitFor();
+  await clean(page, "sign-in");
+  for (const text of ALL) {
+    const word = encodeURIComponent(text.slice(0, 400));
+    for (const path of [
+      `/console/sign-in/${word}`,
+      `/console/sign-in/corp?to=${word}&role=${word}`,
+      `/sign-in/start?provider=${word}&redirect=http%3A%2F%2F127.0.0.1%3A9%2F&challenge=${"x".repeat(43)}&state=${word}`,
+      `/sign-in/callback?code=${word}&state=${word}`,
+      `/sign-in/callback?error=${word}&error_description=${word}&state=${word}&iss=${word}`,
+    ]) {
+      const response = await page.goto(env.TOWLINE_ORIGIN + path);
+      assert.ok([400, 403, 404].includes(response.status()), `${response.status()} ${path}`);
+      await clean(page, path);
+    }
+  }
+  await page.goto(`${CONSOLE}?${encodeURIComponent(CORPUS.markup)}#/sign-in-link/${encodeURIComponent(CORPUS.markup)}/x`);
+  await page.locator("main, form").first().waitFor();
+  await clean(page, "a link that is none");
   assert.equal(moved.filter((what) => what.includes("evil")).length, 0);
 }
