@@ -33,8 +33,8 @@ fn a_job_with_a_token_of_a_provider_needs_no_key() -> Outcome {
     done(command)
 }
 
-#[test]
-fn a_person_signs_in_by_the_command_line_through_a_provider() -> Outcome {
+/// A program with a provider of its own, against a gateway with an origin.
+fn with_people(program: &str) -> Outcome {
     let mut lab = Lab::start()?;
     let origin = format!("https://{}", lab.gateway.address());
     let config = lab.gateway.directory().join("gateway.toml");
@@ -46,9 +46,24 @@ fn a_person_signs_in_by_the_command_line_through_a_provider() -> Outcome {
     let device = lab.device()?;
     let admin = lab.admin();
     let mut command = admin.python();
-    command.arg(workspace().join("tests/e2e/python/login.py"));
+    command.arg(workspace().join("tests/e2e/python").join(program));
     command.env("TOWLINE_NODE", workspace().join("tests/e2e/node/oidc_provider.js"));
     command.env("TOWLINE_ORIGIN", &origin).env("TOWLINE_DEVICE", device.id());
     command.env("TOWLINE_CLI", admin.towline(&[]).get_program());
     done(command)
+}
+
+#[test]
+fn a_person_signs_in_by_the_command_line_through_a_provider() -> Outcome {
+    with_people("login.py")
+}
+
+#[test]
+fn people_and_jobs_sign_in_through_a_second_provider() -> Outcome {
+    with_people("second_provider.py")
+}
+
+#[test]
+fn a_provider_that_lies_breaks_or_changes_signs_nobody_in() -> Outcome {
+    with_people("hostile_provider.py")
 }

@@ -88,7 +88,7 @@ pub(crate) fn install(packages: &[&str]) -> Outcome {
     run::checked(install)
 }
 
-/// A Python that has boto3, the AWS CLI, moto and asciinema: the machine's own, or one in our cache
+/// A Python that has boto3, the AWS CLI, moto, asciinema and nanoidp: the machine's own, or one in our cache
 /// directory.
 ///
 /// # Errors
@@ -103,7 +103,16 @@ pub(crate) fn python() -> Outcome<PathBuf> {
     }
     console::step(&format!("a Python with boto3 and the AWS CLI in {}", own.display()));
     make_venv(&own)?;
-    pip(&in_venv, &["boto3>=1.34", "awscli>=1.34", "moto[s3,server]>=5", "asciinema==2.4.0"])?;
+    pip(
+        &in_venv,
+        &[
+            "boto3>=1.34",
+            "awscli>=1.34",
+            "moto[s3,server]>=5",
+            "asciinema==2.4.0",
+            "nanoidp==3.4.0",
+        ],
+    )?;
     Ok(in_venv)
 }
 
@@ -209,7 +218,7 @@ pub(crate) fn node_modules() -> Outcome<PathBuf> {
 
 fn has_aws_tools(python: &Path) -> bool {
     let mut probe = Command::new(python);
-    probe.args(["-c", "import asciinema, awscli, boto3, moto.server, flask, sys; sys.exit(sys.version_info < (3, 9))"]);
+    probe.args(["-c", "import asciinema, awscli, boto3, moto.server, flask, nanoidp, sys; sys.exit(sys.version_info < (3, 9))"]);
     probe.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     probe.status().is_ok_and(|status| status.success())
 }

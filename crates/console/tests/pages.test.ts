@@ -47,13 +47,14 @@ test("a signature is the one that an independent implementation makes", async ()
     body: "{}",
     accessKey: "AKIAIOSFODNN7EXAMPLE",
     secret: "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+    invocation: "1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed",
     now: new Date("2026-11-29T01:02:03.456Z"),
   });
   assert.equal(headers["X-Amz-Date"], "20261129T010203Z");
-  const signed = "content-type;host;x-amz-date;x-amz-target";
+  const signed = "amz-sdk-invocation-id;content-type;host;x-amz-date;x-amz-target";
   const scope = "20261129/xx-towline-1/towline/aws4_request";
   // Made by botocore for the same request.
-  const signature = "639d5b55075d508874d1730c4d0b6387689313bfc4a7666078aaaad20109a2d8";
+  const signature = "db574d1cf7ecb7809fd7f39afc88689e35d5919475654f881c95a884c178c57d";
   assert.equal(
     headers["Authorization"],
     `AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/${scope}, ` +

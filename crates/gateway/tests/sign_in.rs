@@ -6,6 +6,7 @@ mod still_api;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -58,6 +59,8 @@ struct Desk {
     routes: Router,
     store: Store,
     clock: Clock,
+    /// Requests that were signed.
+    signed: AtomicU32,
     _dir: tempfile::TempDir,
 }
 
@@ -80,7 +83,7 @@ impl Desk {
         let all = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#;
         store.principals().put_policy("ann", "p", all, clock.now()).await.unwrap();
         let routes = api::routes(Arc::new(Api::new(parts).unwrap()));
-        Self { routes, store, clock, _dir: dir }
+        Self { routes, store, clock, signed: AtomicU32::new(0), _dir: dir }
     }
 
     async fn send(&self, target: &str, headers: &[(&str, &str)], from: &str) -> Answer {
@@ -112,12 +115,22 @@ impl Desk {
         Answer { code, body, set_cookie }
     }
 
-    /// A request that an access key signs, with more headers.
+    /// A request that an access key signs, with more headers. No two have one signature.
     async fn signed(&self, target: &str, key: &str, more: &[(&str, &str)]) -> Answer {
+        let number = self.signed.fetch_add(1, Ordering::Relaxed).to_string();
+        let signature = self.signature(target, key, &number);
+        let own = signature.iter().map(|(name, value)| (&**name, &**value));
+        let all: Vec<(&str, &str)> = own.chain(more.iter().copied()).collect();
+        self.send(target, &all, "192.0.2.1:1").await
+    }
+
+    /// The headers of a signature; `invocation` is signed, too.
+    fn signature(&self, target: &str, key: &str, invocation: &str) -> Vec<(String, String)> {
         let headers = [
             ("host", "gw.test"),
             ("x-amz-target", target),
             ("content-type", "application/x-amz-json-1.1"),
+            ("amz-sdk-invocation-id", invocation),
         ];
         let parts = RequestParts { method: "POST", path: "/", query: "", headers: &headers };
         let secret = SecretAccessKey::new(SECRET.into());
@@ -133,9 +146,9 @@ impl Desk {
         };
         let now = self.clock.now().0 / 1000;
         let added = sign(&parts, &sha256(b"{}"), &credentials, now).unwrap();
-        let all: Vec<(&str, &str)> =
-            added.iter().map(|(name, value)| (&**name, &**value)).chain(more.to_vec()).collect();
-        self.send(target, &all, "192.0.2.1:1").await
+        let mut all = vec![("amz-sdk-invocation-id".to_owned(), invocation.to_owned())];
+        all.extend(added.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+        all
     }
 
     async fn sign_in(&self, (_, key): (&str, &str)) -> Browser {
@@ -312,6 +325,30 @@ async fn a_new_sign_in_has_a_new_id_and_voids_the_one_of_this_browser() {
     assert_eq!(bob.body["PrincipalName"], "bob", "the signature counts, not the cookie");
     assert!(!bob.set_cookie.unwrap().contains(&ann.cookie));
     assert_eq!(desk.asks(&ann, READ).await, OVER);
+}
+
+#[tokio::test]
+async fn a_sign_in_is_taken_once_although_equal_requests_of_one_second_may_be_meant() {
+    let desk = Desk::open().await;
+    let send = async |target: &str| {
+        let signature = desk.signature(target, KEYS[0].1, "once");
+        let mut headers: Vec<(&str, &str)> =
+            signature.iter().map(|(name, value)| (&**name, &**value)).collect();
+        headers.push(("origin", ORIGIN));
+        desk.send(target, &headers, "192.0.2.1:1").await
+    };
+    let first = send(CREATE).await;
+    assert_eq!(first.code, "done");
+    let cookie = first.set_cookie.unwrap().split(';').next().unwrap().to_owned();
+    for _ in 0..3 {
+        let again = send(CREATE).await;
+        assert_eq!((again.code.as_str(), again.set_cookie), ("InvalidSignatureException", None));
+    }
+    let csrf = first.body["CsrfToken"].as_str().unwrap().to_owned();
+    assert_eq!(desk.asks(&Browser { cookie, csrf }, READ).await, "done", "nothing displaced it");
+    for _ in 0..2 {
+        assert_eq!(send(READ).await.code, "done", "what only reads is taken again");
+    }
 }
 
 #[tokio::test]

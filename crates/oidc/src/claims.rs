@@ -115,8 +115,12 @@ impl Claims {
             return Err(TokenError::Lacks("sub"));
         }
         if let Value::Object(all) = &mut self.all {
+            // Whether an address is verified is said of the address beside it, and of no other one.
+            let other_address = all.contains_key("email") && all.get("email") != more.get("email");
             for (name, value) in more {
-                all.entry(name).or_insert(value);
+                if !(other_address && name == "email_verified") {
+                    all.entry(name).or_insert(value);
+                }
             }
         }
         Ok(self)
@@ -151,10 +155,10 @@ fn audience(all: &Value, expected: &[String]) -> Result<String, TokenError> {
     found.cloned().ok_or(TokenError::Audience)
 }
 
-/// Checks `exp`, `nbf` and `iat`; returns `exp`.
+/// Checks `exp`, `nbf`, `iat` and `auth_time`; returns `exp`.
 fn times(all: &Value, now: i64) -> Result<i64, TokenError> {
     let time = |name: &'static str| match all.get(name) {
-        None => Ok(None),
+        None | Some(Value::Null) => Ok(None),
         Some(value) => seconds(value).map(Some).ok_or(TokenError::Lacks(name)),
     };
     let expires_at = time("exp")?.ok_or(TokenError::Lacks("exp"))?;
@@ -163,6 +167,8 @@ fn times(all: &Value, now: i64) -> Result<i64, TokenError> {
         return Err(TokenError::Expired);
     }
     let begins = issued_at.max(time("nbf")?.unwrap_or(i64::MIN));
+    // A sign-in that is to come would be fresh for as long.
+    let begins = begins.max(time("auth_time")?.unwrap_or(i64::MIN));
     if now < begins.saturating_sub(SKEW_SECONDS) {
         return Err(TokenError::Early);
     }

@@ -39,6 +39,8 @@ pub struct Discovery {
     pub token_endpoint: Option<String>,
     /// More claims of a person.
     pub userinfo_endpoint: Option<String>,
+    /// Whether its token endpoint takes a client's secret in the form (`client_secret_post`).
+    pub takes_secret_in_form: bool,
     /// Whether its answers to browsers name it as `iss` (RFC 9207).
     pub names_itself: bool,
 }
@@ -87,6 +89,10 @@ impl Discovery {
             authorization_endpoint: endpoint("authorization_endpoint")?,
             token_endpoint: endpoint("token_endpoint")?,
             userinfo_endpoint: endpoint("userinfo_endpoint")?,
+            takes_secret_in_form: value
+                .get("token_endpoint_auth_methods_supported")
+                .and_then(Value::as_array)
+                .is_some_and(|all| all.iter().any(|one| one == "client_secret_post")),
             names_itself: value.get("authorization_response_iss_parameter_supported")
                 == Some(&Value::Bool(true)),
         })

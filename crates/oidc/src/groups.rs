@@ -77,13 +77,21 @@ pub fn groups(claims: &Value, path: &ClaimPath, separator: Option<char>) -> Opti
             Some(separator) => text.split(separator).map(|one| one.trim().to_owned()).collect(),
         },
         Some(Value::Array(all)) => all.iter().filter_map(name).map(str::to_owned).collect(),
-        Some(Value::Object(members)) => members.keys().cloned().collect(),
+        Some(Value::Object(members)) => {
+            let said = members.iter().filter(|(_, value)| !is_denied(value));
+            said.map(|(name, _)| name.clone()).collect()
+        }
         Some(_) => Vec::new(),
     };
     found.retain(|group| !group.is_empty() && group.len() <= MAX_GROUP);
     found.sort_unstable();
     found.dedup();
     (found.len() <= MAX_GROUPS).then_some(found)
+}
+
+/// Whether a member's value says that there is no such group.
+fn is_denied(value: &Value) -> bool {
+    matches!(value, Value::Null | Value::Bool(false))
 }
 
 /// The name of one group: itself, or its member `name`.
@@ -127,6 +135,8 @@ mod tests {
         assert_eq!(groups(&json!({ "groups": many }), &path, None), None);
         assert!(found(&json!({"groups": [1, null, {"id": "x"}, ""]}), "groups", None).is_empty());
         assert!(found(&json!({"groups": 7}), "groups", None).is_empty());
+        let denied = json!({"groups": {"ops": false, "dev": null}});
+        assert!(found(&denied, "groups", None).is_empty());
         assert!(found(&json!({}), "groups", None).is_empty());
         assert_eq!(found(&json!({"groups": "cn=a,dc=b"}), "groups", None), ["cn=a,dc=b"]);
         for wrong in ["", "a..b", ".a", "a.b.c.d.e.f"] {

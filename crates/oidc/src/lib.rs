@@ -14,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 mod algorithm;
+mod answer;
 mod base64url;
 mod claims;
 mod discovery;
@@ -24,6 +25,7 @@ mod pkce;
 mod token;
 
 pub use algorithm::Algorithm;
+pub use answer::{Answer, AnswerError, refusal};
 pub use claims::{Claims, Expected};
 pub use discovery::{Discovery, DiscoveryError, is_issuer};
 pub use groups::{ClaimPath, PathError, groups};

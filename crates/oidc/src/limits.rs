@@ -8,6 +8,8 @@ pub const MAX_KEY_SET: usize = 64 * 1024;
 pub const MAX_KEYS: usize = 64;
 /// Largest discovery document, bytes.
 pub const MAX_DISCOVERY: usize = 64 * 1024;
+/// Longest word of a refusal, bytes.
+pub const MAX_REFUSAL: usize = 100;
 /// Longest issuer or endpoint, bytes.
 pub const MAX_URL: usize = 1024;
 /// Longest subject, bytes: OpenID Connect Core 1.0, section 2.

@@ -5,6 +5,8 @@
 //! right ones: those get past the first check.
 #![allow(missing_docs, clippy::needless_pass_by_value)] // the bodies take what the fuzzer gives
 
+#[path = "../fuzz/bodies/answer.rs"]
+mod answer;
 #[path = "../fuzz/bodies/discovery.rs"]
 mod discovery;
 #[path = "../fuzz/bodies/groups.rs"]
@@ -13,6 +15,8 @@ mod groups;
 mod key_set;
 #[path = "../fuzz/bodies/token.rs"]
 mod token;
+#[path = "../fuzz/bodies/userinfo.rs"]
+mod userinfo;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -20,6 +24,9 @@ use proptest::prelude::*;
 const TOKEN: &str = include_str!("../fuzz/seeds/token/es256.jwt");
 const KEYS: &str = include_str!("../fuzz/seeds/key_set/four.json");
 const DISCOVERY: &str = include_str!("../fuzz/seeds/discovery/plain.json");
+const ANSWER: &str = include_str!("../fuzz/seeds/answer/tokens.json");
+const REFUSED: &str = include_str!("../fuzz/seeds/answer/refused.json");
+const USERINFO: &str = include_str!("../fuzz/seeds/userinfo/ann.json");
 const CLAIMS: &str =
     r#"{"groups":["ops",{"name":"dev"}],"realm_access":{"roles":["a","b"]},"g":"x,y z"}"#;
 
@@ -62,6 +69,18 @@ proptest! {
     #[test]
     fn any_bytes_are_a_discovery_document_or_refused(bytes in prop_oneof![bytes(200), nearly(DISCOVERY)]) {
         discovery::run(&bytes);
+    }
+
+    #[test]
+    fn any_bytes_are_an_answer_of_a_token_endpoint_or_refused(
+        bytes in prop_oneof![bytes(200), nearly(ANSWER), nearly(REFUSED)],
+    ) {
+        answer::run(&bytes);
+    }
+
+    #[test]
+    fn userinfo_changes_no_claim_of_the_token(bytes in prop_oneof![bytes(60), nearly(USERINFO)]) {
+        userinfo::run(&bytes);
     }
 
     #[test]

@@ -193,6 +193,8 @@ fn claims_that_do_not_hold_are_refused_by_name() {
         (json!({"exp": NOW - 60}), TokenError::Expired),
         (json!({"iat": NOW + 61}), TokenError::Early),
         (json!({"nbf": NOW + 61}), TokenError::Early),
+        (json!({"auth_time": NOW + 61}), TokenError::Early),
+        (json!({"auth_time": "now"}), TokenError::Lacks("auth_time")),
         (json!({"nonce": "n-2"}), TokenError::Nonce),
         (json!({"nonce": null}), TokenError::Nonce),
     ] {
@@ -200,7 +202,8 @@ fn claims_that_do_not_hold_are_refused_by_name() {
     }
     for good in [
         json!({"exp": NOW - 59}),
-        json!({"iat": NOW + 60, "nbf": NOW + 60}),
+        json!({"iat": NOW + 60, "nbf": NOW + 60, "auth_time": NOW + 60}),
+        json!({"auth_time": null}),
         json!({"aud": ["elsewhere", "towline"], "azp": "towline"}),
         json!({"exp": 1.800_000_300_5e9}),
     ] {
@@ -218,6 +221,29 @@ fn an_access_token_belongs_to_its_id_token() {
     let read = checked(&token, &provider.keys(), None).unwrap();
     assert_eq!(read.check_access_token("access"), Ok(()));
     assert_eq!(read.check_access_token("other"), Err(TokenError::AccessTokenHash));
+}
+
+#[test]
+fn an_address_is_verified_by_who_names_it() {
+    let provider = Provider::new();
+    for (token, userinfo, verified) in [
+        (json!({}), json!({"email": "a@x", "email_verified": true}), true),
+        (json!({"email": "a@x"}), json!({"email": "a@x", "email_verified": true}), true),
+        (json!({"email": "b@x"}), json!({"email": "a@x", "email_verified": true}), false),
+        (json!({"email": "b@x"}), json!({"email_verified": true}), false),
+        (
+            json!({"email": "b@x", "email_verified": false}),
+            json!({"email": "b@x", "email_verified": true}),
+            false,
+        ),
+    ] {
+        let read = checked(&provider.token(&claims(&token)), &provider.keys(), None).unwrap();
+        let mut userinfo = userinfo;
+        userinfo["sub"] = json!(read.subject());
+        let both = read.with_userinfo(userinfo).unwrap();
+        let said = both.all().get("email_verified") == Some(&json!(true));
+        assert_eq!(said, verified, "{token}");
+    }
 }
 
 #[test]

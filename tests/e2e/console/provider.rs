@@ -130,3 +130,33 @@ fn a_person_signs_in_to_the_console_through_a_provider() -> Outcome {
     }
     ensure(!log.contains("__Host-towline"), || "a cookie is in the log".into())
 }
+
+#[test]
+fn a_person_signs_in_to_the_console_through_a_second_provider() -> Outcome {
+    let config = OUTBOUND.to_owned();
+    let mut lab = Lab::with(&GatewaySetup { config, ..GatewaySetup::default() })?;
+    let origin = format!("https://{}", lab.gateway.address());
+    serve_console_at(&mut lab, &origin)?;
+    let device = lab.device()?;
+    let mut command = lab.admin().python();
+    command.arg(workspace().join("tests/e2e/python/nano_provider.py"));
+    command.arg(lab.directory().join("nano"));
+    command.env("REDIRECT_URI", format!("{origin}/sign-in/callback"));
+    let mut provider = Running::start("nanoidp", command, &lab.directory().join("nano.log"))?;
+    let issuer = provider.wait_for("the provider's issuer", 0, SOON, |printed| {
+        printed.lines().find(|line| line.starts_with("http://")).map(str::to_owned)
+    })?;
+    provider.wait_for("the provider listens", 0, SOON, |printed| {
+        printed.contains("Running on").then_some(())
+    })?;
+    role(&lab, "operator")?;
+    let mut new = mapping("operator");
+    new["Issuer"] = issuer.into();
+    new["Scopes"] = json!(["profile"]);
+    new["SecondFactors"] = json!(["otp"]);
+    lab.admin().api("Towline.CreateIdentityProvider", &new)?;
+    let mut command = browser(&lab)?;
+    command.arg(workspace().join("tests/e2e/console/story_second_provider.js"));
+    command.env("TOWLINE_ORIGIN", &origin).env("TOWLINE_DEVICE", device.id());
+    perform(command, |what| Err(Trouble::new(format!("the browser asks for {what}"))))
+}

@@ -15,8 +15,11 @@
 //! - The algorithm: `towline_ssm::sigv4`. What is in a security token: [`super::tokens`]. What a
 //!   cookie proves: [`super::sign_in`]. What a failure costs its source: [`super::http`].
 
+use std::time::Duration;
+
 use axum::http::{header, request};
 use towline_host::clock::UnixMillis;
+use towline_ssm::Operation;
 use towline_ssm::error::{ApiError, ErrorCode};
 use towline_ssm::ids::SecretAccessKey;
 use towline_ssm::operation::Service;
@@ -30,6 +33,7 @@ use super::elsewhere::is_passed_on;
 use super::internal::{OrInternal as _, internal};
 use super::service::Api;
 use super::token::Token;
+use crate::limits::REPLAY_GRACE;
 use crate::plane::Person;
 
 /// What a client is told whose request was taken before.
@@ -44,6 +48,28 @@ pub(super) struct Claim<'h> {
     service: Service,
     secret: SecretAccessKey,
     credential: Credential,
+}
+
+/// How often one signature is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// It changes nothing.
+    Always,
+    /// Once, and again in the first moment: equal requests of one second may be meant.
+    Meant,
+    /// Once. Each sign-in of a browser displaces an older one, so an equal request is never meant.
+    Once,
+}
+
+impl Taken {
+    /// Requests for an operation; `None` for one that there is not.
+    pub(super) fn of(operation: Option<Operation>) -> Self {
+        match operation {
+            Some(Operation::CreateSignIn) => Self::Once,
+            Some(operation) if !operation.read_only() => Self::Meant,
+            _ => Self::Always,
+        }
+    }
 }
 
 /// Whose secret it is.
@@ -111,14 +137,14 @@ impl Api {
         (format!("arn:aws:iam::{}:user/{name}", self.realm().account), id.clone())
     }
 
-    /// Judges the signature of a whole request. `mutating`: it is taken once; what has to be
-    /// remembered of it comes back.
+    /// Judges the signature of a whole request. `taken`: how often it is; what has to be remembered of it
+    /// comes back.
     pub(super) async fn prove(
         &self,
         claim: Claim<'_>,
         head: &request::Parts,
         body: &[u8],
-        mutating: bool,
+        taken: Taken,
         now: UnixMillis,
     ) -> Result<(Caller, Option<SeenRequest>), ApiError> {
         let Claim { authorization, headers, service, secret, credential } = claim;
@@ -129,10 +155,11 @@ impl Api {
             &secret,
             &self.expected(service, now),
         )?;
-        let seen = match (mutating, is_passed_on(head)) {
-            (false, _) => None,
-            (true, false) => Some(self.admit_once(&verified, now).await?),
-            (true, true) => {
+        let seen = match (taken, is_passed_on(head)) {
+            (Taken::Always, _) => None,
+            (Taken::Meant, false) => Some(self.admit_once(&verified, REPLAY_GRACE, now).await?),
+            (Taken::Once, false) => Some(self.admit_once(&verified, Duration::ZERO, now).await?),
+            (Taken::Meant | Taken::Once, true) => {
                 let (signature, forget_at) = (verified.replay_key, verified.forget_at);
                 Some(SeenRequest { signature, forget_at })
             }
@@ -180,6 +207,7 @@ impl Api {
     async fn admit_once(
         &self,
         verified: &Verified,
+        grace: Duration,
         now: UnixMillis,
     ) -> Result<SeenRequest, ApiError> {
         let (signature, forget_at) = (verified.replay_key, verified.forget_at);
@@ -199,7 +227,7 @@ impl Api {
                 return Err(again());
             }
         }
-        if self.replays.admit(verified, now) {
+        if self.replays.admit(verified, grace, now) {
             return Ok(SeenRequest { signature, forget_at });
         }
         Err(again())

@@ -272,10 +272,9 @@ fn set_second_factor(context: &mut Context, temporary: &Temporary, call: &Call) 
     }
     let Some(federated) = federated else { return };
     context.set("aws:FederatedProvider", [federated.provider_arn.as_str()]);
-    if proved {
-        let issued = temporary.issued_at.0.div_euclid(1000);
-        let since = federated.auth_time.unwrap_or(issued).min(call.now.0.div_euclid(1000));
-        let age = call.now.0.div_euclid(1000).saturating_sub(since);
+    // A provider that does not say when the person proved it leaves the age unknown.
+    if let (true, Some(since)) = (proved, federated.auth_time) {
+        let age = call.now.0.div_euclid(1000).saturating_sub(since).max(0);
         context.set("aws:MultiFactorAuthAge", [age.to_string()]);
     }
 }

@@ -30,7 +30,7 @@ use towline_store::{RequestEnd, SeenRequest};
 use tracing::Instrument as _;
 
 use super::access_end;
-use super::authn::{Failure, REPLAYED};
+use super::authn::{Failure, REPLAYED, Taken};
 use super::bodies;
 use super::call::{Call, Caller, Record};
 use super::internal::internal;
@@ -333,8 +333,8 @@ impl Api {
         if let Ok(operation) = &operation {
             note(event, *operation);
         }
-        let mutating = operation.as_ref().is_ok_and(|operation| !operation.read_only());
-        match self.prove(claim, head, &body, mutating, now).await {
+        let taken = Taken::of(operation.as_ref().ok().copied());
+        match self.prove(claim, head, &body, taken, now).await {
             Ok((caller, seen)) => Ok(Proven { caller, operation, body, seen, is_unsigned: false }),
             Err(error) => {
                 self.authentication_failed(&Some(operation));

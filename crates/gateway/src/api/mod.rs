@@ -46,6 +46,7 @@ mod internal;
 mod inventory;
 mod joining;
 mod last_used;
+mod mapping;
 mod named;
 mod ownership;
 mod paging;

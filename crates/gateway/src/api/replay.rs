@@ -1,7 +1,7 @@
 //! Requests that change something are taken once.
 //!
 //! A signature holds for the clock skew of five minutes; an attacker who captured a request could send it
-//! again in that time. A signature that was seen is refused, but for the first [`REPLAY_GRACE`]: clients
+//! again in that time. A signature that was seen is refused, but for the first moment (`REPLAY_GRACE`): clients
 //! sign with whole seconds, so two equal requests of one second (a script that starts eight
 //! sessions, a quick retry) have one signature and are both meant.
 //!
@@ -17,13 +17,13 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Mutex;
+use std::time::Duration;
 
 use towline_host::clock::UnixMillis;
 use towline_ssm::sigv4::Verified;
 use towline_store::SeenRequest;
 
 use crate::limits;
-use crate::limits::REPLAY_GRACE;
 
 /// The signatures of the last minutes.
 #[derive(Debug, Default)]
@@ -60,12 +60,12 @@ impl ReplayWindow {
         self.lock().first.contains_key(signature)
     }
 
-    /// Whether the request may be taken. Remembers it.
-    pub(super) fn admit(&self, verified: &Verified, now: UnixMillis) -> bool {
+    /// Whether the request may be taken; again within `grace` of the first time. Remembers it.
+    pub(super) fn admit(&self, verified: &Verified, grace: Duration, now: UnixMillis) -> bool {
         let mut seen = self.lock();
         seen.forget(now);
         if let Some(first) = seen.first.get(&verified.replay_key) {
-            return now <= first.plus(REPLAY_GRACE);
+            return !grace.is_zero() && now <= first.plus(grace);
         }
         seen.first.insert(verified.replay_key, now);
         seen.by_end.insert((verified.forget_at, verified.replay_key));
@@ -93,6 +93,7 @@ impl Seen {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::REPLAY_GRACE;
 
     const NOW: UnixMillis = UnixMillis(1_000_000);
 
@@ -105,28 +106,39 @@ mod tests {
     #[test]
     fn a_signature_is_taken_again_only_at_once() {
         let window = ReplayWindow::default();
-        assert!(window.admit(&request(1), NOW));
-        assert!(window.admit(&request(1), NOW.plus(REPLAY_GRACE)));
-        assert!(!window.admit(&request(1), NOW.plus(REPLAY_GRACE * 2)));
-        assert!(window.admit(&request(2), NOW.plus(REPLAY_GRACE * 2)));
+        assert!(window.admit(&request(1), REPLAY_GRACE, NOW));
+        assert!(window.admit(&request(1), REPLAY_GRACE, NOW.plus(REPLAY_GRACE)));
+        assert!(!window.admit(&request(1), REPLAY_GRACE, NOW.plus(REPLAY_GRACE * 2)));
+        assert!(window.admit(&request(2), REPLAY_GRACE, NOW.plus(REPLAY_GRACE * 2)));
+    }
+
+    #[test]
+    fn without_grace_an_equal_request_is_refused_at_once() {
+        let window = ReplayWindow::default();
+        assert!(window.admit(&request(1), Duration::ZERO, NOW));
+        assert!(!window.admit(&request(1), Duration::ZERO, NOW));
     }
 
     #[test]
     fn what_an_earlier_process_has_taken_is_refused_at_once() {
         let taken = SeenRequest { signature: request(1).replay_key, forget_at: 1_300 };
         let window = ReplayWindow::restored(&[taken]);
-        assert!(!window.admit(&request(1), NOW));
-        assert!(window.admit(&request(2), NOW));
+        assert!(!window.admit(&request(1), REPLAY_GRACE, NOW));
+        assert!(window.admit(&request(2), REPLAY_GRACE, NOW));
     }
 
     #[test]
     fn the_window_is_bounded_and_forgets_what_has_expired_anyway() {
         let window = ReplayWindow::default();
         for n in 0..u32::try_from(limits::MAX_SEEN_SIGNATURES).unwrap() + 100 {
-            assert!(window.admit(&request(n), NOW));
+            assert!(window.admit(&request(n), REPLAY_GRACE, NOW));
         }
         assert!(window.seen.lock().unwrap().first.len() <= limits::MAX_SEEN_SIGNATURES);
-        window.admit(&Verified { forget_at: 2_000, ..request(7) }, UnixMillis(1_300_000));
+        window.admit(
+            &Verified { forget_at: 2_000, ..request(7) },
+            REPLAY_GRACE,
+            UnixMillis(1_300_000),
+        );
         assert_eq!(window.seen.lock().unwrap().first.len(), 1);
     }
 }

@@ -15,9 +15,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde_json::Value;
 use towline_host::clock::UnixMillis;
-use towline_oidc::{ClaimPath, Expected, TokenError, groups};
+use towline_oidc::{Expected, TokenError};
 use towline_policy::{NamedPolicy, Policy, evaluate_trust};
 use towline_ssm::api::provider::ProviderSettings;
 use towline_ssm::api::sts::StsRequest;
@@ -25,18 +24,19 @@ use towline_ssm::api::sts_tokens::{AssumedRole, ROLE_SECONDS, WebIdentity, WebId
 use towline_ssm::api::tags::Tag;
 use towline_ssm::error::{ApiError, ErrorCode};
 use towline_ssm::ids::UserName;
-use towline_store::{IdentityProvider, TagKind};
+use towline_store::{FederatedPerson, IdentityProvider, TagKind};
 
 use super::authz::{Question, asked};
 use super::call::{Call, Caller, Federated, Proof, Vouch};
 use super::internal::{OrInternal as _, internal};
+use super::mapping::{claim_values, mapped_tags, mapped_text, roles_of};
 use super::root::{Root, Vouched};
 use super::service::Api;
 use super::sts::{check_session_policy, seconds, within};
 use super::tags::request_tags;
 use super::token::{Holder, Token};
 use crate::federation::NotVerified;
-use crate::limits::{MAX_CLAIM, MAX_CLAIM_KEYS, MAX_TAG_VALUE};
+use crate::limits::MAX_TAG_VALUE;
 use crate::plane::Person;
 
 /// The settings of a stored provider.
@@ -138,7 +138,11 @@ impl Api {
         let duration = request.duration.unwrap_or(ROLE_SECONDS);
         within(duration, role.max_seconds)?;
         check_session_policy(request.policy.as_deref())?;
-        let person = self.let_in(vouch, call.now).await?;
+        let name_claim = vouch.settings.name_claim.as_deref();
+        let called = name_claim.and_then(|claim| mapped_text(vouch, claim));
+        let called = called.as_deref().unwrap_or(vouch.claims.subject());
+        let called: String = called.chars().take(MAX_TAG_VALUE).collect();
+        let person = self.let_in(vouch, &called, call.now).await?.id;
         let holder = Holder::Role {
             role: name.to_string(),
             unique_id: role.unique_id.clone(),
@@ -187,7 +191,7 @@ impl Api {
         let mut question = Question::about(request.role_arn.clone());
         let stored = self.store().tags().of(TagKind::Principal, &principal).await;
         question.tags = stored.or_internal("cannot read tags")?;
-        question.facts = facts(&call.caller.arn, vouch, request, tags);
+        question.facts = facts(&call.caller.arn, vouch, request, tags)?;
         let asked = asked(call, self, ACTION, &question);
         let trust = NamedPolicy::new("trust policy", Arc::new(trust));
         let (said, _) = evaluate_trust(&trust, &asked);
@@ -200,14 +204,16 @@ impl Api {
     }
 
     /// The row of a person who gets credentials.
-    pub(super) async fn let_in(&self, vouch: &Vouch, now: UnixMillis) -> Result<String, ApiError> {
+    pub(super) async fn let_in(
+        &self,
+        vouch: &Vouch,
+        name: &str,
+        now: UnixMillis,
+    ) -> Result<FederatedPerson, ApiError> {
         let (id, subject) = (&vouch.provider.unique_id, vouch.claims.subject());
-        let path = vouch.settings.name_claim.as_deref().map(ClaimPath::parse);
-        let name = path.and_then(Result::ok).and_then(|path| path.text(vouch.claims.all()));
-        let name: String = name.as_deref().unwrap_or(subject).chars().take(MAX_TAG_VALUE).collect();
-        let person = self.store().identity_providers().let_in(id, subject, &name, now).await;
+        let person = self.store().identity_providers().let_in(id, subject, name, now).await;
         let person = person.or_internal("cannot store a person of an identity provider")?;
-        if person.is_blocked { Err(blocked()) } else { Ok(person.id) }
+        if person.is_blocked { Err(blocked()) } else { Ok(person) }
     }
 
     /// The person that a token names, if it is still let in.
@@ -243,35 +249,13 @@ fn blocked() -> ApiError {
     ApiError::new(ErrorCode::IDPRejectedClaim, message)
 }
 
-/// The roles that groups give, in the order of the mapping; the default for who is in none.
-pub(super) fn roles_of(settings: &ProviderSettings, groups: &[String]) -> Vec<String> {
-    let mut roles: Vec<String> = Vec::new();
-    for entry in settings.group_roles.iter().filter(|entry| groups.contains(&entry.group)) {
-        if !roles.contains(&entry.role) {
-            roles.push(entry.role.clone());
-        }
-    }
-    if roles.is_empty() { settings.default_role.iter().cloned().collect() } else { roles }
-}
-
-/// Tags of the session, by the provider's mapping.
-pub(super) fn mapped_tags(vouch: &Vouch) -> Vec<Tag> {
-    let text = |claim: &str| ClaimPath::parse(claim).ok()?.text(vouch.claims.all());
-    let tags = vouch.settings.principal_tags.iter().filter_map(|tag| {
-        let value = text(&tag.claim)?;
-        let fits = value.chars().count() <= MAX_TAG_VALUE && !value.chars().any(char::is_control);
-        fits.then(|| Tag { key: tag.key.clone(), value })
-    });
-    tags.collect()
-}
-
 /// What a trust policy can ask about.
 fn facts(
     provider_arn: &str,
     vouch: &Vouch,
     request: &WebIdentityRequest,
     tags: &[Tag],
-) -> Vec<(String, Vec<String>)> {
+) -> Result<Vec<(String, Vec<String>)>, ApiError> {
     let session = vec![request.role_session_name.clone()];
     let mut facts = vec![("sts:RoleSessionName".to_owned(), session)];
     facts.extend(
@@ -284,47 +268,7 @@ fn facts(
         facts.extend(request_tags(tags));
     }
     let issuer = provider_arn.split_once("oidc-provider/").map_or("", |(_, issuer)| issuer);
-    let claims = claim_values(vouch);
+    let claims = claim_values(vouch)?;
     facts.extend(claims.into_iter().map(|(name, values)| (format!("{issuer}:{name}"), values)));
-    facts
-}
-
-/// Claims as condition keys: texts, numbers, flags, and lists of texts. What is larger than a policy
-/// can ask about is left out.
-fn claim_values(vouch: &Vouch) -> BTreeMap<String, Vec<String>> {
-    let all = vouch.claims.all();
-    let text = |value: &Value| match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Bool(flag) => Some(flag.to_string()),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
-    };
-    let mut found: BTreeMap<String, Vec<String>> = all
-        .as_object()
-        .into_iter()
-        .flatten()
-        .filter_map(|(name, value)| match value {
-            Value::Array(many) => Some((name.clone(), many.iter().filter_map(text).collect())),
-            one => Some((name.clone(), vec![text(one)?])),
-        })
-        .collect();
-    found.insert("aud".to_owned(), vec![vouch.claims.audience().to_owned()]);
-    if all.get("email_verified") != Some(&Value::Bool(true)) {
-        found.remove("email");
-    }
-    if let Some(names) = groups_of(vouch) {
-        found.insert("groups".to_owned(), names);
-    }
-    found.retain(|name, values| {
-        let bytes: usize = values.iter().map(String::len).sum();
-        name.len() <= MAX_CLAIM_KEYS && bytes <= MAX_CLAIM
-    });
-    found.into_iter().take(MAX_CLAIM_KEYS).collect()
-}
-
-/// The groups of a token, if the provider is configured for them.
-pub(super) fn groups_of(vouch: &Vouch) -> Option<Vec<String>> {
-    let path = ClaimPath::parse(vouch.settings.groups_claim.as_deref()?).ok()?;
-    let separator = vouch.settings.groups_separator.as_ref().and_then(|text| text.chars().next());
-    groups(vouch.claims.all(), &path, separator)
+    Ok(facts)
 }

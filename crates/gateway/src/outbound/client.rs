@@ -181,7 +181,7 @@ fn away(target: &Target, why: &dyn std::fmt::Display) -> OutboundError {
     OutboundError::Away { host: target.host.clone(), why: why.to_string() }
 }
 
-async fn request<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+pub(super) async fn request<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     stream: S,
     target: &Target,
     ask: Ask<'_>,

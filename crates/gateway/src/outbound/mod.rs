@@ -11,6 +11,8 @@
 //! # Not here
 //! - S3 and CloudWatch: `towline_archive` has clients of its own (decision 180).
 
+#[cfg(test)]
+mod answers;
 mod client;
 mod guard;
 mod url;

@@ -12,21 +12,23 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use serde_json::Value;
 use towline_host::clock::UnixMillis;
 use towline_oidc::limits::MAX_DISCOVERY;
-use towline_oidc::{ClaimPath, Claims, Expected};
+use towline_oidc::{Answer, ClaimPath, Claims, Expected, refusal};
 use towline_ssm::error::{ApiError, ErrorCode};
 use towline_store::IdentityProvider;
 
 use super::super::call::Vouch;
 use super::super::internal::{OrInternal as _, internal};
+use super::super::mapping::{groups_of, mapped_tags, mapped_text, roles_of};
 use super::super::providers::sealed_for;
 use super::super::root::{Mapped, Root, Vouched};
 use super::super::service::Api;
 use super::super::sts::seconds;
 use super::super::token::{Holder, Token};
-use super::super::web_identity::{groups_of, mapped_tags, roles_of, settings_of};
+use super::super::web_identity::settings_of;
 use super::attempt::Attempt;
 use super::start::encoded;
 use crate::federation::{Known, NotVerified};
@@ -47,17 +49,10 @@ fn away(error: &dyn std::fmt::Display) -> ApiError {
     ApiError::new(ErrorCode::IDPCommunicationError, error.to_string())
 }
 
-/// Whether a token says that its groups are elsewhere, as Entra's do beyond 200 groups.
-fn has_overage(claims: &Value) -> bool {
-    claims.pointer("/_claim_names/groups").is_some()
-        || claims.get("hasgroups") == Some(&Value::Bool(true))
-}
-
 /// The words of a provider that refuses a code.
 fn said(error: &OutboundError) -> ApiError {
     let OutboundError::Status { body, .. } = error else { return away(error) };
-    let answer: Value = serde_json::from_slice(body).unwrap_or_default();
-    match answer.get("error").and_then(Value::as_str) {
+    match refusal(body).as_deref() {
         // RFC 6749, section 5.2: this one is about the code or token, the others are about us.
         Some(why @ "invalid_grant") => {
             refused(format!("the identity provider refused the sign-in: {why}"))
@@ -65,6 +60,12 @@ fn said(error: &OutboundError) -> ApiError {
         Some(why) => away(&format!("the identity provider refused the request: {why}")),
         None => away(error),
     }
+}
+
+/// Whether the provider does not take us for its client.
+fn is_unknown(error: &OutboundError) -> bool {
+    let OutboundError::Status { body, .. } = error else { return false };
+    refusal(body).as_deref() == Some("invalid_client")
 }
 
 impl Api {
@@ -76,7 +77,7 @@ impl Api {
         attempt: &Attempt,
         code: &str,
         now: UnixMillis,
-    ) -> Result<(Token, String, Value), ApiError> {
+    ) -> Result<(Token, String, Answer), ApiError> {
         let known = self.known(&provider, now).await?;
         let form = format!(
             "grant_type=authorization_code&code={}&redirect_uri={}&code_verifier={}",
@@ -102,13 +103,13 @@ impl Api {
         &self,
         provider: IdentityProvider,
         known: &Known,
-        answer: &Value,
+        answer: &Answer,
         nonce: Option<&str>,
         now: UnixMillis,
     ) -> Result<Vouch, ApiError> {
         let settings = settings_of(&provider)?;
-        let text = |name: &str| answer.get(name).and_then(Value::as_str);
-        let id_token = text("id_token").ok_or_else(|| refused("the answer has no ID token"))?;
+        let id_token =
+            answer.id_token.as_deref().ok_or_else(|| refused("the answer has no ID token"))?;
         let token = towline_oidc::Token::parse(id_token).map_err(|e| refused(e.to_string()))?;
         let expected = Expected {
             issuer: &provider.issuer,
@@ -121,7 +122,7 @@ impl Api {
             NotVerified::Token(error) => refused(error.to_string()),
             NotVerified::Away(error) => away(&error),
         })?;
-        let access_token = text("access_token").unwrap_or_default();
+        let access_token = answer.access_token.as_deref().unwrap_or_default();
         claims.check_access_token(access_token).map_err(|e| refused(e.to_string()))?;
         let vouch = Vouch { provider, settings, claims };
         self.with_userinfo(vouch, known, access_token).await
@@ -137,37 +138,55 @@ impl Api {
         known.await.map_err(|error| away(&error))
     }
 
-    /// Asks the provider's token endpoint, as its client.
+    /// Asks the provider's token endpoint, as its client: with the secret in a header (RFC 6749, section
+    /// 2.3.1), then in the form. Providers differ in how they read a secret that the header has encoded,
+    /// and take no code of a client that they do not know.
     pub(super) async fn redeem(
         &self,
         provider: &IdentityProvider,
         known: &Known,
-        mut form: String,
-    ) -> Result<Value, ApiError> {
+        form: String,
+    ) -> Result<Answer, ApiError> {
         let client_id = settings_of(provider)?.client_id.unwrap_or_default();
         let url = known.discovery.token_endpoint.as_deref();
         let url = url.ok_or_else(|| away(&"the provider has no token endpoint"))?;
+        let in_form = format!("{form}&client_id={}", encoded(&client_id));
         let secret = match &provider.secret {
             None => None,
             Some(sealed) => {
                 let opened = self.parts.vault.open(&sealed_for(&provider.issuer), sealed);
                 let opened = opened.or_internal("cannot open a client secret")?;
-                Some(String::from_utf8_lossy(&opened).into_owned())
+                Some(encoded(&String::from_utf8_lossy(&opened)))
             }
         };
+        let asked = match &secret {
+            None => self.ask_form(url, in_form, None).await,
+            Some(secret) => {
+                let pair = STANDARD.encode(format!("{}:{secret}", encoded(&client_id)));
+                match self.ask_form(url, form, Some(&format!("Basic {pair}"))).await {
+                    Err(error) if known.discovery.takes_secret_in_form && is_unknown(&error) => {
+                        let form = format!("{in_form}&client_secret={secret}");
+                        self.ask_form(url, form, None).await
+                    }
+                    asked => asked,
+                }
+            }
+        };
+        let answer = asked.map_err(|error| said(&error))?;
+        Answer::parse(&answer).map_err(|error| refused(error.to_string()))
+    }
+
+    async fn ask_form(
+        &self,
+        url: &str,
+        form: String,
+        authorization: Option<&str>,
+    ) -> Result<Bytes, OutboundError> {
         let mut headers = vec![("content-type", "application/x-www-form-urlencoded")];
-        let basic = secret.map(|secret| {
-            let pair = format!("{}:{}", encoded(&client_id), encoded(&secret));
-            format!("Basic {}", STANDARD.encode(pair))
-        });
-        match &basic {
-            Some(basic) => headers.push(("authorization", basic)),
-            None => form.push_str(&format!("&client_id={}", encoded(&client_id))),
-        }
+        headers.extend(authorization.map(|value| ("authorization", value)));
         let body = Some(form.into_bytes());
         let ask = Ask { url, headers: &headers, body, most: MAX_DISCOVERY, ..Ask::default() };
-        let answer = self.parts.providers.client().ask(ask).await.map_err(|error| said(&error))?;
-        serde_json::from_slice(&answer).map_err(|_| refused("the provider's answer is no JSON"))
+        self.parts.providers.client().ask(ask).await
     }
 
     /// Adds claims from userinfo, when the ID token lacks one that the configuration asks for.
@@ -210,7 +229,7 @@ impl Api {
         role: Option<&str>,
         now: UnixMillis,
     ) -> Result<(Token, String), ApiError> {
-        let groups = groups_of(vouch).unwrap_or_default();
+        let groups = groups_of(vouch)?;
         let roles = roles_of(&vouch.settings, &groups);
         let denied = |why: String| ApiError::new(ErrorCode::AccessDeniedException, why);
         let chosen = match role {
@@ -222,12 +241,6 @@ impl Api {
                 "your groups do not give the role {role}; they give {}",
                 roles.join(", ")
             )),
-            _ if has_overage(vouch.claims.all()) => denied(
-                "the identity provider left your groups out, because there are too many (Entra: \
-                 groups overage): assign groups to the application there, or use application roles \
-                 (--groups roles)"
-                    .to_owned(),
-            ),
             _ => denied("none of your groups gives a role here: ask an administrator".to_owned()),
         })?;
         let stored = self.store().roles().get(&format!("role/{chosen}")).await;
@@ -237,14 +250,15 @@ impl Api {
             .into_iter()
             .filter(|group| vouch.settings.group_roles.iter().any(|entry| entry.group == *group))
             .collect();
-        let path =
-            vouch.settings.name_claim.as_deref().and_then(|name| ClaimPath::parse(name).ok());
-        let name = path.and_then(|path| path.text(vouch.claims.all()));
-        let session = session_name(name.as_deref().unwrap_or(vouch.claims.subject()));
-        let person = self.let_in(vouch, now).await?;
-        let holder = Holder::Role { role: chosen.clone(), unique_id: stored.unique_id, session };
+        let claim = vouch.settings.name_claim.as_deref();
+        let name = claim.and_then(|claim| mapped_text(vouch, claim));
+        let wanted = session_name(name.as_deref().unwrap_or(vouch.claims.subject()));
+        // The name is in the ARN, so no two people have one.
+        let person = self.let_in(vouch, &wanted, now).await?;
+        let (role, session) = (chosen.clone(), person.name);
+        let holder = Holder::Role { role, unique_id: stored.unique_id, session };
         let root = Root::Vouched(Vouched {
-            person,
+            person: person.id,
             second_factor: vouch.claims.proves(&vouch.settings.second_factors),
             auth_time: vouch.claims.auth_time(),
             mapped: Some(Mapped { role: chosen.clone(), groups: named }),
@@ -267,22 +281,6 @@ impl Api {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn groups_that_entra_left_out_are_noticed() {
-        let sources = serde_json::json!({ "src1": { "endpoint": "https://graph.example/x" } });
-        for (claims, left_out) in [
-            (
-                serde_json::json!({ "_claim_names": { "groups": "src1" }, "_claim_sources": sources }),
-                true,
-            ),
-            (serde_json::json!({ "hasgroups": true }), true),
-            (serde_json::json!({ "groups": ["g"] }), false),
-            (serde_json::json!({}), false),
-        ] {
-            assert_eq!(has_overage(&claims), left_out, "{claims}");
-        }
-    }
 
     #[test]
     fn the_name_of_a_session_has_the_characters_that_it_may_have() {

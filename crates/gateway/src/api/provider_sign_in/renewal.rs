@@ -22,6 +22,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use towline_host::clock::UnixMillis;
 use towline_host::entropy;
+use towline_oidc::Answer;
 use towline_ssm::error::{ApiError, ErrorCode};
 use towline_store::{IdentityProvider, Renewal};
 
@@ -114,11 +115,11 @@ impl Api {
     /// gave no token.
     pub(super) async fn keep_renewal(
         &self,
-        answer: &Value,
+        answer: &Answer,
         token: &Token,
         now: UnixMillis,
     ) -> Result<Option<String>, ApiError> {
-        let given = answer.get("refresh_token").and_then(Value::as_str);
+        let given = answer.refresh_token.as_deref();
         let given = given.filter(|text| text.len() <= MAX_SIGN_IN_PARAMETER);
         let (Some(given), Root::Vouched(vouched)) = (given, &token.root) else { return Ok(None) };
         let secret = entropy::random::<32>().or_internal("no secret for a renewal")?;
@@ -208,7 +209,7 @@ impl Api {
             }
             Err(error) => return Err(error),
         };
-        if let Some(next) = answer.get("refresh_token").and_then(Value::as_str)
+        if let Some(next) = answer.refresh_token.as_deref()
             && next != given
             && next.len() <= MAX_SIGN_IN_PARAMETER
         {
