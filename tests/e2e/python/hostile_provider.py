@@ -44,7 +44,7 @@ def b64(data):
 class Provider:
     """What it publishes and answers can be changed while it runs."""
 
-    def __init__(self, name):
+    def __init__(self, name, end=""):
         self.name = name
         self.key = rsa.generate_private_key(65537, 2048)
         self.codes = set()
@@ -55,6 +55,7 @@ class Provider:
             def answer(self):
                 length = int(self.headers.get("Content-Length") or 0)
                 form = parse_qs(self.rfile.read(length).decode())
+                provider.authorization = self.headers.get("Authorization")
                 status, headers, body = provider.answer(self.path, form)
                 try:
                     self.send_response(status)
@@ -72,14 +73,16 @@ class Provider:
                 pass
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.issuer = f"http://127.0.0.1:{self.server.server_port}"
+        self.base = f"http://127.0.0.1:{self.server.server_port}"
+        self.issuer = self.base + end
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def good(self, **claims):
         """From now on all is right, with these claims."""
         self.claims = claims
         self.header, self.more, self.userinfo, self.discovery = {}, {}, {}, {}
-        self.algorithm, self.kid, self.token_endpoint, self.userinfo_endpoint = "RS256", "k", None, None
+        self.algorithm, self.token_endpoint, self.userinfo_endpoint = "RS256", None, None
+        self.keys, self.delay, self.knows_by = [("k", self.key)], 0, None
         return self
 
     def answer(self, path, form):
@@ -87,17 +90,22 @@ class Provider:
         if path == "/visited":
             VISITS.append(path)
         if path == "/.well-known/openid-configuration":
-            return ok({"issuer": self.issuer, "jwks_uri": f"{self.issuer}/keys", "token_endpoint": f"{self.issuer}/token",
-                       "authorization_endpoint": f"{self.issuer}/auth", "userinfo_endpoint": f"{self.issuer}/userinfo"}
+            return ok({"issuer": self.issuer, "jwks_uri": f"{self.base}/keys", "token_endpoint": f"{self.base}/token",
+                       "authorization_endpoint": f"{self.base}/auth", "userinfo_endpoint": f"{self.base}/userinfo"}
                       | self.discovery)
         if path == "/keys":
-            n = self.key.public_key().public_numbers().n
-            return ok({"keys": [{"kty": "RSA", "kid": self.kid, "n": b64(n.to_bytes(256, "big")), "e": "AQAB"}]})
+            numbers = [(kid, key.public_key().public_numbers().n) for kid, key in self.keys]
+            return ok({"keys": [{"kty": "RSA", "kid": kid, "n": b64(n.to_bytes(256, "big")), "e": "AQAB"}
+                                for kid, n in numbers]})
         if path == "/userinfo":
             return self.userinfo_endpoint or ok({"sub": "ann"} | self.userinfo)
         if path == "/token":
+            time.sleep(self.delay)
             if self.token_endpoint:
                 return self.token_endpoint
+            told = {"form": form.get("client_secret"), "header": self.authorization}.get(self.knows_by)
+            if self.knows_by and told not in (["s&+ü"], f"Basic {base64.b64encode('towline:s&+ü'.encode()).decode()}"):
+                return 401, {}, b'{"error":"invalid_client"}'
             code = form["code"][0]
             if code in self.codes:
                 return 400, {}, b'{"error":"invalid_grant"}'
@@ -112,6 +120,7 @@ class Provider:
                 "preferred_username": "ann", "groups": ["ops"]} | self.claims
         body = {name: value for name, value in body.items() if value is not None}
         head = {"alg": self.algorithm, "kid": "k", "typ": "JWT"} | self.header
+        head = {name: value for name, value in head.items() if value is not None}
         signed = f"{b64(json.dumps(head).encode())}.{b64(json.dumps(body).encode())}"
         if self.algorithm == "RS256":
             signature = self.key.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256())
@@ -274,6 +283,87 @@ def a_provider_that_goes_away_in_the_middle_signs_nobody_in():
 
 
 @check
+def a_provider_that_is_slow_is_given_up_and_holds_up_nobody_else():
+    LIAR.good().delay = 12
+    said = []
+    slow = threading.Thread(target=lambda: said.append(sign_in(LIAR)))
+    began = time.monotonic()
+    slow.start()
+    OTHER.good(sub="lee", preferred_username="lee")
+    assert arn(sign_in(OTHER)).endswith("/operator/lee") and slow.is_alive()
+    slow.join()
+    assert "took too long" in said[0] and time.monotonic() - began < 20, said
+    LIAR.good()
+    assert arn(sign_in(LIAR)).endswith("/operator/ann")
+
+
+@check
+def of_two_equal_answers_at_one_time_one_is_taken():
+    for _ in range(5):
+        session, asked = begin(LIAR)
+        cookies = session.cookies.get_dict()
+        answers = []
+
+        def answer():
+            page = requests.get(CALLBACK, params={"code": asked["nonce"], "state": asked["state"]}, verify=CA,
+                                cookies=cookies, allow_redirects=False)
+            answers.append(page.status_code)
+
+        threads = [threading.Thread(target=answer) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(answers)[1:] == [403] * 3 and min(answers) in (302, 303), answers
+
+
+@check
+def keys_that_change_twice_or_are_alike_are_judged_in_words():
+    kept = LIAR.key
+    for _ in range(2):  # under one kid
+        LIAR.key = rsa.generate_private_key(65537, 2048)
+        LIAR.good()
+        update()
+        assert arn(sign_in(LIAR)).endswith("/operator/ann")
+    LIAR.keys = [("k", LIAR.key), ("k", kept)]
+    update()
+    refused("several keys that fit")
+    LIAR.header, LIAR.keys = {"kid": None}, [("a", LIAR.key), ("b", kept)]
+    update()
+    refused("several keys that fit")
+    LIAR.key = kept
+    LIAR.good()
+    update()
+
+
+@check
+def an_issuer_may_end_with_a_slash_and_is_compared_byte_by_byte():
+    slash = Provider("slash", "/")
+    towline("CreateIdentityProvider", settings("slash", Issuer=slash.issuer))
+    slash.good(sub="sue", preferred_username="sue")
+    assert arn(sign_in(slash)).endswith("/operator/sue")
+    slash.good(iss=slash.base)
+    refused("issuer is not the provider", slash)
+    towline("DeleteIdentityProvider", {"ProviderName": "slash"})
+
+
+@check
+def a_provider_gets_the_clients_secret_where_it_reads_it():
+    LIAR.good().knows_by = "header"
+    update(ClientSecret="s&+ü")
+    assert arn(sign_in(LIAR)).endswith("/operator/ann"), "as it is"
+    LIAR.good().knows_by = "form"
+    LIAR.discovery = {"token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"]}
+    update(ClientSecret="s&+ü")
+    assert arn(sign_in(LIAR)).endswith("/operator/ann")
+    LIAR.discovery = {}
+    update(ClientSecret="s&+ü")
+    refused("refused the request: invalid_client")
+    LIAR.good()
+    update()
+
+
+@check
 def groups_count_in_full_or_not_at_all():
     many = [f"group-{number}" for number in range(10_000)]
     for more in [{}, {"DefaultRole": "guest"}]:
@@ -387,6 +477,7 @@ def without_auth_time_a_second_factor_has_no_age():
 @check
 def two_people_of_two_providers_have_two_arns():
     LIAR.good()
+    OTHER.good()
     ours, theirs = arn(sign_in(LIAR)), arn(sign_in(OTHER))
     assert ours.endswith("/operator/ann") and "/operator/ann-" in theirs, (ours, theirs)
     assert (arn(sign_in(LIAR)), arn(sign_in(OTHER))) == (ours, theirs), "they stay"

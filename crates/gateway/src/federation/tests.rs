@@ -109,14 +109,17 @@ fn keys() -> ProviderKeys {
 }
 
 #[tokio::test]
-async fn a_new_key_under_the_same_id_or_none_counts_after_one_fetch() {
+async fn each_new_key_under_the_same_id_or_none_counts_after_one_fetch() {
     for id in [Some("k"), None] {
         let (provider, keys) = (Provider::start(id).await, keys());
         provider.verify(&keys, &provider.token(), START).await.unwrap();
-        lock(&provider.key).0 = key(2);
-        let later = START.plus(KEYS_REFETCH);
-        provider.verify(&keys, &provider.token(), later).await.unwrap();
-        assert_eq!(provider.asked(), 2, "{id:?}");
+        let mut later = START;
+        for (seed, asked) in [(2, 2), (3, 3)] {
+            lock(&provider.key).0 = key(seed);
+            later = later.plus(KEYS_REFETCH);
+            provider.verify(&keys, &provider.token(), later).await.unwrap();
+            assert_eq!(provider.asked(), asked, "{id:?}");
+        }
     }
 }
 

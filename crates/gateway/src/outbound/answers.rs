@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
 
 use super::client::{Ask, OutboundError, request};
@@ -39,6 +39,10 @@ async fn answered(bytes: &[u8], any_success: bool) -> Result<bytes::Bytes, Outbo
     let target = Target::parse("https://hook.example/x").unwrap();
     let ask = Ask { url: "https://hook.example/x", most: MOST, any_success, ..Ask::default() };
     let other_end = async move {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(far.read_u8().await.unwrap());
+        }
         let _ = far.write_all(bytes).await; // the client may be gone
         let _ = far.shutdown().await;
         far

@@ -138,42 +138,53 @@ impl Api {
         known.await.map_err(|error| away(&error))
     }
 
-    /// Asks the provider's token endpoint, as its client: with the secret in a header (RFC 6749, section
-    /// 2.3.1), then in the form. Providers differ in how they read a secret that the header has encoded,
-    /// and take no code of a client that they do not know.
+    /// Asks the provider's token endpoint, as its client: with the secret in a header as RFC 6749 has it
+    /// (section 2.3.1), then in a header as it is, then in the form. Providers differ in which of them
+    /// they read, and take no code of a client that they do not know.
     pub(super) async fn redeem(
         &self,
         provider: &IdentityProvider,
         known: &Known,
         form: String,
     ) -> Result<Answer, ApiError> {
-        let client_id = settings_of(provider)?.client_id.unwrap_or_default();
+        let id = settings_of(provider)?.client_id.unwrap_or_default();
         let url = known.discovery.token_endpoint.as_deref();
         let url = url.ok_or_else(|| away(&"the provider has no token endpoint"))?;
-        let in_form = format!("{form}&client_id={}", encoded(&client_id));
-        let secret = match &provider.secret {
-            None => None,
-            Some(sealed) => {
-                let opened = self.parts.vault.open(&sealed_for(&provider.issuer), sealed);
-                let opened = opened.or_internal("cannot open a client secret")?;
-                Some(encoded(&String::from_utf8_lossy(&opened)))
-            }
-        };
-        let asked = match &secret {
-            None => self.ask_form(url, in_form, None).await,
+        let in_form = format!("{form}&client_id={}", encoded(&id));
+        let mut asked = match self.client_secret(provider)? {
+            None => vec![(in_form, None)],
             Some(secret) => {
-                let pair = STANDARD.encode(format!("{}:{secret}", encoded(&client_id)));
-                match self.ask_form(url, form, Some(&format!("Basic {pair}"))).await {
-                    Err(error) if known.discovery.takes_secret_in_form && is_unknown(&error) => {
-                        let form = format!("{in_form}&client_secret={secret}");
-                        self.ask_form(url, form, None).await
-                    }
-                    asked => asked,
+                let pairs =
+                    [format!("{}:{}", encoded(&id), encoded(&secret)), format!("{id}:{secret}")];
+                let as_it_is = pairs[0] != pairs[1];
+                let basic = |pair: &String| Some(format!("Basic {}", STANDARD.encode(pair)));
+                let mut all = vec![(form.clone(), basic(&pairs[0]))];
+                all.extend(as_it_is.then(|| (form, basic(&pairs[1]))));
+                let with_secret = format!("{in_form}&client_secret={}", encoded(&secret));
+                all.extend(known.discovery.takes_secret_in_form.then_some((with_secret, None)));
+                all
+            }
+        }
+        .into_iter()
+        .peekable();
+        while let Some((form, authorization)) = asked.next() {
+            match self.ask_form(url, form, authorization.as_deref()).await {
+                Err(error) if is_unknown(&error) && asked.peek().is_some() => {}
+                answer => {
+                    let answer = answer.map_err(|error| said(&error))?;
+                    return Answer::parse(&answer).map_err(|error| refused(error.to_string()));
                 }
             }
-        };
-        let answer = asked.map_err(|error| said(&error))?;
-        Answer::parse(&answer).map_err(|error| refused(error.to_string()))
+        }
+        Err(internal("a provider was not asked", &url))
+    }
+
+    /// What the provider knows this gateway by.
+    fn client_secret(&self, provider: &IdentityProvider) -> Result<Option<String>, ApiError> {
+        let Some(sealed) = &provider.secret else { return Ok(None) };
+        let opened = self.parts.vault.open(&sealed_for(&provider.issuer), sealed);
+        let opened = opened.or_internal("cannot open a client secret")?;
+        Ok(Some(String::from_utf8_lossy(&opened).into_owned()))
     }
 
     async fn ask_form(
