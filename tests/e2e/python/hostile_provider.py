@@ -27,7 +27,7 @@ from towline_client import CA, boto, towline
 ORIGIN = os.environ["TOWLINE_ORIGIN"]
 CALLBACK = f"{ORIGIN}/sign-in/callback"
 VERIFIER = "v" * 43
-# Whoever follows a redirect of a provider is seen here.
+# A redirect that was followed is seen here.
 VISITS = []
 
 # A source of its own for each connection: what fails too often from one address is throttled, by another test.

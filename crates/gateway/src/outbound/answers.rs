@@ -1,4 +1,4 @@
-//! Answers of any form to one request: of providers, of receivers of webhooks, of whoever listens there.
+//! Answers of any form to one request: of providers, of receivers of webhooks, of any other listener.
 //!
 //! Data flow: a good answer with some bytes changed, or any bytes -> the client over a pipe in memory.
 
