@@ -115,7 +115,7 @@ impl Claims {
             return Err(TokenError::Lacks("sub"));
         }
         if let Value::Object(all) = &mut self.all {
-            // Whether an address is verified is said of the address beside it, and of no other one.
+            // The claim is about the address beside it, and about no other one.
             let other_address = all.contains_key("email") && all.get("email") != more.get("email");
             for (name, value) in more {
                 if !(other_address && name == "email_verified") {
