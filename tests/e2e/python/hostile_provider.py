@@ -485,7 +485,7 @@ def two_people_of_two_providers_have_two_arns():
     LIAR.good(sub="eve", preferred_username=named)
     assert arn(sign_in(LIAR)) != theirs, "the other name is nobody's to take"
     people = towline("ListFederatedPeople", {"ProviderName": "other"})["People"]
-    assert [person["Name"] for person in people] == [named], people
+    assert named in [person["Name"] for person in people], people
 
 
 @check
