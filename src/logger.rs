@@ -8,6 +8,8 @@
 //!
 //! # Invariants
 //! - Text from outside cannot forge a line: control characters are replaced.
+//! - Nothing waits for the reader of the log. Lines for which its pipe has no room are lost, and
+//!   counted: the next line that finds room says how many.
 //! - Memory is bounded: a line by [`limits::LOG_LINE`], open spans by [`limits::LOG_SPANS`]. A longer
 //!   line is cut and ends in `...`; a span beyond the bound is not shown.
 //!
@@ -17,9 +19,12 @@
 use crate::clock::{system_time, utc};
 use crate::limits;
 use heapless::{String, Vec};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::cell::RefCell;
 use std::fmt::{self, Write as _};
 use std::io::Write as _;
+use std::os::fd::AsFd as _;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
@@ -70,7 +75,12 @@ pub fn link_span(connection: u32) -> Span {
 pub fn start(level: LevelFilter) {
     let journal = std::env::var_os("JOURNAL_STREAM").is_some();
     let spans = Mutex::new([const { None }; limits::LOG_SPANS]);
-    let _ = tracing::subscriber::set_global_default(Log { level, journal, spans });
+    let _ = tracing::subscriber::set_global_default(Log {
+        level,
+        journal,
+        spans,
+        lost: AtomicU32::new(0),
+    });
 }
 
 /// A span that somebody holds: how many hold it, and how a line shows it.
@@ -79,11 +89,21 @@ struct Open {
     text: String<{ limits::LOG_SPAN }>,
 }
 
+/// Whether a line can be written without waiting for its reader. A pipe that is ready takes a line of
+/// at most [`limits::LOG_LINE`] whole; files and broken pipes are ready always.
+fn has_room() -> bool {
+    let stderr = std::io::stderr();
+    let mut ready = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];
+    poll(&mut ready, PollTimeout::ZERO) != Ok(0)
+}
+
 /// The subscriber. The id of a span is its place in `spans`, counted from 1.
 struct Log {
     level: LevelFilter,
     journal: bool,
     spans: Mutex<[Option<Open>; limits::LOG_SPANS]>,
+    /// Lines that found no room.
+    lost: AtomicU32,
 }
 
 /// The id of a span that found no place.
@@ -163,8 +183,21 @@ impl Subscriber for Log {
         }
         self.write_spans(&mut line);
         event.record(&mut EventFields(&mut line));
+        if !has_room() {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let lost = self.lost.swap(0, Ordering::Relaxed);
+        let mut stderr = std::io::stderr().lock();
         // There is nowhere to report that the log cannot be written.
-        let _ = std::io::stderr().lock().write_all(line.end());
+        if lost > 0 {
+            let mut told = Line::default();
+            let _ = write!(told, "{lost} lines are missing here: nothing read the log");
+            let _ = stderr.write_all(told.end());
+        }
+        if lost == 0 || has_room() {
+            let _ = stderr.write_all(line.end());
+        }
     }
 
     fn enter(&self, span: &Id) {
@@ -305,7 +338,7 @@ mod tests {
 
     fn log() -> Log {
         let spans = Mutex::new([const { None }; limits::LOG_SPANS]);
-        Log { level: LevelFilter::INFO, journal: false, spans }
+        Log { level: LevelFilter::INFO, journal: false, spans, lost: AtomicU32::new(0) }
     }
 
     fn shown(log: &Log) -> std::string::String {

@@ -1,6 +1,8 @@
 //! Devices that are short of something: descriptors, memory, calls of newer kernels.
 
+use std::fs::OpenOptions;
 use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -195,4 +197,34 @@ fn a_terminal_type_that_the_device_does_not_know_becomes_one_that_it_knows() -> 
         shell.finish(Duration::from_secs(60))?;
     }
     Ok(())
+}
+
+#[test]
+fn a_log_that_nobody_reads_holds_up_neither_the_device_nor_its_shells() -> Outcome {
+    let lab = Lab::start()?;
+    let fifo = lab.directory().join("log.fifo");
+    ensure(Command::new("mkfifo").arg(&fifo).status()?.success(), || "no FIFO".into())?;
+    // Both ends, so that the pipe is neither without a reader nor broken; and it never waits.
+    let nonblock = 0o4000; // O_NONBLOCK of Linux
+    let mut log = OpenOptions::new().read(true).write(true).custom_flags(nonblock).open(&fifo)?;
+    for size in [4096, 1] {
+        while log.write(&vec![b'x'; size]).is_ok() {}
+    }
+    let into_fifo = "log=\"$0\"; [ \"$2\" != run ] || exec 2>\"$log\"; exec \"$@\"";
+    let behind = ["sh", "-c", into_fifo, &fifo.display().to_string()].map(str::to_owned).to_vec();
+    let device = lab.device_with(&DeviceSetup { behind, ..DeviceSetup::default() })?;
+    for _ in 0..3 {
+        let out = lab.admin().text(&["exec", device.id(), "--", "echo", "in"])?;
+        ensure(out == "in\n", || out.clone())?;
+    }
+    let mut said = vec![0; 1 << 20];
+    while log.read(&mut said).is_ok() {}
+    eventually("the log says what is missing", PATIENCE, || {
+        lab.admin().text(&["exec", device.id(), "--", "true"]).ok()?;
+        let mut text = Vec::new();
+        while let Ok(n) = log.read(&mut said) {
+            text.extend_from_slice(&said[..n]);
+        }
+        String::from_utf8_lossy(&text).contains("lines are missing here").then_some(())
+    })
 }
