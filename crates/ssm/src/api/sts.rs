@@ -30,7 +30,7 @@ pub const MAX_FORM_FIELDS: usize = 256;
 pub struct StsRequest {
     /// What is asked.
     pub operation: Operation,
-    /// The other fields, decoded; of a name that stands twice the last counts.
+    /// The other fields, decoded.
     pub fields: BTreeMap<String, String>,
 }
 
@@ -39,7 +39,8 @@ impl StsRequest {
     ///
     /// # Errors
     /// `UnknownOperationException` for an action or version that is not served,
-    /// `ValidationException` without one, `SerializationException` for a form that cannot be read.
+    /// `ValidationException` without one, `SerializationException` for a form that cannot be read or
+    /// has a field twice: readers differ in which of the two counts.
     pub fn parse(body: &[u8]) -> Result<Self, ApiError> {
         let bad =
             || ApiError::new(ErrorCode::SerializationException, "the body is not a form in UTF-8");
@@ -50,7 +51,11 @@ impl StsRequest {
                 return Err(bad());
             }
             let (name, value) = field.split_once('=').ok_or_else(bad)?;
-            fields.insert(decoded(name).ok_or_else(bad)?, decoded(value).ok_or_else(bad)?);
+            let name = decoded(name).ok_or_else(bad)?;
+            if fields.insert(name, decoded(value).ok_or_else(bad)?).is_some() {
+                let message = "a field stands twice in the form";
+                return Err(ApiError::new(ErrorCode::SerializationException, message));
+            }
         }
         let action =
             fields.remove("Action").ok_or_else(|| ApiError::validation("Action must be given"))?;
@@ -199,6 +204,17 @@ mod tests {
         assert_eq!(code(b"Action=%f"), ErrorCode::SerializationException);
         assert_eq!(code(b"\xff"), ErrorCode::SerializationException);
         assert_eq!(code(&b"a=b&".repeat(257)), ErrorCode::SerializationException);
+    }
+
+    #[test]
+    fn a_field_that_stands_twice_in_any_spelling_is_refused() {
+        for twice in ["&RoleArn=a&RoleArn=b", "&RoleArn=a&Role%41rn=a", "&Action=GetCallerIdentity"]
+        {
+            let body = format!("Action=AssumeRole&Version={VERSION}{twice}");
+            let error = StsRequest::parse(body.as_bytes()).unwrap_err();
+            assert_eq!(error.code, ErrorCode::SerializationException, "{twice}");
+            assert!(error.message.contains("twice"), "{twice}: {}", error.message);
+        }
     }
 
     #[test]
