@@ -1,4 +1,4 @@
-//! The TLS port: which protocol serves whom by ALPN, and what becomes of those who do not behave.
+//! The TLS port: which protocol a client gets by ALPN, and what becomes of clients that do not behave.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // also outside of the test functions: all of this is a test
 
 mod scene;
