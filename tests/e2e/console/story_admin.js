@@ -71,7 +71,7 @@ async function decided(page, id) {
   assert.match(await row.textContent(), /(60|59) min/);
   step("it is extended by an hour, with the keyboard");
   const extended = page.waitForResponse((response) => (response.request().postData() ?? "").includes('"Extend"'));
-  await row.locator('button:text-is("Extend")').focus();
+  await row.locator('button', { hasText: "Extend by an hour" }).focus();
   await page.keyboard.press("Enter");
   assert.equal((await extended).status(), 200);
   await row.locator('button:text-is("Revoke")').click();
