@@ -188,6 +188,9 @@ pub const SEPARATED_COPY: usize = 16 * 1024;
 pub const SEPARATED_BUFFER: usize = 16 * 1024;
 /// A network process closes all descriptors below this one that it was started with by oversight.
 pub const SEPARATED_INHERITED: i32 = 1024;
+/// Network processes that end before they have given up their rights, until the agent takes it that this device
+/// cannot have one.
+pub const SEPARATED_STARTS: u8 = 3;
 /// Bytes of data that a network process may have. RAM: that, when an attacker has taken the process over.
 pub const SEPARATED_MEMORY: u64 = 16 * 1024 * 1024;
 /// Descriptors that a network process may have; an honest one needs a dozen.

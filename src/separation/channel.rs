@@ -6,7 +6,7 @@
 
 use crate::sys::calls;
 use nix::errno::Errno;
-use nix::sys::socket::{MsgFlags, send};
+use nix::sys::socket::{MsgFlags, recv, send};
 use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 use towline_wire::message::MessageError;
@@ -43,16 +43,23 @@ pub(super) fn hear<M>(
     now: bool,
     decode: fn(&[u8]) -> Result<M, MessageError>,
 ) -> io::Result<Option<M>> {
-    let mut bytes = [0; MAX + 1];
     loop {
+        // First its length: room for the longest message would stay in memory of both processes.
+        let waiting = if now { MsgFlags::MSG_DONTWAIT } else { MsgFlags::empty() };
+        let look = waiting | MsgFlags::MSG_PEEK | MsgFlags::MSG_TRUNC;
+        let length = match recv(from.as_raw_fd(), &mut [], look) {
+            Err(Errno::EINTR) => continue,
+            Err(Errno::ECONNRESET) | Ok(0) => return Ok(None),
+            Err(errno) => return Err(errno.into()),
+            Ok(length) if length > MAX => return Err(io::ErrorKind::InvalidData.into()),
+            Ok(length) => length,
+        };
+        let mut bytes = vec![0; length];
         let length = match calls::receive(from, &mut bytes, now) {
             Err(Errno::EINTR) => continue,
-            Err(Errno::ECONNRESET) | Ok((0, _)) => return Ok(None),
             Err(errno) => return Err(errno.into()),
-            Ok((length, alone)) if length > MAX || !alone => {
-                return Err(io::ErrorKind::InvalidData.into());
-            }
-            Ok((length, _)) => length,
+            Ok((_, false)) => return Err(io::ErrorKind::InvalidData.into()),
+            Ok((length, true)) => length,
         };
         return decode(bytes.get(..length).unwrap_or_default()).map(Some).map_err(io::Error::other);
     }

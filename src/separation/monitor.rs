@@ -109,6 +109,37 @@ struct Inside {
     given_up: RefCell<Option<String>>,
     /// The version of Landlock that confines the processes; 0 for none.
     landlock: Cell<u32>,
+    starts: Cell<Starts>,
+}
+
+/// Whether processes can be started here at all. One that ends before its rights are gone has read nothing of
+/// the network, so nobody outside has ended it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Starts {
+    /// None has worked yet, and so many ended early.
+    Untried(u8),
+    /// One has worked: another one that ends early is an accident, and no reason to do without.
+    Work,
+    /// They do not work here.
+    Useless,
+}
+
+impl Default for Starts {
+    fn default() -> Self {
+        Self::Untried(0)
+    }
+}
+
+impl Starts {
+    fn after_an_early_end(self) -> Self {
+        match self {
+            Self::Untried(before) if before + 1 < limits::SEPARATED_STARTS => {
+                Self::Untried(before + 1)
+            }
+            Self::Untried(_) | Self::Useless => Self::Useless,
+            Self::Work => Self::Work,
+        }
+    }
 }
 
 /// What to connect to.
@@ -148,6 +179,7 @@ impl Separation {
             signed: signed.clone(),
             given_up: RefCell::default(),
             landlock: Cell::default(),
+            starts: Cell::default(),
         };
         Some(Self { inside: Rc::new(inside), children: Children::default() })
     }
@@ -284,13 +316,24 @@ impl Separation {
         let root = if confined { Some(self.empty_root()?) } else { None };
         let (mut process, stream) = self.start().map_err(unavailable)?;
         process.say(&ToNetwork::Begin { uid: uid.as_raw(), gid: gid.as_raw(), root })?;
-        match process.hear().await? {
-            FromNetwork::Confined { landlock } => {
+        match process.hear().await {
+            Ok(FromNetwork::Confined { landlock }) => {
                 self.inside.landlock.set(landlock);
+                self.inside.starts.set(Starts::Work);
                 Ok((process, stream))
             }
-            FromNetwork::NotConfined(why) => Err(Failure::Unavailable(shown(&why))),
-            _ => Err(out_of_turn()),
+            Ok(FromNetwork::NotConfined(why)) => Err(Failure::Unavailable(shown(&why))),
+            Ok(_) => Err(out_of_turn()),
+            Err(Failure::Failed(why)) => {
+                let starts = self.inside.starts.get().after_an_early_end();
+                self.inside.starts.set(starts);
+                Err(if starts == Starts::Useless {
+                    Failure::Unavailable(format!("{why}, before it had read anything"))
+                } else {
+                    Failure::Failed(why)
+                })
+            }
+            Err(other) => Err(other),
         }
     }
 
@@ -407,7 +450,6 @@ impl Process {
     }
 }
 
-/// Whether it can be started here is known by then.
 fn gone(error: &io::Error) -> Failure {
     Failure::Failed(format!("the network process ended: {error}"))
 }

@@ -14,6 +14,7 @@ use crate::link::proxy::Proxy;
 use crate::link::tls::{Pins, client_config};
 use crate::separation::monitor::{address_of, place_of};
 use crate::state::enrollment::{Address, Trust};
+use crate::sys::memory;
 use nix::unistd::{Gid, Uid, close};
 use ring::rand::{SecureRandom as _, SystemRandom};
 use rustls::pki_types::CertificateDer;
@@ -39,6 +40,9 @@ pub fn serve() -> ExitCode {
     for inherited in 3..limits::SEPARATED_INHERITED {
         let _ = close(inherited);
     }
+    // The agent's own score keeps it from the killer; this one may go first, and is started again.
+    let _ = std::fs::write("/proc/self/oom_score_adj", "0");
+    memory::keep_nothing_large();
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE, // the monitor sees the end; there is nobody else to tell
@@ -104,6 +108,7 @@ async fn link(mut monitor: UnixStream) -> io::Result<()> {
     connect_no_more()?;
     tell(&FromNetwork::Linked { local: local.unwrap_or_default(), met_next: pins.has_met_next() })?;
     drop((dial, pins));
+    memory::give_back(); // what the handshake took
     let size = limits::SEPARATED_COPY;
     match copy_bidirectional_with_sizes(&mut monitor, &mut stream, size, size).await {
         Ok(_) => Ok(()),

@@ -425,6 +425,14 @@ fn what_it_may_use_up_has_a_bound() -> Outcome {
         let words: Vec<&str> = line.split_whitespace().take(2).collect();
         ensure(words == [most, most], || format!("{name}: {words:?}"))?;
     }
+    // The service has -900. This process is the first to go.
+    let agent = device.pid()?;
+    std::fs::write(format!("/proc/{agent}/oom_score_adj"), "-900")?;
+    process::send(network.pid, process::Signal::KILL)?;
+    drop(network);
+    let mut network = taken_over(&device)?;
+    let score = std::fs::read_to_string(format!("/proc/{}/oom_score_adj", network.pid))?;
+    ensure(score.trim() == "0", || format!("its score is {score}"))?;
     // 32 MiB at once.
     let result = network.call(MMAP, &[0, 32 << 20, 3, 0x22, -1, 0])?;
     ensure(result == -12, || format!("32 MiB of memory: {result}"))?;

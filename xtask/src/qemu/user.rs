@@ -23,7 +23,8 @@ pub(crate) fn tell(class: &Class, agent: &Path) -> Outcome {
         run::find(&class.emulation.user).unwrap_or_else(|| class.emulation.user.clone().into());
     let mut behind = vec![emulator.display().to_string()];
     behind.extend(class.emulation.cpu.iter().flat_map(|cpu| ["-cpu".to_owned(), cpu.clone()]));
-    let device = lab.device_with(&DeviceSetup { behind, ..DeviceSetup::default() })?;
+    let device =
+        lab.device_with(&DeviceSetup { behind: behind.clone(), ..DeviceSetup::default() })?;
     let mut shell = lab.admin().shell(device.id())?;
     answers(&mut shell, 1)?;
     device.relay.cut();
@@ -37,7 +38,32 @@ pub(crate) fn tell(class: &Class, agent: &Path) -> Outcome {
         "  {}: enrolled, a shell over a cut link, its exit code, no listener",
         class.name
     ));
-    if run_here(agent) { separated(&lab, &class.name) } else { Ok(()) }
+    drop(shell);
+    if run_here(agent) {
+        separated(&lab, &class.name)
+    } else {
+        one_process(&lab, &class.name, behind)
+    }
+}
+
+/// Under the emulator no network process can be had. Where one is wanted the agent goes on without.
+fn one_process(lab: &Lab, class: &str, behind: Vec<String>) -> Outcome {
+    let config = "security.separation = \"wanted\"\nsecurity.network_user = \"games\"".to_owned();
+    let device = lab.device_with(&DeviceSetup { behind, config, ..DeviceSetup::default() })?;
+    let mut shell = lab.admin().shell(device.id())?;
+    answers(&mut shell, 1)?;
+    let said = told(lab, device.id())?;
+    ensure(said.starts_with("impossible: "), || format!("the gateway was told {said:?}"))?;
+    console::line(&format!("  {class}: one process where two are wanted, {said}"));
+    Ok(())
+}
+
+/// What the gateway was told of a device's network process.
+fn told(lab: &Lab, device: &str) -> Outcome<String> {
+    let body = serde_json::json!({ "Filters": [{ "Key": "InstanceIds", "Values": [device] }] });
+    let answer = lab.admin().api("AmazonSSM.DescribeInstanceInformation", &body)?;
+    let said = answer["InstanceInformationList"][0]["TowlineSeparation"].as_str();
+    said.map(str::to_owned).ok_or_else(|| Trouble::new("the gateway was told nothing"))
 }
 
 /// Whether this machine's kernel runs the program itself: i686 on most x86_64.
@@ -58,11 +84,8 @@ fn separated(lab: &Lab, class: &str) -> Outcome {
     answers(&mut shell, 1)?;
     device.relay.cut();
     answers(&mut shell, 2)?;
-    let body =
-        serde_json::json!({ "Filters": [{ "Key": "InstanceIds", "Values": [device.id()] }] });
-    let answer = lab.admin().api("AmazonSSM.DescribeInstanceInformation", &body)?;
-    let said = answer["InstanceInformationList"][0]["TowlineSeparation"].as_str();
-    ensure(said == Some("separate"), || format!("the gateway was told {said:?}"))?;
+    let said = told(lab, device.id())?;
+    ensure(said == "separate", || format!("the gateway was told {said:?}"))?;
     let children = facts::children(device.pid()?);
     let seen =
         |pid: &u32| std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();

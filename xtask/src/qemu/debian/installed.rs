@@ -53,6 +53,10 @@ const STEPS: &[Step] = &[
     ),
     ("systemd finds nothing wrong with the unit", verified),
     ("an order in /etc/towline enrolls the device, and is gone afterwards", enrolled),
+    (
+        "what reads the network is a process without rights, in this step and all that follow",
+        separated,
+    ),
     ("sudo works in a session, and a session is no safer from the OOM killer than others", sudo),
     (
         "a session that forks for ever comes to its limit, while another one and the agent work on",
@@ -220,6 +224,24 @@ fn enrolled(debian: &mut Debian) -> Outcome {
     debian.id =
         towline_testkit::lab::device::device_id(&known).ok_or_else(|| Trouble::new(known))?;
     debian.answers_calls()
+}
+
+fn separated(debian: &mut Debian) -> Outcome {
+    let setting = "[security]\\nseparation = \"demanded\"\\n";
+    debian.machine.run(&format!(
+        "mkdir -p /etc/towline/agent.d; printf '{setting}' >/etc/towline/agent.d/separation.toml"
+    ))?;
+    debian.machine.run(&format!("systemctl reload {UNIT}"))?;
+    let find = "pgrep -u towline-net -f 'towline-agent network'";
+    debian.until(&format!("{find} >/dev/null"))?;
+    debian.answers_calls()?;
+    let status = debian.machine.run(&format!("cat /proc/$({find})/status | tr '\\t' ' '"))?;
+    for line in ["CapEff: 0000000000000000", "NoNewPrivs: 1", "Seccomp: 2", "Threads: 1"] {
+        ensure(status.contains(line), || format!("not {line:?}: {status}"))?;
+    }
+    let said = debian.machine.run("towline-agent status | grep ^network")?;
+    console::line(&format!("  debian: {said}"));
+    ensure(said.contains("separate process as towline-net"), || said.clone())
 }
 
 fn sudo(debian: &mut Debian) -> Outcome {
