@@ -20,8 +20,8 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 use rustls::pki_types::CertificateDer;
 use rustls::sign::{CertifiedKey, Signer, SigningKey};
 use rustls::{SignatureAlgorithm, SignatureScheme};
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::process::ExitCode;
@@ -41,7 +41,9 @@ pub fn serve() -> ExitCode {
         let _ = close(inherited);
     }
     // The agent's own score keeps it from the killer; this one may go first, and is started again.
-    let _ = std::fs::write("/proc/self/oom_score_adj", "0");
+    if let Ok(mut score) = OpenOptions::new().write(true).open("/proc/self/oom_score_adj") {
+        let _ = score.write_all(b"0");
+    }
     memory::keep_nothing_large();
     match run() {
         Ok(()) => ExitCode::SUCCESS,

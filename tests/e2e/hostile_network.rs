@@ -8,6 +8,8 @@
 //! - The same deeds one by one on this kernel, without an agent: `src/separation/confine/tests.rs`. Any messages in any
 //!   order: `fuzz/bodies/network.rs`.
 
+use std::io::Write as _;
+
 use towline_testkit::lab::{Device, Lab};
 use towline_testkit::process::{self, Running};
 use towline_testkit::terminal::Terminal;
@@ -430,7 +432,8 @@ fn what_it_may_use_up_has_a_bound() -> Outcome {
     }
     // The agent's own score, -900 as a service, is not this process's. (A test may only raise one.)
     let agent = device.pid()?;
-    std::fs::write(format!("/proc/{agent}/oom_score_adj"), "500")?;
+    let score = format!("/proc/{agent}/oom_score_adj");
+    std::fs::OpenOptions::new().write(true).open(score)?.write_all(b"500")?;
     process::send(network.pid, process::Signal::KILL)?;
     drop(network);
     let mut network = taken_over(&device)?;
