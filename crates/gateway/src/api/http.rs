@@ -236,34 +236,16 @@ impl Api {
                 let outcome = outcome.map_err(|error| self.turn_away(error, source, blocked, now));
                 (outcome, Who::Stranger(source), None)
             }
-            Ok(mut proven) => {
+            Ok(proven) => {
                 if let Some(Visitor(standing)) = visitor {
                     standing.prove();
                 }
                 let who = Who::Principal(proven.caller.person.id.clone());
-                let elsewhere = match &proven.operation {
-                    Ok(operation) => {
-                        self.answer_elsewhere(head, *operation, &proven.body, source).await
-                    }
-                    Err(_) => None,
-                };
-                match elsewhere {
-                    // The gateway that answered has written the audit line.
-                    Some(Ok(response)) => return Ok(Reply::Elsewhere(response)),
-                    Some(Err(error)) => {
-                        let seen = proven.seen.take();
-                        (
-                            Err(error),
-                            who,
-                            seen.map(|seen| RequestEnd { id: String::new(), seen: Some(seen) }),
-                        )
-                    }
-                    None => {
-                        let end = self.begin(&mut proven, &mut event).await;
-                        let served = self.operate(head, proven, source, now, &mut event);
-                        (Box::pin(served).await, who, end)
-                    }
+                let served = self.serve(head, proven, source, now, &mut event).await;
+                if let (Ok(Reply::Elsewhere(_)), _) = served {
+                    return served.0; // the gateway that answered has written the audit line
                 }
+                (served.0, who, served.1)
             }
         };
         if let Err(error) = &outcome {
@@ -404,6 +386,34 @@ impl Api {
         self.parts.metrics.throttled.add(1);
         let message = "too many failed requests from this address: try again later";
         ApiError::new(ErrorCode::ThrottlingException, message)
+    }
+
+    /// Serves a request whose signature was right, here or at another gateway; its outcome, and the
+    /// end to store with its audit line.
+    async fn serve(
+        &self,
+        head: &request::Parts,
+        mut proven: Proven,
+        source: IpAddr,
+        now: UnixMillis,
+        event: &mut Event,
+    ) -> (Result<Reply, ApiError>, Option<RequestEnd>) {
+        let elsewhere = match &proven.operation {
+            Ok(operation) => self.answer_elsewhere(head, *operation, &proven.body, source).await,
+            Err(_) => None,
+        };
+        match elsewhere {
+            Some(Ok(response)) => (Ok(Reply::Elsewhere(response)), None),
+            Some(Err(error)) => {
+                let seen = proven.seen.take();
+                let id = event.request_id.clone();
+                (Err(error), seen.map(|seen| RequestEnd { id, seen: Some(seen) }))
+            }
+            None => {
+                let end = self.begin(&mut proven, event).await;
+                (Box::pin(self.operate(head, proven, source, now, event)).await, end)
+            }
+        }
     }
 
     /// Stores that a request that changes something begins; `None` for one that only reads.
