@@ -31,9 +31,9 @@ fn free() -> Outcome<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 
-/// The lines that make a gateway a node.
-fn member(name: &str, address: SocketAddr) -> String {
-    format!("[evidence]\nnode = \"{name}\"\n[cluster]\naddress = \"{address}\"\n")
+/// The lines that make a gateway a node, with more lines on evidence.
+fn member(name: &str, address: SocketAddr, more: &str) -> String {
+    format!("[evidence]\nnode = \"{name}\"\n{more}[cluster]\naddress = \"{address}\"\n")
 }
 
 impl Pair {
@@ -41,7 +41,7 @@ impl Pair {
         Self::with("")
     }
 
-    /// With more lines at the end of both configurations.
+    /// With more lines on evidence in both configurations.
     pub(crate) fn with(more: &str) -> Outcome<Self> {
         let server = Postgres::start(&["fsync = off"])?;
         server.psql("postgres", "create database towline")?;
@@ -49,7 +49,7 @@ impl Pair {
         let lab = Lab::with(&GatewaySetup {
             listen: a_address.to_string(),
             store: Some(server.address("towline")),
-            config: format!("{}{more}", member("a", a_address)),
+            config: member("a", a_address, more),
             ..GatewaySetup::default()
         })?;
         let (b_home, b_address) = (lab.directory().join("b"), free()?);
@@ -63,7 +63,8 @@ impl Pair {
             }
         }
         let settings = std::fs::read_to_string(b_home.join("gateway.toml"))?;
-        let settings = settings.replace(&member("a", a_address), &member("b", b_address));
+        let settings =
+            settings.replace(&member("a", a_address, more), &member("b", b_address, more));
         towline_testkit::files::write(&b_home.join("gateway.toml"), settings)?;
         let b = serve(&lab, &b_home, b_address)?;
         Ok(Self { lab, b, b_home, b_address, server })

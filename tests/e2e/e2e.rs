@@ -19,6 +19,7 @@ mod backup;
 mod bulk;
 mod cluster;
 mod cluster_commands;
+mod cluster_recordings;
 mod codes;
 mod command_log;
 mod commands;

@@ -214,7 +214,7 @@ async fn a_recording_whose_session_is_over_after_a_restart_is_finished() {
     begin(&evidence, "ann-1").output(Lane::Io, 0, b"last words");
     stop(evidence).await;
     let (evidence, _failures) = scene.start();
-    evidence.recorder.finish_leftovers();
+    evidence.recorder.finish_leftovers(&Default::default());
     assert_eq!(shown(&scene.object("ann-1.cast.gz")), "last words");
 }
 

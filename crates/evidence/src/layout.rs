@@ -36,6 +36,25 @@ pub fn recording(prefix: &str, session: &str) -> String {
     under(prefix, &format!("{}{RECORDING}", part(session)))
 }
 
+/// The name of a part of a session's recording, which lies under it as a recording of its own. The first
+/// part has the session's name.
+#[must_use]
+pub fn part_name(session: &str, part: u32) -> String {
+    if part <= 1 { session.to_owned() } else { format!("{session}.{part}") }
+}
+
+/// Session and number of the part that a recording of this name is. No session has a name that ends with
+/// a point and digits alone.
+#[must_use]
+pub fn part_of(name: &str) -> (&str, u32) {
+    let numbered = name.rsplit_once('.').and_then(|(session, number)| {
+        let is_number = !number.starts_with('0') && number.bytes().all(|b| b.is_ascii_digit());
+        let number = number.parse().ok().filter(|number| is_number && *number > 1)?;
+        Some((session, number))
+    });
+    numbered.unwrap_or((name, 1))
+}
+
 /// Suffix of the indexes of recordings.
 const INDEX: &str = ".cast.index";
 
@@ -141,6 +160,17 @@ pub fn is_commands(key: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_part_of_a_recording_is_named_after_its_session() {
+        let session = "ann.2-0123456789abcdefg";
+        for part in [1, 2, 10] {
+            assert_eq!(part_of(&part_name(session, part)), (session, part));
+        }
+        for other in ["ann-0abc.1", "ann-0abc.02", "ann-0abc.x", "ann-0abc."] {
+            assert_eq!(part_of(other), (other, 1));
+        }
+    }
 
     #[test]
     fn keys_are_those_that_existing_tools_look_for() {

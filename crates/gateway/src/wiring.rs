@@ -12,6 +12,7 @@ use axum::middleware::from_fn_with_state;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use towline_archive::{Archive, Recorder, RecordingEvent, RecordingEvents, Sink};
+use towline_evidence::layout::part_of;
 use towline_host::clock::Clock;
 use towline_host::files;
 use towline_host::lock::DirLock;
@@ -565,12 +566,15 @@ async fn handle_news(sessions: Arc<dyn Sessions>, store: Store, mut news: Record
     while let Some(told) = news.recv().await {
         match told {
             RecordingEvent::Failed { session, why } => {
-                let Ok(id) = SessionId::try_from(session) else { continue };
+                let id = SessionId::try_from(part_of(&session).0.to_owned());
+                let Ok(id) = id else { continue };
                 let text = format!("ended: recording is required, and the recording failed: {why}");
                 sessions.terminate(&id, &text).await;
             }
             RecordingEvent::Finished { session, bytes } => {
-                if let Err(error) = store.sessions().set_recording_bytes(&session, bytes).await {
+                if let Err(error) =
+                    store.sessions().add_recording_bytes(part_of(&session).0, bytes).await
+                {
                     tracing::warn!(session, %error, "the size of a recording could not be stored");
                 }
             }

@@ -41,6 +41,7 @@ const STEPS: &[Step] = &[
     (46, "end of access", include_str!("../migrations/0046_end_of_access.sql")),
     (47, "sign-in requests", include_str!("../migrations/0047_sign_in_requests.sql")),
     (50, "command nodes", include_str!("../migrations/0050_command_nodes.sql")),
+    (51, "recording parts", include_str!("../migrations/0051_recording_parts.sql")),
     (55, "draining", include_str!("../migrations/0055_draining.sql")),
     (66, "begun requests", include_str!("../migrations/0066_begun_requests.sql")),
 ];
@@ -52,6 +53,7 @@ const POSTGRES: &[Step] = &[
     (46, "end of access", include_str!("../migrations/postgres/0046_end_of_access.sql")),
     (47, "sign-in requests", include_str!("../migrations/postgres/0047_sign_in_requests.sql")),
     (50, "command nodes", include_str!("../migrations/postgres/0050_command_nodes.sql")),
+    (51, "recording parts", include_str!("../migrations/postgres/0051_recording_parts.sql")),
     (55, "draining", include_str!("../migrations/postgres/0055_draining.sql")),
     (66, "begun requests", include_str!("../migrations/postgres/0066_begun_requests.sql")),
 ];

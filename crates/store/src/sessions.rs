@@ -125,6 +125,8 @@ pub struct Session {
     pub recording_bytes: Option<i64>,
     /// The node that carries it; empty where one gateway works alone.
     pub node: String,
+    /// The part of its recording that is being written, or was the last one.
+    pub recording_part: u32,
 }
 
 /// Which sessions to list. `None` or empty: any.
@@ -167,7 +169,7 @@ impl Store {
 
 pub(crate) const COLUMNS: &str = "SELECT id, device_id, principal_arn, principal_name, principal_id, person_id, document, reason, run_as, source_ip, access_type, \
      access_request, session_type, output_url, status, details, idle_ms, max_ms, started_at, ended_at, resume_state, commands, \
-     recording_bytes, input_recorded, node FROM sessions";
+     recording_bytes, input_recorded, node, recording_part FROM sessions";
 
 pub(crate) fn session(row: &Row) -> Result<Session, sqlx::Error> {
     let status: String = row.try_get("status")?;
@@ -201,6 +203,7 @@ pub(crate) fn session(row: &Row) -> Result<Session, sqlx::Error> {
         commands: row.try_get("commands")?,
         recording_bytes: row.try_get("recording_bytes")?,
         node: row.try_get("node")?,
+        recording_part: u32::try_from(row.try_get::<i64, _>("recording_part")?).unwrap_or(1),
     })
 }
 
@@ -332,16 +335,37 @@ impl SessionStore<'_> {
         Ok(done.rows_affected() > 0)
     }
 
-    /// Stores the size of its recording.
+    /// The number of a further part of a session's recording, which this gateway is about to begin.
     ///
     /// # Errors
     /// [`StoreError::Database`].
-    pub async fn set_recording_bytes(&self, id: &str, bytes: u64) -> Result<(), StoreError> {
-        engine::query("UPDATE sessions SET recording_bytes = ? WHERE id = ?")
-            .bind(i64::try_from(bytes).unwrap_or(i64::MAX))
+    pub async fn next_recording_part(&self, id: &str) -> Result<u32, StoreError> {
+        let mut tx = self.store.writing().await?;
+        engine::query("UPDATE sessions SET recording_part = recording_part + 1 WHERE id = ?")
             .bind(id)
-            .execute(&self.store.pool)
+            .execute(&mut *tx)
             .await?;
+        let part: Option<i64> =
+            engine::query_scalar("SELECT recording_part FROM sessions WHERE id = ?")
+                .bind(id)
+                .fetch_optional(&mut *tx)
+                .await?;
+        tx.commit().await?;
+        Ok(part.and_then(|part| u32::try_from(part).ok()).unwrap_or(2))
+    }
+
+    /// Stores the size of a part of its recording.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn add_recording_bytes(&self, id: &str, bytes: u64) -> Result<(), StoreError> {
+        engine::query(
+            "UPDATE sessions SET recording_bytes = COALESCE(recording_bytes, 0) + ? WHERE id = ?",
+        )
+        .bind(i64::try_from(bytes).unwrap_or(i64::MAX))
+        .bind(id)
+        .execute(&self.store.pool)
+        .await?;
         Ok(())
     }
 

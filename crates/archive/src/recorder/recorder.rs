@@ -15,7 +15,7 @@
 //! - Delivery: `delivery`. What happens to sessions whose recording fails or ends: the receiver of
 //!   [`RecordingEvents`].
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -29,7 +29,7 @@ use towline_evidence::checkpoint::PublicKey;
 use towline_evidence::layout;
 use towline_evidence::node::What;
 use towline_evidence::recording::{Recording, Resuming};
-use towline_host::clock::Clock;
+use towline_host::clock::{Clock, UnixMillis};
 use towline_ssm::api::session::SessionManagerOutputUrl;
 use towline_ssm::documents::preferences::SessionPreferences;
 
@@ -39,11 +39,16 @@ use super::job::Job;
 use super::node_chain::ChainFile;
 use super::shares::Shares;
 use super::staging::Staged;
-use super::tape::{List, OnTaken, Tape};
+use super::tape::{GATEWAY_ENDED, List, OnTaken, Tape};
 use super::waiting::Waiting;
 use crate::limits::{EVENTS, PRINCIPAL_SHARE};
 use crate::part::Part;
 use crate::settings::{Demand, S3, Settings, SinkSettings};
+
+/// Why a further part lacks what came before it.
+const OTHER_GATEWAY: &str = "another gateway recorded the session until then, in the part before";
+/// Columns and rows of a further part, until the client says its own.
+const PART_SIZE: (u16, u16) = (80, 24);
 
 /// Events about recordings, for the part that owns the sessions.
 pub type RecordingEvents = mpsc::Receiver<RecordingEvent>;
@@ -281,19 +286,62 @@ impl Recorder {
         if let Some(why) = self.paused().or_else(share) {
             return Err(CannotRecord::Paused(why));
         }
-        let (session, principal) = (facts.session.clone(), facts.share_of().to_owned());
+        let session = facts.session.clone();
+        let env = term.map(|term| BTreeMap::from([("TERM".to_owned(), term.to_owned())]));
         let header = Header {
             version: 2,
             width: cols,
             height: rows,
             timestamp: self.clock.now().0.div_euclid(1000),
             title: format!("{} on {}", facts.principal, facts.device),
-            env: term
-                .map(|term| BTreeMap::from([("TERM".to_owned(), term.to_owned())]))
-                .unwrap_or_default(),
+            env: env.unwrap_or_default(),
             towline: Some(facts),
         };
-        let path = self.staging_path(&session);
+        let left = self.open(&session, &header, destinations)?;
+        Ok(self.add(&session, left, (0, ""), on_taken))
+    }
+
+    /// Begins a further part of the recording of a session that another gateway has carried until now.
+    /// It is a recording of its own, whose times are those of the session. Waits for the disk.
+    ///
+    /// # Errors
+    /// [`CannotRecord`].
+    pub fn begin_part(
+        &self,
+        part: u32,
+        facts: Facts,
+        started: UnixMillis,
+        on_taken: OnTaken,
+    ) -> Result<Arc<Tape>, CannotRecord> {
+        if let Some(why) = self.paused() {
+            return Err(CannotRecord::Paused(why));
+        }
+        let name = layout::part_name(&facts.session, part);
+        let header = Header {
+            version: 2,
+            width: PART_SIZE.0,
+            height: PART_SIZE.1,
+            timestamp: started.0.div_euclid(1000),
+            title: format!("{} on {}, part {part}", facts.principal, facts.device),
+            env: BTreeMap::new(),
+            towline: Some(facts),
+        };
+        let mut left = self.open(&name, &header, &Destinations::default())?;
+        let since = self.clock.now().0.saturating_sub(started.0).saturating_mul(1000);
+        let base = u64::try_from(since).unwrap_or(0).max(1);
+        left.recording.marker(base, &format!("part {part}: the session goes on at this gateway"));
+        Ok(self.add(&name, left, (base, OTHER_GATEWAY), on_taken))
+    }
+
+    /// A new file with its header, open in the node's chain.
+    fn open(
+        &self,
+        session: &str,
+        header: &Header,
+        destinations: &Destinations,
+    ) -> Result<Leftover, CannotRecord> {
+        let principal = header.towline.as_ref().map(|facts| facts.share_of().to_owned());
+        let path = self.staging_path(session);
         let mut staged = Staged::create(&path).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => {
                 tracing::error!(path = %path.display(), "the folder of recordings is not there");
@@ -301,17 +349,17 @@ impl Recorder {
             }
             _ => CannotRecord::Disk(error),
         })?;
-        let mut recording = Recording::start(&session, &header);
+        let mut recording = Recording::start(session, header);
         let begun = staged
             .append(&recording.take(0))
             .and_then(|()| staged.sync())
-            .and_then(|()| self.record(What::Open { session: session.clone() }))
-            .and_then(|()| destinations.enqueue(&self.settings.home, &session, &path));
+            .and_then(|()| self.record(What::Open { session: session.to_owned() }))
+            .and_then(|()| destinations.enqueue(&self.settings.home, session, &path));
         if let Err(error) = begun {
             let _ = fs::remove_file(&path); // the session will not begin; its file is empty
             return Err(error.into());
         }
-        Ok(self.add(&session, Leftover { recording, staged, began: 0, principal }, 0, on_taken))
+        Ok(Leftover { recording, staged, began: 0, principal: principal.unwrap_or_default() })
     }
 
     /// Whether a session's recording is still being written.
@@ -328,15 +376,25 @@ impl Recorder {
         let since = self.clock.now().0.saturating_mul(1000).saturating_sub(began);
         let base = left.recording.last().max(u64::try_from(since).unwrap_or(0)).max(1);
         left.recording.marker(base, "the gateway was restarted");
-        Some(self.add(session, left, base, on_taken))
+        Some(self.add(session, left, (base, GATEWAY_ENDED), on_taken))
     }
 
-    /// Ends the recordings that nobody resumed: their sessions have ended.
-    pub fn finish_leftovers(&self) {
+    /// Names of the recordings that nobody has resumed yet.
+    #[must_use]
+    pub fn leftovers(&self) -> Vec<String> {
+        lock(&self.leftovers).keys().cloned().collect()
+    }
+
+    /// Ends the recordings that nobody resumed: their sessions have ended, or `go_on`: other gateways took them.
+    pub fn finish_leftovers(&self, go_on: &HashSet<String>) {
         for (session, left) in lock(&self.leftovers).drain() {
             let base = left.recording.last();
-            let tape = self.add(&session, left, base, Box::new(|| {}));
-            tape.end("the session did not survive a restart of the gateway");
+            let tape = self.add(&session, left, (base, GATEWAY_ENDED), Box::new(|| {}));
+            tape.end(if go_on.contains(&session) {
+                "the session went on at another gateway"
+            } else {
+                "the session did not survive a restart of the gateway"
+            });
         }
     }
 
@@ -375,7 +433,13 @@ impl Recorder {
         }
     }
 
-    fn add(&self, session: &str, of: Leftover, base: u64, on_taken: OnTaken) -> Arc<Tape> {
+    fn add(
+        &self,
+        session: &str,
+        of: Leftover,
+        base: (u64, &'static str),
+        on_taken: OnTaken,
+    ) -> Arc<Tape> {
         let tape = Tape::new(session, base, Arc::clone(&self.list), on_taken);
         let limits = (self.settings.max_part, self.settings.max_recording);
         let job = Job::new(Arc::clone(&tape), of.recording, of.staged, of.principal, limits);

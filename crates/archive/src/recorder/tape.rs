@@ -29,7 +29,7 @@ use crate::limits::{
 };
 
 /// Why output is missing that a device sent to the process before this one.
-const GATEWAY_ENDED: &str = "the gateway ended before it had written it to its disk";
+pub(super) const GATEWAY_ENDED: &str = "the gateway ended before it had written it to its disk";
 
 /// What the recorder calls after it has taken everything from a tape. It must not wait.
 pub type OnTaken = Box<dyn Fn() + Send + Sync>;
@@ -72,6 +72,8 @@ struct Inner {
     added: [u64; 2],
     /// Lanes whose first output may have a hole before it that an earlier process left.
     resumed: [bool; 2],
+    /// Why there is one.
+    before: &'static str,
 }
 
 /// The recorder's list of tapes that hold something.
@@ -131,9 +133,15 @@ impl List {
 }
 
 impl Tape {
-    pub(super) fn new(session: &str, base: u64, list: Arc<List>, on_taken: OnTaken) -> Arc<Self> {
+    /// `before`: why output is missing that was there before a tape which does not begin at 0.
+    pub(super) fn new(
+        session: &str,
+        (base, before): (u64, &'static str),
+        list: Arc<List>,
+        on_taken: OnTaken,
+    ) -> Arc<Self> {
         let session = session.to_owned();
-        let inner = Inner { resumed: [base > 0; 2], ..Inner::default() };
+        let inner = Inner { resumed: [base > 0; 2], before, ..Inner::default() };
         Arc::new(Self {
             session,
             started: Instant::now(),
@@ -147,7 +155,7 @@ impl Tape {
     /// A tape that no recorder reads, for tests.
     #[cfg(any(test, feature = "testing"))]
     pub fn detached(session: &str, on_taken: OnTaken) -> Arc<Self> {
-        Self::new(session, 0, Arc::default(), on_taken)
+        Self::new(session, (0, ""), Arc::default(), on_taken)
     }
 
     /// Takes everything, as a recorder does.
@@ -206,7 +214,7 @@ impl Tape {
             let why = if inner.taken.dropped {
                 "the recorder was too slow"
             } else if resumed {
-                GATEWAY_ENDED
+                inner.before
             } else {
                 "it did not pass this gateway"
             };
@@ -322,7 +330,7 @@ mod tests {
 
     fn tape() -> (Arc<Tape>, Arc<List>) {
         let list = Arc::new(List::default());
-        (Tape::new("ann-1", 0, Arc::clone(&list), Box::new(|| {})), list)
+        (Tape::new("ann-1", (0, ""), Arc::clone(&list), Box::new(|| {})), list)
     }
 
     #[test]

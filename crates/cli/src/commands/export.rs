@@ -35,7 +35,12 @@ pub(super) fn export(mut lines: Lines, args: &ExportArgs, output: Output) -> Res
             Err(Failure::Usage("--at needs --format svg: other forms hold all events".to_owned()))
         }
         ExportFormat::Cast => {
+            let mut is_first = true;
             while let Some(mut line) = lines.next()? {
+                // The header of a further part: the events go on after those before.
+                if line.starts_with(b"{") && !std::mem::take(&mut is_first) {
+                    continue;
+                }
                 line.push(b'\n');
                 output.text(&String::from_utf8_lossy(&line))?;
             }

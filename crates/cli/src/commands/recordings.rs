@@ -5,7 +5,7 @@
 //!   is left behind.
 
 use std::collections::VecDeque;
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
 
 use base64::Engine as _;
@@ -27,7 +27,7 @@ use crate::args::evidence::{AuditArgs, ExportArgs, LogsArgs, PlayArgs, Since, Ve
 use crate::args::session::SessionsArgs;
 use crate::exit::Failure;
 use crate::limits::{FOLLOW_POLL, FOLLOW_REMEMBERED, PAGE};
-use crate::output::{Cell, Output};
+use crate::output::{Cell, Output, complain};
 
 /// `play` of a session.
 pub(super) async fn play(context: &mut Context, args: &PlayArgs) -> Result<(), Failure> {
@@ -41,12 +41,25 @@ pub(super) async fn export(context: &mut Context, args: &ExportArgs) -> Result<(
     exporter::export(lines, args, context.output)
 }
 
-/// `verify` of a session: what the gateway hands out, by its own seals.
+/// `verify` of a session: what the gateway hands out, by its own seals, part by part.
 pub(super) async fn verify(context: &mut Context, args: &VerifyArgs) -> Result<(), Failure> {
     let session = args.path.to_string_lossy();
-    let lines = fetch(context, &session).await?;
+    let (mut name, mut parts) = (session.to_string(), Vec::new());
+    loop {
+        let mut file = unnamed(&session)?;
+        let (next, bytes) = fetch_part(context, &name, &mut file).await?;
+        if bytes > 0 {
+            parts.push((name.clone(), rewound(file, &name)?));
+        } else {
+            parts.push((name.clone(), Lines::of(std::io::empty(), name.clone())?));
+        }
+        match next {
+            Some(next) => name = next,
+            None => break,
+        }
+    }
     let open = is_active(context, &session).await;
-    verifier::session(lines, &session, open, context.output)
+    verifier::session(parts, open, context.output)
 }
 
 /// Whether the gateway lists the session as active. Where the caller may not list sessions, it
@@ -64,29 +77,58 @@ async fn is_active(context: &mut Context, session: &str) -> bool {
     answer.is_ok_and(|answer| answer.sessions.iter().any(|one| one.session_id == session))
 }
 
-async fn fetch(context: &mut Context, session: &str) -> Result<Lines, Failure> {
-    let local = |why| Failure::Local {
-        what: "cannot create a temporary file for the recording".to_owned(),
-        why,
-    };
+/// A file without a name: it is gone with this process.
+fn unnamed(session: &str) -> Result<File, Failure> {
     let path = std::env::temp_dir().join(format!("towline-{}-{session}", std::process::id()));
-    let mut file =
-        OpenOptions::new().read(true).write(true).create_new(true).open(&path).map_err(local)?;
-    std::fs::remove_file(&path).map_err(local)?; // open, but without a name: gone with this process
-    let mut request = GetRecordingRequest { session_id: session.to_owned(), ..Default::default() };
+    let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path);
+    let file = file.map_err(local)?;
+    std::fs::remove_file(&path).map_err(local)?;
+    Ok(file)
+}
+
+fn local(why: std::io::Error) -> Failure {
+    Failure::Local { what: "cannot create a temporary file for the recording".to_owned(), why }
+}
+
+fn rewound(mut file: File, name: &str) -> Result<Lines, Failure> {
+    file.seek(SeekFrom::Start(0)).map_err(local)?;
+    Lines::of(file, name.to_owned())
+}
+
+/// All parts of a recording, one after the other.
+async fn fetch(context: &mut Context, session: &str) -> Result<Lines, Failure> {
+    let (mut file, mut name) = (unnamed(session)?, session.to_owned());
+    loop {
+        let (next, bytes) = fetch_part(context, &name, &mut file).await?;
+        let Some(next) = next else { break };
+        if bytes == 0 {
+            complain(&format!("{name} is at a gateway that does not answer: it is left out"));
+        }
+        name = next;
+    }
+    rewound(file, session)
+}
+
+/// Adds a part of a recording to the file; the name of the next part, and the bytes of this one.
+async fn fetch_part(
+    context: &mut Context,
+    name: &str,
+    file: &mut File,
+) -> Result<(Option<String>, u64), Failure> {
+    let mut request = GetRecordingRequest { session_id: name.to_owned(), ..Default::default() };
+    let mut all = 0;
     loop {
         let piece: GetRecordingResponse = context.call(Operation::GetRecording, &request).await?;
         let bytes = STANDARD
             .decode(&piece.data)
             .map_err(|e| Failure::BadDocument(format!("invalid answer of the gateway: {e}")))?;
         file.write_all(&bytes).map_err(local)?;
+        all += bytes.len() as u64;
         match piece.next_offset.filter(|next| *next > request.offset) {
             Some(next) => request.offset = next,
-            None => break,
+            None => return Ok((piece.next_part.filter(|next| next != name), all)),
         }
     }
-    file.seek(SeekFrom::Start(0)).map_err(local)?;
-    Lines::of(file, session.to_owned())
 }
 
 /// `logs`.

@@ -64,25 +64,31 @@ pub(super) fn is_session(path: &Path) -> bool {
     !path.exists() && path.to_str().is_some_and(|name| name.parse::<SessionId>().is_ok())
 }
 
-/// `verify` of a session's recording, fetched; `open` when the session goes on.
+/// `verify` of a session's recording, fetched part by part; `open` when the session goes on.
 pub(super) fn session(
-    lines: Lines,
-    session: &str,
+    parts: Vec<(String, Lines)>,
     open: bool,
     output: Output,
 ) -> Result<(), Failure> {
-    let told = recorded(lines, Some(session), Vec::new())?;
-    // A recording that goes on may have been fetched in the middle of a line.
-    let unfinished = match &told {
-        Ok(sealed) => !sealed.ended,
-        Err(fault) => matches!(fault, Fault::Truncated(_)),
-    };
-    if open && unfinished {
-        let gaps = told.map_or(0, |sealed| sealed.gaps);
-        let not_ended = vec![session.to_owned()];
-        return answer(&Report { recordings: 1, gaps, not_ended, ..Report::default() }, output);
+    let (mut report, last) = (Report::default(), parts.len().saturating_sub(1));
+    for (at, (name, lines)) in parts.into_iter().enumerate() {
+        let told = recorded(lines, Some(&name), Vec::new())?;
+        // A recording that goes on may have been fetched in the middle of a line.
+        let unfinished = match &told {
+            Ok(sealed) => !sealed.ended,
+            Err(fault) => matches!(fault, Fault::Truncated(_)),
+        };
+        report.recordings += 1;
+        if open && unfinished && at == last {
+            report.gaps += told.map_or(0, |sealed| sealed.gaps);
+            report.not_ended.push(name);
+        } else {
+            let one = single(&name, told);
+            report.gaps += one.gaps;
+            report.faults.extend(one.faults);
+        }
     }
-    answer(&single(session, told), output)
+    answer(&report, output)
 }
 
 fn answer(report: &Report, output: Output) -> Result<(), Failure> {

@@ -51,6 +51,9 @@ impl Api {
         source: IpAddr,
     ) -> Option<Result<Response<Bytes>, ApiError>> {
         let peers = self.parts.peers.as_ref().filter(|_| !is_passed_on(head))?;
+        if let Some(name) = recording(operation, body) {
+            return self.recording_elsewhere(&name, (head, body), source).await.map(Ok);
+        }
         let failed = |why| ApiError::new(ErrorCode::InternalServerError, why);
         let node = match peers.holder(subject(operation, body)?).await {
             Ok(node) => node?,
@@ -64,6 +67,40 @@ impl Api {
             failed(format!("{why}; try again in some seconds"))
         }))
     }
+}
+
+impl Api {
+    /// The answer of another gateway that has a recording on its disk or in its sink, when this one has
+    /// not.
+    async fn recording_elsewhere(
+        &self,
+        name: &str,
+        request: (&request::Parts, &Bytes),
+        source: IpAddr,
+    ) -> Option<Response<Bytes>> {
+        let peers = self.parts.peers.as_ref()?;
+        if self.has_recording(name).await.unwrap_or(true) {
+            return None;
+        }
+        for node in peers.others() {
+            match peers.pass_on(&node, request, source).await {
+                Ok(answer) if answer.status().is_success() => return Some(answer),
+                Ok(_) => {}
+                Err(why) => tracing::warn!(node, why, "a gateway is not asked for a recording"),
+            }
+        }
+        None
+    }
+}
+
+/// The recording that a request is about.
+fn recording(operation: Operation, body: &[u8]) -> Option<String> {
+    let is_about = matches!(
+        operation,
+        Operation::GetRecording | Operation::GetRecordingIndex | Operation::VerifyRecording
+    );
+    let body: Value = serde_json::from_slice(body).ok().filter(|_| is_about)?;
+    body.get("SessionId")?.as_str().map(str::to_owned)
 }
 
 #[cfg(test)]

@@ -17,11 +17,13 @@ use tokio::runtime::Handle;
 use towline_archive::index::{CannotGrow, Grown};
 use towline_archive::limits::GROWING_FROM;
 use towline_archive::{CannotVerify, Verdict, Verification};
+use towline_evidence::layout::{part_name, part_of};
 use towline_ssm::api::evidence::{
     GetRecordingRequest, GetRecordingResponse, VerifyRecordingRequest, VerifyRecordingResponse,
 };
 use towline_ssm::error::{ApiError, ErrorCode};
 use towline_ssm::ids::SessionId;
+use towline_store::Session;
 
 use super::call::Call;
 use super::internal::internal;
@@ -35,13 +37,46 @@ impl Api {
         call: &Call,
         request: GetRecordingRequest,
     ) -> Result<GetRecordingResponse, ApiError> {
-        self.authorize_recording(call, &request.session_id).await?;
+        let row = self.authorize_recording(call, &request.session_id).await?;
         let recorder = &self.parts.evidence.recorder;
         let session = &request.session_id;
         let (local, goes_on) = (recorder.local(session), recorder.is_recording(session));
-        let piece = self.piece_of(local, recorder.object(session), &request).await?;
-        let piece = piece.ok_or_else(none)?;
-        Ok(GetRecordingResponse { finished: !goes_on, ..piece })
+        let object = recorder.object(session);
+        let piece = self.piece_of(local, object.clone(), &request).await?;
+        let is_last = piece.as_ref().is_none_or(|piece| piece.next_offset.is_none());
+        let next_part = if is_last { self.next_part(session, row.as_ref()).await? } else { None };
+        let piece = match piece {
+            Some(piece) => piece,
+            // This part is on the disk of a gateway that does not answer; the next one is known.
+            None if next_part.is_some() => GetRecordingResponse { object, ..Default::default() },
+            None => return Err(none()),
+        };
+        Ok(GetRecordingResponse { finished: !goes_on, next_part, ..piece })
+    }
+
+    /// The name of the part that follows, where several gateways have recorded a session.
+    async fn next_part(
+        &self,
+        name: &str,
+        row: Option<&Session>,
+    ) -> Result<Option<String>, ApiError> {
+        if !self.store().is_shared() {
+            return Ok(None);
+        }
+        let (session, part) = part_of(name);
+        let next = part_name(session, part.saturating_add(1));
+        let is_there = match row {
+            Some(row) => row.recording_part > part,
+            None => self.has_recording(&next).await?,
+        };
+        Ok(is_there.then_some(next))
+    }
+
+    /// Whether this gateway has a recording of this name, on its disk or in its sink.
+    pub(super) async fn has_recording(&self, name: &str) -> Result<bool, ApiError> {
+        let recorder = &self.parts.evidence.recorder;
+        let is_here = recorder.local(name).is_some();
+        Ok(is_here || self.size_of(&recorder.object(name)).await?.is_some())
     }
 
     pub(super) async fn get_recording_index(
@@ -130,14 +165,19 @@ impl Api {
     }
 
     /// Whether the caller may read this recording.
-    async fn authorize_recording(&self, call: &Call, id: &str) -> Result<(), ApiError> {
+    async fn authorize_recording(
+        &self,
+        call: &Call,
+        name: &str,
+    ) -> Result<Option<Session>, ApiError> {
+        let (id, _) = part_of(name);
         let session = self.authorize_session(call, id, About::Record).await?;
         // A recording outlives the session's row; its name then has to be one that a session may
         // have.
         if session.is_none() && id.parse::<SessionId>().is_err() {
             return Err(none());
         }
-        Ok(())
+        Ok(session)
     }
 
     /// The wanted piece of a file or an object; `None` when there is neither.
@@ -221,5 +261,6 @@ fn answer(bytes: &[u8], offset: u64, size: u64, object: String) -> GetRecordingR
         object,
         finished: true,
         indexed: None,
+        next_part: None,
     }
 }

@@ -224,6 +224,10 @@ impl Peers for Calls {
         })
     }
 
+    fn others(&self) -> Vec<String> {
+        self.directory.others()
+    }
+
     fn pass_on(
         &self,
         node: &str,

@@ -52,3 +52,7 @@ pub const RETRY_ELSEWHERE: u32 = 1;
 
 /// Seconds after which a device tries again whose other link may be at a gateway that is silent.
 pub const RETRY_UNKNOWN: u32 = 3;
+
+/// Longest interval between the pings of a device where several gateways work together, s: a machine that vanishes without a reset is noticed
+/// by its next ping, and another gateway can take the device.
+pub const LONGEST_PING_OF_NODES: u32 = 120;

@@ -39,6 +39,8 @@ pub trait Peers: Send + Sync + 'static {
     fn moved(&self, node: &str, device: &DeviceId) -> BoxFuture<'_, ()>;
     /// The other node that has to answer; `None`: this one, or nobody can. Or what the store says.
     fn holder(&self, subject: Subject) -> BoxFuture<'_, Result<Option<String>, String>>;
+    /// The other nodes that live.
+    fn others(&self) -> Vec<String>;
     /// Has another node answer a request, given by head and body; or why there is no answer.
     fn pass_on(
         &self,

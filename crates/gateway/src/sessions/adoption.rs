@@ -12,9 +12,11 @@
 
 use std::sync::Arc;
 
+use towline_archive::settings::Demand;
 use towline_store::{Arrival, Connection, Session as Row, StoreError};
 
 use super::hub::Hub;
+use super::recording;
 use super::session::Session;
 use super::watch;
 
@@ -123,17 +125,24 @@ impl Hub {
         }
     }
 
-    /// A session of a row waits for its device and its client; or it ends, because its recording cannot
-    /// go on here and is demanded.
+    /// A session of a row waits for its device and its client; or it ends, because its recording is
+    /// demanded and cannot go on here.
     pub(super) async fn take_up(self: &Arc<Self>, row: &Row) -> Result<(), StoreError> {
-        if self.must_end(row) {
-            let why = "its recording is on the disk of another gateway";
-            self.store().sessions().end(&row.new.id, false, why, self.parts.clock.now()).await?;
-            return Ok(());
-        }
         let session = Session::restored(self.meta_of_row(row));
-        if let Some(tape) = self.parts.recorder.resume(&session.meta.name, session.on_taken()) {
-            session.record(tape);
+        let recorder = &self.parts.recorder;
+        match recording::go_on(self.store(), recorder, row, || session.on_taken()).await? {
+            Ok(Some(tape)) => session.record(tape),
+            Ok(None) => {}
+            Err(why) if recorder.demand() == Demand::Demanded => {
+                let why = format!("its recording is demanded and cannot go on here: {why}");
+                let now = self.parts.clock.now();
+                self.store().sessions().end(&row.new.id, false, &why, now).await?;
+                return Ok(());
+            }
+            Err(why) => {
+                tracing::error!(session = row.new.id, why, "a recording does not go on here");
+                session.set_notice(format!("This session is not recorded any more: {why}"));
+            }
         }
         self.add(&session);
         tokio::spawn(watch::watch(Arc::clone(self), session));

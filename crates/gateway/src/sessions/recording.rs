@@ -1,10 +1,13 @@
-//! The recording of a session that is about to begin: whether it is possible, and its start.
+//! The recording of a session that is about to begin, or that this gateway goes on with: whether it is
+//! possible, and its start.
 
 use std::sync::Arc;
 
 use towline_archive::settings::Demand;
 use towline_archive::{Destinations, OnTaken, Recorder, Tape};
 use towline_evidence::cast::Facts;
+use towline_evidence::layout::part_name;
+use towline_store::{Session as Row, Store, StoreError};
 
 use crate::plane::{SessionStart, StartError};
 
@@ -83,5 +86,54 @@ pub(super) async fn begin(
         Err(StartError::NotRecorded { why })
     } else {
         Ok(Begun::Failed(why))
+    }
+}
+
+/// The recording of a session that this gateway goes on with: its own, or a further part after another
+/// gateway's. Inside: none is wanted, or why a wanted one is not possible.
+///
+/// # Errors
+/// The store's.
+pub(super) async fn go_on(
+    store: &Store,
+    recorder: &Arc<Recorder>,
+    row: &Row,
+    on_taken: impl Fn() -> OnTaken,
+) -> Result<Result<Option<Arc<Tape>>, String>, StoreError> {
+    let own = part_name(&row.new.id, row.recording_part);
+    if let Some(tape) = recorder.resume(&own, on_taken()) {
+        return Ok(Ok(Some(tape)));
+    }
+    let is_wanted = !row.new.output_url.is_empty() && recorder.demand() != Demand::Off;
+    if !is_wanted || !store.is_shared() {
+        return Ok(Ok(None));
+    }
+    let part = store.sessions().next_recording_part(&row.new.id).await?;
+    let (own, facts, started, on_taken) =
+        (Arc::clone(recorder), facts_of(row), row.started_at, on_taken());
+    let begun =
+        tokio::task::spawn_blocking(move || own.begin_part(part, facts, started, on_taken)).await;
+    Ok(match begun {
+        Ok(Ok(tape)) => Ok(Some(tape)),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err("the recorder failed".to_owned()),
+    })
+}
+
+/// What the first part says of the session, as far as its row tells it.
+fn facts_of(row: &Row) -> Facts {
+    let new = &row.new;
+    Facts {
+        session: new.id.clone(),
+        device: new.device_id.clone(),
+        principal: new.principal_arn.clone(),
+        principal_id: new.principal_id.clone(),
+        person: String::new(),
+        person_id: new.person_id.clone(),
+        document: new.document.clone(),
+        run_as: Some(new.run_as.clone()).filter(|user| !user.is_empty()),
+        reason: Some(new.reason.clone()).filter(|reason| !reason.is_empty()),
+        source_ip: new.source_ip.clone(),
+        input: new.input_recorded,
     }
 }

@@ -1,11 +1,12 @@
 //! A hub at its start: the sessions that were alive when the gateway stopped wait for their devices
 //! and clients.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use towline_archive::settings::Demand;
+use towline_evidence::layout::part_of;
 use towline_store::StoreError;
 
 use super::hub::{Hub, HubParts, HubSettings};
@@ -26,20 +27,19 @@ impl Hub {
         for row in rows {
             hub.take_up(&row).await?;
         }
-        hub.parts.recorder.finish_leftovers();
+        let mut go_on = HashSet::new();
+        for name in hub.parts.recorder.leftovers() {
+            let (session, part) = part_of(&name);
+            let row = hub.store().sessions().get(session).await?;
+            if row.is_some_and(|row| row.ended_at.is_none() || row.recording_part > part) {
+                go_on.insert(name);
+            }
+        }
+        hub.parts.recorder.finish_leftovers(&go_on);
         if restored > 0 {
             tracing::info!(sessions = restored, "sessions wait for their devices");
         }
         Ok(hub)
-    }
-
-    /// Whether a recording that is demanded cannot go on here, because another gateway began it.
-    pub(super) fn must_end(&self, row: &towline_store::Session) -> bool {
-        let recorder = &self.parts.recorder;
-        self.store().is_shared()
-            && recorder.demand() == Demand::Demanded
-            && !row.new.output_url.is_empty()
-            && !recorder.is_recording(&row.new.id)
     }
 
     pub(super) fn meta_of_row(&self, row: &towline_store::Session) -> Meta {

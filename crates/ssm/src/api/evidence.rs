@@ -57,6 +57,10 @@ pub struct GetRecordingResponse {
     /// Of an index that is made while it is read: bytes of the recording that it covers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub indexed: Option<u64>,
+    /// With the last piece: the name under which the next part of the recording is read, where another
+    /// gateway went on with the session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_part: Option<String>,
 }
 
 /// Asks what the seals of a session's recording say of it. Asked again, it tells how far it is.

@@ -20,7 +20,8 @@ use super::link::Link;
 use super::texts::reported;
 use crate::devices::enrollment::{EnrollmentError, EnrollmentRequest};
 use crate::limits::{
-    LINK_HANDSHAKE_TIMEOUT, LONGEST_PING, RETRY_PENDING, RETRY_REFUSED, RETRY_THROTTLED,
+    LINK_HANDSHAKE_TIMEOUT, LONGEST_PING, LONGEST_PING_OF_NODES, RETRY_PENDING, RETRY_REFUSED,
+    RETRY_THROTTLED,
 };
 
 /// Who dials.
@@ -137,7 +138,10 @@ impl Handshake<'_> {
     pub(super) fn welcome(&self, link: &Link) -> ToAgent {
         ToAgent::Welcome(Welcome {
             time: link.signed_time(&link.challenge),
-            longest_ping: LONGEST_PING,
+            longest_ping: match self.agents.store.node() {
+                Some(_) => LONGEST_PING_OF_NODES,
+                None => LONGEST_PING,
+            },
             grace: u32::try_from(self.agents.grace.as_secs()).unwrap_or(u32::MAX),
         })
     }
