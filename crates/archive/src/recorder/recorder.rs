@@ -324,7 +324,7 @@ impl Recorder {
             timestamp: started.0.div_euclid(1000),
             title: format!("{} on {}, part {part}", facts.principal, facts.device),
             env: BTreeMap::new(),
-            towline: Some(facts),
+            towline: Some(Facts { session: name.clone(), ..facts }),
         };
         let mut left = self.open(&name, &header, &Destinations::default())?;
         let since = self.clock.now().0.saturating_sub(started.0).saturating_mul(1000);
