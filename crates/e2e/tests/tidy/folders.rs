@@ -115,7 +115,7 @@ const MAY_SEE: Table<'_> = &[
     ("link_command", &["args", "lib"]),
     ("move_command", &["args", "lib"]),
     ("logging", &["log_queue"]),
-    ("node_commands", &["lib"]),
+    ("node_commands", &["args", "lib"]),
     ("offline", &["args", "lib"]),
     ("pace", &["limits"]),
     ("pin_commands", &["args", "lib"]),
