@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
+use towline_testkit::cluster::{Gateways, run};
 use towline_testkit::process::{Running, Signal, finish};
 use towline_testkit::relay::Relay;
 use towline_testkit::text::Text;
@@ -127,6 +128,13 @@ fn all_gateways_are_restarted_in_turn_under_one_shell() -> Outcome {
         pair.b = serve(&pair.lab, &pair.b_home, pair.b_address)?;
     }
     pair.nobody_lost_anything(1)
+}
+
+#[test]
+fn three_gateways_lose_nothing_in_three_rounds_of_faults() -> Outcome {
+    let mut gateways = Gateways::start(3)?;
+    let told = run(&mut gateways, (4, 3), 3, 1, |_| {})?;
+    ensure(told.bytes == 3 * 3 * 20_000 && told.lines > 10, || format!("{told:?}"))
 }
 
 #[test]

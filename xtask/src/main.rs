@@ -9,6 +9,7 @@
 
 mod bench;
 mod budget;
+mod cluster;
 mod console;
 mod demo;
 mod dist;
@@ -65,6 +66,10 @@ const COMMANDS: &[(&str, &str)] = &[
     ),
     ("endure [KILLS]", "link, agent and gateway killed at random: what the command log keeps"),
     ("endure cuts [N]", "links cut at both ends of running shells: every byte compared"),
+    (
+        "cluster [ROUNDS] [SEED]",
+        "three gateways on one PostgreSQL, a fault in each round under open shells",
+    ),
     ("recall", "share of executed programs on record, and its cost"),
     ("flood [MB]", "two gigabytes of output: memory, CPU and disk on both sides"),
     (
@@ -136,6 +141,7 @@ fn command(words: &[&str]) -> Outcome {
         ["budget", "--write"] => budget::command(true),
         ["structure", more @ ..] => structure::command(more),
         ["bench", more @ ..] => bench::command(more),
+        ["cluster", more @ ..] => cluster::command(more),
         ["fleet", "store", more @ ..] => stored_fleet::command(more),
         ["fleet", "vendor", more @ ..] => vendor_fleet::command(more),
         ["fleet", more @ ..] => real_fleet::command(more),

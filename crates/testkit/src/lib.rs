@@ -9,6 +9,7 @@
 //! - [`another_version`]: the same program, newer. [`https`]: one signed request at a time.
 //!   [`facts`]: what the kernel says of a process. [`moto`]: S3 and CloudWatch Logs. [`machine`]:
 //!   what a test must not take from where it runs. [`source`]: Rust source as a graph of files.
+//!   [`cluster`]: several gateways on one database, and a run of faults.
 //!   [`browser`]: Chromium, driven by a story. [`fleet`]: thousands of simulated devices.
 //!
 //! # Invariants
@@ -23,6 +24,7 @@
 pub mod another_version;
 pub mod blackhole;
 pub mod browser;
+pub mod cluster;
 pub mod connect_proxy;
 pub mod cuts;
 pub mod endure;
