@@ -11,7 +11,7 @@ use crate::link::tls::{self, Pins, SignedSeconds, TlsError};
 use crate::separation::monitor::Separation;
 use crate::start_error::StartError;
 use crate::state::Dir;
-use crate::state::enrollment::Enrollment;
+use crate::state::enrollment::{Enrollment, Trust};
 use crate::state::key::DeviceKey;
 use crate::state::keyring::KeyRing;
 use crate::state::next_pin::NextPin;
@@ -86,7 +86,8 @@ fn gateways(config: &Config, enrollment: &Enrollment) -> Result<Gateways, StartE
         GatewayOrder::Random => usize::from(random_byte()),
     };
     let first = routes.remove(0);
-    Ok(Gateways::new(first, routes, begin))
+    let trust = config.trust.as_ref().unwrap_or(&enrollment.trust);
+    Ok(Gateways::new(first, routes, begin, !matches!(trust, Trust::Public)))
 }
 
 /// Without random numbers the process id still tells devices apart.

@@ -118,6 +118,11 @@ impl Connection {
         &self.gateways.current().gateway
     }
 
+    /// The gateway of this link names others.
+    pub(super) fn name(&mut self, routes: Vec<Route>) {
+        self.gateways.name(routes);
+    }
+
     /// The number of the connection, for the epoch.
     pub(super) fn number(&self) -> u32 {
         self.number
@@ -351,9 +356,12 @@ impl Connection {
         // A link that broke may be made again where it was. One that never was, or that the gateway
         // ends, is tried at the next address.
         let stays = at_once || was_accepted && !matches!(error, LinkError::GoAway(_));
-        let others = !stays && self.gateways.failed();
+        let away = matches!(error, LinkError::GoAway(_) | LinkError::Refused { .. });
+        let led = !at_once && away && self.gateways.sent_away();
+        let others = !stays && !led && self.gateways.failed();
         let wait = match error {
             _ if at_once => Duration::ZERO,
+            _ if led => pause(random()),
             LinkError::Refused { .. } | LinkError::GoAway(_) => self.wait_after(error, now),
             _ if others => pause(random()),
             _ => self.wait_after(error, now),

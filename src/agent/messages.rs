@@ -8,11 +8,14 @@
 use super::agent::Agent;
 use crate::clock::since_boot;
 use crate::link::driver::LinkError;
+use crate::link::gateways::Route;
 use crate::logger::{self, in_session};
 use crate::pty::Size;
 use crate::session::gate::{Passed, Refusal};
+use crate::state::enrollment::Address;
 use std::time::{Duration, Instant};
 use towline_wire::VERSIONS;
+use towline_wire::extension::{ELSEWHERE, elsewhere};
 use towline_wire::frame::{Frame, StreamId};
 use towline_wire::grant::GrantError;
 use towline_wire::message::{EndReason, FromAgent, Launch, Open, ToAgent, Version, decode};
@@ -72,6 +75,14 @@ impl Agent {
         if let Frame::Version { min, max } = frame {
             let agreed = VERSIONS.agree(Version { min, max });
             self.table.agreed(agreed.ok_or(LinkError::Version { min, max })?);
+            return Ok(Some(Step::Nothing));
+        }
+        if let Frame::Extension { tag: ELSEWHERE, body } = frame {
+            let gateways = elsewhere(body).filter_map(Address::parse);
+            let proxy = |gateway: &Address| self.config.proxy_for(gateway);
+            let route = |gateway| Route { proxy: proxy(&gateway), gateway };
+            let routes = gateways.map(route).collect();
+            self.connection.name(routes);
             return Ok(Some(Step::Nothing));
         }
         if accepted && self.timekeeping.keeps(&frame) {

@@ -31,25 +31,36 @@ fn free() -> Outcome<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 
-/// The lines that make a gateway a node, with more lines on evidence.
-fn member(name: &str, address: SocketAddr, more: &str) -> String {
-    format!("[evidence]\nnode = \"{name}\"\n{more}[cluster]\naddress = \"{address}\"\n")
+/// The lines that make a gateway a node, one that is named to devices or not, with more lines on evidence.
+fn member(name: &str, address: SocketAddr, is_named: bool, more: &str) -> String {
+    let named = if is_named { format!("device_address = \"{address}\"\n") } else { String::new() };
+    let evidence = format!("[evidence]\nnode = \"{name}\"\n{more}");
+    format!("{evidence}[cluster]\naddress = \"{address}\"\n{named}")
 }
 
 impl Pair {
     pub(crate) fn start() -> Outcome<Self> {
-        Self::with("")
+        Self::of(false, "")
     }
 
     /// With more lines on evidence in both configurations.
     pub(crate) fn with(more: &str) -> Outcome<Self> {
+        Self::of(false, more)
+    }
+
+    /// Gateways that name each other to devices.
+    pub(crate) fn naming_each_other() -> Outcome<Self> {
+        Self::of(true, "")
+    }
+
+    fn of(is_named: bool, more: &str) -> Outcome<Self> {
         let server = Postgres::start(&["fsync = off"])?;
         server.psql("postgres", "create database towline")?;
         let a_address = free()?;
         let lab = Lab::with(&GatewaySetup {
             listen: a_address.to_string(),
             store: Some(server.address("towline")),
-            config: member("a", a_address, more),
+            config: member("a", a_address, is_named, more),
             ..GatewaySetup::default()
         })?;
         let (b_home, b_address) = (lab.directory().join("b"), free()?);
@@ -63,8 +74,10 @@ impl Pair {
             }
         }
         let settings = std::fs::read_to_string(b_home.join("gateway.toml"))?;
-        let settings =
-            settings.replace(&member("a", a_address, more), &member("b", b_address, more));
+        let settings = settings.replace(
+            &member("a", a_address, is_named, more),
+            &member("b", b_address, is_named, more),
+        );
         towline_testkit::files::write(&b_home.join("gateway.toml"), settings)?;
         let b = serve(&lab, &b_home, b_address)?;
         Ok(Self { lab, b, b_home, b_address, server })

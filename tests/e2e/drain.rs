@@ -104,6 +104,36 @@ fn a_gateway_that_is_being_drained_takes_nothing_new_and_ends_in_its_time() -> O
 }
 
 #[test]
+fn a_device_that_knows_one_gateway_is_led_to_the_other_one_and_stores_nothing_of_it() -> Outcome {
+    let mut pair = Pair::naming_each_other()?;
+    let device = pair.device_at(&[pair.a_address()])?;
+    let front = Relay::to(pair.a_address())?;
+    let mut text = Text::new(64);
+    let mut shell = echo(&pair.admin_at(front.address()), &device)?;
+    round_trip(&mut shell, &text.take_bytes(20_000), "at a")?;
+    front.retarget(pair.b_address);
+    let bulk = text.take_bytes(100_000);
+    shell.send(&bulk)?;
+    let mut drained = drain(&pair, "60")?;
+    comes_back(&mut shell, &bulk, "while a was drained")?;
+    ensure(drained.wait(PATIENCE)?.success(), || drained.printed())?;
+    ensure(pair.node("b")?["Devices"] == 1, || "the device is not at b".into())?;
+    let other = pair.b_address.to_string();
+    for entry in std::fs::read_dir(device.state())? {
+        let path = entry?.path();
+        let content = std::fs::read(&path).unwrap_or_default();
+        let is_there = String::from_utf8_lossy(&content).contains(&other);
+        ensure(!is_there, || format!("{} names the other gateway", path.display()))?;
+    }
+    // Nothing is left of b: the device returns to the gateway of its settings.
+    pair.lab.gateway.start_again()?;
+    front.retarget(pair.a_address());
+    pair.b.kill()?;
+    round_trip(&mut shell, &text.take_bytes(20_000), "at a again")?;
+    pair.nobody_lost_anything(1)
+}
+
+#[test]
 fn all_gateways_are_restarted_in_turn_under_one_shell() -> Outcome {
     let mut pair = Pair::start()?;
     let device = pair.device_at(&[pair.a_address(), pair.b_address])?;

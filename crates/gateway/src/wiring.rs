@@ -484,6 +484,7 @@ async fn opened(
         name: member.node.clone(),
         spki: key.spki().to_vec(),
         address: member.address.clone(),
+        device_address: member.device_address.clone().unwrap_or_default(),
     };
     let peers = cluster::server_config(key).map_err(TlsError::Pair)?;
     Ok((config.store.join(&identity).await?, tls.with_peers(peers)))

@@ -43,6 +43,7 @@ const STEPS: &[Step] = &[
     (50, "command nodes", include_str!("../migrations/0050_command_nodes.sql")),
     (51, "recording parts", include_str!("../migrations/0051_recording_parts.sql")),
     (55, "draining", include_str!("../migrations/0055_draining.sql")),
+    (56, "device address", include_str!("../migrations/0056_device_address.sql")),
     (66, "begun requests", include_str!("../migrations/0066_begun_requests.sql")),
 ];
 
@@ -55,6 +56,7 @@ const POSTGRES: &[Step] = &[
     (50, "command nodes", include_str!("../migrations/postgres/0050_command_nodes.sql")),
     (51, "recording parts", include_str!("../migrations/postgres/0051_recording_parts.sql")),
     (55, "draining", include_str!("../migrations/postgres/0055_draining.sql")),
+    (56, "device address", include_str!("../migrations/postgres/0056_device_address.sql")),
     (66, "begun requests", include_str!("../migrations/postgres/0066_begun_requests.sql")),
 ];
 

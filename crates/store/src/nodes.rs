@@ -28,6 +28,8 @@ pub struct Node {
     pub generation: i64,
     /// Where other nodes reach it.
     pub address: String,
+    /// Where devices reach it; empty: only by the addresses that they know.
+    pub device_address: String,
     /// The key that it proves.
     pub spki: Vec<u8>,
     /// The version of its program.
@@ -72,6 +74,7 @@ impl Nodes<'_> {
     pub async fn list(&self) -> Result<Vec<Node>, StoreError> {
         let rows = engine::query(&format!(
             "SELECT n.name, n.generation, n.address, n.spki, n.version, n.draining, \
+             n.device_address, \
              n.expires_at > {NOW} AS lives, \
              (SELECT COUNT(*) FROM presence p WHERE p.node = n.name) AS devices, \
              (SELECT COUNT(*) FROM sessions s WHERE s.node = n.name AND s.ended_at IS NULL) \
@@ -167,6 +170,7 @@ fn node(row: &Row) -> Result<Node, sqlx::Error> {
         name: row.try_get("name")?,
         generation: row.try_get("generation")?,
         address: row.try_get("address")?,
+        device_address: row.try_get("device_address")?,
         spki: row.try_get("spki")?,
         version: row.try_get("version")?,
         lives: row.try_get("lives")?,
@@ -205,7 +209,12 @@ mod tests {
 
     fn identity(name: &str) -> NodeIdentity {
         let address = format!("{name}.example:8443");
-        NodeIdentity { name: name.to_owned(), spki: name.as_bytes().to_vec(), address }
+        NodeIdentity {
+            name: name.to_owned(),
+            spki: name.as_bytes().to_vec(),
+            address,
+            device_address: String::new(),
+        }
     }
 
     fn link(boot: u8, number: i64) -> Connection {

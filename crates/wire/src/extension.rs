@@ -25,6 +25,24 @@ pub const CLIENT_KEY: u16 = 2;
 /// Tag of [`DeviceAnswer`], from the agent right before `Opened`, and from the gateway to the client.
 pub const DEVICE_ANSWER: u16 = 3;
 
+/// Tag of the addresses of other gateways, from the gateway right before `GoAway` or `Refuse`.
+pub const ELSEWHERE: u16 = 4;
+/// Most addresses that [`ELSEWHERE`] names; a receiver reads no more.
+pub const MOST_ELSEWHERE: usize = 8;
+
+/// The body of [`ELSEWHERE`]: addresses, each `HOST:PORT`, with a newline between two.
+#[must_use]
+pub fn elsewhere_bytes(addresses: &[String]) -> Vec<u8> {
+    addresses.join("\n").into_bytes()
+}
+
+/// And back.
+pub fn elsewhere(body: &[u8]) -> impl Iterator<Item = &str> {
+    body.split(|byte| *byte == b'\n')
+        .take(MOST_ELSEWHERE)
+        .filter_map(|one| str::from_utf8(one).ok())
+}
+
 /// Whether what reads the network is a process without rights on the device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Separation<'a> {
@@ -117,6 +135,15 @@ mod tests {
         for other in [&[][..], &[0, 0], &[1, 1], &[2, 0xff], &[3]] {
             assert_eq!(Separation::read(other), None, "{other:?}");
         }
+    }
+
+    #[test]
+    fn addresses_of_other_gateways_are_lines_and_a_bounded_number_of_them_is_read() {
+        let two = ["a:1".into(), "b:2".into()];
+        assert_eq!(elsewhere_bytes(&two), b"a:1\nb:2");
+        assert_eq!(elsewhere(b"a:1\nb:2").collect::<Vec<_>>(), two);
+        assert_eq!(elsewhere(b"a:1\n\xff\nb:2").collect::<Vec<_>>(), two);
+        assert_eq!(elsewhere(&[b'\n'; 100]).count(), MOST_ELSEWHERE);
     }
 
     #[test]

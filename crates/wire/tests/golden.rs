@@ -14,7 +14,8 @@ use towline_wire::client::{FromClient, ToClient};
 use towline_wire::echo::{Echo, Echoed};
 use towline_wire::epoch::Epoch;
 use towline_wire::extension::{
-    CLIENT_KEY, ClientKey, DEVICE_ANSWER, DeviceAnswer, SEPARATION, Separation,
+    CLIENT_KEY, ClientKey, DEVICE_ANSWER, DeviceAnswer, ELSEWHERE, SEPARATION, Separation,
+    elsewhere_bytes,
 };
 use towline_wire::grant::{Grant, SignedGrant, SignedTime};
 use towline_wire::lane::Lanes;
@@ -256,7 +257,8 @@ fn extensions() {
     row(key, &[&[1, b'a'], &THIRTY_TWO, &[2, 5, 6]]);
     let answer = DeviceAnswer { session: name(), key: THIRTY_TWO, signature };
     row(answer, &[&[1, b'a'], &THIRTY_TWO, &[2, 5, 6]]);
-    assert_eq!((SEPARATION, CLIENT_KEY, DEVICE_ANSWER), (1, 2, 3));
+    assert_eq!((SEPARATION, CLIENT_KEY, DEVICE_ANSWER, ELSEWHERE), (1, 2, 3, 4));
+    assert_eq!(elsewhere_bytes(&["a:1".into(), "b:2".into()]), b"a:1\nb:2");
     assert_eq!(Separation::Impossible("no").bytes(), [2, b'n', b'o']);
 }
 

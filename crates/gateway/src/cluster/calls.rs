@@ -198,6 +198,10 @@ impl Peers for Calls {
         })
     }
 
+    fn elsewhere(&self) -> Vec<String> {
+        self.directory.elsewhere()
+    }
+
     fn moved(&self, node: &str, device: &DeviceId) -> BoxFuture<'_, ()> {
         let (node, body) = (node.to_owned(), serde_json::json!({ "device": device.as_str() }));
         Box::pin(async move {

@@ -11,6 +11,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use towline_host::clock::Clock;
 use towline_store::{Node, Store, StoreError};
+use towline_wire::extension::MOST_ELSEWHERE;
 
 use crate::limits::NODES_AGAIN;
 use crate::lock::lock;
@@ -57,6 +58,13 @@ impl Directory {
         let nodes = lock(&self.nodes);
         let takers = nodes.iter().filter(|it| it.name != own && it.lives && !it.draining);
         takers.cloned().collect()
+    }
+
+    /// Where devices reach these, as far as they want to be named.
+    #[must_use]
+    pub fn elsewhere(&self) -> Vec<String> {
+        let addresses = self.takers().into_iter().map(|node| node.device_address);
+        addresses.filter(|address| !address.is_empty()).take(MOST_ELSEWHERE).collect()
     }
 
     /// The node of this name.

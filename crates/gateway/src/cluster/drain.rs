@@ -142,8 +142,12 @@ impl Drain {
             let (sessions, one_opens) = self.hub.sessions_here(device.id());
             (one_opens, sessions == 0)
         });
+        let mut elsewhere = self.directory.elsewhere();
         for device in staying.iter().take(self.most(staying.len(), end)) {
-            device.go_away(0);
+            device.go_away(0, &elsewhere);
+            if !elsewhere.is_empty() {
+                elsewhere.rotate_left(1); // the next device begins with the next one
+            }
             let device_id = device.id().to_owned();
             told.insert(device.connection(), Told { device: device_id, at: Instant::now() });
         }

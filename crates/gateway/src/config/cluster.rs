@@ -12,6 +12,9 @@ use serde::{Deserialize, Serialize};
 pub struct RawCluster {
     /// HOST:PORT at which the other gateways reach this one's port.
     pub address: String,
+    /// HOST:PORT at which devices reach this gateway: another one that sends them away names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_address: Option<String>,
 }
 
 /// What it means.
@@ -19,6 +22,8 @@ pub struct RawCluster {
 pub struct Cluster {
     /// HOST:PORT for other gateways.
     pub address: String,
+    /// HOST:PORT for devices.
+    pub device_address: Option<String>,
     /// The name of this node.
     pub node: String,
 }
@@ -35,9 +40,12 @@ impl RawCluster {
         is_shared: bool,
     ) -> Result<Cluster, (&'static str, String, &'static str)> {
         let key = "cluster.address";
-        let parts = self.address.rsplit_once(':');
-        if !parts.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok()) {
+        if !is_address(&self.address) {
             return Err((key, self.address, "HOST:PORT, where other gateways reach this one"));
+        }
+        if let Some(address) = self.device_address.as_ref().filter(|address| !is_address(address)) {
+            let want = "HOST:PORT, where devices reach this gateway";
+            return Err(("cluster.device_address", address.clone(), want));
         }
         if !is_shared {
             let want = "only with a store on a server: set `store` to a postgres:// address";
@@ -47,8 +55,15 @@ impl RawCluster {
             let want = "only with a `node` in the section [evidence], another one for each gateway";
             return Err((key, self.address, want));
         };
-        Ok(Cluster { address: self.address, node: node.to_owned() })
+        let Self { address, device_address } = self;
+        Ok(Cluster { address, device_address, node: node.to_owned() })
     }
+}
+
+/// At most 262 bytes: the longest name of a host, and a port.
+fn is_address(text: &str) -> bool {
+    let parts = text.rsplit_once(':').filter(|_| text.len() <= 262);
+    parts.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
 }
 
 #[cfg(test)]
@@ -57,9 +72,12 @@ mod tests {
 
     #[test]
     fn a_member_has_an_address_a_name_and_a_store_on_a_server() {
-        let raw = |address: &str| RawCluster { address: address.to_owned() };
+        let raw = |address: &str| RawCluster { address: address.to_owned(), device_address: None };
         let good = raw("10.0.0.1:8443").settings(Some("a"), true).unwrap();
         assert_eq!((&*good.address, &*good.node), ("10.0.0.1:8443", "a"));
+        let named = RawCluster { device_address: Some("gw".into()), ..raw("10.0.0.1:8443") };
+        let (key, ..) = named.settings(Some("a"), true).unwrap_err();
+        assert_eq!(key, "cluster.device_address");
         for (address, node, is_shared, word) in [
             ("10.0.0.1", Some("a"), true, "HOST:PORT"),
             (":8443", Some("a"), true, "HOST:PORT"),

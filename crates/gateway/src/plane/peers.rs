@@ -35,6 +35,8 @@ pub enum Subject {
 pub trait Peers: Send + Sync + 'static {
     /// Whether a device's link at that node answers; `None`: the node does not.
     fn answers(&self, node: &str, device: &DeviceId) -> BoxFuture<'_, Option<bool>>;
+    /// Where devices reach the other nodes that take them, as far as these want to be named.
+    fn elsewhere(&self) -> Vec<String>;
     /// Tells a node that the device is here now.
     fn moved(&self, node: &str, device: &DeviceId) -> BoxFuture<'_, ()>;
     /// The other node that has to answer; `None`: this one, or nobody can. Or what the store says.

@@ -96,7 +96,7 @@ impl plane::Sessions for HubHandle {
         // Devices with sessions first: people wait for them.
         devices.sort_by_cached_key(|device| !self.hub.has_sessions(device.id()));
         for (device, seconds) in devices.iter().zip(self.pace.returns(devices.len())) {
-            device.go_away(seconds);
+            device.go_away(seconds, &[]);
         }
     }
 

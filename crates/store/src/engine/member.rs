@@ -45,6 +45,8 @@ pub struct NodeIdentity {
     pub spki: Vec<u8>,
     /// Where other nodes reach it.
     pub address: String,
+    /// Where devices reach it, if it is to be named to them.
+    pub device_address: String,
 }
 
 /// Why a gateway is no node of the cluster.
@@ -174,11 +176,11 @@ async fn enter(
     let alive = look_round(connection, node).await?;
     let lease = i64::try_from(NODE_LEASE.as_millis()).unwrap_or(i64::MAX);
     let generation: i64 = sqlx::query_scalar(&format!(
-        "INSERT INTO nodes (name, generation, expires_at, spki, address, version, joined_at) \
-         VALUES ($1, 1, {NOW} + $2, $3, $4, $5, {NOW}) ON CONFLICT (name) DO UPDATE SET \
+        "INSERT INTO nodes (name, generation, expires_at, spki, address, version, joined_at, \
+         device_address) VALUES ($1, 1, {NOW} + $2, $3, $4, $5, {NOW}, $6) ON CONFLICT (name) DO UPDATE SET \
          generation = nodes.generation + 1, expires_at = excluded.expires_at, spki = excluded.spki, \
          address = excluded.address, version = excluded.version, joined_at = excluded.joined_at, \
-         draining = 0 \
+         device_address = excluded.device_address, draining = 0 \
          RETURNING generation"
     ))
     .bind(&node.name)
@@ -186,6 +188,7 @@ async fn enter(
     .bind(&node.spki)
     .bind(&node.address)
     .bind(env!("CARGO_PKG_VERSION"))
+    .bind(&node.device_address)
     .fetch_one(&mut *connection)
     .await?;
     sqlx::query("DELETE FROM presence WHERE node = $1")

@@ -51,7 +51,7 @@ impl Device for ControlChannel {
         Box::pin(async { Err(RotateError::Refused { why: why.into() }) })
     }
 
-    fn go_away(&self, _: u32) {} // the agent knows no such word, and comes back by itself
+    fn go_away(&self, _: u32, _: &[String]) {} // the agent knows no such word, and comes back by itself
 
     fn close(&self, why: &str) {
         ControlChannel::close(self, why);

@@ -99,7 +99,9 @@ impl Agents {
                     Some(Admitted { link, io, peer })
                 }
                 Err(refusal) => {
-                    io.say(&refusal).await;
+                    let peers = self.peers.as_ref().filter(|_| self.hub.is_draining());
+                    let elsewhere = peers.map(|peers| peers.elsewhere()).unwrap_or_default();
+                    io.say_with(&elsewhere, &refusal).await;
                     None
                 }
             },

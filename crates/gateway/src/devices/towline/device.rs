@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use towline_wire::extension;
 use towline_wire::frame::{Frame, MAX_DATA};
 use towline_wire::message::ToAgent;
 
@@ -62,7 +63,11 @@ impl Device for Link {
         Box::pin(self.new_key())
     }
 
-    fn go_away(&self, retry_after: u32) {
+    fn go_away(&self, retry_after: u32, elsewhere: &[String]) {
+        if !elsewhere.is_empty() {
+            let body = extension::elsewhere_bytes(elsewhere);
+            self.send_frame(&Frame::Extension { tag: extension::ELSEWHERE, body: &body });
+        }
         self.send(&ToAgent::GoAway { retry_after });
     }
 

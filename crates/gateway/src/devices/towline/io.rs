@@ -8,6 +8,7 @@ use std::io;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio_rustls::server::TlsStream;
 use towline_wire::VERSIONS;
+use towline_wire::extension;
 use towline_wire::frame::{Frame, FrameReader};
 use towline_wire::message::{RefusalCode, ToAgent, encode};
 use towline_wire::text::connection_error;
@@ -48,10 +49,21 @@ impl Io {
 
     /// Says one thing to somebody who is hung up on then.
     pub(super) async fn say(&mut self, message: &ToAgent) {
-        let mut out = Vec::new();
-        let version = Frame::Version { min: VERSIONS.min, max: VERSIONS.max }.encode(&mut out);
+        self.say_with(&[], message).await;
+    }
+
+    /// The same, with the addresses of other gateways before it.
+    pub(super) async fn say_with(&mut self, elsewhere: &[String], message: &ToAgent) {
         let Ok(body) = encode(message) else { return };
-        if version.is_err() || Frame::Control(&body).encode(&mut out).is_err() {
+        let named = extension::elsewhere_bytes(elsewhere);
+        let frames = [
+            Some(Frame::Version { min: VERSIONS.min, max: VERSIONS.max }),
+            (!elsewhere.is_empty())
+                .then_some(Frame::Extension { tag: extension::ELSEWHERE, body: &named }),
+            Some(Frame::Control(&body)),
+        ];
+        let mut out = Vec::new();
+        if frames.iter().flatten().any(|frame| frame.encode(&mut out).is_err()) {
             return;
         }
         let said = async {

@@ -123,7 +123,7 @@ impl Device for Scripted {
     fn rotate_key(&self) -> BoxFuture<'_, Result<String, RotateError>> {
         Box::pin(async { Err(RotateError::Busy) })
     }
-    fn go_away(&self, retry_after: u32) {
+    fn go_away(&self, retry_after: u32, _: &[String]) {
         self.write(format!("go away {retry_after}"));
     }
     fn close(&self, _: &str) {
