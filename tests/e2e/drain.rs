@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-use towline_testkit::cluster::{Gateways, run};
+use towline_testkit::cluster::{Fault, Gateways, run};
 use towline_testkit::process::{Running, Signal, finish};
 use towline_testkit::relay::Relay;
 use towline_testkit::text::Text;
@@ -163,8 +163,22 @@ fn all_gateways_are_restarted_in_turn_under_one_shell() -> Outcome {
 #[test]
 fn three_gateways_lose_nothing_in_three_rounds_of_faults() -> Outcome {
     let mut gateways = Gateways::start(3)?;
-    let told = run(&mut gateways, (4, 3), 3, 1, |_| {})?;
+    let faults = [Fault::Killed, Fault::Restarted, Fault::StoodStill];
+    let told = run(&mut gateways, (4, 3), (&faults, 3), 1, |_| {})?;
     ensure(told.bytes == 3 * 3 * 20_000 && told.lines > 10, || format!("{told:?}"))
+}
+
+#[test]
+fn two_gateways_lose_nothing_while_their_database_is_away_slow_or_read_only() -> Outcome {
+    let mut gateways = Gateways::start(2)?;
+    let faults = [
+        Fault::DatabaseKilled,
+        Fault::DatabaseStoodStill,
+        Fault::DatabaseReadOnly,
+        Fault::DatabaseSlow,
+    ];
+    let told = run(&mut gateways, (2, 2), (&faults, 4), 2, |_| {})?;
+    ensure(told.bytes == 4 * 2 * 20_000 && told.lines > 10, || format!("{told:?}"))
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use towline_testkit::Outcome;
-use towline_testkit::cluster::{Gateways, Told, run};
+use towline_testkit::cluster::{Fault, Gateways, Told, run};
 
 use crate::{console, programs, setup};
 
@@ -27,7 +27,7 @@ pub(crate) fn command(words: &[&str]) -> Outcome {
     console::step(&format!("{gateways} gateways, {devices} devices, {shells} shells, seed {seed}"));
     let mut all = Gateways::start(gateways)?;
     let start = Instant::now();
-    let told = run(&mut all, (devices, shells), rounds, seed, console::line)?;
+    let told = run(&mut all, (devices, shells), (&Fault::ALL, rounds), seed, console::line)?;
     console::table(&rows(&told));
     console::line(&format!("in {:.0} s, seed {seed}", start.elapsed().as_secs_f64()));
     Ok(())

@@ -7,6 +7,9 @@ use crate::process::Signal;
 use crate::trouble::{ensure, pause};
 use crate::{Outcome, eventually};
 
+/// A lease holds 8 s.
+const LONGER_THAN_A_LEASE: Duration = Duration::from_secs(12);
+
 /// What can happen to one gateway or to all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
@@ -22,6 +25,10 @@ pub enum Fault {
     DatabaseKilled,
     /// The database stands still for longer than a lease.
     DatabaseStoodStill,
+    /// The database takes no writes for longer than a lease.
+    DatabaseReadOnly,
+    /// Each answer of the database takes 10 s, for longer than a lease.
+    DatabaseSlow,
     /// A gateway is told to stop, and is started again.
     Restarted,
 }
@@ -31,7 +38,7 @@ pub type Faults = std::collections::BTreeMap<Fault, usize>;
 
 impl Fault {
     /// All of them, in the order in which a run draws from them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Killed,
         Self::Restarted,
         Self::StoodStill,
@@ -39,6 +46,8 @@ impl Fault {
         Self::DatabaseKilled,
         Self::Paused,
         Self::DatabaseStoodStill,
+        Self::DatabaseReadOnly,
+        Self::DatabaseSlow,
     ];
 
     /// Whether it ends the process of the gateway, sooner or later.
@@ -97,8 +106,18 @@ impl Gateways {
             }
             Fault::DatabaseStoodStill => {
                 self.server.signal_all(Signal::STOP)?;
-                pause(Duration::from_secs(12));
+                pause(LONGER_THAN_A_LEASE);
                 self.server.signal_all(Signal::CONT)?;
+            }
+            Fault::DatabaseReadOnly => {
+                self.read_only("on")?;
+                pause(LONGER_THAN_A_LEASE);
+                self.read_only("off")?;
+            }
+            Fault::DatabaseSlow => {
+                self.wire.delay(Duration::from_secs(5));
+                pause(LONGER_THAN_A_LEASE);
+                self.wire.delay(Duration::ZERO);
             }
         }
         for (nth, node) in self.nodes.iter_mut().enumerate() {
@@ -108,5 +127,11 @@ impl Gateways {
             })?;
         }
         Ok(())
+    }
+
+    fn read_only(&self, on: &str) -> Outcome {
+        let set = format!("alter system set default_transaction_read_only = {on}");
+        self.server.psql("postgres", &set)?;
+        self.server.psql("postgres", "select pg_reload_conf()").map(drop)
     }
 }

@@ -38,6 +38,8 @@ pub struct Gateways {
     pub lab: Lab,
     /// The database.
     pub server: Postgres,
+    /// What leads gateways to it.
+    pub wire: Relay,
     /// The gateways.
     pub nodes: Vec<Node>,
     /// Devices reach each gateway through its relay.
@@ -60,13 +62,14 @@ impl Gateways {
     pub fn start(number: usize) -> Outcome<Self> {
         let server = Postgres::start(&["fsync = off"])?;
         server.psql("postgres", "create database towline")?;
+        let wire = Relay::to(SocketAddr::from(([127, 0, 0, 1], server.port())))?;
         let address = free()?;
         let lab = Lab::with(&GatewaySetup {
             listen: address.to_string(),
-            store: Some(server.address("towline")),
+            store: Some(server.address_behind(wire.address().port(), "towline")),
             ..GatewaySetup::default()
         })?;
-        let mut gateways = Self { lab, server, nodes: Vec::new(), doors: Vec::new() };
+        let mut gateways = Self { lab, server, wire, nodes: Vec::new(), doors: Vec::new() };
         gateways.lab.gateway.process().stop()?;
         for nth in 0..number {
             let address = if nth == 0 { address } else { free()? };

@@ -40,15 +40,15 @@ struct Shell {
     text: Text,
 }
 
-/// So many rounds with a fault each, with shells on the first `shells` of `devices` devices. `say` hears
-/// of each round.
+/// So many rounds with one of these faults each, with shells on the first `shells` of `devices` devices.
+/// `say` hears of each round.
 ///
 /// # Errors
 /// An invariant does not hold.
 pub fn run(
     gateways: &mut Gateways,
     (devices, shells): (usize, usize),
-    rounds: usize,
+    (faults, rounds): (&[Fault], usize),
     mut seed: u64,
     mut say: impl FnMut(&str),
 ) -> Outcome<Told> {
@@ -66,7 +66,7 @@ pub fn run(
     let (mut told, executed) = (Told::default(), gateways.lab.directory().join("commands"));
     for round in 0..rounds {
         interrupt::check()?;
-        let (fault, victim) = draw(round, &mut seed, number);
+        let (fault, victim) = draw(faults, round, &mut seed, number);
         say(&format!("round {round}: {fault:?} at gateway {victim}"));
         let story = |error: Trouble| {
             Trouble::new(format!("round {round}, {fault:?} at gateway {victim}: {error}"))
@@ -88,11 +88,11 @@ pub fn run(
 }
 
 /// The first rounds have each fault once; then chance draws.
-fn draw(round: usize, seed: &mut u64, number: usize) -> (Fault, usize) {
-    let kinds = Fault::ALL.len();
+fn draw(faults: &[Fault], round: usize, seed: &mut u64, number: usize) -> (Fault, usize) {
+    let kinds = faults.len();
     let drawn = usize::try_from(chance(seed)).unwrap_or(0);
     let kind = if round < kinds { round } else { drawn % kinds };
-    (Fault::ALL[kind], usize::try_from(chance(seed)).unwrap_or(0) % number)
+    (faults[kind], usize::try_from(chance(seed)).unwrap_or(0) % number)
 }
 
 /// A fault while all shells echo a block; then each block must have come back.
