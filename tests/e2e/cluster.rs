@@ -40,7 +40,7 @@ fn member(name: &str, address: SocketAddr, is_named: bool, more: &str) -> String
 
 impl Pair {
     pub(crate) fn start() -> Outcome<Self> {
-        Self::of(false, "")
+        Self::with("")
     }
 
     /// With more lines on evidence in both configurations.

@@ -46,6 +46,7 @@ mod hostile_network;
 mod identities;
 mod independent;
 mod input;
+mod joining_gateways;
 mod killed_requests;
 mod links;
 mod moved_store;

@@ -54,14 +54,20 @@ pub(crate) enum Command {
         dir: PathBuf,
     },
     /// List the gateways that work on one store together.
-    Nodes {
-        /// The directory of one of them. A gateway may be running in it.
-        #[arg(long)]
-        dir: PathBuf,
-        /// Print one JSON object for each.
-        #[arg(long)]
-        json: bool,
-    },
+    ///
+    /// With `approve` or `remove`, say which may: a gateway that joined with a token waits.
+    #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+    Nodes(Nodes),
+    /// Make a token with which one further gateway joins, once, within 15 minutes.
+    ///
+    /// A gateway with the section [cluster] must be running in the directory. The new gateway gets the
+    /// keys that all gateways share after `nodes approve`.
+    JoinToken(JoinToken),
+    /// Make the directory of a further gateway, with what another one gives for a token.
+    ///
+    /// It waits until somebody has approved the new one: `towline-gateway nodes approve NAME` at the other
+    /// one. Then it gets keys, certificate and settings of that; name and addresses are its own.
+    Join(Join),
     /// Give the devices and sessions of the gateway that runs in a directory to the other gateways,
     /// and end it.
     ///
@@ -133,6 +139,70 @@ pub(crate) struct Link {
     /// Print the link as one JSON object.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct Nodes {
+    #[command(subcommand)]
+    pub(crate) decide: Option<Decide>,
+    /// The directory of one of them. A gateway may be running in it.
+    #[arg(long, required = true)]
+    pub(crate) dir: Option<PathBuf>,
+    /// Print one JSON object for each.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Decide {
+    /// Let a gateway work that has joined with a token, or was removed.
+    Approve(Named),
+    /// Let a gateway not work any more: it ends, and its devices and sessions are the others'.
+    Remove(Named),
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct Named {
+    /// Its name, as `nodes` lists it.
+    pub(crate) name: String,
+    /// The directory of a gateway that runs.
+    #[arg(long)]
+    pub(crate) dir: PathBuf,
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct JoinToken {
+    /// The directory that `init` made.
+    #[arg(long)]
+    pub(crate) dir: PathBuf,
+    /// Give the key of the private CA, too: the new gateway can then certify any name of the CA.
+    #[arg(long)]
+    pub(crate) with_ca_key: bool,
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct Join {
+    /// The directory to make; it must be empty or absent.
+    #[arg(long)]
+    pub(crate) dir: PathBuf,
+    /// The file with the token; - for standard input.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: PathBuf,
+    /// Name of this gateway among the others.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) node: String,
+    /// Where the others reach this gateway's port.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) address: String,
+    /// Where devices reach it, for gateways that send them away.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) device_address: Option<String>,
+    /// Address to listen on; default: the other gateway's.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: Option<String>,
+    /// Do not wait for the approval: the same command goes on after it.
+    #[arg(long)]
+    pub(crate) no_wait: bool,
 }
 
 #[derive(ClapArgs)]

@@ -28,7 +28,7 @@ use towline_store::Store;
 use crate::audit::{AuditLog, Event};
 use crate::authority::Authority;
 use crate::backup::snapshot;
-use crate::cluster::Drain;
+use crate::cluster::{Drain, NodeOrders};
 use crate::limits::LONGEST_DRAIN;
 use crate::listener::stopped;
 use crate::origins::Origins;
@@ -69,6 +69,10 @@ pub enum Order {
     Drain(u64),
     /// How much of that is left to do.
     DrainLeft,
+    /// A token for one further gateway; with the key of the CA, or without it.
+    Invite(bool),
+    /// The node of this name may work, or may not any more.
+    Decide(String, bool),
 }
 
 /// What comes back.
@@ -94,6 +98,10 @@ pub enum Answer {
         /// The gateway's process.
         process: u32,
     },
+    /// For [`Order::Invite`].
+    JoinToken(String),
+    /// For [`Order::Decide`].
+    Done,
     /// It was not done; why.
     Failed(String),
 }
@@ -116,6 +124,8 @@ pub struct Local {
     pub agents: Arc<dyn AgentAcceptor>,
     /// Gives devices and sessions to other gateways, where there are some.
     pub drain: Option<Arc<Drain>>,
+    /// What concerns nodes, where there are some.
+    pub orders: Option<NodeOrders>,
     /// Links that sign in.
     pub links: Arc<SignInLinks>,
     /// Where the console is.
@@ -222,6 +232,7 @@ impl Local {
             }
             Order::Drain(seconds) => self.drain(seconds, uid).await,
             Order::DrainLeft => self.drain_left(),
+            Order::Invite(_) | Order::Decide(..) => self.of_nodes(&order, uid).await,
         })
     }
 
@@ -238,6 +249,22 @@ impl Local {
             drain.begin(Duration::from_secs(seconds).min(LONGEST_DRAIN));
         }
         self.drain_left()
+    }
+
+    async fn of_nodes(&self, order: &Order, uid: u32) -> Answer {
+        let Some(orders) = &self.orders else {
+            let text =
+                "this gateway works alone: put the section [cluster] into gateway.toml first";
+            return Answer::Failed(text.to_owned());
+        };
+        let done = match order {
+            Order::Invite(ca_key) => orders.invite(*ca_key, uid).await.map(Answer::JoinToken),
+            Order::Decide(name, may_work) => {
+                orders.decide(name, *may_work, uid).await.map(|()| Answer::Done)
+            }
+            _ => Err("this is no order about nodes".to_owned()),
+        };
+        done.unwrap_or_else(Answer::Failed)
     }
 
     fn drain_left(&self) -> Answer {
@@ -270,7 +297,9 @@ const fn order_patience(order: &Order) -> Duration {
         | Order::Pins
         | Order::SignInLink(_)
         | Order::Drain(_)
-        | Order::DrainLeft => PATIENCE,
+        | Order::DrainLeft
+        | Order::Invite(_)
+        | Order::Decide(..) => PATIENCE,
         Order::Snapshot | Order::IndexRecordings => Duration::from_secs(1800),
     }
 }

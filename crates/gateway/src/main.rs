@@ -3,6 +3,7 @@
 
 mod args;
 mod backup_commands;
+mod join_commands;
 mod link_command;
 mod move_command;
 mod node_commands;
@@ -93,7 +94,9 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Config(args::Config::Check { dir }) => offline::check(&dir).await,
         Command::MigrateStore(options) => move_command::run(&options).await,
         Command::RemoveTag(options) => offline::remove_tag(&options).await,
-        Command::Nodes { dir, json } => node_commands::list(&dir, json).await,
+        Command::Nodes(options) => node_commands::nodes(&options).await,
+        Command::JoinToken(options) => join_commands::token(&options).await,
+        Command::Join(options) => join_commands::join(&options).await,
         Command::Drain(options) => node_commands::drain(&options).await,
         Command::Serve(options) => serve(&options).await,
     }
@@ -166,6 +169,12 @@ async fn started(
             Err(GatewayError::Store(StoreError::Held)) => {
                 if !waits {
                     tracing::info!("another gateway works with the store: this one waits");
+                }
+                (waits, again) = (true, TURN_AGAIN);
+            }
+            Err(GatewayError::Store(StoreError::WaitsForApproval)) => {
+                if !waits {
+                    tracing::info!("{}", StoreError::WaitsForApproval);
                 }
                 (waits, again) = (true, TURN_AGAIN);
             }

@@ -4,7 +4,7 @@
 //! that runs in a directory -> what is left of its devices and sessions, until it has ended.
 //!
 //! # Not here
-//! - Joining: `serve` does it, with the section `[cluster]` of gateway.toml.
+//! - Joining: `join_commands`; then `serve`, with the section `[cluster]` of gateway.toml.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -12,16 +12,32 @@ use std::time::Duration;
 
 use towline_gateway::config::Config;
 use towline_gateway::local::{self, Answer, Order};
-use towline_store::{Node, Store};
+use towline_store::{Node, NodeApproval, Store};
 
 use crate::Failure;
-use crate::args::Drain;
+use crate::args::{Decide, Drain, Named, Nodes};
 
 /// Pause between two looks at what is left.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
-/// Lists them.
-pub(crate) async fn list(dir: &Path, json: bool) -> Result<(), Failure> {
+/// Lists them, or decides about one.
+pub(crate) async fn nodes(options: &Nodes) -> Result<(), Failure> {
+    let (named, may_work) = match (&options.decide, &options.dir) {
+        (Some(Decide::Approve(named)), _) => (named, true),
+        (Some(Decide::Remove(named)), _) => (named, false),
+        (None, Some(dir)) => return list(dir, options.json).await,
+        (None, None) => return Err("name a directory: --dir DIR".into()),
+    };
+    let Named { name, dir } = named;
+    match local::ask(dir, Order::Decide(name.clone(), may_work)).await {
+        Ok(Answer::Done) => Ok(()),
+        Ok(Answer::Failed(why)) => Err(why.into()),
+        Ok(_) => Err("the gateway answered something else: is it of another version?".into()),
+        Err(error) => Err(format!("no gateway answers in {}: {error}", dir.display()).into()),
+    }
+}
+
+async fn list(dir: &Path, json: bool) -> Result<(), Failure> {
     let config = Config::load(dir)?;
     let store = Store::look_at(config.store.server()?).await?;
     let nodes = store.nodes().list().await?;
@@ -40,20 +56,22 @@ pub(crate) async fn list(dir: &Path, json: bool) -> Result<(), Failure> {
     }
     writeln!(
         out,
-        "{:<20} {:<6} {:>7} {:>8}  {:<24} VERSION",
+        "{:<20} {:<7} {:>7} {:>8}  {:<24} VERSION",
         "NODE", "STATE", "DEVICES", "SESSIONS", "ADDRESS"
     )?;
     for node in &nodes {
-        let state = match (node.lives, node.draining) {
-            (true, false) => "alive",
-            (true, true) => "drains",
-            (false, _) => "over",
+        let state = match (node.approval, node.lives, node.draining) {
+            (NodeApproval::Waits, ..) => "waits",
+            (NodeApproval::Removed, ..) => "removed",
+            (NodeApproval::Approved, true, false) => "alive",
+            (NodeApproval::Approved, true, true) => "drains",
+            (NodeApproval::Approved, false, _) => "over",
         };
         let Node { name, devices, sessions, address, version, .. } = node;
         let chores = if chores.as_deref() == Some(name) { ", does the chores" } else { "" };
         writeln!(
             out,
-            "{name:<20} {state:<6} {devices:>7} {sessions:>8}  {address:<24} {version}{chores}"
+            "{name:<20} {state:<7} {devices:>7} {sessions:>8}  {address:<24} {version}{chores}"
         )?;
     }
     Ok(())
@@ -63,6 +81,7 @@ fn as_json(node: &Node, chores: Option<&str>) -> serde_json::Value {
     serde_json::json!({
         "Node": node.name,
         "Alive": node.lives,
+        "Approved": node.approval == NodeApproval::Approved,
         "Draining": node.lives && node.draining,
         "Devices": node.devices,
         "Sessions": node.sessions,

@@ -27,8 +27,8 @@ use crate::capacity::{Capacity, Host};
 use crate::certificate::{self, Facts, Watched};
 use crate::channels::{self, Channels};
 use crate::cluster::{
-    self, Calls, ClusterCommands, ClusterPresence, ClusterSessions, Directory, Drain, NodeKey,
-    PeerListener, RelayState, membership,
+    self, Calls, ClusterCommands, ClusterPresence, ClusterSessions, Directory, Drain, Inviter,
+    NodeKey, NodeOrders, PeerListener, RelayState, membership,
 };
 use crate::config::{self, Config};
 use crate::console;
@@ -320,6 +320,7 @@ impl Gateway {
             pins: Arc::clone(pins),
             agents: Arc::clone(&plane.agents),
             drain: plane.drain.clone(),
+            orders: orders(&self.foundation),
             links: Arc::clone(&self.links),
             origins: origins(&self.foundation),
             clock: clock.clone(),
@@ -441,7 +442,11 @@ impl Gateway {
         let Capacity { connections, bound } = Capacity::of(host, foundation.config.max_connections);
         tracing::info!("room for {connections} connections, by {bound}");
         let peers = foundation.calls.as_ref().map(|calls| {
-            let listener = PeerListener::new(calls.directory(), routes.clone().merge(for_nodes));
+            let Foundation { config, audit, clock, .. } = &foundation;
+            let (dir, audit) = (config.dir.clone(), audit.clone());
+            let inviter = Inviter::new(store.clone(), dir, audit, clock.clone());
+            let routes = routes.clone().merge(for_nodes);
+            let listener = PeerListener::new(calls.directory(), routes, inviter);
             Arc::new(Arc::new(listener)) as Arc<dyn PeerAcceptor>
         });
         tokio::spawn(announce_end(sessions, stop.clone()));
@@ -537,6 +542,20 @@ async fn export_the_rest(foundation: &Foundation, recorder: &Arc<Recorder>) {
     if let Err(error) = command_log::export(store, recorder).await {
         tracing::error!(%error, "the last records of the command log wait for the next start");
     }
+}
+
+/// What an administrator at the server orders about nodes, where there are some.
+fn orders(foundation: &Foundation) -> Option<NodeOrders> {
+    let Foundation { config, store, audit, clock, calls, .. } = foundation;
+    let (calls, member) = calls.as_ref().zip(config.cluster.as_ref())?;
+    Some(NodeOrders {
+        store: store.clone(),
+        audit: audit.clone(),
+        clock: clock.clone(),
+        directory: calls.directory(),
+        key: calls.own_digest(),
+        address: member.address.clone(),
+    })
 }
 
 /// Pages that may use a sign-in or open a data channel.

@@ -44,6 +44,9 @@ pub enum StoreError {
     /// Another gateway works with the store on the database server.
     #[error("another gateway works with the store of this database")]
     Held,
+    /// An administrator has not approved this gateway yet.
+    #[error("this gateway waits for `towline-gateway nodes approve` at another one")]
+    WaitsForApproval,
     /// It cannot be done with a store on a database server.
     #[error("the store is on a database server: {0}")]
     OnServer(&'static str),

@@ -44,6 +44,9 @@ pub const NODE_LEASE: Duration = Duration::from_secs(8);
 /// Nodes of one store.
 pub const MAX_NODES: i64 = 64;
 
+/// Tokens for further gateways that are alive at once.
+pub const MAX_INVITATIONS: i64 = 64;
+
 /// How long the schema of a server may take to be brought up to date: other gateways may be at it.
 pub const SERVER_UPGRADE: Duration = Duration::from_secs(600);
 

@@ -44,6 +44,7 @@ const STEPS: &[Step] = &[
     (51, "recording parts", include_str!("../migrations/0051_recording_parts.sql")),
     (55, "draining", include_str!("../migrations/0055_draining.sql")),
     (56, "device address", include_str!("../migrations/0056_device_address.sql")),
+    (57, "invitations", include_str!("../migrations/0057_invitations.sql")),
     (66, "begun requests", include_str!("../migrations/0066_begun_requests.sql")),
 ];
 
@@ -57,6 +58,7 @@ const POSTGRES: &[Step] = &[
     (51, "recording parts", include_str!("../migrations/postgres/0051_recording_parts.sql")),
     (55, "draining", include_str!("../migrations/postgres/0055_draining.sql")),
     (56, "device address", include_str!("../migrations/postgres/0056_device_address.sql")),
+    (57, "invitations", include_str!("../migrations/postgres/0057_invitations.sql")),
     (66, "begun requests", include_str!("../migrations/postgres/0066_begun_requests.sql")),
 ];
 

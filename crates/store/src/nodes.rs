@@ -19,6 +19,17 @@ use crate::run_commands::leave_node;
 use crate::sessions::Session;
 use crate::store::Store;
 
+/// Whether a node may work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NodeApproval {
+    /// It may.
+    Approved,
+    /// An administrator has not said so yet.
+    Waits,
+    /// It was removed.
+    Removed,
+}
+
 /// A node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
@@ -36,6 +47,8 @@ pub struct Node {
     pub version: String,
     /// Whether its lease holds, by the clock of the database.
     pub lives: bool,
+    /// Whether it may work.
+    pub approval: NodeApproval,
     /// Whether it gives its devices and sessions to the others.
     pub draining: bool,
     /// Devices that it holds.
@@ -74,7 +87,7 @@ impl Nodes<'_> {
     pub async fn list(&self) -> Result<Vec<Node>, StoreError> {
         let rows = engine::query(&format!(
             "SELECT n.name, n.generation, n.address, n.spki, n.version, n.draining, \
-             n.device_address, \
+             n.device_address, n.approved, \
              n.expires_at > {NOW} AS lives, \
              (SELECT COUNT(*) FROM presence p WHERE p.node = n.name) AS devices, \
              (SELECT COUNT(*) FROM sessions s WHERE s.node = n.name AND s.ended_at IS NULL) \
@@ -121,6 +134,11 @@ impl Nodes<'_> {
         if !self.store.member.as_ref().is_some_and(|member| member.is_steady()) {
             return Ok(Vec::new());
         }
+        self.judge_now().await
+    }
+
+    /// The same, whether this node had its lease for long or not.
+    pub(crate) async fn judge_now(&self) -> Result<Vec<Judged>, StoreError> {
         let own = &self.store.node;
         // Mostly there is nobody: no lock is taken for that.
         let dead = "SELECT name FROM nodes WHERE expires_at > 0 AND expires_at < \
@@ -174,6 +192,11 @@ fn node(row: &Row) -> Result<Node, sqlx::Error> {
         spki: row.try_get("spki")?,
         version: row.try_get("version")?,
         lives: row.try_get("lives")?,
+        approval: match row.try_get::<i64, _>("approved")? {
+            0 => NodeApproval::Waits,
+            1 => NodeApproval::Approved,
+            _ => NodeApproval::Removed,
+        },
         draining: row.try_get::<i64, _>("draining")? != 0,
         devices: row.try_get("devices")?,
         sessions: row.try_get("sessions")?,

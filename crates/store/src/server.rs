@@ -217,6 +217,11 @@ fn not_joined(why: NotJoined) -> StoreError {
             "has a node of another name with this key: node.key was copied; remove it here, and a new \
              one is made",
         ),
+        NotJoined::Waits => StoreError::WaitsForApproval,
+        NotJoined::Removed => server(
+            "has this gateway among the removed nodes: `towline-gateway nodes approve` at another one \
+             takes it back",
+        ),
         NotJoined::Full => server("has as many nodes as there may be: remove some first"),
         NotJoined::Database(error) => error.into(),
     }

@@ -56,6 +56,7 @@ const MAY_SEE: Table<'_> = &[
     (
         "cluster",
         &[
+            "audit",
             "authority",
             "error_response",
             "limits",
@@ -115,6 +116,7 @@ const MAY_SEE: Table<'_> = &[
     ("link_command", &["args", "lib"]),
     ("move_command", &["args", "lib"]),
     ("logging", &["log_queue"]),
+    ("join_commands", &["args", "lib"]),
     ("node_commands", &["args", "lib"]),
     ("offline", &["args", "lib"]),
     ("pace", &["limits"]),

@@ -513,6 +513,7 @@ fn refused(error: &StoreError) -> ApiError {
         | StoreError::OnServer(_)
         | StoreError::Transfer(_)
         | StoreError::Held
+        | StoreError::WaitsForApproval
         | StoreError::Database(_)
         | StoreError::Migrate(_) => {
             return internal("cannot store a document", error);

@@ -56,6 +56,7 @@ impl<T> OrInternal<T> for Result<T, StoreError> {
             | StoreError::OnServer(_)
             | StoreError::Transfer(_)
             | StoreError::Held
+            | StoreError::WaitsForApproval
             | StoreError::Database(_)
             | StoreError::Migrate(_) => internal(what, &error),
         })

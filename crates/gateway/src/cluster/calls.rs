@@ -58,17 +58,7 @@ impl Calls {
         let away = |why: String| format!("the gateway {name} does not answer: {why}");
         let node = self.directory.named(name).await;
         let node = node.ok_or_else(|| away("it is none of the nodes".to_owned()))?;
-        let dial = async {
-            let tcp = TcpStream::connect(&*node.address).await.map_err(|e| e.to_string())?;
-            tcp.set_nodelay(true).map_err(|error| error.to_string())?;
-            let config = tls::client_config(&self.key, &node.spki).map_err(|e| e.to_string())?;
-            let server = ServerName::try_from("node.invalid").map_err(|e| e.to_string())?;
-            TlsConnector::from(config).connect(server, tcp).await.map_err(|e| e.to_string())
-        };
-        match timeout(PEER_DIAL, dial).await {
-            Ok(dialled) => dialled.map_err(away),
-            Err(_) => Err(away(format!("no connection within {} s", PEER_DIAL.as_secs()))),
-        }
+        dial(&self.key, &node.address, tls::digest_of(&node.spki)).await.map_err(away)
     }
 
     async fn permit(&self) -> Result<SemaphorePermit<'_>, String> {
@@ -163,10 +153,35 @@ impl Calls {
         self.call(node, "output", question).await
     }
 
+    /// The digest of this node's key.
+    #[must_use]
+    pub fn own_digest(&self) -> [u8; 32] {
+        tls::digest_of(self.key.spki())
+    }
+
     /// The nodes, as known.
     #[must_use]
     pub fn directory(&self) -> Arc<Directory> {
         Arc::clone(&self.directory)
+    }
+}
+
+/// A connection to the node at an address whose key has this digest.
+pub(super) async fn dial(
+    key: &NodeKey,
+    address: &str,
+    wanted: [u8; 32],
+) -> Result<TlsStream<TcpStream>, String> {
+    let dial = async {
+        let tcp = TcpStream::connect(address).await.map_err(|e| e.to_string())?;
+        tcp.set_nodelay(true).map_err(|error| error.to_string())?;
+        let config = tls::client_config(key, wanted).map_err(|e| e.to_string())?;
+        let server = ServerName::try_from("node.invalid").map_err(|e| e.to_string())?;
+        TlsConnector::from(config).connect(server, tcp).await.map_err(|e| e.to_string())
+    };
+    match timeout(PEER_DIAL, dial).await {
+        Ok(dialled) => dialled,
+        Err(_) => Err(format!("no connection within {} s", PEER_DIAL.as_secs())),
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use towline_host::clock::Clock;
-use towline_store::{Node, Store, StoreError};
+use towline_store::{Node, NodeApproval, Store, StoreError};
 use towline_wire::extension::MOST_ELSEWHERE;
 
 use crate::limits::NODES_AGAIN;
@@ -75,7 +75,10 @@ impl Directory {
     /// The other node that proves itself by this key.
     pub(super) fn with_key<'a>(&'a self, spki: &'a [u8]) -> BoxFuture<'a, Option<Node>> {
         let own = self.store.node().unwrap_or_default();
-        Box::pin(self.find(move |node| node.spki == spki && node.name != own))
+        Box::pin(self.find(move |node| {
+            let is_node = node.approval == NodeApproval::Approved;
+            is_node && node.spki == spki && node.name != own
+        }))
     }
 
     async fn find(&self, is_meant: impl Fn(&Node) -> bool) -> Option<Node> {
@@ -112,8 +115,12 @@ mod tests {
 
     async fn joined(address: &ServerAddress, name: &str) -> Store {
         let spki = name.as_bytes().to_vec();
-        let identity =
-            NodeIdentity { name: name.to_owned(), spki, address: format!("{name}.example:1") };
+        let identity = NodeIdentity {
+            name: name.to_owned(),
+            spki,
+            address: format!("{name}.example:1"),
+            device_address: String::new(),
+        };
         Store::join(address, &identity).await.unwrap()
     }
 

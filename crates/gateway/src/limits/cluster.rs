@@ -40,6 +40,21 @@ pub const DRAIN_AT_STOP: Duration = Duration::from_secs(60);
 /// The longest time that `drain` may name.
 pub const LONGEST_DRAIN: Duration = Duration::from_secs(3600);
 
+/// How long a token for a further gateway holds.
+pub const INVITATION_LIFE: Duration = Duration::from_secs(15 * 60);
+
+/// Callers with a token, or without one, that are listened to at once.
+pub const MAX_JOINING: usize = 4;
+
+/// How long one of them may take.
+pub const JOINING_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Bytes of such a request.
+pub const MAX_JOIN_REQUEST: usize = 4096;
+
+/// Bytes of all files that a gateway gets when it joins.
+pub const MAX_JOIN_FILES: u64 = 1 << 20;
+
 /// How often a node that drains looks what is left.
 pub const DRAIN_TICK: Duration = Duration::from_millis(100);
 

@@ -58,6 +58,10 @@ pub(crate) enum NotJoined {
     NameTaken,
     /// A node with another name has the key.
     KeyTaken,
+    /// An administrator has not approved the node yet.
+    Waits,
+    /// The node was removed.
+    Removed,
     /// There are as many nodes as there may be.
     Full,
     /// The database.
@@ -220,13 +224,19 @@ async fn enter(
 
 /// Whether the node may enter; the number of others that live.
 async fn look_round(connection: &mut PgConnection, node: &NodeIdentity) -> Result<i64, NotJoined> {
-    let known: Option<(Vec<u8>, bool)> =
-        sqlx::query_as(&format!("SELECT spki, expires_at > {NOW} FROM nodes WHERE name = $1"))
-            .bind(&node.name)
-            .fetch_optional(&mut *connection)
-            .await?;
-    if known.is_some_and(|(spki, lives)| lives && spki != node.spki) {
-        return Err(NotJoined::NameTaken);
+    let known: Option<(Vec<u8>, bool, i64)> = sqlx::query_as(&format!(
+        "SELECT spki, expires_at > {NOW}, approved FROM nodes WHERE name = $1"
+    ))
+    .bind(&node.name)
+    .fetch_optional(&mut *connection)
+    .await?;
+    match known {
+        Some((spki, lives, approved)) if spki != node.spki && (lives || approved != 1) => {
+            return Err(NotJoined::NameTaken);
+        }
+        Some((_, _, 0)) => return Err(NotJoined::Waits),
+        Some((_, _, approved)) if approved < 0 => return Err(NotJoined::Removed),
+        _ => {}
     }
     let same_key: i64 =
         sqlx::query_scalar("SELECT COUNT(*) FROM nodes WHERE spki = $1 AND name <> $2")

@@ -99,6 +99,19 @@ impl Gateways {
                 pause(Duration::from_secs(3));
                 self.doors[victim].close(false);
             }
+            _ => self.suffer_database(fault)?,
+        }
+        for (nth, node) in self.nodes.iter_mut().enumerate() {
+            let may_end = nth == victim && fault.ends_its_process();
+            ensure(may_end || node.is_running(), || {
+                format!("a gateway ended in a round of {fault:?} at {victim}\n{}", node.tail())
+            })?;
+        }
+        Ok(())
+    }
+
+    fn suffer_database(&mut self, fault: Fault) -> Outcome {
+        match fault {
             Fault::DatabaseKilled => {
                 self.server.kill()?;
                 pause(Duration::from_secs(2));
@@ -119,12 +132,7 @@ impl Gateways {
                 pause(LONGER_THAN_A_LEASE);
                 self.wire.delay(Duration::ZERO);
             }
-        }
-        for (nth, node) in self.nodes.iter_mut().enumerate() {
-            let may_end = nth == victim && fault.ends_its_process();
-            ensure(may_end || node.is_running(), || {
-                format!("a gateway ended in a round of {fault:?} at {victim}\n{}", node.tail())
-            })?;
+            _ => {}
         }
         Ok(())
     }
