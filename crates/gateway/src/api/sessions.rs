@@ -195,7 +195,12 @@ impl Api {
         // An empty token tells session-manager-plugin that the session is over; an error would make
         // it try for ever.
         let user = (!self.is_own(call, &session)).then(|| call.caller.arn.clone());
-        let token_value = self.parts.sessions.resume(&id, user).await.here().unwrap_or_default();
+        let token_value = self.parts.sessions.resume(&id, user).await.here();
+        if token_value.is_none() && session.ended_at.is_none() && self.parts.peers.is_some() {
+            let text = "the session is on its way to another gateway: try again";
+            return Err(ApiError::new(ErrorCode::InternalServerError, text));
+        }
+        let token_value = token_value.unwrap_or_default();
         Ok(ResumeSessionResponse {
             stream_url: self.stream_url(call, &id),
             session_id: id.into(),

@@ -6,7 +6,8 @@
 //! # Invariants
 //! - Reading never waits for writing: Ctrl-C gets through while output is on its way over a slow
 //!   line.
-//! - A client that breaks the rules is told and hung up on; its session waits for another one.
+//! - A client that breaks the rules is told and hung up on; its session waits for another one. One whose
+//!   session changes gateways is hung up on without a word, and comes again.
 
 use std::sync::Arc;
 
@@ -71,6 +72,9 @@ pub(super) async fn serve(
                 hub.mark(&session);
             }
         }
+        Err(text) if is_under_way(&hub, &name).await => {
+            tracing::info!(why = text, "client hung up on: its session comes from another gateway");
+        }
         Err(text) => {
             tracing::info!(why = text, "client refused");
             let refusal = ToClient::Refused { text: text.to_owned(), taken_over: false };
@@ -107,6 +111,16 @@ fn welcome(hub: &Hub, name: &str, body: &[u8]) -> Result<Welcome, &'static str> 
         }
         _ => Err("the first message must be an attach"),
     }
+}
+
+/// Whether a session is alive and cannot have been opened by a token here: it changes gateways, and its
+/// client has to ask once more where it is.
+async fn is_under_way(hub: &Hub, name: &str) -> bool {
+    if hub.store().node().is_none() || hub.session(name).is_some_and(|it| it.has_token()) {
+        return false;
+    }
+    let row = hub.store().sessions().get(name).await;
+    row.map_or(true, |row| row.is_some_and(|row| row.ended_at.is_none()))
 }
 
 /// The first message, or what is wrong with it; `None` when the client has gone.

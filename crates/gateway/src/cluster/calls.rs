@@ -86,6 +86,9 @@ impl Calls {
             Ok::<_, Box<dyn std::error::Error + Send + Sync>>(Response::from_parts(head, body))
         };
         match timeout(PEER_PATIENCE, exchange).await {
+            Ok(Ok(answer)) if answer.status() == StatusCode::NOT_FOUND => {
+                Err(away("it does not know this gateway yet".to_owned()))
+            }
             Ok(answer) => answer.map_err(|error| away(error.to_string())),
             Err(_) => Err(away(format!("nothing within {} s", PEER_PATIENCE.as_secs()))),
         }

@@ -61,6 +61,11 @@ pub async fn relay(
     }
 }
 
+/// Whether the request itself is at fault, as the other node says.
+fn is_the_clients(status: StatusCode) -> bool {
+    status.is_client_error() && status != StatusCode::NOT_FOUND
+}
+
 /// Joins the client's connection with one to the node, once that has agreed to the upgrade.
 async fn join(calls: &Calls, node: &str, mut request: Request) -> Result<Response<Body>, String> {
     let permit = Arc::clone(&calls.relays).try_acquire_owned();
@@ -81,6 +86,9 @@ async fn join(calls: &Calls, node: &str, mut request: Request) -> Result<Respons
     let mut answer = answer.map_err(|error| error.to_string())?;
     let is_agreed = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
     let there = hyper::upgrade::on(&mut answer);
+    if !is_agreed && !is_the_clients(answer.status()) {
+        return Err(format!("the gateway {node} takes no data channel: {}", answer.status()));
+    }
     let response = bodiless(&answer.into_parts().0);
     if !is_agreed {
         return Ok(response);

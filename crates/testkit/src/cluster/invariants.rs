@@ -25,14 +25,18 @@ impl Gateways {
             alive = self.count("sessions where ended_at is null").ok()?;
             (alive == open).then_some(())
         });
-        settled.map_err(|error| {
-            let ended = "select string_agg(id || ' ' || details, '; ') from \
-                         (select * from sessions where ended_at is not null order by ended_at desc \
-                         limit 5) last";
-            let ended = self.server.psql("towline", ended).unwrap_or_default();
-            Trouble::new(format!("{error}: {alive} of {open} are open; the last ends: {ended}"))
-        })?;
+        settled.map_err(|error| Trouble::new(format!("{error}: {alive} of {open} are open")))?;
         self.nodes.iter().try_for_each(super::Node::has_not_panicked)
+    }
+
+    /// What may explain a failure: the latest ends of sessions, and the ends of the logs.
+    #[must_use]
+    pub fn explain(&self) -> String {
+        let ended = "select string_agg(id || ' ' || details, '; ') from (select * from sessions \
+                     where ended_at is not null order by ended_at desc limit 5) latest";
+        let ended = self.server.psql("towline", ended).unwrap_or_default();
+        let logs = self.nodes.iter().map(super::Node::tail).collect::<String>();
+        format!("latest ends of sessions: {ended}\n{logs}")
     }
 
     /// Each line of the audit trail is in the sink once. Returns their number. Gateways are restarted: one

@@ -88,6 +88,6 @@ impl Node {
     /// The end of its log.
     #[must_use]
     pub fn tail(&self) -> String {
-        format!("{}:\n{}\n", self.name, files::tail(&self.log(), 15))
+        format!("{}:\n{}\n", self.name, files::tail(&self.log(), 60))
     }
 }

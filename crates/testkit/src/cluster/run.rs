@@ -68,17 +68,18 @@ pub fn run(
         interrupt::check()?;
         let (fault, victim) = draw(faults, round, &mut seed, number);
         say(&format!("round {round}: {fault:?} at gateway {victim}"));
-        let story = |error: Trouble| {
-            Trouble::new(format!("round {round}, {fault:?} at gateway {victim}: {error}"))
-        };
         command(gateways, &devices[round % devices.len()], round, &executed, &mut told)?;
         pause(Duration::from_millis(chance(&mut seed) % 400));
-        suffer(gateways, &mut open, (fault, victim), &mut told).map_err(story)?;
-        gateways.heal(devices.len()).map_err(story)?;
-        gateways.nobody_lost_anything(open.len()).map_err(story)?;
-        let at = gateways.nodes[usize::try_from(chance(&mut seed))? % number].address;
+        let at = usize::try_from(chance(&mut seed))? % number;
         let device = &devices[usize::try_from(chance(&mut seed))? % devices.len()];
-        all_clients_work(gateways, at, device, round).map_err(story)?;
+        let done = suffer(gateways, &mut open, (fault, victim), &mut told)
+            .and_then(|()| gateways.heal(devices.len()))
+            .and_then(|()| gateways.nobody_lost_anything(open.len()))
+            .and_then(|()| all_clients_work(gateways, gateways.nodes[at].address, device, round));
+        done.map_err(|error| {
+            let more = gateways.explain();
+            Trouble::new(format!("round {round}, {fault:?} at gateway {victim}: {error}\n{more}"))
+        })?;
         *told.faults.entry(fault).or_default() += 1;
     }
     told.commands.1 = executed_once(&executed, rounds)?;

@@ -37,6 +37,12 @@ impl Session {
         self.set_token_of(token, None);
     }
 
+    /// Whether a token opens the data channel now.
+    #[must_use]
+    pub fn has_token(&self) -> bool {
+        self.lock().token.is_some()
+    }
+
     /// Keeps a token for this user; `None`: the owner.
     pub fn set_token_of(&self, token: Token, user: Option<String>) {
         let mut core = self.lock();
