@@ -50,6 +50,10 @@ impl Node {
         Ok(())
     }
 
+    pub(super) fn is_named(&self, name: &str) -> bool {
+        self.name == name
+    }
+
     /// Whether its process runs.
     pub fn is_running(&mut self) -> bool {
         self.running.as_mut().is_some_and(Running::is_running)
