@@ -153,9 +153,7 @@ impl Live {
         };
         for row in rows {
             if row.ended {
-                let status = CommandStatus::parse(&row.status).unwrap_or(CommandStatus::Failed);
-                live.count(status, &row.details);
-                live.begun = true;
+                live.count_end(CommandStatus::parse(&row.status), &row.details);
                 continue;
             }
             live.insert(row, own);
