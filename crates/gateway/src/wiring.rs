@@ -548,14 +548,8 @@ async fn export_the_rest(foundation: &Foundation, recorder: &Arc<Recorder>) {
 fn orders(foundation: &Foundation) -> Option<NodeOrders> {
     let Foundation { config, store, audit, clock, calls, .. } = foundation;
     let (calls, member) = calls.as_ref().zip(config.cluster.as_ref())?;
-    Some(NodeOrders {
-        store: store.clone(),
-        audit: audit.clone(),
-        clock: clock.clone(),
-        directory: calls.directory(),
-        key: calls.own_digest(),
-        address: member.address.clone(),
-    })
+    let parts = (store.clone(), audit.clone(), clock.clone());
+    Some(NodeOrders::new(calls, &member.address, parts))
 }
 
 /// Pages that may use a sign-in or open a data channel.

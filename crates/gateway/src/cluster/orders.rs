@@ -9,6 +9,7 @@ use std::sync::Arc;
 use towline_host::clock::{Clock, UnixMillis};
 use towline_store::Store;
 
+use super::calls::Calls;
 use super::directory::Directory;
 use super::invitation::Token;
 use crate::audit::{AuditLog, Event};
@@ -31,6 +32,14 @@ pub struct NodeOrders {
 }
 
 impl NodeOrders {
+    /// Of the node with these calls, which others reach at this address.
+    #[must_use]
+    pub fn new(calls: &Calls, address: &str, parts: (Store, AuditLog, Clock)) -> Self {
+        let (store, audit, clock) = parts;
+        let (directory, key) = (calls.directory(), calls.own_digest());
+        Self { store, audit, clock, directory, key, address: address.to_owned() }
+    }
+
     /// A token for one further gateway.
     ///
     /// # Errors
