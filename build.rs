@@ -1,14 +1,15 @@
-//! Tells the agent when and for what it was built, and leaves out of builds with glibc what nobody reads.
+//! Tells the agent when and for what it was built, and leaves out of builds with glibc what nobody
+//! reads.
 //!
 //! The time is the floor of the device's clock when certificates are checked, so a device that
 //! believes in 1970 can still tell that a certificate is valid.
 //!
 //! # Invariants
-//! - Relocations are packed (`DT_RELR`, 70 KB less), and tables for unwinding left out (252 KB less), only
-//!   where a program that was linked so runs on the machine that builds: linkers before binutils 2.38
-//!   and glibc before 2.36 do not know the first.
-//! - Tables for unwinding stay in profiles that do not ship, where a panic unwinds. Device builds have none from the start (decision
-//!   158); the std of a distribution brings its own.
+//! - Relocations are packed (`DT_RELR`, 70 KB less), and tables for unwinding left out (252 KB
+//!   less), only where a program that was linked so runs on the machine that builds: linkers before
+//!   binutils 2.38 and glibc before 2.36 do not know the first.
+//! - Tables for unwinding stay in profiles that do not ship, where a panic unwinds. Device builds
+//!   have none from the start (decision 158); the std of a distribution brings its own.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -16,7 +17,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The optimisation of the profile that ships. A panic aborts in it, which a build script is not told.
+/// The optimisation of the profile that ships. A panic aborts in it, which a build script is not
+/// told.
 const SHIPPED: &str = "z";
 
 /// Makes the linker pack relative relocations.

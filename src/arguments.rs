@@ -14,7 +14,8 @@ USAGE
   towline-agent [--config FILE] [--state-dir DIR] COMMAND
 
 COMMANDS
-  run                 connect to the gateway and serve sessions until SIGTERM; SIGHUP restarts with the
+  run                 connect to the gateway and serve sessions until SIGTERM; SIGHUP restarts \
+  with the
                       installed program and the current settings, and keeps the sessions.
                       Shells survive agent upgrades but not a crash of the agent
   enroll              enroll this device at a gateway
@@ -39,7 +40,8 @@ FILES
   /var/lib/towline                                       key and enrollment
 
 EXIT STATUS
-  0 success   1 failure   2 usage error   69 gateway unreachable   77 refused   78 invalid configuration or enrollment
+  0 success   1 failure   2 usage error   69 gateway unreachable   77 refused   78 invalid \
+  configuration or enrollment
 ";
 
 /// A command line.
@@ -268,7 +270,8 @@ mod tests {
 
     #[test]
     fn an_enrollment_has_all_its_parts() {
-        let line = "enroll --gateway g --activation-id i --activation-code-file - --pin ab --name n --tag a=b=c --tag d=";
+        let line = "enroll --gateway g --activation-id i --activation-code-file - --pin ab --name \
+                    n --tag a=b=c --tag d=";
         let Command::Enroll(enroll) = read(line).unwrap().command else {
             panic!("not an enrollment")
         };

@@ -8,8 +8,8 @@
 //! - No path outside of the granted one, by its text. The user's permissions apply.
 //! - Without the right to follow links, no link is opened: neither on the way nor at its end.
 //! - What is written obeys [`towline_files`]: a file changes as a whole, and keeps what it has.
-//! - Each question has one answer. A write whose data failed has its answer: [`Ask::Whole`] has none
-//!   then.
+//! - Each question has one answer. A write whose data failed has its answer: [`Ask::Whole`] has
+//!   none then.
 //! - One buffer of one frame. Nothing grows with the size of files or folders.
 //!
 //! # Not here

@@ -6,8 +6,8 @@
 //! # Invariants
 //! - An enrolled device enrolls elsewhere only with `--reenroll`, which makes a new key: the old
 //!   gateway cannot recognise the device at the new one.
-//! - Where the authority's fingerprint is given, no other authority is believed: a wrong gateway with a
-//!   good certificate gains no shell.
+//! - Where the authority's fingerprint is given, no other authority is believed: a wrong gateway
+//!   with a good certificate gains no shell.
 //! - The activation code is never stored, logged or shown.
 
 use crate::arguments::{CodeSource, Enroll};
@@ -40,7 +40,8 @@ pub enum EnrollError {
     Argument(String),
     /// It belongs to somebody.
     #[error(
-        "this device is enrolled at {gateway} as {device}: to move it, stop its agent and enroll with --reenroll"
+        "this device is enrolled at {gateway} as {device}: to move it, stop its agent and enroll \
+         with --reenroll"
     )]
     Taken {
         /// Whose it is.
@@ -62,7 +63,8 @@ pub enum EnrollError {
     Link(#[from] LinkError),
     /// It names another authority than the activation does.
     #[error(
-        "the gateway names another authority ({found}) than --authority: nothing was stored; compare it with what the activation shows"
+        "the gateway names another authority ({found}) than --authority: nothing was stored; \
+         compare it with what the activation shows"
     )]
     Authority {
         /// SHA-256 of the key that the gateway named, in hexadecimal digits.
@@ -222,12 +224,14 @@ fn activation_code(source: &CodeSource) -> Result<String, EnrollError> {
         CodeSource::Given(code) => code.clone(),
         CodeSource::Variable => std::env::var("TOWLINE_ACTIVATION_CODE").map_err(|_| {
             EnrollError::Argument(
-                "the activation code is missing: --activation-code-file, - for standard input, or TOWLINE_ACTIVATION_CODE"
+                "the activation code is missing: --activation-code-file, - for standard input, or \
+                 TOWLINE_ACTIVATION_CODE"
                     .to_owned(),
             )
         })?,
-        CodeSource::File(path) => read_code(path)
-            .map_err(|error| EnrollError::Argument(format!("--activation-code-file {}: {error}", path.display())))?,
+        CodeSource::File(path) => read_code(path).map_err(|error| {
+            EnrollError::Argument(format!("--activation-code-file {}: {error}", path.display()))
+        })?,
     };
     Ok(code.trim().to_owned())
 }

@@ -78,8 +78,8 @@ pub const DETACHED: Duration = Duration::from_secs(10 * 366 * 86_400);
 /// Sessions at once unless set otherwise. RAM: each [`INPUT`] at most, and a share of
 /// [`REPLAY_ALL`].
 pub const SESSIONS: usize = 8;
-/// Sessions beyond `sessions.max` for a repair: terminals only, see `OpenReserved` in wire.md. RAM: as
-/// any other session.
+/// Sessions beyond `sessions.max` for a repair: terminals only, see `OpenReserved` in wire.md. RAM:
+/// as any other session.
 pub const RESERVED: usize = 1;
 /// Highest value of `sessions.max`.
 pub const SESSIONS_CEILING: usize = 64;
@@ -123,8 +123,8 @@ pub const REPLAY_ALL: usize = 4 * 1024 * 1024;
 pub const WINDOW: u32 = 2 * 1024 * 1024;
 /// Lowest value of `sessions.window_bytes`.
 pub const WINDOW_FLOOR: u32 = 256 * 1024;
-/// Highest value of `sessions.window_bytes`: what a gateway relays for one client. RAM: a ring takes
-/// the largest power of two in it, so rings and receive buffers come to 16 MiB at most.
+/// Highest value of `sessions.window_bytes`: what a gateway relays for one client. RAM: a ring
+/// takes the largest power of two in it, so rings and receive buffers come to 16 MiB at most.
 pub const WINDOW_CEILING: u32 = 4 * 1024 * 1024;
 
 /// Bytes read from one program in one turn of the loop. More would hold up the other sessions.
@@ -188,10 +188,11 @@ pub const SEPARATED_COPY: usize = 16 * 1024;
 pub const SEPARATED_BUFFER: usize = 16 * 1024;
 /// A network process closes all descriptors below this one that it was started with by oversight.
 pub const SEPARATED_INHERITED: i32 = 1024;
-/// Network processes that end before they have given up their rights, until the agent takes it that this device
-/// cannot have one.
+/// Network processes that end before they have given up their rights, until the agent takes it that
+/// this device cannot have one.
 pub const SEPARATED_STARTS: u8 = 3;
-/// Bytes of data that a network process may have. RAM: that, when an attacker has taken the process over.
+/// Bytes of data that a network process may have. RAM: that, when an attacker has taken the process
+/// over.
 pub const SEPARATED_MEMORY: u64 = 16 * 1024 * 1024;
 /// Descriptors that a network process may have; an honest one needs a dozen.
 pub const SEPARATED_DESCRIPTORS: u64 = 64;
@@ -258,8 +259,8 @@ pub const KERNEL_COMMAND_LINE: u64 = 4096;
 
 /// Tries to lock the state directory at the start.
 pub const LOCK_TRIES: usize = 41;
-/// Pause between two of these tries: 2 s in all. An agent that was killed while it forked leaves the
-/// lock for some milliseconds with a child that has not begun its program (seen).
+/// Pause between two of these tries: 2 s in all. An agent that was killed while it forked leaves
+/// the lock for some milliseconds with a child that has not begun its program (seen).
 pub const LOCK_PAUSE: Duration = Duration::from_millis(50);
 
 /// How often a device without an enrollment looks for one. An enrolled device never wakes for it.
@@ -349,7 +350,8 @@ pub const LOG_SHOWN_BEFORE: u64 = 100_000;
 pub const LOG_ANSWERS: usize = 256;
 /// Bytes of arguments and paths in these. RAM: that much at most.
 pub const LOG_ANSWER_BYTES: usize = 128 * 1024;
-/// Threads that read processes, one a processor. RAM: 12 KiB of stack each, while a session is open.
+/// Threads that read processes, one a processor. RAM: 12 KiB of stack each, while a session is
+/// open.
 pub const LOG_READERS: usize = 16;
 /// How long the watcher waits for one of these threads at its start, before it looks again.
 pub const LOG_READERS_WAIT: Duration = Duration::from_millis(10);
@@ -365,8 +367,8 @@ pub const LOG_LINGER: Duration = Duration::from_secs(3);
 /// How long a stopping agent waits for the observations of its watcher: some milliseconds, unless
 /// the device is starved.
 pub const LOG_FINISH: Duration = Duration::from_millis(500);
-/// Bytes of encoded records that wait for the gateway: 2,500 programs with their ends. More drop the
-/// oldest, or go to the spool. RAM: grows with use, freed when all is stored.
+/// Bytes of encoded records that wait for the gateway: 2,500 programs with their ends. More drop
+/// the oldest, or go to the spool. RAM: grows with use, freed when all is stored.
 pub const LOG_RING: usize = 256 * 1024;
 /// Sessions whose records may still come although the session is gone. RAM: 32 bytes and a name of
 /// 96 bytes at most.

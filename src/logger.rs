@@ -1,8 +1,8 @@
 //! The agent's log: lines on standard error, for journald, procd or another service manager. No
 //! files, no queue.
 //!
-//! Data flow: a `tracing` event -> the level of the configuration -> one line with the spans that the
-//! thread is in (`link{connection=3}: `, `session{id=s-1}: `) -> standard error, in one write.
+//! Data flow: a `tracing` event -> the level of the configuration -> one line with the spans that
+//! the thread is in (`link{connection=3}: `, `session{id=s-1}: `) -> standard error, in one write.
 //! Under systemd (`JOURNAL_STREAM` is set) each line begins with its priority as sd-daemon(3)
 //! defines it and has no time: the journal adds it.
 //!
@@ -10,8 +10,8 @@
 //! - Text from outside cannot forge a line: control characters are replaced.
 //! - Nothing waits for the reader of the log. Lines for which its pipe has no room are lost, and
 //!   counted: the next line that finds room says how many.
-//! - Memory is bounded: a line by [`limits::LOG_LINE`], open spans by [`limits::LOG_SPANS`]. A longer
-//!   line is cut and ends in `...`; a span beyond the bound is not shown.
+//! - Memory is bounded: a line by [`limits::LOG_LINE`], open spans by [`limits::LOG_SPANS`]. A
+//!   longer line is cut and ends in `...`; a span beyond the bound is not shown.
 //!
 //! # Not here
 //! - Events of libraries: none of the agent's libraries is built with its log.
@@ -89,8 +89,8 @@ struct Open {
     text: String<{ limits::LOG_SPAN }>,
 }
 
-/// Whether a line can be written without waiting for its reader. A pipe that is ready takes a line of
-/// at most [`limits::LOG_LINE`] whole; files and broken pipes are ready always.
+/// Whether a line can be written without waiting for its reader. A pipe that is ready takes a line
+/// of at most [`limits::LOG_LINE`] whole; files and broken pipes are ready always.
 fn has_room() -> bool {
     let stderr = std::io::stderr();
     let mut ready = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];

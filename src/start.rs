@@ -18,11 +18,11 @@ use crate::state::next_pin::NextPin;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use std::sync::Arc;
 
-/// Runs the agent until a signal stops it. It needs a current-thread runtime, and has to be the only
-/// agent of its process.
+/// Runs the agent until a signal stops it. It needs a current-thread runtime, and has to be the
+/// only agent of its process.
 ///
-/// The agent resumes the sessions of a predecessor in this process; `predecessor` is empty when that
-/// worked.
+/// The agent resumes the sessions of a predecessor in this process; `predecessor` is empty when
+/// that worked.
 ///
 /// # Errors
 /// [`StartError`], only before it serves.

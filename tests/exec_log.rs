@@ -102,7 +102,8 @@ fn the_watcher_knows_what_a_session_executed_or_says_that_something_is_missing()
         (means, found)
     });
     println!(
-        "{means}: {PROGRAMS} programs, {} with arguments, {} without, {} doubled, {} wrong exit codes, {} missed",
+        "{means}: {PROGRAMS} programs, {} with arguments, {} without, {} doubled, {} wrong exit \
+         codes, {} missed",
         found.with_arguments.len(),
         found.without,
         found.doubled,

@@ -196,7 +196,8 @@ fn with_refuse_sessions_none_begins_while_records_of_commands_are_about_to_be_dr
         let settings = "[audit]\nwhen_full = \"refuse-sessions\"\nspool_bytes = 0\n";
         let mut gateway = Gateway::with_agent(settings).await;
         // Records of some 1,100 bytes, none of them confirmed: memory for them is 256 KiB.
-        let fill = "a=$(head -c 1000 /dev/zero | tr '\\0' x); for n in 1 2 3 4; do for m in $(seq 100); do /bin/true $a; done; done";
+        let fill = "a=$(head -c 1000 /dev/zero | tr '\\0' x); for n in 1 2 3 4; do for m in $(seq \
+                    100); do /bin/true $a; done; done";
         let filler = gateway.session("ann-0", &exec(fill)).await;
         gateway.until_end(filler).await;
         let mut n = 0;

@@ -406,7 +406,8 @@ fn naps() -> [String; 3] {
 fn leftovers() -> String {
     let [plain, deaf, hidden] = naps();
     format!(
-        "sleep {plain} & (trap '' HUP; sleep {deaf}) & (setsid setsid env -i /bin/sleep {hidden} &) ; \
+        "sleep {plain} & (trap '' HUP; sleep {deaf}) & (setsid setsid env -i /bin/sleep {hidden} \
+         &) ; \
          echo ready; read x"
     )
 }

@@ -1,5 +1,6 @@
-//! Any messages of a network process, one after another: one signature at most, over the form of a client's
-//! handshake; one link at most, and none without a signature; nothing once it is over; texts within bounds.
+//! Any messages of a network process, one after another: one signature at most, over the form of a
+//! client's handshake; one link at most, and none without a signature; nothing once it is over;
+//! texts within bounds.
 //!
 //! Run by the fuzzer (`fuzz_targets/network.rs`), and as a property test with the others
 //! (`tests/fuzz_bodies.rs`).

@@ -1,5 +1,5 @@
-//! Any values for keys that the agent knows, in the environment: taken or refused with a reason, the
-//! same as from a file. Each input is a key's number and its text.
+//! Any values for keys that the agent knows, in the environment: taken or refused with a reason,
+//! the same as from a file. Each input is a key's number and its text.
 //!
 //! Run by the fuzzer (`fuzz_targets/settings.rs`), and as a property test with the others
 //! (`tests/fuzz_bodies.rs`).

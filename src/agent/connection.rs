@@ -1,8 +1,8 @@
 //! The one connection to the gateway: when it is dialled, how far it is, when it is lost.
 //!
-//! Data flow: waiting -> dialling -> linked (accepted or not yet) -> waiting. [`Connection::poll`] moves
-//! frames and reports a [`Change`]; the loop acts on it and calls the method of this file that
-//! takes the connection to its next stage.
+//! Data flow: waiting -> dialling -> linked (accepted or not yet) -> waiting. [`Connection::poll`]
+//! moves frames and reports a [`Change`]; the loop acts on it and calls the method of this file
+//! that takes the connection to its next stage.
 //!
 //! # Invariants
 //! - Each failure is followed by another dial; the wait in between is bounded.

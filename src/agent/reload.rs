@@ -1,8 +1,8 @@
 //! SIGHUP, its first half: what the device permits holds at once.
 //!
-//! Data flow: SIGHUP -> the settings are read anew -> policy, default user and `sessions.max` hold for
-//! new sessions, and for new connections of open tunnels. The other settings wait for the restart
-//! ([`super::renewal`]), which open connections through tunnels may delay.
+//! Data flow: SIGHUP -> the settings are read anew -> policy, default user and `sessions.max` hold
+//! for new sessions, and for new connections of open tunnels. The other settings wait for the
+//! restart ([`super::renewal`]), which open connections through tunnels may delay.
 //!
 //! # Invariants
 //! - Settings that are not valid change nothing.

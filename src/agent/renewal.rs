@@ -1,8 +1,9 @@
 //! Restart on SIGHUP: the agent becomes the installed program, with the current settings.
 //!
-//! Data flow: SIGHUP -> permissions of the settings ([`super::reload`]) -> preflight of the installed program -> if it can take over sessions, they
-//! are transferred at once; if it runs but cannot take over, the agent restarts in this process
-//! when no session is open; if it does not run, the agent stays.
+//! Data flow: SIGHUP -> permissions of the settings ([`super::reload`]) -> preflight of the
+//! installed program -> if it can take over sessions, they are transferred at once; if it runs but
+//! cannot take over, the agent restarts in this process when no session is open; if it does not
+//! run, the agent stays.
 //!
 //! # Invariants
 //! - An upgrade ends no session, whatever the new program is like.

@@ -177,8 +177,8 @@ impl CommandLog {
         self.take_all(left, now);
     }
 
-    /// Stops the watcher when there is nothing to watch. `quiet`: no session, and no known process of
-    /// one.
+    /// Stops the watcher when there is nothing to watch. `quiet`: no session, and no known process
+    /// of one.
     pub fn tick(&mut self, quiet: bool, now: Instant) {
         self.spool_if_due(now);
         let Some(watcher) = &self.watcher else { return };
@@ -312,7 +312,8 @@ impl CommandLog {
                 Ok(gone) if gone.is_empty() => self.spool_failed = false,
                 Ok(gone) => {
                     logger::warning!(
-                        "the spool of the command log is full: dropped the oldest records ({gone:?})"
+                        "the spool of the command log is full: dropped the oldest records \
+                         ({gone:?})"
                     );
                     self.spool_failed = false;
                 }

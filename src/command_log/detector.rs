@@ -220,7 +220,8 @@ impl Detector {
         if self.row.len() < end {
             let _ = self.row.resize(end, ' '); // `end` is no more than the bound
         }
-        let places = self.row.get_mut(self.column..end).unwrap_or_default(); // a tab may have gone beyond the bound
+        // a tab may have gone beyond the bound
+        let places = self.row.get_mut(self.column..end).unwrap_or_default();
         for (place, character) in places.iter_mut().zip(run) {
             *place = character;
         }

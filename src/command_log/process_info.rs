@@ -1,5 +1,5 @@
-//! Reads the arguments, the executable, the user and the directory of a process, with as few system calls as
-//! possible: the process may end between two of them.
+//! Reads the arguments, the executable, the user and the directory of a process, with as few system
+//! calls as possible: the process may end between two of them.
 //!
 //! # Not here
 //! - Which program of the process was read: [`super::look_ahead`].

@@ -69,7 +69,8 @@ impl Ring {
     /// number.
     pub fn push(&mut self, record: &Record, at: u64) -> u64 {
         let record = encode(record);
-        let length = u16::try_from(record.len()).unwrap_or(u16::MAX); // records are far below, see `LARGEST`
+        // records are far below, see `LARGEST`
+        let length = u16::try_from(record.len()).unwrap_or(u16::MAX);
         while self.bytes.len() + HEAD + record.len() > self.most && !self.bytes.is_empty() {
             self.drop_oldest(at);
         }
@@ -92,7 +93,8 @@ impl Ring {
             let covers = dropped.to - dropped.from;
             records = encode(&Record::Gap { at: dropped.at, covers, lost: Lost::Memory });
             if dropped.to != self.sent_to {
-                return Some(Parcel { first, next: dropped.to, records }); // what is between was taken out, or is on its way
+                // what is between was taken out, or is on its way
+                return Some(Parcel { first, next: dropped.to, records });
             }
         }
         while let Some(length) = self.length_at(self.sent) {

@@ -182,7 +182,8 @@ impl Spool {
                 if let Err(error) = found {
                     logger::warning!("cannot read the spool: {error}");
                 }
-                self.segments[at].read = segment.bytes; // the numbers will be missed where they are counted
+                // the numbers will be missed where they are counted
+                self.segments[at].read = segment.bytes;
                 self.parcel()
             }
         }

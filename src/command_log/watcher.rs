@@ -112,7 +112,8 @@ pub fn start(inbox: Inbox, roots: Vec<u32>) -> io::Result<Means> {
         Some(why) => Means { source: Source::Polling, why },
         None if fast => Means { source: Source::Kernel, why: String::new() },
         None => {
-            let why = "no real-time priority for the watcher (CAP_SYS_NICE): arguments of short-lived programs may be missing";
+            let why = "no real-time priority for the watcher (CAP_SYS_NICE): arguments of \
+                       short-lived programs may be missing";
             Means { source: Source::KernelUnhurried, why: why.to_owned() }
         }
     })
@@ -163,7 +164,8 @@ impl Watcher {
     fn run(mut self, events: &Events) {
         let everywhere = process_readers::processors().iter().all(|cpu| self.readers.contains(cpu));
         loop {
-            let over = self.inbox.is_dismissed(); // asked before the events are read: all that came before is read
+            // asked before the events are read: all that came before is read
+            let over = self.inbox.is_dismissed();
             let read = self.hear(events);
             while let Some(told) = self.ahead.next(Instant::now(), over || read.is_err()) {
                 self.on(told, events);
@@ -195,7 +197,8 @@ impl Watcher {
         let _ = poll(&mut descriptors[..some], limit);
     }
 
-    /// Takes the events of the kernel. On a processor without a reader it reads the process at once.
+    /// Takes the events of the kernel. On a processor without a reader it reads the process at
+    /// once.
     fn hear(&mut self, events: &Events) -> io::Result<()> {
         events.read(|told| {
             if let Event::Exec { pid } = told.event

@@ -447,7 +447,8 @@ mod tests {
     fn what_is_written_is_meant() {
         let (config, findings) = read(
             "log = \"debug\"\n[gateway]\naddress = \"gw:443\"\nproxy = \"http://p:1\"\nreconnect_max = \"2m\"\n\
-             [sessions]\nmax = 3\ngrace = 90\n[policy]\nallow_root = false\nallowed_users = [\"ann\"]\n",
+             [sessions]\nmax = 3\ngrace = 90\n[policy]\nallow_root = false\nallowed_users = \
+             [\"ann\"]\n",
         );
         assert_eq!(findings, [""; 0]);
         assert_eq!(config.gateways[0].port, 443);
@@ -478,9 +479,8 @@ mod tests {
         );
         check(
             "[gateway]\naddress = [\"a\", \"https://b\"]\n",
-            &[
-                "agent.toml:2: error: `gateway.address` must be HOST or HOST:PORT, or a list of them, without https://",
-            ],
+            &["agent.toml:2: error: `gateway.address` must be HOST or HOST:PORT, or a list of \
+                 them, without https://"],
         );
     }
 
@@ -497,9 +497,8 @@ mod tests {
     fn an_unknown_key_is_a_warning_with_a_guess() {
         check(
             "[session]\nmax = 3\n",
-            &[
-                "agent.toml:2: warning: unknown key `session.max` is ignored; did you mean `sessions.max`?",
-            ],
+            &["agent.toml:2: warning: unknown key `session.max` is ignored; did you mean \
+                 `sessions.max`?"],
         );
     }
 
@@ -514,9 +513,8 @@ mod tests {
         );
         check(
             "[gateway]\nreconnect_max = \"0s\"\n",
-            &[
-                "agent.toml:2: error: `gateway.reconnect_max` must be from 1 to 86400 seconds, not 0",
-            ],
+            &["agent.toml:2: error: `gateway.reconnect_max` must be from 1 to 86400 seconds, \
+                 not 0"],
         );
     }
 

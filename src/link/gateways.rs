@@ -1,17 +1,18 @@
 //! The addresses of the gateways, and which one is dialled next.
 //!
-//! Data flow: `gateway.address` of the settings, in its order -> [`Gateways::current`] is dialled -> it
-//! fails: [`Gateways::failed`] goes to the next one; it accepts the device: [`Gateways::accepted`].
+//! Data flow: `gateway.address` of the settings, in its order -> [`Gateways::current`] is dialled
+//! -> it fails: [`Gateways::failed`] goes to the next one; it accepts the device:
+//! [`Gateways::accepted`].
 //!
 //! # Invariants
 //! - After an address has accepted the device it is dialled first; then the others, in their order.
 //! - Each address has had its turn before the wait between rounds, which doubles, is made.
-//! - What a gateway names when it sends the device away comes first, for [`HOPS`] times in a row; then
-//!   the settings count again. It is stored nowhere.
+//! - What a gateway names when it sends the device away comes first, for [`HOPS`] times in a row;
+//!   then the settings count again. It is stored nowhere.
 //!
 //! # Not here
-//! - Trust: it is one for all addresses. Where any name under a public CA would do, only hosts of the
-//!   settings are taken.
+//! - Trust: it is one for all addresses. Where any name under a public CA would do, only hosts of
+//!   the settings are taken.
 
 use crate::limits;
 use crate::link::proxy::Proxy;
@@ -102,8 +103,8 @@ impl Gateways {
         }
     }
 
-    /// The present one failed, or sends the device away: the next one has its turn. True when it has
-    /// not failed in this round.
+    /// The present one failed, or sends the device away: the next one has its turn. True when it
+    /// has not failed in this round.
     pub fn failed(&mut self) -> bool {
         self.named.clear();
         if !self.led.is_empty() {
@@ -124,8 +125,8 @@ impl Gateways {
     }
 }
 
-/// The wait before the next address of a round. Devices of a fleet that lost a gateway must not come
-/// to the next one in step. `random` is any number, evenly distributed.
+/// The wait before the next address of a round. Devices of a fleet that lost a gateway must not
+/// come to the next one in step. `random` is any number, evenly distributed.
 #[must_use]
 pub fn pause(random: u64) -> Duration {
     let most = u64::try_from(limits::NEXT_GATEWAY.as_millis()).unwrap_or(u64::MAX);

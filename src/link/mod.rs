@@ -1,8 +1,8 @@
 //! The connection to the gateway.
 //!
-//! Data flow: [`backoff`] decides when, [`gateways`] where to, [`dial`] makes the connection (through a [`proxy`] where
-//! one is set; TLS by [`tls`]), [`driver`] moves frames over it. [`network`] reports changes
-//! that make a further wait pointless.
+//! Data flow: [`backoff`] decides when, [`gateways`] where to, [`dial`] makes the connection
+//! (through a [`proxy`] where one is set; TLS by [`tls`]), [`driver`] moves frames over it.
+//! [`network`] reports changes that make a further wait pointless.
 //!
 //! # Invariants
 //! - No failure ends the agent: it waits after each [`dial::DialError`] and dials again.

@@ -36,7 +36,8 @@ pub enum ProxyError {
     Io(#[from] io::Error),
     /// It wants other credentials.
     #[error(
-        "the proxy refuses the credentials (407): set them in the proxy's URL, http://USER:PASSWORD@HOST:PORT"
+        "the proxy refuses the credentials (407): set them in the proxy's URL, \
+         http://USER:PASSWORD@HOST:PORT"
     )]
     Credentials,
     /// It refuses the gateway.

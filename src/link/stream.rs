@@ -67,8 +67,8 @@ impl Stream {
         }
     }
 
-    /// Tells the gateway that nothing more comes. Ready when that has left this process, and the network
-    /// process has ended.
+    /// Tells the gateway that nothing more comes. Ready when that has left this process, and the
+    /// network process has ended.
     pub fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let line = match self {
             Self::Here(stream) => return Pin::new(stream).poll_shutdown(cx).map(drop),

@@ -46,8 +46,8 @@ pub enum TlsError {
 /// Shared with the verifier. 32 bits: ARMv5 has no atomic of 64.
 pub type SignedSeconds = Arc<AtomicU32>;
 
-/// The pins of a gateway: of the key in use, and of the next one where the authority named it. Shared
-/// with the verifier. Empty where certificates are judged.
+/// The pins of a gateway: of the key in use, and of the next one where the authority named it.
+/// Shared with the verifier. Empty where certificates are judged.
 #[derive(Debug, Clone, Default)]
 pub struct Pins(Arc<Mutex<PinsInside>>);
 
@@ -243,8 +243,8 @@ impl ServerCertVerifier for Verifier {
         _believed_by_the_library: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         match &self.judge {
-            // As the library's own verifier without revocation lists, whose readers are 10 KB of the
-            // program.
+            // As the library's own verifier without revocation lists, whose readers are 10 KB of
+            // the program.
             Judge::Roots(roots) => {
                 let shown = ParsedCertificate::try_from(end_entity)?;
                 let algorithms = self.provider.signature_verification_algorithms.all;

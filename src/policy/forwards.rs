@@ -159,7 +159,8 @@ pub fn permits(forwards: &[Forward], host: &str, target: SocketAddr) -> bool {
         || address.is_multicast()
         || address == IpAddr::V4(Ipv4Addr::BROADCAST)
     {
-        return false; // the kernel takes the first of these for this device, whatever it was written for
+        // the kernel takes the first of these for this device, whatever it was written for
+        return false;
     }
     forwards.iter().filter(|forward| forward.has_port(target.port())).any(|forward| {
         match forward.host {

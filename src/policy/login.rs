@@ -29,7 +29,8 @@ const DAY_MS: u64 = 86_400_000;
 /// Why an account opens no session.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the account {account} is closed on this device: {why} (policy.allow_locked_accounts ignores it)"
+    "the account {account} is closed on this device: {why} (policy.allow_locked_accounts ignores \
+     it)"
 )]
 pub struct Closed {
     /// Which.

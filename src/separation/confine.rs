@@ -1,15 +1,16 @@
 //! How a process gives up its rights, for good.
 //!
 //! Data flow: root -> an empty directory as its root -> another account without groups and
-//! capabilities -> no new privileges, no further processes, no files -> Landlock, where the kernel has it
-//! -> the filter of system calls.
+//! capabilities -> no new privileges, no further processes, no files -> Landlock, where the kernel
+//! has it -> the filter of system calls.
 //!
 //! # Invariants
 //! - All of it works, or the process does nothing of its task.
 //! - What is not on the list [`ALLOWED`] is refused; what only an attacker calls ends the process.
 //!
 //! # Not here
-//! - The filter as a program: [`crate::sys::seccomp`]. What Landlock forbids: [`crate::sys::landlock`].
+//! - The filter as a program: [`crate::sys::seccomp`]. What Landlock forbids:
+//!   [`crate::sys::landlock`].
 
 use crate::limits;
 use crate::sys::landlock;
@@ -29,8 +30,8 @@ pub(super) struct Confinement<'a> {
     pub(super) root: Option<&'a str>,
 }
 
-/// Sockets for TCP alone: no path and no abstract name leads to a program of this device, no datagram
-/// leaves it, and no other protocol of the kernel is reached.
+/// Sockets for TCP alone: no path and no abstract name leads to a program of this device, no
+/// datagram leaves it, and no other protocol of the kernel is reached.
 const TCP: &[Condition] = &[
     Condition::is(0, &[libc::AF_INET as u32, libc::AF_INET6 as u32]),
     Condition { argument: 1, bits: 0xf, among: &[libc::SOCK_STREAM as u32] },
@@ -107,7 +108,8 @@ const OF_THIS_ARCHITECTURE: &[Rule] = &[
 ];
 #[cfg(all(target_pointer_width = "64", not(target_arch = "x86_64")))]
 const OF_THIS_ARCHITECTURE: &[Rule] = &[Rule::When(libc::SYS_mmap, NOT_EXECUTABLE)];
-/// With the calls whose time has 64 bits; their numbers are the same on all architectures of 32 bits.
+/// With the calls whose time has 64 bits; their numbers are the same on all architectures of 32
+/// bits.
 #[cfg(target_pointer_width = "32")]
 const OF_THIS_ARCHITECTURE: &[Rule] = &[
     Rule::When(libc::SYS_mmap2, NOT_EXECUTABLE),
@@ -208,8 +210,8 @@ pub(super) fn confine(wanted: &Confinement<'_>) -> Result<u32, String> {
     Ok(landlock)
 }
 
-/// Linux before 4.3 has one call for all work with sockets on i686. A filter cannot see which of them
-/// is meant, so none lets it through.
+/// Linux before 4.3 has one call for all work with sockets on i686. A filter cannot see which of
+/// them is meant, so none lets it through.
 #[cfg(target_arch = "x86")]
 fn direct_sockets() -> nix::Result<()> {
     use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};

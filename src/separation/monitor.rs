@@ -112,8 +112,8 @@ struct Inside {
     starts: Cell<Starts>,
 }
 
-/// Whether processes can be started here at all. One that ends before its rights are gone has read nothing of
-/// the network, so nobody outside has ended it.
+/// Whether processes can be started here at all. One that ends before its rights are gone has read
+/// nothing of the network, so nobody outside has ended it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Starts {
     /// None has worked yet, and so many ended early.
@@ -218,8 +218,8 @@ impl Separation {
         }
     }
 
-    /// Looks a name up: in a process without rights where there is one, else by the C library on a thread
-    /// of the runtime.
+    /// Looks a name up: in a process without rights where there is one, else by the C library on a
+    /// thread of the runtime.
     ///
     /// # Errors
     /// The resolver's, or why there is no such process.

@@ -1,11 +1,11 @@
 //! What a network process may say while it dials, and when.
 //!
-//! Data flow: its messages, in their order -> [`Turns`] -> what the monitor does next. No sockets and no
-//! key are here, so the fuzzer can play the process.
+//! Data flow: its messages, in their order -> [`Turns`] -> what the monitor does next. No sockets
+//! and no key are here, so the fuzzer can play the process.
 //!
 //! # Invariants
-//! - One signature for each process, over the form of a TLS 1.3 client handshake, and nothing after the
-//!   link is open, has failed, or a message was not due.
+//! - One signature for each process, over the form of a TLS 1.3 client handshake, and nothing after
+//!   the link is open, has failed, or a message was not due.
 //! - Texts of the process are plain characters, bounded.
 
 use crate::limits;

@@ -50,7 +50,8 @@ pub enum Refusal {
     TooMany(usize),
     /// What it would execute could not be put on record.
     #[error(
-        "the command log is full; this device opens no session until the gateway has stored it (audit.when_full)"
+        "the command log is full; this device opens no session until the gateway has stored it \
+         (audit.when_full)"
     )]
     LogFull,
     /// The path is not in its one spelling.

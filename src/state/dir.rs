@@ -37,12 +37,14 @@ pub enum StateError {
     },
     /// There is no enrollment.
     #[error(
-        "this device is not enrolled (no {0}): run `towline-agent enroll --gateway HOST --activation-id ID`"
+        "this device is not enrolled (no {0}): run `towline-agent enroll --gateway HOST \
+         --activation-id ID`"
     )]
     NotEnrolled(PathBuf),
     /// Another agent uses the directory.
     #[error(
-        "another towline-agent is running with the state directory {0}: stop it, or use another --state-dir"
+        "another towline-agent is running with the state directory {0}: stop it, or use another \
+         --state-dir"
     )]
     InUse(PathBuf),
     /// The kernel has no random numbers.
@@ -95,7 +97,8 @@ impl Dir {
     ///
     /// # Errors
     /// [`StateError::InUse`], or the key file is missing.
-    #[allow(clippy::disallowed_methods)] // at the start, before there is a loop; who holds the lock tells nobody when it goes
+    // at the start, before there is a loop; who holds the lock tells nobody when it goes
+    #[allow(clippy::disallowed_methods)]
     pub fn lock(&self) -> Result<Flock<File>, StateError> {
         for _ in 1..limits::LOCK_TRIES {
             match self.lock_now() {

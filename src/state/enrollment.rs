@@ -128,7 +128,8 @@ impl Enrollment {
         };
         let (gateway, device, authority) = (&self.gateway, &self.device, hex(&self.authority));
         let text = format!(
-            "# Written by `towline-agent enroll`. To move this device to another gateway: enroll --reenroll.\n\
+            "# Written by `towline-agent enroll`. To move this device to another gateway: enroll \
+             --reenroll.\n\
              gateway = \"{gateway}\"\ndevice = \"{device}\"\nauthority = \"{authority}\"\ntrust = \"{trust}\"\n"
         );
         dir.write(FILE, text.as_bytes())

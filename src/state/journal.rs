@@ -52,7 +52,8 @@ pub enum Doubt {
     Started,
     /// An earlier start of the agent is not in the journal.
     #[error(
-        "this command was given to an earlier start of the agent, and no journal tells whether that started it: \
+        "this command was given to an earlier start of the agent, and no journal tells whether \
+         that started it: \
          it is not started again"
     )]
     Unknown,
@@ -79,7 +80,8 @@ impl Journal {
             Ok(()) => journal.keeping = Keeping::File,
             Err(error) => {
                 logger::info!(
-                    "no journal of commands ({error}): a command that a crash interrupts stays unknown"
+                    "no journal of commands ({error}): a command that a crash interrupts stays \
+                     unknown"
                 )
             }
         }
@@ -156,7 +158,8 @@ impl Journal {
     /// A line could not be written: without the file nothing is proved by it.
     fn give_up(&mut self, error: &io::Error) -> io::Result<()> {
         logger::warning!(
-            "the journal of commands cannot be written ({error}): it is given up until the next start"
+            "the journal of commands cannot be written ({error}): it is given up until the next \
+             start"
         );
         let removed = fs::remove_file(&self.path).and_then(|()| sync_folder(&self.path));
         self.keeping = match removed {

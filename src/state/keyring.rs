@@ -185,7 +185,8 @@ mod tests {
         ring.make_next().unwrap();
         let (file, place) = (dir.file(key::FILE), dir.file("aside"));
         fs::rename(&file, &place).unwrap();
-        fs::create_dir(&file).unwrap(); // a rename over a directory fails, as one on a read-only file system does
+        // a rename over a directory fails, as one on a read-only file system does
+        fs::create_dir(&file).unwrap();
         ring.welcomed();
         let welcomed = ring.in_use().fingerprint();
         assert!(ring.make_next().is_err());

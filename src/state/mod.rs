@@ -11,8 +11,8 @@
 //!
 //! # Invariants
 //! - A file is replaced whole or not at all, even when the power fails ([`atomic`]).
-//! - A running agent writes only a new key, a new pin and the journal: one line at the start, one for each
-//!   command. An enrolled device works on a read-only or full file system.
+//! - A running agent writes only a new key, a new pin and the journal: one line at the start, one
+//!   for each command. An enrolled device works on a read-only or full file system.
 //! - One running agent for each directory: [`Dir::lock`].
 
 pub mod atomic;

@@ -62,8 +62,8 @@ impl Account {
         let database = |source| AccountError::Database { name: name.to_owned(), source };
         let own = nix::unistd::geteuid();
         let Some(user) = User::from_name(name).map_err(database)? else {
-            // A container may run under a number without a name. A number that has one is not another
-            // spelling of it: policies compare names.
+            // A container may run under a number without a name. A number that has one is not
+            // another spelling of it: policies compare names.
             let is_own =
                 name == own.to_string() && User::from_uid(own).map_err(database)?.is_none();
             return match is_own {

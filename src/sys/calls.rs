@@ -343,8 +343,9 @@ pub(crate) fn filter_calls(steps: &mut [libc::sock_filter]) -> nix::Result<()> {
     let len = u16::try_from(steps.len()).map_err(|_| Errno::E2BIG)?;
     let program = libc::sock_fprog { len, filter: steps.as_mut_ptr() };
     let none: libc::c_ulong = 0;
-    // SAFETY: the operation reads one `sock_fprog` and the `len` steps behind its pointer, and both live
-    // across the call. The kernel checks the program itself. All arguments have the width of a register.
+    // SAFETY: the operation reads one `sock_fprog` and the `len` steps behind its pointer, and both
+    // live across the call. The kernel checks the program itself. All arguments have the width of a
+    // register.
     let result = unsafe {
         libc::prctl(
             libc::PR_SET_SECCOMP,
@@ -357,8 +358,8 @@ pub(crate) fn filter_calls(steps: &mut [libc::sock_filter]) -> nix::Result<()> {
     Errno::result(result).map(drop)
 }
 
-/// Receives one message of a socket: its length, and whether it came alone. Descriptors that come along
-/// are closed by the kernel, because there is no room for them.
+/// Receives one message of a socket: its length, and whether it came alone. Descriptors that come
+/// along are closed by the kernel, because there is no room for them.
 ///
 /// # Errors
 /// The kernel's; `EAGAIN` when `now` is set and there is no message.
@@ -372,8 +373,8 @@ pub(crate) fn receive(
     let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
     (message.msg_iov, message.msg_iovlen) = (ptr::from_mut(&mut room), 1);
     let flags = if now { libc::MSG_DONTWAIT } else { 0 };
-    // SAFETY: the call writes at most `iov_len` bytes behind `iov_base`, which are those of `into`, and
-    // into the fields of `message`. All of them live across the call.
+    // SAFETY: the call writes at most `iov_len` bytes behind `iov_base`, which are those of `into`,
+    // and into the fields of `message`. All of them live across the call.
     let length = unsafe { libc::recvmsg(socket.as_raw_fd(), ptr::from_mut(&mut message), flags) };
     let length = usize::try_from(Errno::result(length)?).unwrap_or(0);
     Ok((length, message.msg_flags & libc::MSG_CTRUNC == 0))
@@ -399,8 +400,8 @@ pub(crate) fn landlock_version() -> u32 {
 pub(crate) fn landlock(rights: [u64; 3]) -> nix::Result<()> {
     let size: libc::size_t = size_of_val(&rights);
     let none: libc::c_ulong = 0;
-    // SAFETY: the call reads `size` bytes behind the pointer, which is the array, and it lives across the
-    // call. An older kernel takes a longer structure whose rest is zero.
+    // SAFETY: the call reads `size` bytes behind the pointer, which is the array, and it lives
+    // across the call. An older kernel takes a longer structure whose rest is zero.
     let made = unsafe {
         libc::syscall(libc::SYS_landlock_create_ruleset, ptr::from_ref(&rights), size, none)
     };
@@ -412,8 +413,8 @@ pub(crate) fn landlock(rights: [u64; 3]) -> nix::Result<()> {
     Errno::result(taken).map(drop)
 }
 
-/// Takes a descriptor that the previous program in this process left open on purpose, and marks it as
-/// taken.
+/// Takes a descriptor that the previous program in this process left open on purpose, and marks it
+/// as taken.
 ///
 /// "On purpose" is what the close-on-exec mark says: whatever this program opened itself carries
 /// it, and what was taken carries it from then on. So a descriptor with an owner is never taken,
@@ -476,8 +477,8 @@ pub(crate) fn shadow(name: &CStr) -> nix::Result<Option<Shadow>> {
     Errno::clear();
     // SAFETY: the name is null-terminated.
     let line = unsafe { libc::getspnam(name.as_ptr()) };
-    // SAFETY: it is null, or points to memory of the C library that stays until the next call, which
-    // no other thread makes.
+    // SAFETY: it is null, or points to memory of the C library that stays until the next call,
+    // which no other thread makes.
     let Some(line) = (unsafe { line.as_ref() }) else {
         return match Errno::last() {
             errno @ (Errno::EACCES
@@ -505,8 +506,8 @@ pub(crate) fn shadow(name: &CStr) -> nix::Result<Option<Shadow>> {
     }))
 }
 
-/// From which size on an allocation is a mapping of its own, and goes back at once when it is freed.
-/// glibc raises this with the first large one that is freed, and keeps all later ones.
+/// From which size on an allocation is a mapping of its own, and goes back at once when it is
+/// freed. glibc raises this with the first large one that is freed, and keeps all later ones.
 pub(crate) fn map_large_allocations() {
     #[cfg(target_env = "gnu")]
     // SAFETY: two integers; called before there is a second thread.

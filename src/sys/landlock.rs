@@ -1,12 +1,12 @@
-//! Landlock (landlock(7)): what a process may not do with files, with ports, and with programs outside,
-//! whatever calls it finds for it.
+//! Landlock (landlock(7)): what a process may not do with files, with ports, and with programs
+//! outside, whatever calls it finds for it.
 //!
-//! Data flow: the kernel's version -> the rights that this version knows -> a set of rules without a
-//! rule, so all of them are forbidden -> this process, until its end.
+//! Data flow: the kernel's version -> the rights that this version knows -> a set of rules without
+//! a rule, so all of them are forbidden -> this process, until its end.
 //!
 //! # Invariants
-//! - It is a second wall behind the filter of system calls ([`super::seccomp`]): a kernel without it, or
-//!   one that refuses it, is no error.
+//! - It is a second wall behind the filter of system calls ([`super::seccomp`]): a kernel without
+//!   it, or one that refuses it, is no error.
 //!
 //! # Not here
 //! - Who is confined: `separation::confine`.
@@ -26,7 +26,8 @@ pub(crate) enum Files {
 const FILE_RIGHTS: [u32; 5] = [13, 14, 15, 15, 16];
 /// `LANDLOCK_ACCESS_FS_READ_FILE`, `LANDLOCK_ACCESS_FS_READ_DIR`.
 const READING: u64 = 0b1100;
-/// `LANDLOCK_ACCESS_NET_BIND_TCP`, since version 4. Connections stay: they are what the process is for.
+/// `LANDLOCK_ACCESS_NET_BIND_TCP`, since version 4. Connections stay: they are what the process is
+/// for.
 const BINDING: u64 = 1;
 /// `LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET` and `LANDLOCK_SCOPE_SIGNAL`, since version 6.
 const OUTSIDE: u64 = 0b11;

@@ -4,8 +4,8 @@
 //!
 //! # Invariants
 //! - A filter is never taken back; a second one only takes away more.
-//! - A call of another architecture ends the process: numbers mean something else there. So does a call
-//!   of x86_64's second table (x32), whose numbers no rule names.
+//! - A call of another architecture ends the process: numbers mean something else there. So does a
+//!   call of x86_64's second table (x32), whose numbers no rule names.
 //!
 //! # Not here
 //! - Which calls a process needs: [`crate::separation`].
@@ -27,7 +27,8 @@ pub(crate) enum Rule {
 /// What an argument of a call has to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Condition {
-    /// Which argument; 0 is the first. Its lower half counts, as for the kernel, where it is an `int`.
+    /// Which argument; 0 is the first. Its lower half counts, as for the kernel, where it is an
+    /// `int`.
     pub(crate) argument: u32,
     /// Only these bits of it count.
     pub(crate) bits: u32,
@@ -85,8 +86,8 @@ const PASS: u32 = libc::SECCOMP_RET_ALLOW;
 const REFUSE: u32 = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
 const KILL: u32 = libc::SECCOMP_RET_KILL_PROCESS;
 
-/// Installs a filter: what `rules` name passes under its conditions, `deadly` calls end the process, and
-/// `rest` says what happens to all others. The process needs "no new privileges".
+/// Installs a filter: what `rules` name passes under its conditions, `deadly` calls end the
+/// process, and `rest` says what happens to all others. The process needs "no new privileges".
 ///
 /// # Errors
 /// The kernel has no such filters, or this architecture none of ours.
@@ -242,7 +243,8 @@ mod tests {
         check(Rest::Passes, 20, [1, 0, 0], REFUSE);
     }
 
-    /// Behind a filter that lets all but some calls pass, their x32 numbers would be a way around it.
+    /// Behind a filter that lets all but some calls pass, their x32 numbers would be a way around
+    /// it.
     #[test]
     #[cfg(target_arch = "x86_64")]
     fn a_call_by_its_number_of_x32_ends_the_process() {

@@ -55,8 +55,8 @@ impl std::fmt::Debug for Place {
 }
 
 impl Place {
-    /// A destination that the device's policy permits now. `descriptors`: those with lower numbers are
-    /// for connections.
+    /// A destination that the device's policy permits now. `descriptors`: those with lower numbers
+    /// are for connections.
     #[must_use]
     pub fn new(
         to: Destination,

@@ -31,7 +31,8 @@ fn free() -> Outcome<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 
-/// The lines that make a gateway a node, one that is named to devices or not, with more lines on evidence.
+/// The lines that make a gateway a node, one that is named to devices or not, with more lines on
+/// evidence.
 fn member(name: &str, address: SocketAddr, is_named: bool, more: &str) -> String {
     let named = if is_named { format!("device_address = \"{address}\"\n") } else { String::new() };
     let evidence = format!("[evidence]\nnode = \"{name}\"\n{more}");

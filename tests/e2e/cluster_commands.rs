@@ -1,4 +1,5 @@
-//! Run Command over several gateways: each carries the devices that it holds, and limits are those of all.
+//! Run Command over several gateways: each carries the devices that it holds, and limits are those
+//! of all.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! The recording of a session that changes gateways: a part at each of them, and one recording to its
-//! reader.
+//! The recording of a session that changes gateways: a part at each of them, and one recording to
+//! its reader.
 
 use serde_json::json;
 use towline_testkit::lab::Operator;

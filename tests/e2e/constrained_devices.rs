@@ -32,7 +32,8 @@ fn a_device_whose_root_is_read_only_has_a_shell() -> Outcome {
     let own = device.directory().display().to_string();
     let probes = [format!("/towline-probe-{}", std::process::id()), format!("{own}/probe")];
     let words = with_mounts(&format!(
-        "mount --bind '{own}' '{own}' && mount -o remount,bind,ro '{own}' && mount -o remount,bind,ro /"
+        "mount --bind '{own}' '{own}' && mount -o remount,bind,ro '{own}' && mount -o \
+         remount,bind,ro /"
     ));
     device.start_as(behind(&device, &words))?;
     device.wait_online(&lab.admin())?;
@@ -56,7 +57,8 @@ fn a_device_whose_disk_is_full_has_a_shell() -> Outcome {
     std::fs::create_dir(&spare)?;
     let spare = spare.display();
     let words = with_mounts(&format!(
-        "mount -t tmpfs -o size=128k none '{spare}' && cp -a '{state}/.' '{spare}/' && mount --bind '{spare}' '{state}' \
+        "mount -t tmpfs -o size=128k none '{spare}' && cp -a '{state}/.' '{spare}/' && mount \
+         --bind '{spare}' '{state}' \
          && ! dd if=/dev/zero of='{state}/fill' 2>/dev/null"
     ));
     device.start_as(behind(&device, &words))?;

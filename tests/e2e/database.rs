@@ -33,7 +33,8 @@ pub(crate) fn exec(lab: &Lab, device: &Device, word: &str) -> Option<()> {
     (out.stdout == format!("{word}\n").as_bytes()).then_some(())
 }
 
-/// A second gateway: the same keys and settings in a directory of its own, on an address of its own.
+/// A second gateway: the same keys and settings in a directory of its own, on an address of its
+/// own.
 fn second(lab: &Lab, listen: &str) -> Outcome<Running> {
     let home = lab.directory().join("second");
     std::fs::create_dir(&home)?;

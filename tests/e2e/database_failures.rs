@@ -1,6 +1,6 @@
-//! A gateway whose PostgreSQL server fails: killed, stopped, slow, without room, read-only, replaced
-//! by a standby. A running shell loses no byte meanwhile; what needs the store is refused, and works
-//! again by itself afterwards.
+//! A gateway whose PostgreSQL server fails: killed, stopped, slow, without room, read-only,
+//! replaced by a standby. A running shell loses no byte meanwhile; what needs the store is refused,
+//! and works again by itself afterwards.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -25,8 +25,8 @@ use crate::run_command::{begun, ended, is, lines, mark, send};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long a request may take that the database does not answer: 10 s for the turn to write, 5 s each for
-/// a connection and an answer, and some room.
+/// How long a request may take that the database does not answer: 10 s for the turn to write, 5 s
+/// each for a connection and an answer, and some room.
 const REFUSED_WITHIN: Duration = Duration::from_secs(25);
 
 /// A running shell, and what is typed into it.
@@ -52,8 +52,8 @@ fn starts(lab: &Lab, device: &Device) -> Outcome<(u16, String)> {
     lab.admin().api_raw("AmazonSSM.StartSession", &body.to_string())
 }
 
-/// A new session is refused in words that name the store, and not late. A link ends when the store does not
-/// take the device's records: the device is away for a moment now and then.
+/// A new session is refused in words that name the store, and not late. A link ends when the store
+/// does not take the device's records: the device is away for a moment now and then.
 fn is_refused(lab: &Lab, device: &Device) -> Outcome {
     let (status, said, took) = eventually("a device that is there", PATIENCE, || {
         let begun = Instant::now();

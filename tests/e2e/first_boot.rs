@@ -45,7 +45,8 @@ fn behind(script: &str) -> Vec<String> {
 fn bind(folder: &Path, above: &str) -> String {
     let (folder, copy) = (folder.display(), folder.with_file_name("above").display().to_string());
     format!(
-        "mkdir -p {copy}/towline; cp -a {above}/. {copy}/; mount --bind {copy} {above}; mount --bind {folder} {above}/towline"
+        "mkdir -p {copy}/towline; cp -a {above}/. {copy}/; mount --bind {copy} {above}; mount \
+         --bind {folder} {above}/towline"
     )
 }
 
@@ -74,7 +75,8 @@ fn story(place: impl FnOnce(&Path) -> String) -> Outcome {
     let folder = lab.directory().join("medium");
     let serial = lab.file("serial", "SN-0042\n")?;
     let script = format!(
-        "{}; [ ! -e /sys/class/dmi/id/product_serial ] || mount --bind {} /sys/class/dmi/id/product_serial",
+        "{}; [ ! -e /sys/class/dmi/id/product_serial ] || mount --bind {} \
+         /sys/class/dmi/id/product_serial",
         place(&folder),
         serial.display()
     );
@@ -239,7 +241,8 @@ fn an_order_on_the_kernels_command_line_enrolls_the_device() -> Outcome {
     let mut device =
         lab.unenrolled(&DeviceSetup { behind: behind(&script), ..DeviceSetup::default() })?;
     let line = format!(
-        "quiet towline.gateway={} towline.activation_id={} towline.activation_code={} towline.ca={} \
+        "quiet towline.gateway={} towline.activation_id={} towline.activation_code={} \
+         towline.ca={} \
          towline.name=by-{{hostname}} towline.tags.site=north\n",
         device.relay.address(),
         activation.id,

@@ -195,7 +195,8 @@ fn a_fleet_takes_one_command_a_tenth_at_a_time_and_no_invocation_is_lost_or_doub
     ledger.stop.store(true, Ordering::Relaxed);
     let most = ledger.most.load(Ordering::SeqCst);
     println!(
-        "devices | connected in | command took | at once | gateway RSS: empty | all connected | most"
+        "devices | connected in | command took | at once | gateway RSS: empty | all connected | \
+         most"
     );
     println!(
         "{devices} | {:.1} s | {:.1} s | {most} | {:.1} MB | {:.1} MB | {:.1} MB",

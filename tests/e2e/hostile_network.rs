@@ -1,12 +1,13 @@
-//! A network process that is wholly in an attacker's hands: the real one of the real agent, which makes any
-//! call and says anything at any time. It gets no key, no file, no program, no session, and does not last.
+//! A network process that is wholly in an attacker's hands: the real one of the real agent, which
+//! makes any call and says anything at any time. It gets no key, no file, no program, no session,
+//! and does not last.
 //!
-//! Data flow: an agent as two processes -> its network process is taken over in a dial or in an open link
-//! ([`TakenOver`]) -> deeds -> what the kernel, the agent and the gateway make of them.
+//! Data flow: an agent as two processes -> its network process is taken over in a dial or in an
+//! open link ([`TakenOver`]) -> deeds -> what the kernel, the agent and the gateway make of them.
 //!
 //! # Not here
-//! - The same deeds one by one on this kernel, without an agent: `src/separation/confine/tests.rs`. Any messages in any
-//!   order: `fuzz/bodies/network.rs`.
+//! - The same deeds one by one on this kernel, without an agent: `src/separation/confine/tests.rs`.
+//!   Any messages in any order: `fuzz/bodies/network.rs`.
 
 use std::io::Write as _;
 
@@ -37,10 +38,11 @@ const SHUTDOWN: u32 = 48;
 const FCNTL: u32 = 72;
 /// Past the last call of Linux 6.18.
 const LAST: u32 = 480;
-/// They end the process, or take its registers away. 335 and 336 are the kernel's own: it lets them past
-/// every filter, and they do nothing outside of the code that it makes for probes.
+/// They end the process, or take its registers away. 335 and 336 are the kernel's own: it lets them
+/// past every filter, and they do nothing outside of the code that it makes for probes.
 const NOT_PROBED: [u32; 5] = [15, 60, 231, 335, 336];
-/// Their refusal depends on the arguments, and what is let through would change the attacker's own memory.
+/// Their refusal depends on the arguments, and what is let through would change the attacker's own
+/// memory.
 const OWN_MEMORY: [u32; 2] = [MMAP, MPROTECT];
 /// `execve`, `execveat`, `ptrace`, `process_vm_readv`, `process_vm_writev`, and `execve` of x32.
 const DEADLY: [u32; 6] = [59, 322, 101, 310, 311, 0x4000_0000 + 520];
@@ -50,8 +52,9 @@ const IN_A_LINK: &[u32] = &[
     0, 1, 3, 7, 11, 12, 13, 14, 19, 20, 25, 28, 44, 45, 46, 47, 48, 131, 202, 219, 228, 232, 233,
     271, 281, 318,
 ];
-/// While it dials, also: `connect`, names and options of its sockets. (Calls whose arguments count are
-/// refused with those of a probe: `mmap`, `mprotect`, `socket`, `setsockopt`, `fcntl`, `prctl`.)
+/// While it dials, also: `connect`, names and options of its sockets. (Calls whose arguments count
+/// are refused with those of a probe: `mmap`, `mprotect`, `socket`, `setsockopt`, `fcntl`,
+/// `prctl`.)
 const IN_A_DIAL: &[u32] = &[42, 51, 52, 55];
 
 fn taken_over(device: &Device) -> Outcome<TakenOver> {
@@ -97,7 +100,8 @@ fn it_can_call_what_moves_its_bytes_and_nothing_else() -> Outcome {
     let mut network = taken_over(&device)?;
     let passed = network.probe(0, LAST, &[&NOT_PROBED[..], &DEADLY].concat())?;
     ensure(passed == IN_A_LINK, || format!("an open link's process can call {passed:?}"))?;
-    // With right arguments: memory to execute, a socket, the owner of signals, a program's abstract name.
+    // With right arguments: memory to execute, a socket, the owner of signals, a program's abstract
+    // name.
     for (number, arguments) in [
         (MMAP, [0, 4096, 7, 0x22, -1, 0]),
         (MPROTECT, [0x1000, 4096, 5, 0, 0, 0]),
@@ -143,7 +147,8 @@ fn a_program_or_a_look_into_another_process_is_its_end_and_costs_the_shell_nothi
     Ok(())
 }
 
-/// Nothing that it says once the link is open is heard: no signature comes, and no descriptor arrives.
+/// Nothing that it says once the link is open is heard: no signature comes, and no descriptor
+/// arrives.
 #[test]
 fn in_an_open_link_it_is_answered_nothing_and_a_flood_fills_its_own_socket_alone() -> Outcome {
     let lab = Lab::start()?;

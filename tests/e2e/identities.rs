@@ -1,6 +1,6 @@
 //! Who somebody is: persons behind roles, names that are given again, changes at the same time, the
-//! last administrator, owners of recordings, and sessions of who lost their rights. Most attacks are
-//! in `python/identities.py`, with real boto3.
+//! last administrator, owners of recordings, and sessions of who lost their rights. Most attacks
+//! are in `python/identities.py`, with real boto3.
 
 use std::time::Duration;
 

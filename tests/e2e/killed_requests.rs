@@ -1,5 +1,5 @@
-//! A gateway that is killed while it serves a request: what the request changed is on record, and the
-//! request is not taken a second time.
+//! A gateway that is killed while it serves a request: what the request changed is on record, and
+//! the request is not taken a second time.
 //!
 //! # Not here
 //! - A client that hangs up: `crates/gateway/tests/cut_requests.rs`.

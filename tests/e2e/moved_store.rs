@@ -1,5 +1,5 @@
-//! The store goes from one engine to the other: moved from its file to a server, backed up there, and
-//! restored on a server or in a file.
+//! The store goes from one engine to the other: moved from its file to a server, backed up there,
+//! and restored on a server or in a file.
 
 use std::path::Path;
 use std::process::{Command, Output};

@@ -23,7 +23,8 @@ fn named() -> Outcome<(Lab, Device, PathBuf)> {
     let rules = lab.file("nsswitch.conf", "hosts: files\n")?;
     let nobody = lab.file("resolv.conf", "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")?;
     let script = format!(
-        "mount --bind '{}' /etc/hosts && mount --bind '{}' /etc/nsswitch.conf && mount --bind '{}' /etc/resolv.conf \
+        "mount --bind '{}' /etc/hosts && mount --bind '{}' /etc/nsswitch.conf && mount --bind \
+         '{}' /etc/resolv.conf \
          && exec \"$@\"",
         hosts.display(),
         rules.display(),

@@ -29,7 +29,8 @@ fn gateway(moto: &Moto) -> Outcome<Lab> {
 /// Asks boto3 for the only session that is over.
 const ASK_BOTO3: &str = "import boto3, os
 ssm = boto3.client('ssm', endpoint_url=os.environ['AWS_ENDPOINT_URL'])
-for session in ssm.describe_sessions(State='History')['Sessions']: print(session['OutputUrl']['S3OutputUrl'])";
+for session in ssm.describe_sessions(State='History')['Sessions']: \
+print(session['OutputUrl']['S3OutputUrl'])";
 
 /// The URLs of all sessions that are over, the newest first, as boto3 reads them.
 fn urls(lab: &Lab, expected: usize) -> Outcome<Vec<String>> {

@@ -297,7 +297,8 @@ fn a_gateway_with_clashing_tags_says_so_and_is_mended_by_hand() -> Outcome {
     let store = lab.gateway.directory().join("towline.db");
     let sql = format!(
         "DROP INDEX tags_by_folded_key; DROP INDEX tags_by_folded_value; \
-         ALTER TABLE tags DROP COLUMN key_folded; ALTER TABLE activations DROP COLUMN device_tag_keys; \
+         ALTER TABLE tags DROP COLUMN key_folded; ALTER TABLE activations DROP COLUMN \
+         device_tag_keys; \
          CREATE INDEX tags_by_value ON tags (kind, key, value); \
          DELETE FROM _sqlx_migrations WHERE version = 12; \
          INSERT INTO tags (kind, id, key, value) VALUES ('device', '{id}', 'environment', 'prod');"

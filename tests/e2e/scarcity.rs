@@ -30,7 +30,8 @@ fn connections_through_a_tunnel_leave_descriptors_for_shells() -> Outcome {
     })?;
     let mut forward = Forward::start(&lab, &device, &format!("0:{}", server.port()))?;
     let mut held = Vec::new();
-    // One after the other, as an operator's browser would; the first that leads nowhere is the last.
+    // One after the other, as an operator's browser would; the first that leads nowhere is the
+    // last.
     while held.len() < 120 {
         let mut stream = forward.connect()?;
         if stream.read_exact(&mut [0; 1]).is_err() {

@@ -26,7 +26,8 @@ impl Desk {
         let towline = operator.towline(&[]);
         let mut outer = operator.equip(Command::new("sh"));
         // Not the settings that a new terminal has, so that those are put back and not just any.
-        let script = "stty -ixon intr ^B; echo \"before $(stty -g)!\"; \"$0\" \"$@\"; echo \"left $? after $(stty -g)!\"";
+        let script = "stty -ixon intr ^B; echo \"before $(stty -g)!\"; \"$0\" \"$@\"; echo \"left \
+                      $? after $(stty -g)!\"";
         outer.args(["-c", script]).arg(towline.get_program()).args(words);
         let mut terminal = Terminal::start(&outer, 24, 80)?;
         terminal.expect("before ")?;
@@ -319,7 +320,8 @@ fn the_escape_works_behind_more_input_than_the_device_takes() -> Outcome {
 fn what_the_session_switched_on_in_the_terminal_is_switched_off_at_its_end() -> Outcome {
     let lab = Lab::start()?;
     let device = lab.device()?;
-    let on = "printf '\\033[?1049h\\033[?1h\\033=\\033[?25l\\033[?1002;1006h\\033[>1u\\033(0'; echo on-$((40 + 2)); exec sleep 1000";
+    let on = "printf '\\033[?1049h\\033[?1h\\033=\\033[?25l\\033[?1002;1006h\\033[>1u\\033(0'; \
+              echo on-$((40 + 2)); exec sleep 1000";
     let off =
         ["\u{1b}[?25h", "\u{1b}[?1002l", "\u{1b}[?1006l", "\u{1b}[?1049l", "\u{1b}>", "\u{1b}(B"];
     for way in ["escape", "terminate", "signal", "gateway lost"] {

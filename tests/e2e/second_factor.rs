@@ -1,5 +1,5 @@
-//! A second factor that a policy wants: the refusal names it, and `towline` asks for it at a terminal and
-//! makes the same request again.
+//! A second factor that a policy wants: the refusal names it, and `towline` asks for it at a
+//! terminal and makes the same request again.
 
 use std::io::Read as _;
 use std::process::Command;
@@ -14,7 +14,8 @@ use crate::codes::DENIED;
 use crate::tunnel::ssh::Ssh;
 use crate::tunnel::{connect, serve};
 
-/// Everything about her own codes, and shells with a second factor that was proved within ten minutes.
+/// Everything about her own codes, and shells with a second factor that was proved within ten
+/// minutes.
 const STRICT: &str = r#"{"Version":"2012-10-17","Statement":[
     {"Effect":"Allow","Action":["towline:CreateSecondFactor","towline:EnableSecondFactor",
      "towline:DeleteSecondFactor"],"Resource":"*"},
@@ -26,7 +27,8 @@ const STRICT: &str = r#"{"Version":"2012-10-17","Statement":[
 /// The code of a secret; `steps` of 30 s from now.
 fn code_of(lab: &Lab, secret: &str, steps: i8) -> Outcome<String> {
     let script = "import base64,hmac,struct,sys,time\n\
-        mac = hmac.new(base64.b32decode(sys.argv[1]), struct.pack('>Q', int(time.time()) // 30 + int(sys.argv[2])), 'sha1').digest()\n\
+        mac = hmac.new(base64.b32decode(sys.argv[1]), struct.pack('>Q', int(time.time()) // 30 + \
+        int(sys.argv[2])), 'sha1').digest()\n\
         at = mac[-1] & 15\n\
         print(f\"{(struct.unpack('>I', mac[at:at + 4])[0] & 0x7fffffff) % 1000000:06d}\", end='')";
     let mut python = lab.admin().python();
@@ -49,8 +51,8 @@ fn with_line(user: &Operator, words: &[&str], line: &str) -> Outcome {
     ensure(out.status.success(), || format!("towline {words:?}: {out:?}"))
 }
 
-/// A user under [`STRICT`] with one-time codes, and their secret. Each of two further codes can be used:
-/// those of this and of the next step.
+/// A user under [`STRICT`] with one-time codes, and their secret. Each of two further codes can be
+/// used: those of this and of the next step.
 fn with_codes(lab: &Lab, name: &str) -> Outcome<(Operator, String)> {
     let user = lab.user(name, Some(STRICT))?;
     let made = user.api("Towline.CreateSecondFactor", &json!({ "PrincipalName": name }))?;

@@ -17,7 +17,8 @@ use crate::tunnel::Forward;
 /// Longer than any reconnect of these tests.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Variables under which a program has the time of day that `file` says, and its own monotonic clock.
+/// Variables under which a program has the time of day that `file` says, and its own monotonic
+/// clock.
 fn clock_from(file: &Path) -> Outcome<Vec<(String, String)>> {
     let folders = std::fs::read_dir("/usr/lib")?.filter_map(|entry| Some(entry.ok()?.path()));
     let library = folders
@@ -169,7 +170,8 @@ fn stricter_settings_hold_at_once_although_a_connection_through_a_tunnel_is_open
     let (mut open, greeted) = greets(&forward)?;
     ensure(greeted, || "the tunnel does not work".into())?;
 
-    let stricter = "policy.allowed_forwards = [\"localhost:9\"]\npolicy.allowed_documents = [\"Towline-*\", \"AWS-StartPort*\"]";
+    let stricter = "policy.allowed_forwards = [\"localhost:9\"]\npolicy.allowed_documents = \
+                    [\"Towline-*\", \"AWS-StartPort*\"]";
     device.configure(stricter)?;
     device.process()?.signal(Signal::HUP)?;
     eventually("the agent has read its settings", PATIENCE, || {

@@ -141,7 +141,8 @@ fn nothing_that_a_shell_started_outlives_it() -> Outcome {
     let mark = format!("TOWLINE_TEST_MARK={}", device.id());
     let mut shell = lab.admin().shell(device.id())?;
     shell.line(&format!(
-        "export {mark}; (setsid sh -c 'sleep 1000 & sleep 1000' &) ; nohup sleep 1000 & echo sum-$((6 * 7))"
+        "export {mark}; (setsid sh -c 'sleep 1000 & sleep 1000' &) ; nohup sleep 1000 & echo \
+         sum-$((6 * 7))"
     ))?;
     shell.expect("sum-42")?;
     eventually("the background processes run", PATIENCE, || {
@@ -198,7 +199,8 @@ fn eight_sessions_run_at_once_and_a_ninth_is_refused_unless_it_is_for_a_repair()
 #[test]
 fn a_device_may_have_fewer_sessions_and_other_rules_of_its_own() -> Outcome {
     let lab = Lab::start()?;
-    let config = "sessions.max = 1\npolicy.allow_root = false\npolicy.allowed_users = [\"nobody\"]\n\
+    let config = "sessions.max = 1\npolicy.allow_root = false\npolicy.allowed_users = \
+                  [\"nobody\"]\n\
          policy.allow_locked_accounts = true";
     let device =
         lab.device_with(&DeviceSetup { config: config.into(), ..DeviceSetup::default() })?;

@@ -195,8 +195,8 @@ fn whatever_is_done_to_the_chain_is_found_and_named() -> Outcome {
     })
 }
 
-/// No chain knows its own end (decision 11): an attacker who removes the newest segments with all that they
-/// name leaves one that holds. A checkpoint that was seen before tells.
+/// No chain knows its own end (decision 11): an attacker who removes the newest segments with all
+/// that they name leaves one that holds. A checkpoint that was seen before tells.
 #[test]
 fn a_tail_that_was_removed_with_all_it_names_is_found_by_a_checkpoint_seen_before() -> Outcome {
     let mut scene = Scene::new()?;

@@ -1,5 +1,5 @@
-//! Live sessions of other users: watched, joined, and sent messages. Who may, what is seen, what the
-//! owner and the record are told, and how it ends.
+//! Live sessions of other users: watched, joined, and sent messages. Who may, what is seen, what
+//! the owner and the record are told, and how it ends.
 
 use std::time::{Duration, Instant};
 

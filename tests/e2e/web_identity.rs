@@ -1,5 +1,5 @@
-//! Identity providers in place of stored keys: jobs by their tokens, with unmodified boto3 and AWS CLI,
-//! and people by `towline login`.
+//! Identity providers in place of stored keys: jobs by their tokens, with unmodified boto3 and AWS
+//! CLI, and people by `towline login`.
 
 use towline_testkit::lab::programs::workspace;
 use towline_testkit::lab::{GatewaySetup, Lab};

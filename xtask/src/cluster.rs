@@ -1,5 +1,5 @@
-//! `cargo xtask cluster [ROUNDS] [SEED]`: three gateways on one PostgreSQL server, 20 devices, eight shells,
-//! and a fault in each round.
+//! `cargo xtask cluster [ROUNDS] [SEED]`: three gateways on one PostgreSQL server, 20 devices,
+//! eight shells, and a fault in each round.
 
 use std::time::Instant;
 

@@ -1,8 +1,8 @@
 //! `cargo xtask endure [KILLS]` and `cargo xtask endure cuts [N]`.
 //!
 //! The first: link, agent and gateway are killed at random while a device
-//! executes programs; what the command log says afterwards, as a table. The second: links are cut at both
-//! ends of running shells, and every byte is compared.
+//! executes programs; what the command log says afterwards, as a table. The second: links are cut
+//! at both ends of running shells, and every byte is compared.
 
 use std::time::Instant;
 

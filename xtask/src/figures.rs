@@ -23,7 +23,8 @@ pub(crate) fn write(name: &str, table: &str) -> Outcome {
         .map_err(|e| Trouble::new(format!("cannot read {}: {e}", path.display())))?;
     let text = replaced(&text, name, table).ok_or_else(|| {
         Trouble::new(format!(
-            "{DOCUMENT} has no markers <!-- figures:{name} --> and <!-- /figures:{name} -->: add them where the table belongs"
+            "{DOCUMENT} has no markers <!-- figures:{name} --> and <!-- /figures:{name} -->: add \
+             them where the table belongs"
         ))
     })?;
     files::write(&path, text)?;
@@ -33,8 +34,9 @@ pub(crate) fn write(name: &str, table: &str) -> Outcome {
     Ok(())
 }
 
-/// A command `NAME [NUMBER] [--write]`: builds the programs as they ship, measures with the number or
-/// with `unless_told`, shows the table, and writes it between the markers `name` if it is asked to.
+/// A command `NAME [NUMBER] [--write]`: builds the programs as they ship, measures with the number
+/// or with `unless_told`, shows the table, and writes it between the markers `name` if it is asked
+/// to.
 ///
 /// # Errors
 /// No number, or what was measured is not right.

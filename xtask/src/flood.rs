@@ -1,5 +1,5 @@
-//! `cargo xtask flood [MB]`: memory, CPU and disk of both sides while a session writes two gigabytes
-//! of text and of noise.
+//! `cargo xtask flood [MB]`: memory, CPU and disk of both sides while a session writes two
+//! gigabytes of text and of noise.
 
 use towline_testkit::flood::{Flood, run as flood};
 use towline_testkit::lab::{GatewaySetup, Lab};

@@ -1,5 +1,5 @@
-//! `cargo xtask flood-strangers [STARTS] [--write]`: how long an operator's sessions take to start while
-//! one address floods the gateway.
+//! `cargo xtask flood-strangers [STARTS] [--write]`: how long an operator's sessions take to start
+//! while one address floods the gateway.
 //!
 //! Data flow: sessions in the quiet -> each flood by itself, then all together -> the same sessions
 //! meanwhile -> a table. Loopback only; the flood has an address of its own (127.6.6.6), and once

@@ -5,7 +5,8 @@
 //! [`OF_PROCESS`] each -> their counts, one line ten times a second -> rows of the table.
 //!
 //! # Not here
-//! - Links without sockets (`cargo xtask fleet links [N]`): `crates/gateway/tests/links.rs`. Lists and searches: `cargo xtask fleet store`.
+//! - Links without sockets (`cargo xtask fleet links [N]`): `crates/gateway/tests/links.rs`. Lists
+//!   and searches: `cargo xtask fleet store`.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, Command, Stdio};
@@ -60,8 +61,8 @@ pub(crate) fn command(words: &[&str]) -> Outcome {
     figures::command(words, "fleet", DEVICES, measure).map(drop)
 }
 
-/// Links in one process of the gateway's code, over pipes: a test of the gateway, with so many, in the
-/// profile that the gateway ships in. Its table is on the terminal.
+/// Links in one process of the gateway's code, over pipes: a test of the gateway, with so many, in
+/// the profile that the gateway ships in. Its table is on the terminal.
 fn links(links: usize) -> Outcome {
     let mut command = run::cargo();
     command.args(["test", "--locked", "--profile", "server", "--package", "towline-gateway"]);

@@ -19,8 +19,9 @@ pub(crate) fn cargo() -> Command {
         std::env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from),
     );
     command.current_dir(workspace());
-    // `cargo run` sets them for this program alone. Build scripts judge by them (ring asks for all of
-    // CARGO_PKG_*), so a nested cargo that saw them would compile anew what hangs on such a script.
+    // `cargo run` sets them for this program alone. Build scripts judge by them (ring asks for all
+    // of CARGO_PKG_*), so a nested cargo that saw them would compile anew what hangs on such a
+    // script.
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
         if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {

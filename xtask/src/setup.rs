@@ -88,8 +88,8 @@ pub(crate) fn install(packages: &[&str]) -> Outcome {
     run::checked(install)
 }
 
-/// A Python that has boto3, the AWS CLI, moto, asciinema and nanoidp: the machine's own, or one in our cache
-/// directory.
+/// A Python that has boto3, the AWS CLI, moto, asciinema and nanoidp: the machine's own, or one in
+/// our cache directory.
 ///
 /// # Errors
 /// None is there and none can be made.

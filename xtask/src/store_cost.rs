@@ -1,8 +1,9 @@
-//! `cargo xtask store-cost [STARTS] [--write]`: how long StartSession takes with the store in a file and
-//! on a PostgreSQL server of this machine that syncs each commit, with one client and with eight.
+//! `cargo xtask store-cost [STARTS] [--write]`: how long StartSession takes with the store in a
+//! file and on a PostgreSQL server of this machine that syncs each commit, with one client and with
+//! eight.
 //!
-//! Data flow: a gateway for each engine -> eight devices, one for each client -> the same starts, timed
-//! at the client -> a table.
+//! Data flow: a gateway for each engine -> eight devices, one for each client -> the same starts,
+//! timed at the client -> a table.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,8 @@ use towline_testkit::{Outcome, Trouble};
 
 use crate::{console, figures, setup};
 
-/// Starts of each client, unless told otherwise; at most 60: what a principal may start on a device.
+/// Starts of each client, unless told otherwise; at most 60: what a principal may start on a
+/// device.
 const STARTS: usize = 50;
 /// Clients at once.
 const CLIENTS: usize = 8;

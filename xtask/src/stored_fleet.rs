@@ -1,8 +1,9 @@
-//! `cargo xtask fleet store [DEVICES] [--write]`: how long lists, names and searches take with a store
-//! of many devices, none of which is connected.
+//! `cargo xtask fleet store [DEVICES] [--write]`: how long lists, names and searches take with a
+//! store of many devices, none of which is connected.
 //!
-//! Data flow: a gateway stops -> devices and tags are written into its store -> it starts, and fills
-//! in what devices are found by -> `towline` and signed requests, each timed from its start to its end.
+//! Data flow: a gateway stops -> devices and tags are written into its store -> it starts, and
+//! fills in what devices are found by -> `towline` and signed requests, each timed from its start
+//! to its end.
 //!
 //! # Not here
 //! - Links: `cargo xtask fleet`.

@@ -1,10 +1,10 @@
-//! `cargo xtask trail [EVENTS] [--write]`: how long LookupEvents takes with a long trail, and what it
-//! does to other calls meanwhile.
+//! `cargo xtask trail [EVENTS] [--write]`: how long LookupEvents takes with a long trail, and what
+//! it does to other calls meanwhile.
 //!
-//! Data flow: a gateway writes one event and stops -> the event is copied with other times and users
-//! by Python's SQLite -> the gateway starts -> signed requests, each on a connection of its own, timed
-//! from their start to their end; then the cheapest call, in the quiet and beside searches that find
-//! nothing.
+//! Data flow: a gateway writes one event and stops -> the event is copied with other times and
+//! users by Python's SQLite -> the gateway starts -> signed requests, each on a connection of its
+//! own, timed from their start to their end; then the cheapest call, in the quiet and beside
+//! searches that find nothing.
 
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -27,8 +27,8 @@ const ROUNDS: usize = 9;
 const CALLS: usize = 200;
 /// Searches at once while other calls are timed.
 const SEARCHERS: usize = 4;
-/// Copies of the newest event, one a second back from it. Every 100,000th is of `rare`, the oldest of
-/// `first`.
+/// Copies of the newest event, one a second back from it. Every 100,000th is of `rare`, the oldest
+/// of `first`.
 const FILL: &str = r#"
 import sqlite3, sys
 path, count = sys.argv[1], int(sys.argv[2])

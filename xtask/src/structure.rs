@@ -16,7 +16,8 @@ use towline_testkit::{Outcome, Trouble};
 
 use crate::{console, figures};
 
-const USAGE: &str = "usage: cargo xtask structure [--dir DIR | --write [COMMIT]]; COMMIT is counted beside the current tree";
+const USAGE: &str = "usage: cargo xtask structure [--dir DIR | --write [COMMIT]]; COMMIT is \
+                     counted beside the current tree";
 
 /// `cargo xtask structure WORDS…`.
 ///

@@ -1,8 +1,8 @@
 //! `cargo xtask fleet vendor [DEVICES] [--write]`: a gateway with thousands of devices that play
 //! amazon-ssm-agent: what each costs in memory, and how long it takes until all are connected.
 //!
-//! Data flow: activations -> `tests/e2e/python/vendor_fleet.py`, in a process of its own -> registration,
-//! keys, control channels over TLS -> rows of the table.
+//! Data flow: activations -> `tests/e2e/python/vendor_fleet.py`, in a process of its own ->
+//! registration, keys, control channels over TLS -> rows of the table.
 //!
 //! # Not here
 //! - No session and no command runs there: the tests in `tests/e2e/vendor` have those.
@@ -21,7 +21,8 @@ use crate::{console, setup};
 
 /// Devices, unless told otherwise.
 const DEVICES: usize = 1000;
-/// Devices that are there before the first reading: what the gateway allocates once is no device's cost.
+/// Devices that are there before the first reading: what the gateway allocates once is no device's
+/// cost.
 const WARM: usize = 100;
 /// Most devices of one activation.
 const OF_ACTIVATION: usize = 1000;

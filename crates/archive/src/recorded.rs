@@ -15,8 +15,8 @@ use crate::recorder::Recorder;
 /// A recording's bytes, and how many there are.
 pub(crate) type Recorded = (Box<dyn Read + Send>, u64);
 
-/// Opens the recording of a session at byte `from`; none when there is none. `runtime` is the one that the sink
-/// works in.
+/// Opens the recording of a session at byte `from`; none when there is none. `runtime` is the one
+/// that the sink works in.
 ///
 /// # Errors
 /// The disk's, the sink's.

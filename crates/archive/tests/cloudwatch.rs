@@ -37,8 +37,10 @@ fn begin(evidence: &Archive, session: &str) -> std::sync::Arc<Tape> {
 /// Messages of a session's stream so far, one a line.
 fn messages(server: &Server, session: &str) -> String {
     server.python(&format!(
-        "try:\n  events = logs.get_log_events(logGroupName='/towline/sessions', logStreamName='{session}', startFromHead=True)['events']\n  \
-         [print(e['message']) for e in events]\nexcept Exception as e:\n  print('none', type(e).__name__)"
+        "try:\n  events = logs.get_log_events(logGroupName='/towline/sessions', \
+         logStreamName='{session}', startFromHead=True)['events']\n  \
+         [print(e['message']) for e in events]\nexcept Exception as e:\n  print('none', \
+         type(e).__name__)"
     ))
 }
 

@@ -61,7 +61,8 @@ async fn a_log_goes_to_the_bucket_and_the_prefix_that_preferences_name() {
     );
     until("both copies", || !waits(dir.path(), "ann-1") && !waits(dir.path(), "ann-2")).await;
     let told = server.python(
-        "o = s3.get_object(Bucket='team-logs', Key='a/b/ann-1.log')\nprint(o.get('ServerSideEncryption'))\nprint(o['Body'].read())\n\
+        "o = s3.get_object(Bucket='team-logs', \
+         Key='a/b/ann-1.log')\nprint(o.get('ServerSideEncryption'))\nprint(o['Body'].read())\n\
          print(s3.get_object(Bucket='evidence', Key='ann-2.log')['Body'].read())",
     );
     let lines: Vec<&str> = told.lines().collect();
@@ -161,7 +162,8 @@ async fn preferences_name_the_log_group_and_whether_it_is_streamed() {
     until("both logs", || !followed("ann-1") && !followed("ann-2")).await;
     let messages = |name: &str| {
         server.python(&format!(
-            "[print(e['message']) for e in logs.get_log_events(logGroupName='/team', logStreamName='{name}', startFromHead=True)['events']]"
+            "[print(e['message']) for e in logs.get_log_events(logGroupName='/team', \
+             logStreamName='{name}', startFromHead=True)['events']]"
         ))
     };
     assert!(messages("ann-1").contains("\"sessionData\":[\"ann-1\"]"), "{}", messages("ann-1"));

@@ -75,7 +75,8 @@ async fn objects_are_locked_where_that_is_wanted() {
     let told = server.python(
         "import datetime\n\
          head = s3.head_object(Bucket='evidence', Key='towline/logs/ann-1.cast.gz')\n\
-         print(head['ObjectLockMode'], (head['ObjectLockRetainUntilDate'] - datetime.datetime.now(datetime.timezone.utc)).days)",
+         print(head['ObjectLockMode'], (head['ObjectLockRetainUntilDate'] - \
+         datetime.datetime.now(datetime.timezone.utc)).days)",
     );
     assert_eq!(told.trim(), "COMPLIANCE 29");
 }

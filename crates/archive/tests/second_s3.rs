@@ -17,7 +17,8 @@ use towline_host::clock::Clock;
 use sinks::{PATIENCE, bucket, record, settings};
 
 const PROGRAM: &str = "const S3rver = require('s3rver');\n\
-    new S3rver({ port: 0, address: '127.0.0.1', silent: true, directory: process.argv[1], configureBuckets: [{ name: 'evidence' }] })\n\
+    new S3rver({ port: 0, address: '127.0.0.1', silent: true, directory: process.argv[1], \
+    configureBuckets: [{ name: 'evidence' }] })\n\
       .run().then(address => console.log(address.port));";
 
 /// The server; ended with the test.

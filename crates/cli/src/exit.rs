@@ -1,8 +1,8 @@
 //! Exit codes, and the failures they report.
 //!
-//! `shell` and `exec` return the exit code of the remote program, 128 + n if signal n killed it, and
-//! 127 or 126 if it could not be started. The codes of this program itself are at the upper end,
-//! which remote programs rarely use; 255 is the one that ssh uses.
+//! `shell` and `exec` return the exit code of the remote program, 128 + n if signal n killed it,
+//! and 127 or 126 if it could not be started. The codes of this program itself are at the upper
+//! end, which remote programs rarely use; 255 is the one that ssh uses.
 //!
 //! # Invariants
 //! - The list in `--help` and the manual is generated from [`TABLE`].
@@ -103,9 +103,12 @@ impl Failure {
 /// The part of `--help` and the manual about exit codes.
 #[must_use]
 pub(crate) fn help() -> String {
-    let mut text = "Exit codes: shell and exec return the exit code of the remote program (128 + n if signal \
-                    n killed it, 127 if the device has no such program, 126 if it cannot be run). run \
-                    returns 0 if all devices succeeded, the script's exit code for a single device, else 1. \
+    let mut text = "Exit codes: shell and exec return the exit code of the remote program (128 + \
+                    n if signal \
+                    n killed it, 127 if the device has no such program, 126 if it cannot be run). \
+                    run \
+                    returns 0 if all devices succeeded, the script's exit code for a single \
+                    device, else 1. \
                     Otherwise 0, or:\n"
         .to_owned();
     for (code, meaning) in TABLE {

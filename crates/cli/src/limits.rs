@@ -72,10 +72,11 @@ pub(crate) const MAX_TYPED_AHEAD: usize = 64 * 1024;
 /// Time without progress after which a terminal is read although [`MAX_TYPED_AHEAD`] is reached:
 /// before it a long paste waits for a slow device, after it the escapes matter more.
 pub(crate) const TYPED_AHEAD_STUCK: Duration = Duration::from_secs(3);
-/// Private modes of a terminal are tracked below this number, so that they can be undone. The highest
-/// that terminals have is 9001.
+/// Private modes of a terminal are tracked below this number, so that they can be undone. The
+/// highest that terminals have is 9001.
 pub(crate) const MAX_TRACKED_MODE: u16 = 10_000;
-/// Bytes of one control sequence that are looked at: a hundred parameters, more than terminals take.
+/// Bytes of one control sequence that are looked at: a hundred parameters, more than terminals
+/// take.
 pub(crate) const MAX_TRACKED_SEQUENCE: usize = 512;
 /// Time for a terminal to take the sequences that undo its modes: a stopped one must not hold up
 /// the end.

@@ -1,9 +1,10 @@
 //! `towline`, the operator's command line: devices, shells and commands on them, sessions,
 //! administration.
 //!
-//! Data flow: arguments ([`args`]) -> settings ([`config`]) -> requests ([`api`]) -> answers ([`output`])
-//! or a session ([`session`]) between the device and the local terminal ([`terminal`], [`platform`]) -> an exit
-//! code ([`exit`]). AWS's tools call this program under the name of their plugin: [`plugin`].
+//! Data flow: arguments ([`args`]) -> settings ([`config`]) -> requests ([`api`]) -> answers
+//! ([`output`]) or a session ([`session`]) between the device and the local terminal ([`terminal`],
+//! [`platform`]) -> an exit code ([`exit`]). AWS's tools call this program under the name of their
+//! plugin: [`plugin`].
 //!
 //! # Invariants
 //! - One thread, one connection.

@@ -192,8 +192,8 @@ fn cut(text: &str) -> String {
     }
 }
 
-/// JSON in which characters that would control or reorder a terminal are escaped. Outside of strings
-/// JSON has none but ends of lines.
+/// JSON in which characters that would control or reorder a terminal are escaped. Outside of
+/// strings JSON has none but ends of lines.
 fn escaped(json: &str) -> String {
     let mut text = String::with_capacity(json.len());
     for c in json.chars() {

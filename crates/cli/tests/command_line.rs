@@ -206,7 +206,8 @@ fn a_profile_for_aws_tools_is_printed_or_added_once() {
     let printed = run(&[]);
     let full = std::fs::canonicalize(&ca).unwrap();
     let wanted = format!(
-        "[profile towline]\nregion = xx-1\nservices = towline\nca_bundle = {}\n\n[services towline]\nssm =\n  endpoint_url = https://g.example:8443\n",
+        "[profile towline]\nregion = xx-1\nservices = towline\nca_bundle = {}\n\n[services \
+         towline]\nssm =\n  endpoint_url = https://g.example:8443\n",
         full.display()
     );
     check(&printed, 0, &wanted, "");

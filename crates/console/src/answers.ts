@@ -25,7 +25,9 @@ export interface Answer<T> {
   again(): void;
 }
 
-/** Asks `target` when the page shows the part; `everyMs`: and in turns while the tab is in sight. */
+/**
+ * Asks `target` when the page shows the part; `everyMs`: and in turns while the tab is in sight.
+ */
 export function useAnswer<T>(target: string, body: object, everyMs = 0, topic?: Topic): Answer<T> {
   const key = JSON.stringify([target, body]);
   return useRead(() => call<T>(target, body, true), key, everyMs, false, topic);
@@ -33,8 +35,8 @@ export function useAnswer<T>(target: string, body: object, everyMs = 0, topic?: 
 
 /**
  * The same with a function that reads; `key` names what it reads. `keeps`: the last answer stays in
- * sight while the one to another key is awaited. `topic`: it is asked for when the gateway tells of a
- * change, and then rarely in turns.
+ * sight while the one to another key is awaited. `topic`: it is asked for when the gateway tells of
+ * a change, and then rarely in turns.
  */
 export function useRead<T>(
   read: () => Promise<T>,

@@ -1,4 +1,5 @@
-// The gateway's API as this page calls it: `POST /` with the cookie of the sign-in and its CSRF value.
+// The gateway's API as this page calls it: `POST /` with the cookie of the sign-in and its CSRF
+// value.
 //
 // Invariants: the secret key and the CSRF value are in no storage. A request that the gateway takes
 // for another user's is not repeated: the page shows who is signed in now.
@@ -123,7 +124,11 @@ export async function signIn(accessKey: string, secret: string, token: string): 
 /** Names of the identity providers that sign people in. */
 export async function providers(): Promise<string[]> {
   const signal = AbortSignal.timeout(PATIENCE_MS);
-  const response = await fetch("/sign-in/providers", { cache: "no-store", redirect: "error", signal });
+  const response = await fetch("/sign-in/providers", {
+    cache: "no-store",
+    redirect: "error",
+    signal,
+  });
   if (!response.ok) return [];
   const { Providers } = (await response.json()) as { Providers?: string[] };
   return Providers ?? [];
@@ -184,8 +189,8 @@ let proving: Promise<boolean> | null = null;
 let proofs = 0;
 
 /**
- * Has the user prove a second factor. True: it was proved; the page asks again for what it shows. There
- * is one question at a time: requests that want it meanwhile wait for its answer.
+ * Has the user prove a second factor. True: it was proved; the page asks again for what it shows.
+ * There is one question at a time: requests that want it meanwhile wait for its answer.
  */
 export function proveNow(): Promise<boolean> {
   proving ??= Promise.resolve(prove?.() ?? false)

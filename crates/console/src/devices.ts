@@ -55,7 +55,10 @@ const SPARE = 100;
 /** Most rows of one request. */
 const MOST_ROWS = 1000;
 
-/** The rows that are asked for when these are in sight: the same for as long as somebody scrolls a little. */
+/**
+ * The rows that are asked for when these are in sight: the same for as long as somebody scrolls a
+ * little.
+ */
 export function askedFor({ from, to }: Rows): Rows {
   const first = Math.max(0, Math.floor(from / SPARE) - 1) * SPARE;
   const behind = (Math.ceil(Math.max(to, 1) / SPARE) + 1) * SPARE;
@@ -89,7 +92,8 @@ export function tagsOf(device: Device): string {
 /** The state in words, and the class of its mark. */
 export function stateOf(device: Device): { name: string; mark: string } {
   if (device.TowlineState === "pending") return { name: t("statePending"), mark: "inactive" };
-  if (device.TowlineState === "quarantined") return { name: t("stateQuarantined"), mark: "inactive" };
+  if (device.TowlineState === "quarantined")
+    return { name: t("stateQuarantined"), mark: "inactive" };
   if (device.TowlineState === "revoked") return { name: t("stateRevoked"), mark: "inactive" };
   if (device.PingStatus === "Online") return { name: t("online"), mark: "online" };
   const never = device.PingStatus === "Inactive";
@@ -97,12 +101,7 @@ export function stateOf(device: Device): { name: string; mark: string } {
 }
 
 /** The devices of which the middle of the list shows `height` pixels from `top` on. */
-export function visible(
-  count: number,
-  top: number,
-  height: number,
-  row: number,
-): Rows {
+export function visible(count: number, top: number, height: number, row: number): Rows {
   const spare = 8;
   const from = Math.max(0, Math.floor(top / row) - spare);
   const to = Math.min(count, Math.ceil((top + height) / row) + spare);

@@ -77,7 +77,10 @@ function Filters(props: { question: Signal<Question>; answer: Answer<Part> }) {
   const ask = (part: Partial<Question>): void => {
     const now = { ...question.peek(), ...part };
     question.value = now;
-    const query = { ...(now.words ? { q: now.words } : {}), ...(now.state ? { state: now.state } : {}) };
+    const query = {
+      ...(now.words ? { q: now.words } : {}),
+      ...(now.state ? { state: now.state } : {}),
+    };
     history.replaceState(null, "", addressOf("", [], query));
   };
   useEffect(() => () => clearTimeout(timer.current), []);
@@ -108,16 +111,17 @@ function Filters(props: { question: Signal<Question>; answer: Answer<Part> }) {
           </option>
         ))}
       </select>
-      <span role="status">
-        {total !== undefined && t("counted", { all: total })}
-      </span>
+      <span role="status">{total !== undefined && t("counted", { all: total })}</span>
     </div>
   );
 }
 
 type Choice = Signal<ReadonlySet<string>>;
 
-/** What can be done with the devices that are chosen. They stay chosen while others are searched for. */
+/**
+ * What can be done with the devices that are chosen. They stay chosen while others are searched
+ * for.
+ */
 function Chosen({ chosen, found }: { chosen: Choice; found: Part | null }) {
   const count = chosen.value.size;
   const shown = (found?.InstanceInformationList ?? []).slice(0, MOST_IDS);
@@ -179,7 +183,10 @@ function List(props: {
   // While the rows in sight are awaited, the ones that were read before may lie elsewhere.
   const read = found?.from ?? 0;
   const first = Math.max(window.from, read);
-  const shown = (found?.InstanceInformationList ?? []).slice(first - read, Math.max(0, window.to - read));
+  const shown = (found?.InstanceInformationList ?? []).slice(
+    first - read,
+    Math.max(0, window.to - read),
+  );
   const wanted = askedFor(window);
   useEffect(() => {
     if (found) rows.value = { of, ...wanted };
@@ -275,11 +282,17 @@ function Row({ device, index, chosen }: { device: Device; index: number; chosen:
 function OwnSessions({ devices }: { devices: Device[] }) {
   const owner = { key: "Owner", value: identity.value?.arn ?? "" };
   const body = { State: "Active", MaxResults: 50, Filters: [owner] };
-  const answer = useAnswer<{ Sessions: Listed[] }>("AmazonSSM.DescribeSessions", body, 5000, "sessions");
+  const answer = useAnswer<{ Sessions: Listed[] }>(
+    "AmazonSSM.DescribeSessions",
+    body,
+    5000,
+    "sessions",
+  );
   const sessions = answer.value.value?.Sessions ?? [];
   const names = useRef(new Map<string, string>()).current;
   const targets = new Set(sessions.map((session) => session.Target));
-  for (const device of devices) if (targets.has(device.InstanceId)) names.set(device.InstanceId, nameOf(device));
+  for (const device of devices)
+    if (targets.has(device.InstanceId)) names.set(device.InstanceId, nameOf(device));
   if (sessions.length === 0) return null;
   return (
     <section aria-labelledby="own">

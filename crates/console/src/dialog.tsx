@@ -70,7 +70,11 @@ export function Dialog() {
       )}
       <div class="buttons">
         {question.choices.map((choice) => (
-          <button type="button" key={choice.label} onClick={() => question.answer(question.field ? input.current?.value : choice.value)}>
+          <button
+            type="button"
+            key={choice.label}
+            onClick={() => question.answer(question.field ? input.current?.value : choice.value)}
+          >
             {choice.label}
           </button>
         ))}

@@ -1,7 +1,8 @@
 // What has changed at the gateway, told by a websocket: one for all tabs of the browser.
 //
-// Data flow: the tab that holds the lock has the websocket -> BroadcastChannel -> listeners of a topic in
-// each tab, which then ask the API. Without locks, websocket or right, pages ask in turns as before.
+// Data flow: the tab that holds the lock has the websocket -> BroadcastChannel -> listeners of a
+// topic in each tab, which then ask the API. Without locks, websocket or right, pages ask in turns
+// as before.
 //
 // Invariants: a message holds topics alone. The mark of the last one is kept: after a lost link the
 // gateway tells what changed meanwhile.
@@ -16,7 +17,10 @@ export const isTold = signal(false);
 
 const LOCK = "towline-events";
 const AGAIN_MS = 5_000;
-/** The leader says so often that it is connected; a tab that hears nothing for three times as long asks in turns. */
+/**
+ * The leader says so often that it is connected; a tab that hears nothing for three times as long
+ * asks in turns.
+ */
 const SIGN_MS = 5_000;
 const listeners = new Map<Topic, Set<() => void>>();
 let channel: BroadcastChannel | undefined;

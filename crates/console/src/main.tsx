@@ -154,7 +154,9 @@ function App() {
       {link.value && <LinkPage {...link.value} />}
       {!link.value && who === null && <SignInPage />}
       {!link.value && who && !page && <p class="empty">{t("noPage")}</p>}
-      {!link.value && (who || stays) && page && <Shown key={page.path} page={page} place={place.value} />}
+      {!link.value && (who || stays) && page && (
+        <Shown key={page.path} page={page} place={place.value} />
+      )}
       <Dialog />
     </>
   );

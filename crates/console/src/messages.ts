@@ -1,4 +1,5 @@
-// Control messages of `towline.stream.1` and `towline.stream.2`: docs/wire.md, sections 4 and 7; crates/wire/src/client.rs.
+// Control messages of `towline.stream.1` and `towline.stream.2`: docs/wire.md, sections 4 and 7;
+// crates/wire/src/client.rs.
 
 import { encodeFrame } from "./frame.ts";
 import { Malformed, Reader, putString, putVarint } from "./varint.ts";
@@ -22,9 +23,7 @@ export type FromClient =
   | { type: "answerSeat"; request: number; give: boolean };
 
 export type ExitStatus =
-  | { type: "code"; code: number }
-  | { type: "signal"; signal: number }
-  | { type: "timedOut" };
+  { type: "code"; code: number } | { type: "signal"; signal: number } | { type: "timedOut" };
 
 /** Why a session ended, in the order of the wire. */
 const REASONS = [
@@ -133,7 +132,12 @@ function read(reader: Reader): ToClient {
       return { type: "seatAsked", request: reader.varint(32), by: reader.string() };
     case 11: {
       const request = reader.string();
-      return { type: "accessEnds", request, seconds: reader.varint(32), endsSession: reader.bool() };
+      return {
+        type: "accessEnds",
+        request,
+        seconds: reader.varint(32),
+        endsSession: reader.bool(),
+      };
     }
     default:
       throw new Malformed("a message that is not known");
@@ -157,7 +161,11 @@ function readStatus(reader: Reader): ExitStatus {
   }
 }
 
-function putOption<T>(out: number[], value: T | null, put: (out: number[], value: T) => void): void {
+function putOption<T>(
+  out: number[],
+  value: T | null,
+  put: (out: number[], value: T) => void,
+): void {
   out.push(value === null ? 0 : 1);
   if (value !== null) put(out, value);
 }

@@ -70,7 +70,11 @@ export const PAGES: readonly Page[] = [
     load: async () => (await import("./fleet/enroll_page.tsx")).EnrollPage,
   },
   { path: "files", load: async () => (await import("./fleet/files/files_page.tsx")).FilesPage },
-  { path: "access", label: "access", load: async () => (await import("./admin/access_page.tsx")).AccessPage },
+  {
+    path: "access",
+    label: "access",
+    load: async () => (await import("./admin/access_page.tsx")).AccessPage,
+  },
   {
     path: "policies",
     label: "policies",
@@ -81,7 +85,11 @@ export const PAGES: readonly Page[] = [
     label: "health",
     load: async () => (await import("./admin/health_page.tsx")).HealthPage,
   },
-  { path: "audit", label: "audit", load: async () => (await import("./admin/audit_page.tsx")).AuditPage },
+  {
+    path: "audit",
+    label: "audit",
+    load: async () => (await import("./admin/audit_page.tsx")).AuditPage,
+  },
   TERMINALS,
 ];
 
@@ -107,7 +115,11 @@ export function placeOf(hash: string): Place {
 }
 
 /** The address of a page. */
-export function addressOf(page: string, rest: string[] = [], query: Record<string, string> = {}): string {
+export function addressOf(
+  page: string,
+  rest: string[] = [],
+  query: Record<string, string> = {},
+): string {
   const path = [page, ...rest].map(encodeURIComponent).join("/");
   const asked = new URLSearchParams(query).toString();
   return `#/${path}${asked ? `?${asked}` : ""}`;

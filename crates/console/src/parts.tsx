@@ -64,7 +64,9 @@ export function Table(props: {
   );
 }
 
-/** What an answer has to say besides its value: that it is awaited, or why there is no newer one. */
+/**
+ * What an answer has to say besides its value: that it is awaited, or why there is no newer one.
+ */
 export function Remark({ answer }: { answer: Answer<unknown> }) {
   const { value, error, at } = answer;
   if (error.value !== null) {

@@ -1,8 +1,8 @@
 // What terminals leave for the page that is loaded next in this tab: which there are, and of each
 // its session, position and screen.
 //
-// Invariants: what is stored belongs to one sign-in, and is removed at sign-out, expiry and change of
-// user. Typed input is never stored.
+// Invariants: what is stored belongs to one sign-in, and is removed at sign-out, expiry and change
+// of user. Typed input is never stored.
 
 import { identity } from "./api.ts";
 import type { Layout } from "./live/layout.ts";
@@ -104,7 +104,8 @@ export function savedLayout(): Layout<Kept> | null {
 export function forget(but: string | null = null): void {
   try {
     for (const name of Object.keys(sessionStorage)) {
-      if (name.startsWith(PREFIX) && !(but && name.startsWith(but))) sessionStorage.removeItem(name);
+      if (name.startsWith(PREFIX) && !(but && name.startsWith(but)))
+        sessionStorage.removeItem(name);
     }
   } catch {
     // No storage: nothing is in it.

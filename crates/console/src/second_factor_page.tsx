@@ -42,7 +42,8 @@ export function SecondFactorPage() {
       made.value = null;
       await whoIsIt();
     });
-  const provesIt = (code: string): Promise<void> => attempt(t("factorProved"), () => proveCode(code));
+  const provesIt = (code: string): Promise<void> =>
+    attempt(t("factorProved"), () => proveCode(code));
   const remove = (code: string): Promise<void> =>
     attempt(t("factorRemoved"), async () => {
       await call("Towline.DeleteSecondFactor", { ...own, TokenCode: code });
@@ -95,7 +96,13 @@ function CodeForm(props: { label: string; name: string; submit: (code: string) =
     <form class="tools" data-form={props.name} onSubmit={submit}>
       <label>
         {t("factorCode")}
-        <input name="code" required inputMode="numeric" autocomplete="one-time-code" maxLength={8} />
+        <input
+          name="code"
+          required
+          inputMode="numeric"
+          autocomplete="one-time-code"
+          maxLength={8}
+        />
       </label>
       <button type="submit">{props.label}</button>
     </form>

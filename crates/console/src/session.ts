@@ -28,7 +28,10 @@ export type Status =
   | { is: "gone"; why: string };
 
 /** What the user is told outside of the session's bytes. */
-export type Notice = Extract<ToClient, { type: "watched" | "message" | "seatAsked" | "accessEnds" }>;
+export type Notice = Extract<
+  ToClient,
+  { type: "watched" | "message" | "seatAsked" | "accessEnds" }
+>;
 
 /** What a session needs of the page. */
 export interface Screen {
@@ -408,7 +411,9 @@ export class Session {
     } else if (now - this.lastHeard > SILENCE_MS) {
       this.lastHeard = now;
       const options = { method: "HEAD", cache: "no-store" as const };
-      fetch("/console/", { ...options, signal: AbortSignal.timeout(5000) }).catch(() => this.renew());
+      fetch("/console/", { ...options, signal: AbortSignal.timeout(5000) }).catch(() =>
+        this.renew(),
+      );
     }
   }
 }

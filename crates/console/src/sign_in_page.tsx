@@ -1,5 +1,5 @@
-// The form that takes an access key, and links to identity providers. The secret is cleared from the
-// form before the answer comes.
+// The form that takes an access key, and links to identity providers. The secret is cleared from
+// the form before the answer comes.
 
 import { signal, useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";

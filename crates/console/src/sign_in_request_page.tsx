@@ -1,5 +1,5 @@
-// A program without a browser asks to sign in: `#/sign-in-request`. The person enters the code that the
-// program shows, sees where the request came from, and decides.
+// A program without a browser asks to sign in: `#/sign-in-request`. The person enters the code that
+// the program shows, sees where the request came from, and decides.
 //
 // Invariants: the address holds no code. Nothing is decided before the request was shown.
 
@@ -110,9 +110,7 @@ function Request({ asked, busy, decide }: RequestProps) {
         <dt>{t("programGets")}</dt>
         <dd>{identity.value?.arn ?? ""}</dd>
       </dl>
-      {elsewhere && (
-        <p class="warning">{t("programElsewhere", { address: asked.OwnIpAddress })}</p>
-      )}
+      {elsewhere && <p class="warning">{t("programElsewhere", { address: asked.OwnIpAddress })}</p>}
       <p class="buttons">
         <button type="button" disabled={busy} onClick={() => decide("Approve")}>
           {t("programApprove")}

@@ -1,8 +1,8 @@
-// A second factor, proved when a policy wants one that is fresh: by a one-time code, or by a new sign-in
-// at the identity provider, which comes back to the same page.
+// A second factor, proved when a policy wants one that is fresh: by a one-time code, or by a new
+// sign-in at the identity provider, which comes back to the same page.
 //
-// Invariants: what was refused is asked for once more, and only after a proof. A page that leaves for
-// the provider asks for nothing again.
+// Invariants: what was refused is asked for once more, and only after a proof. A page that leaves
+// for the provider asks for nothing again.
 
 import { identity, proveCode, providers, provesBy } from "./api.ts";
 import { ask, askText } from "./dialog.tsx";

@@ -48,7 +48,8 @@ export class Input {
   /** The device took everything below `acked`, and has room up to `limit`. */
   credit(acked: number, limit: number): void {
     if (this.start === null) return;
-    if (acked > this.start + this.sent) throw new Malformed("input was acknowledged that was not sent");
+    if (acked > this.start + this.sent)
+      throw new Malformed("input was acknowledged that was not sent");
     if (acked > this.start) this.drop(acked - this.start);
     this.limit = Math.max(this.limit, limit);
   }
@@ -137,7 +138,9 @@ export class Output {
     return WINDOW - ((this.received ?? this.shown) - this.shown);
   }
 
-  /** Bytes follow from `position` on. Returns how many are missing: 0 unless the device lost them. */
+  /**
+   * Bytes follow from `position` on. Returns how many are missing: 0 unless the device lost them.
+   */
   attached(position: number): number {
     this.endTold = false;
     if (this.received !== null && position <= this.received) {

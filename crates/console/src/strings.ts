@@ -25,10 +25,7 @@ const SHARED = {
     "Too many attempts failed from this address. Wait a minute and try again.",
     "이 주소에서 실패한 시도가 너무 많습니다. 1분 뒤에 다시 시도하세요.",
   ],
-  unreachable: [
-    "The gateway does not answer: {why}",
-    "게이트웨이가 응답하지 않습니다: {why}",
-  ],
+  unreachable: ["The gateway does not answer: {why}", "게이트웨이가 응답하지 않습니다: {why}"],
   signInOver: [
     "Your sign-in is over. Sign in again.",
     "로그인이 만료되었습니다. 다시 로그인하세요.",
@@ -47,10 +44,7 @@ const SHARED = {
   leaveIt: ["Leave it running", "계속 실행"],
   cancel: ["Cancel", "취소"],
   devices: ["Devices", "장치"],
-  search: [
-    "Search by id, name, tag, platform, address",
-    "ID, 이름, 태그, 플랫폼, 주소로 검색",
-  ],
+  search: ["Search by id, name, tag, platform, address", "ID, 이름, 태그, 플랫폼, 주소로 검색"],
   counted: ["{all} devices", "장치 {all}대"],
   noDevices: [
     "No devices yet. `towline activation create` makes the line that enrolls one.",
@@ -84,28 +78,16 @@ const SHARED = {
     "Input is full: what you type now is discarded until the device takes input again.",
     "입력 버퍼가 가득 찼습니다. 장치가 입력을 다시 받을 때까지 입력한 내용은 버려집니다.",
   ],
-  missed: [
-    "{bytes} bytes of output were lost.",
-    "출력 {bytes}바이트가 유실되었습니다.",
-  ],
+  missed: ["{bytes} bytes of output were lost.", "출력 {bytes}바이트가 유실되었습니다."],
   needSignIn: [
     "Your sign-in is over. The shell goes on on the device: sign in to return to it.",
     "로그인이 만료되었습니다. 셸은 장치에서 계속 실행됩니다. 다시 로그인하면 돌아갈 수 있습니다.",
   ],
-  takenOver: [
-    "Another window took this session over.",
-    "다른 창에서 이 세션을 넘겨받았습니다.",
-  ],
+  takenOver: ["Another window took this session over.", "다른 창에서 이 세션을 넘겨받았습니다."],
   takeOver: ["Take it over", "넘겨받기"],
-  inOtherTab: [
-    "This session is open in another tab.",
-    "이 세션은 다른 탭에 열려 있습니다.",
-  ],
+  inOtherTab: ["This session is open in another tab.", "이 세션은 다른 탭에 열려 있습니다."],
   detach: ["Detach", "분리"],
-  detachHint: [
-    "Leave the shell running on the device",
-    "셸을 장치에서 계속 실행한 채 나가기",
-  ],
+  detachHint: ["Leave the shell running on the device", "셸을 장치에서 계속 실행한 채 나가기"],
   end: ["End", "종료"],
   endHint: ["End the shell and its programs", "셸과 그 프로그램 끝내기"],
   back: ["Back to the devices", "장치 목록으로"],
@@ -129,27 +111,15 @@ const SHARED = {
   ],
   noShell: ["No shell: {why}", "셸을 열 수 없습니다: {why}"],
   pasteTitle: ["Paste {lines} lines?", "{lines}줄을 붙여 넣을까요?"],
-  pasteHint: [
-    "A shell may execute each line at once.",
-    "셸이 각 줄을 바로 실행할 수 있습니다.",
-  ],
+  pasteHint: ["A shell may execute each line at once.", "셸이 각 줄을 바로 실행할 수 있습니다."],
   paste: ["Paste", "붙여 넣기"],
-  openLink: [
-    "The device printed a link. Open it?",
-    "장치가 출력한 링크입니다. 열까요?",
-  ],
+  openLink: ["The device printed a link. Open it?", "장치가 출력한 링크입니다. 열까요?"],
   open: ["Open", "열기"],
   terminal: ["Terminal", "터미널"],
   otherLanguage: ["한국어", "English"],
   navigation: ["Pages", "페이지"],
-  noPage: [
-    "There is no such page in this console.",
-    "이 콘솔에 그런 페이지가 없습니다.",
-  ],
-  pageTrouble: [
-    "The page cannot be loaded: {why}",
-    "페이지를 불러올 수 없습니다: {why}",
-  ],
+  noPage: ["There is no such page in this console.", "이 콘솔에 그런 페이지가 없습니다."],
+  pageTrouble: ["The page cannot be loaded: {why}", "페이지를 불러올 수 없습니다: {why}"],
 } as const satisfies Record<string, readonly [string, string]>;
 
 /** The texts of all pages. A name is used once: the last of two would win. */
@@ -189,7 +159,10 @@ export function t(name: Text, values: Record<string, string | number> = {}): str
   return text.replace(/\{(\w+)\}/g, (all, key: string) => isolated(String(values[key] ?? all)));
 }
 
-/** A value that turns the direction of writing turns its own alone, not that of the sentence around it. */
+/**
+ * A value that turns the direction of writing turns its own alone, not that of the sentence around
+ * it.
+ */
 function isolated(value: string): string {
   return /[\u202a-\u202e\u2066-\u2069]/.test(value) ? `\u2068${value}\u2069` : value;
 }

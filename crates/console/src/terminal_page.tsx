@@ -1,7 +1,8 @@
 // The terminals of this page: tabs, and terminals beside or below each other in a tab.
 //
 // The page's address names the session that is typed into. What there is, and each screen, is in
-// storage: a reload returns to all of them by position, and so does who comes back from another page.
+// storage: a reload returns to all of them by position, and so does who comes back from another
+// page.
 
 import { effect, signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
@@ -35,8 +36,8 @@ const layout = signal<Layout<Shell>>(EMPTY);
 const tools = signal(matchMedia("(pointer: coarse)").matches);
 
 /**
- * `#/shell/DEVICE/NAME` opens a shell, `#/terminal/SESSION` returns to one, `#/join/SESSION` takes the
- * seat of another user's session. Each is a tab beside those that there are.
+ * `#/shell/DEVICE/NAME` opens a shell, `#/terminal/SESSION` returns to one, `#/join/SESSION` takes
+ * the seat of another user's session. Each is a tab beside those that there are.
  */
 export function TerminalsPage({ place }: PageProps) {
   if (!asks(place)) return <Terminals place={place} />;
@@ -64,7 +65,8 @@ function store(): void {
 function targetOf(place: Place): Target | null {
   const [id = "", name = ""] = place.rest;
   if (!id) return null;
-  if (place.page === "shell") return { device: id, name: name || id, options: optionsOf(place.query) };
+  if (place.page === "shell")
+    return { device: id, name: name || id, options: optionsOf(place.query) };
   return { session: id, joins: place.page === "join", device: "", name: "" };
 }
 
@@ -72,7 +74,9 @@ function targetOf(place: Place): Target | null {
 function arrive(place: Place): void {
   const target = targetOf(place);
   const now = layout.peek();
-  const shown = allOf(now).find((shell) => target && "session" in target && shell.at.peek() === target.session);
+  const shown = allOf(now).find(
+    (shell) => target && "session" in target && shell.at.peek() === target.session,
+  );
   if (shown) {
     layout.value = focused(now, shown);
     return;
@@ -112,7 +116,8 @@ function another(way: Way | null): void {
 }
 
 function againOf(shell: Shell): Target {
-  const options = "options" in shell.target ? shell.target.options : optionsOf(new URLSearchParams());
+  const options =
+    "options" in shell.target ? shell.target.options : optionsOf(new URLSearchParams());
   return { device: shell.device, name: shell.title.value || shell.device, options };
 }
 

@@ -1,8 +1,8 @@
-// xterm as this console uses it: themes, the paste guard, links that ask first, and the way from and
-// to storage.
+// xterm as this console uses it: themes, the paste guard, links that ask first, and the way from
+// and to storage.
 //
-// Invariants: output steers nothing but the screen: titles and the clipboard are not touched, a link
-// is opened after a question and only if it is http or https.
+// Invariants: output steers nothing but the screen: titles and the clipboard are not touched, a
+// link is opened after a question and only if it is http or https.
 
 import { FitAddon } from "@xterm/addon-fit";
 import type { SearchAddon } from "@xterm/addon-search";
@@ -15,11 +15,17 @@ import { prefer, preferences } from "./live/preferences.ts";
 import type { Size } from "./messages.ts";
 import type { Saved } from "./saved.ts";
 
-// Other pages get xterm from here: one script holds it together with its addons, which packs better.
+// Other pages get xterm from here: one script holds it together with its addons, which packs
+// better.
 export { Terminal };
 
 export const FONT_FAMILY = 'ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace';
-export const DARK = { background: "#101418", foreground: "#e6e9ec", cursor: "#e6e9ec", selectionBackground: "#3b556e" };
+export const DARK = {
+  background: "#101418",
+  foreground: "#e6e9ec",
+  cursor: "#e6e9ec",
+  selectionBackground: "#3b556e",
+};
 const LIGHT = {
   background: "#ffffff",
   foreground: "#1b1f23",
@@ -206,7 +212,9 @@ export class TerminalView {
     return back ? search.findPrevious(text, options) : search.findNext(text, options);
   }
 
-  /** The screen as it is now, for the next page in this tab; of more than `most` characters its end. */
+  /**
+   * The screen as it is now, for the next page in this tab; of more than `most` characters its end.
+   */
   saved(most: number): Pick<Saved, "screen" | "tail" | "rows" | "cols"> {
     let screen = this.serializer.serialize();
     if (screen.length > most) screen = this.serializer.serialize({ scrollback: 0 });
@@ -260,7 +268,8 @@ export class TerminalView {
       return;
     }
     if (url.protocol !== "https:" && url.protocol !== "http:") return;
-    if (await this.handlers.mayOpen(url.href)) window.open(url.href, "_blank", "noopener,noreferrer");
+    if (await this.handlers.mayOpen(url.href))
+      window.open(url.href, "_blank", "noopener,noreferrer");
     this.element.focus();
   }
 }

@@ -18,7 +18,10 @@ export interface Listed {
 /** Why an event was refused or failed; null when it was done. */
 export function failureOf(event: Listed): { code: string; message: string } | null {
   try {
-    const { errorCode, errorMessage } = JSON.parse(event.CloudTrailEvent) as Record<string, unknown>;
+    const { errorCode, errorMessage } = JSON.parse(event.CloudTrailEvent) as Record<
+      string,
+      unknown
+    >;
     if (typeof errorCode !== "string") return null;
     return { code: errorCode, message: typeof errorMessage === "string" ? errorMessage : "" };
   } catch {

@@ -31,7 +31,12 @@ test("a refusal names action, resource and device; another error is none", () =>
   const message = `User: a is not authorized to perform: ssm:StartSession on resource: ${arn} because x`;
   const refused = refusedOf(new ApiError("AccessDeniedException", message));
   const device = "mi-0123456789abcdef0";
-  assert.deepEqual(refused, { action: "ssm:StartSession", resource: arn, why: "because x", device });
+  assert.deepEqual(refused, {
+    action: "ssm:StartSession",
+    resource: arn,
+    why: "because x",
+    device,
+  });
   assert.equal(refusedOf(new ApiError("AccessDeniedException", "no")), null);
   assert.equal(refusedOf(new Error(message)), null);
 });

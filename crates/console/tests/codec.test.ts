@@ -98,7 +98,15 @@ test("frames are the golden bytes in both directions", () => {
 });
 
 test("each golden message that is cut short or longer is refused", () => {
-  for (const name of ["attached", "exited-3", "idle", "refused", "waiting", "watching", "watched"]) {
+  for (const name of [
+    "attached",
+    "exited-3",
+    "idle",
+    "refused",
+    "waiting",
+    "watching",
+    "watched",
+  ]) {
     const whole = bytes(name);
     for (let length = 1; length < whole.length; length += 1) {
       const cut = whole.subarray(1, length);
@@ -111,7 +119,10 @@ test("each golden message that is cut short or longer is refused", () => {
 
 test("a number beyond its type, and an empty data frame, are refused", () => {
   const credit = (acked: number[]) => Uint8Array.from([2, 0, ...acked, 0]);
-  assert.throws(() => decodeFrame(credit([0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x10])), Malformed);
+  assert.throws(
+    () => decodeFrame(credit([0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x10])),
+    Malformed,
+  );
   assert.throws(() => decodeFrame(credit(Array(11).fill(0x80))), Malformed);
   assert.throws(() => decodeFrame(Uint8Array.from([1, 0, 0])), Malformed);
   assert.throws(() => decodeFrame(new Uint8Array()), Malformed);

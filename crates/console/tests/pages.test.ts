@@ -19,8 +19,14 @@ test("two pages never share the name of a text", () => {
 
 test("an address names a page, its parts and its query", () => {
   const place = placeOf("#/device/mi-1/a%2Fb?tag=site%3Dseoul");
-  assert.deepEqual([place.page, place.rest, place.query.get("tag")], ["device", ["mi-1", "a/b"], "site=seoul"]);
-  assert.equal(addressOf("device", ["mi-1", "a/b"], { tag: "site=seoul" }), "#/device/mi-1/a%2Fb?tag=site%3Dseoul");
+  assert.deepEqual(
+    [place.page, place.rest, place.query.get("tag")],
+    ["device", ["mi-1", "a/b"], "site=seoul"],
+  );
+  assert.equal(
+    addressOf("device", ["mi-1", "a/b"], { tag: "site=seoul" }),
+    "#/device/mi-1/a%2Fb?tag=site%3Dseoul",
+  );
   assert.equal(placeOf("#/%").page, "");
 });
 

@@ -8,7 +8,18 @@ import { type Hit, search } from "../src/playback/search.ts";
 import { steps } from "../src/playback/screens.ts";
 import type { Source } from "../src/playback/source.ts";
 import { programs } from "../src/playback/programs.ts";
-import { type Event, bounded, clock, lastAt, members, parse, plain, sizeOf, textOf, upTo } from "../src/playback/recording.ts";
+import {
+  type Event,
+  bounded,
+  clock,
+  lastAt,
+  members,
+  parse,
+  plain,
+  sizeOf,
+  textOf,
+  upTo,
+} from "../src/playback/recording.ts";
 
 /** A block as the gateway writes one. */
 function block(text: string): Uint8Array {
@@ -26,12 +37,23 @@ test("a recording of several blocks is read as one text, and cut where a block i
   const all = await textOf(joined(one, two));
   assert.deepEqual(all, { text: `${HEADER}[1.0,"o","é"]\n`, whole: true });
   for (const cut of [1, 9, two.length - 11]) {
-    assert.deepEqual(await textOf(joined(one, two.subarray(0, -cut))), { text: HEADER, whole: false });
+    assert.deepEqual(await textOf(joined(one, two.subarray(0, -cut))), {
+      text: HEADER,
+      whole: false,
+    });
   }
 });
 
 test("lines that are no events are counted, seals are passed over, time never runs back", () => {
-  const lines = ['[2,"o","a"]', '[1,"o","b"]', '[3,"z","seal"]', "[4]", '[-1,"o","x"]', "}{", '["1","o","x"]'];
+  const lines = [
+    '[2,"o","a"]',
+    '[1,"o","b"]',
+    '[3,"z","seal"]',
+    "[4]",
+    '[-1,"o","x"]',
+    "}{",
+    '["1","o","x"]',
+  ];
   const recording = parse(HEADER + lines.join("\n"));
   assert.deepEqual(recording?.events, [
     { at: 2, code: "o", text: "a" },
@@ -52,9 +74,15 @@ test("no size that a recording names is beyond the bound", () => {
 
 test("a time names the events at or before it", () => {
   const events = [0, 1, 1, 5].map((at) => ({ at, code: "o", text: "" }));
-  assert.deepEqual([0, 1, 4.9, 5, 9].map((at) => upTo(events, at)), [1, 3, 3, 4, 4]);
+  assert.deepEqual(
+    [0, 1, 4.9, 5, 9].map((at) => upTo(events, at)),
+    [1, 3, 3, 4, 4],
+  );
   assert.equal(upTo([], 3), 0);
-  assert.deepEqual([0, 1, 4.9, 9].map((at) => lastAt(events, at)), [0, 2, 2, 3]);
+  assert.deepEqual(
+    [0, 1, 4.9, 9].map((at) => lastAt(events, at)),
+    [0, 2, 2, 3],
+  );
   assert.equal(lastAt([{ at: 2 }], 1), 0);
 });
 
@@ -66,15 +94,33 @@ test("what is drawn before somebody looks is bounded in text and in time", () =>
   const event = (at: number, text: string, code = "o") => ({ at, code, text });
   const cut = (events: Event[]) => steps(events).map(({ from, to }) => [from, to]);
   assert.deepEqual(cut([]), []);
-  assert.deepEqual(cut([event(0, "a"), event(0.1, "b"), event(0.3, "c")]), [[0, 2], [2, 3]]);
-  assert.deepEqual(cut([event(0, "x".repeat(9000)), event(0, "b"), event(0, "c")]), [[0, 1], [1, 3]]);
-  assert.deepEqual(cut([event(0, "a"), event(0, "9x9", "r"), event(0, "b")]), [[0, 1], [1, 2], [2, 3]]);
+  assert.deepEqual(cut([event(0, "a"), event(0.1, "b"), event(0.3, "c")]), [
+    [0, 2],
+    [2, 3],
+  ]);
+  assert.deepEqual(cut([event(0, "x".repeat(9000)), event(0, "b"), event(0, "c")]), [
+    [0, 1],
+    [1, 3],
+  ]);
+  assert.deepEqual(cut([event(0, "a"), event(0, "9x9", "r"), event(0, "b")]), [
+    [0, 1],
+    [1, 2],
+    [2, 3],
+  ]);
 });
 
 /** A recording of these parts, each with a screen to begin with. */
 function shown(parts: { screen?: string; output: string[] }[]): Source {
-  const keyframes = parts.map((_, at) => ({ at, offset: at, cols: 20, rows: 5, screen: 0, length: 0 }));
-  const events = (n: number) => parts[n]?.output.map((text, at) => ({ at: n + at, code: "o", text })) ?? [];
+  const keyframes = parts.map((_, at) => ({
+    at,
+    offset: at,
+    cols: 20,
+    rows: 5,
+    screen: 0,
+    length: 0,
+  }));
+  const events = (n: number) =>
+    parts[n]?.output.map((text, at) => ({ at: n + at, code: "o", text })) ?? [];
   return {
     keyframes,
     end: 9,
@@ -95,14 +141,31 @@ test("of several events that are drawn at once the search names the one that sho
   const text = ["a", "b", "needle", "\r\n".repeat(9), "c"];
   const events = text.map((text) => ({ at: 1, code: "o", text }));
   const source = { ...shown([{ output: [] }]), events: async () => events };
-  const hit = await search(source, "needle", null, () => false, () => undefined);
+  const hit = await search(
+    source,
+    "needle",
+    null,
+    () => false,
+    () => undefined,
+  );
   assert.deepEqual([hit?.event, hit?.at], [2, 1]);
 });
 
 test("the search finds what the screen showed: words that were typed around, wrapped, scrolled away", async () => {
   const source = shown([
-    { output: ["ne\x1b[31med\x1b[0mle\r\n", "worr\x1b[Dldly", "\r\n".repeat(9), "x".repeat(15) + "Far away", "\x1b[2J"] },
-    { screen: "kept in sight", output: [" and more", "\x1b[2J\x1b[Hhidden\rshown!\r\n", "top\r\n" + "\r\n".repeat(30)] },
+    {
+      output: [
+        "ne\x1b[31med\x1b[0mle\r\n",
+        "worr\x1b[Dldly",
+        "\r\n".repeat(9),
+        "x".repeat(15) + "Far away",
+        "\x1b[2J",
+      ],
+    },
+    {
+      screen: "kept in sight",
+      output: [" and more", "\x1b[2J\x1b[Hhidden\rshown!\r\n", "top\r\n" + "\r\n".repeat(30)],
+    },
   ]);
   const none = () => undefined;
   const find = async (text: string, from: Hit | null = null) => {
@@ -124,7 +187,14 @@ test("a time reads as a clock", () => {
   assert.deepEqual([0, 61.9, 3723].map(clock), ["0:00", "1:01", "1:02:03"]);
 });
 
-const frame = (at: number, offset: number) => ({ at, offset, cols: 80, rows: 65535, screen: 24, length: 9 });
+const frame = (at: number, offset: number) => ({
+  at,
+  offset,
+  cols: 80,
+  rows: 65535,
+  screen: 24,
+  length: 9,
+});
 const table = (change: object = {}) => ({
   bytes: 900,
   end: 3_500_000,
@@ -136,7 +206,14 @@ const read = (value: object) => readTable(new Uint8Array(gzipSync(JSON.stringify
 
 test("an index says where drawing can begin; sizes are bounded and times are seconds", async () => {
   const index = await read(table());
-  assert.deepEqual(index?.keyframes[1], { at: 1, offset: 300, cols: 80, rows: 200, screen: 24, length: 9 });
+  assert.deepEqual(index?.keyframes[1], {
+    at: 1,
+    offset: 300,
+    cols: 80,
+    rows: 200,
+    screen: 24,
+    length: 9,
+  });
   assert.deepEqual([index?.end, index?.markers], [3.5, [{ at: 2, code: "m", text: "<b>ls</b>" }]]);
   const head = new Uint8Array(24);
   head.set(new TextEncoder().encode("TWLINDX1"));
@@ -164,7 +241,14 @@ test("an index that lies about places is none", async () => {
 
 test("a marker is the next program of the log with its text, and says how it ended", () => {
   const marker = (text: string, at: number) => ({ at, code: "m", text });
-  const markers = ["command log: x", "$ ls -l", "gap: lost", "$ false", "$ ls -l", "$ (process 7, arguments unknown)"];
+  const markers = [
+    "command log: x",
+    "$ ls -l",
+    "gap: lost",
+    "$ false",
+    "$ ls -l",
+    "$ (process 7, arguments unknown)",
+  ];
   const run = (words: string[], end: object) => ({ Kind: "Command", Arguments: words, ...end });
   const log = [
     { Kind: "Begin" },
@@ -175,13 +259,25 @@ test("a marker is the next program of the log with its text, and says how it end
     { Kind: "Command", Pid: 7 },
   ];
   const found = programs(markers.map(marker), log);
-  assert.deepEqual(found.map((one) => one.exitCode ?? one.signal), [undefined, 0, undefined, 1, 15, undefined]);
-  assert.deepEqual(found.map((one) => one.failed), [false, false, false, true, true, false]);
-  assert.deepEqual(found.map((one) => one.gap), [false, false, true, false, false, false]);
+  assert.deepEqual(
+    found.map((one) => one.exitCode ?? one.signal),
+    [undefined, 0, undefined, 1, 15, undefined],
+  );
+  assert.deepEqual(
+    found.map((one) => one.failed),
+    [false, false, false, true, true, false],
+  );
+  assert.deepEqual(
+    found.map((one) => one.gap),
+    [false, false, true, false, false, false],
+  );
   const long = ["echo", "x".repeat(300)];
   const cut = `$ ${long.join(" ")}`.slice(0, 202);
   for (const text of [`${cut}…`, cut, `${cut}… [/bin/echo]`]) {
     assert.equal(programs([marker(text, 0)], [run(long, { ExitCode: 3 })])[0]?.exitCode, 3);
   }
-  assert.equal(programs([marker("$ true [/usr/bin/id]", 0)], [run(["true"], { ExitCode: 0 })])[0]?.exitCode, 0);
+  assert.equal(
+    programs([marker("$ true [/usr/bin/id]", 0)], [run(["true"], { ExitCode: 0 })])[0]?.exitCode,
+    0,
+  );
 });

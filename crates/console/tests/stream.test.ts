@@ -108,7 +108,10 @@ test("the tail holds exactly what is not whole yet", () => {
     ["charset \x1b(", "\x1b("],
     ["charset \x1b(B", ""],
     ["cancelled \x1b[31\x18x", ""],
-    [[0x61, 0xec, 0x95], [0xec, 0x95]],
+    [
+      [0x61, 0xec, 0x95],
+      [0xec, 0x95],
+    ],
     [[0x61, 0xec, 0x95, 0x88], []],
     [[0xec, 0x61], []],
   ];

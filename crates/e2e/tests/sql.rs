@@ -107,7 +107,8 @@ fn every_excuse_is_still_needed() {
 
 #[test]
 fn a_seeded_construct_is_found_in_code_and_not_in_comments_or_other_words() {
-    let code = "// LIMIT -1 in a comment\nlet a = \"SELECT x \\\n   limit -1\"; let b = 'x'; let c = \"a \\\" insert or ignore\";";
+    let code = "// LIMIT -1 in a comment\nlet a = \"SELECT x \\\n   limit -1\"; let b = 'x'; let \
+                c = \"a \\\" insert or ignore\";";
     let found: Vec<_> = literals(code)
         .into_iter()
         .flat_map(|(line, text)| banned(&text).map(|(what, _)| (line, what)).collect::<Vec<_>>())

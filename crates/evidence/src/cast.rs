@@ -80,8 +80,8 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// Whose share of the gateway the session takes: the id of the user behind it. A user cannot have
-    /// more shares by roles. Of an older version: the owner's ARN.
+    /// Whose share of the gateway the session takes: the id of the user behind it. A user cannot
+    /// have more shares by roles. Of an older version: the owner's ARN.
     #[must_use]
     pub fn share_of(&self) -> &str {
         if self.person_id.is_empty() { &self.principal } else { &self.person_id }
@@ -189,7 +189,8 @@ impl Event {
 #[must_use]
 pub fn event_line(at: u64, code: Code, text: &str) -> String {
     let mut line = String::with_capacity(text.len() + text.len() / 8 + 24);
-    let _ = write!(line, "[{}.{:06},\"{}\",", at / 1_000_000, at % 1_000_000, code.letter()); // into a String: cannot fail
+    // into a String: cannot fail
+    let _ = write!(line, "[{}.{:06},\"{}\",", at / 1_000_000, at % 1_000_000, code.letter());
     line.push_str(&serde_json::to_string(text).unwrap_or_default());
     line.push(']');
     line

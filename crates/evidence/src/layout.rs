@@ -36,15 +36,15 @@ pub fn recording(prefix: &str, session: &str) -> String {
     under(prefix, &format!("{}{RECORDING}", part(session)))
 }
 
-/// The name of a part of a session's recording, which lies under it as a recording of its own. The first
-/// part has the session's name.
+/// The name of a part of a session's recording, which lies under it as a recording of its own. The
+/// first part has the session's name.
 #[must_use]
 pub fn part_name(session: &str, part: u32) -> String {
     if part <= 1 { session.to_owned() } else { format!("{session}.{part}") }
 }
 
-/// Session and number of the part that a recording of this name is. No session has a name that ends with
-/// a point and digits alone.
+/// Session and number of the part that a recording of this name is. No session has a name that ends
+/// with a point and digits alone.
 #[must_use]
 pub fn part_of(name: &str) -> (&str, u32) {
     let numbered = name.rsplit_once('.').and_then(|(session, number)| {

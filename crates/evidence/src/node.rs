@@ -169,7 +169,8 @@ impl NodeChain {
     #[must_use]
     pub fn push(&mut self, at: i64, what: What) -> String {
         let record = Record { n: self.next, prev: self.head, at, what };
-        let line = serde_json::to_string(&record).unwrap_or_default(); // text and numbers: cannot fail
+        // text and numbers: cannot fail
+        let line = serde_json::to_string(&record).unwrap_or_default();
         self.next = self.next.saturating_add(1);
         self.head = Digest::of(&[line.as_bytes()]);
         line

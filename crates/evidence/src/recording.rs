@@ -266,7 +266,8 @@ impl Recording {
         if self.chain.is_full() {
             self.seal(at, false);
         }
-        self.last = self.last.max(at); // an asciicast's time never runs back, whatever the host's clock does
+        // an asciicast's time never runs back, whatever the host's clock does
+        self.last = self.last.max(at);
         let line = event_line(self.last, code, text);
         self.line(&line);
     }

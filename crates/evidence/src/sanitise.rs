@@ -19,8 +19,8 @@
 /// Longest sequence that is followed, characters; real ones are below a hundred, strings apart.
 const LONGEST: usize = 4096;
 
-/// Final characters of CSI sequences that only draw: cursor, erase, scroll, colours, margins. Not `g`,
-/// which takes the viewer's tab stops away for good.
+/// Final characters of CSI sequences that only draw: cursor, erase, scroll, colours, margins. Not
+/// `g`, which takes the viewer's tab stops away for good.
 const DRAWING: &str = "@ABCDEFGHIJKLMPSTXZ`abdefmr";
 /// Modes (`CSI ? n h` and `l`) that only draw: cursor keys aside, wrap, cursor visible, alternate
 /// screens.

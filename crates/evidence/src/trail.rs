@@ -4,8 +4,8 @@
 //! 1.09; member names are its own, in its order.
 //!
 //! # Invariants
-//! - Secrets have no place: the caller that fills `request_parameters` and `response_elements` names what
-//!   goes in, member by member.
+//! - Secrets have no place: the caller that fills `request_parameters` and `response_elements`
+//!   names what goes in, member by member.
 //!
 //! # Not here
 //! - Compression, and where files go: [`crate::layout`] and the gateway.

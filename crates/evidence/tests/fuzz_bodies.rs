@@ -3,7 +3,8 @@
 //!
 //! The fuzzer searches for longer (`cargo xtask fuzz`, `fuzz/`). Beside any bytes this tries nearly
 //! right ones: those get past the first check.
-#![allow(missing_docs, clippy::needless_pass_by_value, clippy::type_complexity)] // the bodies take what the fuzzer gives
+// the bodies take what the fuzzer gives
+#![allow(missing_docs, clippy::needless_pass_by_value, clippy::type_complexity)]
 
 #[path = "../fuzz/bodies/layout.rs"]
 mod layout;

@@ -1,7 +1,8 @@
 //! What is done to a recording, to a node's chain or to a set of both, is found and named by its
 //! first record.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::needless_pass_by_value, clippy::ptr_arg)] // tests: that is how they fail
+// tests: that is how they fail
+#![allow(clippy::unwrap_used, clippy::panic, clippy::needless_pass_by_value, clippy::ptr_arg)]
 
 use std::collections::BTreeSet;
 

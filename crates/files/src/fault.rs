@@ -50,12 +50,14 @@ pub enum Fault {
     Damaged,
     /// The same, where it cannot be discarded.
     #[error(
-        "the content arrived damaged: its digest differs from the sender's, and it was written in place"
+        "the content arrived damaged: its digest differs from the sender's, and it was written in \
+         place"
     )]
     DamagedInPlace,
     /// Replacing the file would lose something, and it cannot be written either.
     #[error(
-        "it cannot be replaced without losing its owner, names or attributes, and it cannot be written: {0}"
+        "it cannot be replaced without losing its owner, names or attributes, and it cannot be \
+         written: {0}"
     )]
     NotWritable(io::Error),
     /// An error while a file was written in place.

@@ -8,16 +8,16 @@
 //! - [`Place::strict`] opens no symbolic link. The last name of a path is never followed.
 //! - A regular file changes as a whole: content arrives in a partial file, its digest is taken from
 //!   that file, then it is renamed. Exceptions are written in place: a file with several names or
-//!   with extended attributes, a mount point, a file whose owner cannot be given to a new one, and a
-//!   file in a directory that cannot be written.
+//!   with extended attributes, a mount point, a file whose owner cannot be given to a new one, and
+//!   a file in a directory that cannot be written.
 //! - An existing file keeps its owner, group, mode, names and attributes.
 //! - A device node or a FIFO stays what it is: content is written into it.
-//! - A partial file belongs to this process's user, nobody else may write to it, it has one name, and
-//!   it is locked while it is used. Another file under its name is left alone.
+//! - A partial file belongs to this process's user, nobody else may write to it, it has one name,
+//!   and it is locked while it is used. Another file under its name is left alone.
 //!
 //! On Windows, where only the operator's end of a copy runs, paths take the place of opened
-//! directories, and there are no owners, modes, device nodes or FIFOs. What is left of the rules there
-//! is in `windows`.
+//! directories, and there are no owners, modes, device nodes or FIFOs. What is left of the rules
+//! there is in `windows`.
 //!
 //! # Not here
 //! - Bytes from a network: both ends speak [`towline-wire`'s copy protocol] elsewhere.

@@ -60,21 +60,22 @@ pub(crate) enum Command {
     Nodes(Nodes),
     /// Make a token with which one further gateway joins, once, within 15 minutes.
     ///
-    /// A gateway with the section [cluster] must be running in the directory. The new gateway gets the
-    /// keys that all gateways share after `nodes approve`.
+    /// A gateway with the section [cluster] must be running in the directory. The new gateway gets
+    /// the keys that all gateways share after `nodes approve`.
     JoinToken(JoinToken),
     /// Make the directory of a further gateway, with what another one gives for a token.
     ///
-    /// It waits until somebody has approved the new one: `towline-gateway nodes approve NAME` at the other
-    /// one. Then it gets keys, certificate and settings of that; name and addresses are its own.
+    /// It waits until somebody has approved the new one: `towline-gateway nodes approve NAME` at
+    /// the other one. Then it gets keys, certificate and settings of that; name and addresses are
+    /// its own.
     Join(Join),
     /// Give the devices and sessions of the gateway that runs in a directory to the other gateways,
     /// and end it.
     ///
-    /// Only where several gateways work together. The gateway takes nothing new, /readyz says so, and
-    /// its devices go to the others at the pace at which those let them in; open sessions go with
-    /// them. It ends when none is left, or when the time is over. A gateway that is told to stop
-    /// (SIGTERM) does the same within 60 s; a second signal stops it at once.
+    /// Only where several gateways work together. The gateway takes nothing new, /readyz says so,
+    /// and its devices go to the others at the pace at which those let them in; open sessions go
+    /// with them. It ends when none is left, or when the time is over. A gateway that is told to
+    /// stop (SIGTERM) does the same within 60 s; a second signal stops it at once.
     Drain(Drain),
     /// Work with the configuration.
     #[command(subcommand)]
@@ -96,7 +97,8 @@ pub(crate) struct MigrateStore {
     /// The directory that `init` made.
     #[arg(long)]
     pub(crate) dir: PathBuf,
-    /// The database, which must hold nothing. No password in the address: see --store-password-file.
+    /// The database, which must hold nothing. No password in the address: see
+    /// --store-password-file.
     #[arg(long, value_name = "postgres://USER@HOST/DATABASE")]
     pub(crate) to: String,
     /// File with the password for it; default: PGPASSWORD, else ~/.pgpass.
@@ -251,8 +253,8 @@ pub(crate) struct Restore {
     /// server.key.pem.
     #[arg(long, value_name = "FOLDER")]
     pub(crate) keys: Option<PathBuf>,
-    /// Restore the store into this database, which must hold nothing, or into a file; default: where
-    /// the gateway.toml of the backup says.
+    /// Restore the store into this database, which must hold nothing, or into a file; default:
+    /// where the gateway.toml of the backup says.
     #[arg(long, value_name = "postgres://USER@HOST/DATABASE|file")]
     pub(crate) store: Option<String>,
     /// File with the password for --store; default: PGPASSWORD, else ~/.pgpass.
@@ -385,7 +387,8 @@ impl Init {
 /// The result of `init` for people: credentials and the next steps.
 pub(crate) fn for_people(made: &Made, dir: &Path) -> String {
     let mut text = format!(
-        "The gateway was created in {}.\n\nAccess key of the first administrator (it is not shown again):\n\n\
+        "The gateway was created in {}.\n\nAccess key of the first administrator (it is not shown \
+         again):\n\n\
          export AWS_ACCESS_KEY_ID={}\nexport AWS_SECRET_ACCESS_KEY={}\nexport AWS_REGION={}\n\
          export AWS_ENDPOINT_URL={}\nexport TOWLINE_ENDPOINT={}\n",
         dir.display(),

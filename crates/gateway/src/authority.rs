@@ -20,7 +20,8 @@ use zeroize::Zeroizing;
 pub enum AuthorityError {
     /// The file holds something else.
     #[error(
-        "authority.key is not an Ed25519 key in PKCS#8 form: restore it from its backup, devices pinned it"
+        "authority.key is not an Ed25519 key in PKCS#8 form: restore it from its backup, devices \
+         pinned it"
     )]
     NotAKey,
     /// The system gave no random bytes.
@@ -62,7 +63,8 @@ impl Authority {
     #[must_use]
     pub fn sign(&self, bytes: &[u8]) -> [u8; 64] {
         let mut signature = [0; 64];
-        signature.copy_from_slice(self.pair.sign(bytes).as_ref()); // Ed25519 signatures have 64 bytes (RFC 8032)
+        // Ed25519 signatures have 64 bytes (RFC 8032)
+        signature.copy_from_slice(self.pair.sign(bytes).as_ref());
         signature
     }
 
@@ -70,7 +72,8 @@ impl Authority {
     #[must_use]
     pub fn public(&self) -> [u8; 32] {
         let mut public = [0; 32];
-        public.copy_from_slice(self.pair.public_key().as_ref()); // Ed25519 public keys have 32 bytes (RFC 8032)
+        // Ed25519 public keys have 32 bytes (RFC 8032)
+        public.copy_from_slice(self.pair.public_key().as_ref());
         public
     }
 

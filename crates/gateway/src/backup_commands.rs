@@ -1,7 +1,7 @@
 //! `backup` and `restore`.
 //!
-//! Data flow of a backup: the lock on the directory -> free: a snapshot is made here; held: by the gateway
-//! that runs, asked by its local socket -> one new file -> the snapshot is removed.
+//! Data flow of a backup: the lock on the directory -> free: a snapshot is made here; held: by the
+//! gateway that runs, asked by its local socket -> one new file -> the snapshot is removed.
 //!
 //! # Invariants
 //! - The file appears under its name when it is whole and on the disk; it is readable by its owner
@@ -56,7 +56,8 @@ pub(crate) async fn backup(options: &Backup) -> Result<(), Failure> {
     } else {
         writeln!(
             stdout,
-            "It holds no keys. Keep copies of {}, {}, {} and the server's key elsewhere: without them it \
+            "It holds no keys. Keep copies of {}, {}, {} and the server's key elsewhere: without \
+             them it \
              cannot be restored.",
             config::STORE_KEY,
             config::AUTHORITY_KEY,

@@ -1,4 +1,5 @@
-//! What has changed, for pages that show it: counters by topic, which the hub and the audit trail move.
+//! What has changed, for pages that show it: counters by topic, which the hub and the audit trail
+//! move.
 //!
 //! Data flow: a device comes or goes, a session changes, a request was done -> [`Changes::tell`] ->
 //! a stream compares its last [`Mark`] with the present one.

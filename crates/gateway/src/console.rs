@@ -92,8 +92,8 @@ async fn page(State(Page { text, https_alone }): State<Page>) -> Response<Body> 
     response
 }
 
-/// What the page may load and do. `connect-src 'self'` covers the data channels on its own host. The
-/// one policy of Trusted Types makes the address of the console's worker, and of nothing else.
+/// What the page may load and do. `connect-src 'self'` covers the data channels on its own host.
+/// The one policy of Trusted Types makes the address of the console's worker, and of nothing else.
 fn policy(nonce: &str) -> String {
     format!(
         "default-src 'none'; script-src 'self'; style-src 'self' 'nonce-{nonce}'; \

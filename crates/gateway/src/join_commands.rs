@@ -1,12 +1,13 @@
 //! `towline-gateway join-token` and `join`: a further gateway for a cluster.
 //!
-//! Data flow: a token of the gateway that runs in a directory -> carried by a person -> a new directory with a
-//! node key of its own -> the first gateway, by the key that the token names -> approved by a person -> its
-//! keys, certificate and settings, with this gateway's own name and addresses.
+//! Data flow: a token of the gateway that runs in a directory -> carried by a person -> a new
+//! directory with a node key of its own -> the first gateway, by the key that the token names ->
+//! approved by a person -> its keys, certificate and settings, with this gateway's own name and
+//! addresses.
 //!
 //! # Invariants
-//! - Nothing that exists is overwritten. `gateway.toml` is written last: a directory that was left half-made
-//!   does not start.
+//! - Nothing that exists is overwritten. `gateway.toml` is written last: a directory that was left
+//!   half-made does not start.
 
 use std::io::{Read as _, Write as _};
 use std::path::Path;
@@ -68,7 +69,8 @@ pub(crate) async fn join(options: &Join) -> Result<(), Failure> {
     }
     writeln!(
         out,
-        "Certificate and key are those of the other gateway: clients and devices must know this one by \
+        "Certificate and key are those of the other gateway: clients and devices must know this \
+         one by \
          a name that they are for.\nStart it: towline-gateway serve --dir {}",
         dir.display()
     )?;

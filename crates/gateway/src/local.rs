@@ -5,8 +5,8 @@
 //!
 //! # Invariants
 //! - Only root and the user that the gateway runs as are answered, whatever the file's mode became.
-//! - One order a connection; a line of at most [`MAX_LINE`]; [`PATIENCE`] for it; one at a time. Only
-//!   a snapshot and a list of the sink may take longer.
+//! - One order a connection; a line of at most [`MAX_LINE`]; [`PATIENCE`] for it; one at a time.
+//!   Only a snapshot and a list of the sink may take longer.
 //!
 //! # Not here
 //! - Remote callers: there is no way here from the network.
@@ -142,7 +142,10 @@ impl Local {
             Ok(listener) => listener,
             Err(error) => {
                 let path = path.display();
-                tracing::warn!(%error, "no local socket at {path}: admin-key, backup and pin need a stopped gateway");
+                tracing::warn!(
+                    %error,
+                    "no local socket at {path}: admin-key, backup and pin need a stopped gateway"
+                );
                 return;
             }
         };
@@ -269,7 +272,8 @@ impl Local {
 
     fn drain_left(&self) -> Answer {
         let Some(drain) = &self.drain else {
-            let text = "this gateway works alone (no section [cluster] in gateway.toml): there is no \
+            let text = "this gateway works alone (no section [cluster] in gateway.toml): there is \
+                        no \
                         other one that takes its devices; stop it, and they wait for it";
             return Answer::Failed(text.to_owned());
         };

@@ -142,7 +142,8 @@ fn taken_over(store: &Store) -> &'static str {
              killed; started again, it waits for its turn"
         }
         Some(_) => {
-            "another gateway has declared this one dead, or does its chores, or has taken its name: \
+            "another gateway has declared this one dead, or does its chores, or has taken its \
+             name: \
              it ends at once, as if it had been killed; started again, it joins anew"
         }
     }

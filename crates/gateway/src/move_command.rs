@@ -1,11 +1,12 @@
-//! `migrate-store`: the store of a gateway that does not run goes from its file to a database server.
+//! `migrate-store`: the store of a gateway that does not run goes from its file to a database
+//! server.
 //!
-//! Data flow: the lock on the directory -> all rows in one transaction, counted and digested on both
-//! sides -> `gateway.toml` names the server -> the file gets another name.
+//! Data flow: the lock on the directory -> all rows in one transaction, counted and digested on
+//! both sides -> `gateway.toml` names the server -> the file gets another name.
 //!
 //! # Invariants
-//! - Until `gateway.toml` is replaced, the gateway starts with the file, as before. A database in which the
-//!   copy did not end holds no store, and is refused.
+//! - Until `gateway.toml` is replaced, the gateway starts with the file, as before. A database in
+//!   which the copy did not end holds no store, and is refused.
 //! - The old file stays, under a name that no gateway opens.
 
 use std::fs;

@@ -1,7 +1,8 @@
 //! `towline-gateway nodes` and `drain`: the gateways that work on one store together.
 //!
-//! Data flow: the settings of a directory -> the database -> a table, or JSON. An order to the gateway
-//! that runs in a directory -> what is left of its devices and sessions, until it has ended.
+//! Data flow: the settings of a directory -> the database -> a table, or JSON. An order to the
+//! gateway that runs in a directory -> what is left of its devices and sessions, until it has
+//! ended.
 //!
 //! # Not here
 //! - Joining: `join_commands`; then `serve`, with the section `[cluster]` of gateway.toml.
@@ -122,7 +123,8 @@ pub(crate) async fn drain(options: &Drain) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What is left a moment later. A gateway that is at its end answers no more: the wait for that goes on.
+/// What is left a moment later. A gateway that is at its end answers no more: the wait for that
+/// goes on.
 async fn next_look(dir: &Path) -> Answer {
     loop {
         tokio::time::sleep(LOOK_AGAIN).await;

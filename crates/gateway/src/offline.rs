@@ -1,4 +1,5 @@
-//! Commands of root on the server: `admin-key`, `config check`, `index-recordings` and `remove-tag`.
+//! Commands of root on the server: `admin-key`, `config check`, `index-recordings` and
+//! `remove-tag`.
 //!
 //! Data flow: the lock on the directory -> free: the store is opened here; held: the gateway that
 //! runs is asked by its local socket.
@@ -48,7 +49,8 @@ pub(crate) async fn admin_key(options: &AdminKey) -> Result<(), Failure> {
         None => writeln!(
             std::io::stdout(),
             "The new administrator {}, shown this once:\n\nexport AWS_ACCESS_KEY_ID={}\n\
-             export AWS_SECRET_ACCESS_KEY={}\n\nIt counts now. Delete the user when it is no longer \
+             export AWS_SECRET_ACCESS_KEY={}\n\nIt counts now. Delete the user when it is no \
+             longer \
              needed.",
             key.principal_name,
             key.access_key_id,
@@ -102,7 +104,8 @@ pub(crate) async fn index_recordings(dir: &Path) -> Result<(), Failure> {
     let text = match answer {
         Answer::Queued(queued, true) => format!("{queued} recordings without an index were queued"),
         Answer::Queued(queued, false) => format!(
-            "{queued} recordings without an index were queued, and there are more: run this again later"
+            "{queued} recordings without an index were queued, and there are more: run this again \
+             later"
         ),
         Answer::Failed(why) => return Err(why.into()),
         _ => {

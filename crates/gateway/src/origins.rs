@@ -1,12 +1,13 @@
 //! The origins of pages that may use a browser's sign-in or open a data channel: those that the
 //! configuration names, never what a request's `Host` header says.
 //!
-//! Data flow: `gateway.toml` -> [`Origins`] -> the API (cookies) and the data channels (websockets).
+//! Data flow: `gateway.toml` -> [`Origins`] -> the API (cookies) and the data channels
+//! (websockets).
 //!
 //! # Invariants
 //! - Origins are compared as browsers write them: scheme and host in lower case, no default port.
-//! - A request without an `Origin` header is not from a page's script; whether it is let in is up to
-//!   the asker.
+//! - A request without an `Origin` header is not from a page's script; whether it is let in is up
+//!   to the asker.
 
 use axum::http::{HeaderMap, header};
 

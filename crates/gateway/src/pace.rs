@@ -1,12 +1,12 @@
 //! How fast devices can come back: measured while they come.
 //!
 //! Data flow: the listener tells the processor time of each device that it let in ([`metered`],
-//! [`Pace::admitted`]) -> a mean -> [`Pace::returns`] spreads the devices that are sent away over so
-//! many seconds that half of the workers' time is left for sessions.
+//! [`Pace::admitted`]) -> a mean -> [`Pace::returns`] spreads the devices that are sent away over
+//! so many seconds that half of the workers' time is left for sessions.
 //!
 //! # Invariants
-//! - Nobody is told to stay away for longer than [`LATEST_RECONNECT`]; beyond that, the devices of a
-//!   second are more.
+//! - Nobody is told to stay away for longer than [`LATEST_RECONNECT`]; beyond that, the devices of
+//!   a second are more.
 //!
 //! # Not here
 //! - The time that the store takes: it works on threads of its own, in batches.

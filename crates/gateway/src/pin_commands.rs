@@ -1,7 +1,7 @@
 //! `pin add`, `pin remove` and `pin list`.
 //!
-//! Data flow: the lock on the directory -> free: the statement is signed here, and devices get it when
-//! a gateway runs again; held: the gateway that runs is asked by its local socket.
+//! Data flow: the lock on the directory -> free: the statement is signed here, and devices get it
+//! when a gateway runs again; held: the gateway that runs is asked by its local socket.
 
 use std::io::Write as _;
 use std::path::Path;

@@ -5,8 +5,8 @@
 //!
 //! # Invariants
 //! - At most one write in [`FRESH`], however many ask.
-//! - A stranger learns yes, no, or that the gateway is being drained. The reason is in the log, once for
-//!   each change.
+//! - A stranger learns yes, no, or that the gateway is being drained. The reason is in the log,
+//!   once for each change.
 //!
 //! # Not here
 //! - `/metrics`: on its own address, [`crate::listener::monitor`].

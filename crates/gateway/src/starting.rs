@@ -1,5 +1,5 @@
-//! What a start of the gateway needs before anything is served: why it fails, room on the disk, ports,
-//! limits of sessions, signatures that were taken before.
+//! What a start of the gateway needs before anything is served: why it fails, room on the disk,
+//! ports, limits of sessions, signatures that were taken before.
 //!
 //! # Not here
 //! - The parts themselves: [`crate::wiring`].
@@ -107,8 +107,8 @@ impl GatewayError {
     }
 }
 
-/// Puts the limits of sessions into the store. The file is the whole truth: a line that was taken out
-/// of it has its default again.
+/// Puts the limits of sessions into the store. The file is the whole truth: a line that was taken
+/// out of it has its default again.
 pub(crate) async fn keep_limits(store: &Store, config: &Config) -> Result<(), StoreError> {
     for (key, value) in [(IDLE_MINUTES, config.session_idle), (MAX_MINUTES, config.session_max)] {
         match value {

@@ -43,8 +43,8 @@ struct Window {
 }
 
 impl Window {
-    /// Whether it lasts. One that ends later than any that begins now is of a clock that was set back
-    /// since: it must not keep a source away.
+    /// Whether it lasts. One that ends later than any that begins now is of a clock that was set
+    /// back since: it must not keep a source away.
     fn is_open(&self, now: UnixMillis) -> bool {
         self.ends > now && self.ends <= now.plus(limits::FAILURE_WINDOW)
     }

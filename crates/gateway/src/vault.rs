@@ -1,8 +1,8 @@
 //! The store key: seals what the store must keep but must not show (the secrets of access keys).
 //!
-//! Data flow: secret -> [`Vault::seal`] -> bytes in a row -> [`Vault::open`] -> secret, for the length of
-//! one signature check. SigV4 needs the secret itself, so a hash will not do; what is kept is
-//! AES-256-GCM under a key file beside the store.
+//! Data flow: secret -> [`Vault::seal`] -> bytes in a row -> [`Vault::open`] -> secret, for the
+//! length of one signature check. SigV4 needs the secret itself, so a hash will not do; what is
+//! kept is AES-256-GCM under a key file beside the store.
 //!
 //! # Invariants
 //! - A sealed value is bound to the name it was sealed for: a row copied to another access key does
@@ -30,7 +30,8 @@ pub enum VaultError {
     KeyLength(usize),
     /// The value was sealed under another key or for another name, or was altered.
     #[error(
-        "a sealed value does not open: store.key does not belong to this store, or the row was altered"
+        "a sealed value does not open: store.key does not belong to this store, or the row was \
+         altered"
     )]
     DoesNotOpen,
     /// The system gave no random bytes.
@@ -76,8 +77,8 @@ impl Vault {
         Self { epoch, ..self }
     }
 
-    /// The name that something given out under the key is sealed for: the name, and the epoch where a
-    /// backup was restored.
+    /// The name that something given out under the key is sealed for: the name, and the epoch where
+    /// a backup was restored.
     #[must_use]
     pub fn given_out(&self, name: &str) -> String {
         if self.epoch.is_empty() { name.to_owned() } else { format!("{name} {}", self.epoch) }

@@ -100,7 +100,8 @@ pub struct DataPlane {
     pub channels: Arc<dyn DataChannels>,
     /// Behind Run Command.
     pub commands: Arc<dyn plane::Commands>,
-    /// What other gateways ask for, where several work together; and what leads data channels there.
+    /// What other gateways ask for, where several work together; and what leads data channels
+    /// there.
     pub calls_of_nodes: Option<(Router, RelayState)>,
     /// What goes before the end, where several gateways work together.
     pub drain: Option<Arc<Drain>>,

@@ -1,5 +1,6 @@
 //! The API as real boto3 sees it, and the trail that it leaves.
-#![allow(clippy::unwrap_used, clippy::expect_used)] // also outside of the test functions: all of this is a test
+// also outside of the test functions: all of this is a test
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod scene;
 

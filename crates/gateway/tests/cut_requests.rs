@@ -2,7 +2,8 @@
 //!
 //! # Not here
 //! - A gateway that is killed: `tests/e2e/killed_requests.rs`.
-#![allow(clippy::unwrap_used, clippy::expect_used)] // also outside of test functions: this is a test
+// also outside of test functions: this is a test
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod scene;
 

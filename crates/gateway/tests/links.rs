@@ -1,10 +1,12 @@
-//! The links of a fleet over pipes in memory: the gateway's real TLS, link, hub and store code, without
-//! open files. What one idle device costs, and how soon all are back after their links were cut.
+//! The links of a fleet over pipes in memory: the gateway's real TLS, link, hub and store code,
+//! without open files. What one idle device costs, and how soon all are back after their links were
+//! cut.
 //!
 //! The devices live in another process, so that the memory of this one is the gateway's. The memory
-//! of the pipes is measured without TLS first, and shown apart. `TOWLINE_LINKS=100000` sets how many
-//! (`cargo xtask fleet links` does).
-#![allow(clippy::unwrap_used, clippy::print_stdout)] // also outside of the test function: all of this is a test
+//! of the pipes is measured without TLS first, and shown apart. `TOWLINE_LINKS=100000` sets how
+//! many (`cargo xtask fleet links` does).
+// also outside of the test function: all of this is a test
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use std::io::{BufRead as _, BufReader};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -169,7 +171,8 @@ async fn measure() {
     let back = devices.come(links, 2 * links).await;
     let cpu = towline_testkit::facts::cpu_us(std::process::id()).unwrap() - before;
     println!(
-        "links | came in | an idle device, bytes | of it the pipe | all back in | gateway's processor\n\
+        "links | came in | an idle device, bytes | of it the pipe | all back in | gateway's \
+         processor\n\
          {links} | {:.1} s | {idle} | {pipe} | {:.1} s | {:.1} s",
         came.as_secs_f64(),
         back.as_secs_f64(),

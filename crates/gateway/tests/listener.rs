@@ -1,5 +1,7 @@
-//! The TLS port: which protocol a client gets by ALPN, and what becomes of clients that do not behave.
-#![allow(clippy::unwrap_used, clippy::expect_used)] // also outside of the test functions: all of this is a test
+//! The TLS port: which protocol a client gets by ALPN, and what becomes of clients that do not
+//! behave.
+// also outside of the test functions: all of this is a test
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod scene;
 
@@ -120,8 +122,10 @@ async fn a_websocket_reaches_the_data_channels() {
     let scene = Scene::start().await;
     let mut stream =
         scene.connect(client(&scene, &[&version::TLS13]).with_no_client_auth()).await.unwrap();
-    let request = "GET /v1/data-channel/admin-x?role=publish_subscribe HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n\
-                   Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    let request = "GET /v1/data-channel/admin-x?role=publish_subscribe HTTP/1.1\r\nHost: \
+                   x\r\nConnection: Upgrade\r\n\
+                   Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: \
+                   dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
     stream.write_all(request.as_bytes()).await.unwrap();
     let answer = until_end(&mut stream).await;
     let text = String::from_utf8_lossy(&answer);

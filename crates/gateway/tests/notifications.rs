@@ -1,5 +1,5 @@
-//! Notifications against a receiver that speaks HTTP: what it gets, in which order, signed how, and what
-//! happens when it is away. The time is the test's.
+//! Notifications against a receiver that speaks HTTP: what it gets, in which order, signed how, and
+//! what happens when it is away. The time is the test's.
 #![allow(clippy::unwrap_used)] // also outside of the test functions: all of this is a test
 
 use std::sync::{Arc, Mutex};

@@ -1,5 +1,6 @@
 //! The program itself: what it prints, what it leaves, how it ends.
-#![allow(clippy::unwrap_used, clippy::expect_used)] // also outside of the test functions: all of this is a test
+// also outside of the test functions: all of this is a test
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::path::Path;
 use std::process::{Output, Stdio};

@@ -1,8 +1,8 @@
 //! Time of day in whole milliseconds since the epoch, from a clock that tests can set.
 //!
 //! # Invariants
-//! - Only this module asks the system for the time of day. All others take a [`Clock`] or an instant
-//!   as an argument.
+//! - Only this module asks the system for the time of day. All others take a [`Clock`] or an
+//!   instant as an argument.
 //! - [`Clock::since_boot`] is not affected by a step of the time of day, and counts suspended time.
 //!
 //! # Not here

@@ -1,8 +1,8 @@
 //! Private files: created once, readable by their owner only, and never half written.
 //!
 //! # Invariants
-//! - A file appears under its name only after its bytes are on the disk (temporary file, sync, link,
-//!   sync of the folder).
+//! - A file appears under its name only after its bytes are on the disk (temporary file, sync,
+//!   link, sync of the folder).
 //! - No file is replaced: an existing name is an error, so a second `init` cannot destroy a key.
 //!
 //! # Not here

@@ -17,7 +17,8 @@ use std::path::{Path, PathBuf};
 pub enum LockError {
     /// Another process has it.
     #[error(
-        "another towline-gateway works in {}: two on one directory would damage its signed records; \
+        "another towline-gateway works in {}: two on one directory would damage its signed \
+         records; \
          stop that one, or give this one a directory of its own", .0.display()
     )]
     Held(PathBuf),

@@ -1,5 +1,5 @@
-//! Signature algorithms that are accepted: RFC 7518, section 3.1, and RFC 8037, without symmetric ones
-//! and without ES512, which ring does not have.
+//! Signature algorithms that are accepted: RFC 7518, section 3.1, and RFC 8037, without symmetric
+//! ones and without ES512, which ring does not have.
 
 use ring::digest;
 use ring::signature as ring_sig;

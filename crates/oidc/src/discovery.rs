@@ -1,8 +1,8 @@
 //! The document under `/.well-known/openid-configuration` (OpenID Connect Discovery 1.0).
 //!
 //! # Invariants
-//! - The document's issuer is the one that was asked for, byte by byte: a provider speaks for itself
-//!   alone.
+//! - The document's issuer is the one that was asked for, byte by byte: a provider speaks for
+//!   itself alone.
 
 use serde_json::Value;
 
@@ -45,7 +45,8 @@ pub struct Discovery {
     pub names_itself: bool,
 }
 
-/// Whether a text can be an issuer: a URL with a host, without query, fragment, user and white space.
+/// Whether a text can be an issuer: a URL with a host, without query, fragment, user and white
+/// space.
 #[must_use]
 pub fn is_issuer(text: &str) -> bool {
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));

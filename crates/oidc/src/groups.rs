@@ -9,7 +9,8 @@
 //!
 //! # Invariants
 //! - Values match exactly and keep their letter case: the mapping decides what they mean.
-//! - At most [`MAX_GROUPS`] are taken; more are an error, for a group that is cut off would be missed.
+//! - At most [`MAX_GROUPS`] are taken; more are an error, for a group that is cut off would be
+//!   missed.
 
 use serde_json::Value;
 
@@ -18,7 +19,8 @@ use crate::limits::{MAX_GROUP, MAX_GROUPS, MAX_STEPS};
 /// Why a text is no path to a claim.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "a path to a claim has 1 to {MAX_STEPS} names with dots between them, such as realm_access.roles"
+    "a path to a claim has 1 to {MAX_STEPS} names with dots between them, such as \
+     realm_access.roles"
 )]
 pub struct PathError;
 

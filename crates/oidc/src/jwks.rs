@@ -1,8 +1,8 @@
 //! The keys that a provider publishes (RFC 7517).
 //!
 //! # Invariants
-//! - A key is used only for signatures, only with algorithms of its type, and only with the one that
-//!   it names, if it names one.
+//! - A key is used only for signatures, only with algorithms of its type, and only with the one
+//!   that it names, if it names one.
 //! - Two keys that could both be meant are refused: nothing is chosen.
 
 use ring::signature::{self as ring_sig, RsaPublicKeyComponents, UnparsedPublicKey};

@@ -1,7 +1,9 @@
-//! OpenID Connect without I/O: what an identity provider publishes, and whether a token of it is right.
+//! OpenID Connect without I/O: what an identity provider publishes, and whether a token of it is
+//! right.
 //!
-//! Data flow: bytes of a discovery document -> [`Discovery`]; bytes of a key set -> [`KeySet`]; a token
-//! -> [`Token`] (its form) -> [`Token::verify`] (signature, then claims) -> [`Claims`] -> the gateway.
+//! Data flow: bytes of a discovery document -> [`Discovery`]; bytes of a key set -> [`KeySet`]; a
+//! token -> [`Token`] (its form) -> [`Token::verify`] (signature, then claims) -> [`Claims`] -> the
+//! gateway.
 //!
 //! # Invariants
 //! - The key's type decides the algorithm family, the token only names it: a public key is never an

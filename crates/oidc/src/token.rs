@@ -4,8 +4,8 @@
 //! [`Token::verify`] -> [`Claims`].
 //!
 //! # Invariants
-//! - A header that names its own key (`jwk`, `jku`, `x5u`, `x5c`) or wants something special (`crit`)
-//!   is refused: keys come from the provider's published set alone.
+//! - A header that names its own key (`jwk`, `jku`, `x5u`, `x5c`) or wants something special
+//!   (`crit`) is refused: keys come from the provider's published set alone.
 
 use serde_json::Value;
 

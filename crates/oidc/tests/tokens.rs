@@ -282,7 +282,8 @@ fn forms_that_are_no_token_are_refused() {
     assert_eq!(Token::parse(&"a".repeat(16_385)).unwrap_err(), TokenError::TooLong(16_385));
 }
 
-/// What providers give: claims, the path to the groups, the groups, and what proves a second factor.
+/// What providers give: claims, the path to the groups, the groups, and what proves a second
+/// factor.
 #[test]
 #[allow(clippy::too_many_lines)] // one row for each provider
 fn claims_of_well_known_providers_are_understood() {

@@ -17,13 +17,13 @@
 //!
 //! - Without a set operator a key of several values passes when one of them does (all, for a
 //!   negation). IAM leaves this open and asks for a set operator.
-//! - `towline:DocumentParameter/*`, `towline:CommandLine` and `towline:DeviceTagKeys` are exceptions,
-//!   because their values are run, or permitted, together: without a set operator an `Allow` needs all
-//!   of them to pass, and for a `Deny` one is enough, negated or not. An `Allow` on the first two is
-//!   not met without a value, unless the operator ends with `IfExists`.
-//! - A condition on `towline:DocumentParameter/path` says nothing about a copy that follows symbolic
-//!   links, unless its statement has a condition on `towline:DocumentParameter/follow`: such an
-//!   `Allow` is not met, such a `Deny` is.
+//! - `towline:DocumentParameter/*`, `towline:CommandLine` and `towline:DeviceTagKeys` are
+//!   exceptions, because their values are run, or permitted, together: without a set operator an
+//!   `Allow` needs all of them to pass, and for a `Deny` one is enough, negated or not. An `Allow`
+//!   on the first two is not met without a value, unless the operator ends with `IfExists`.
+//! - A condition on `towline:DocumentParameter/path` says nothing about a copy that follows
+//!   symbolic links, unless its statement has a condition on `towline:DocumentParameter/follow`:
+//!   such an `Allow` is not met, such a `Deny` is.
 //! - A pattern of an IPv4 address for `towline:DocumentParameter/host` (`10.*`) means addresses: a
 //!   name such as `10.example.com` never passes by it.
 
@@ -327,7 +327,8 @@ impl Wanted {
     }
 }
 
-/// Whether only IPv4 addresses are meant: digits, dots and wildcards, and at least one digit. (A name holds no colon, so a pattern of an IPv6 address matches none.)
+/// Whether only IPv4 addresses are meant: digits, dots and wildcards, and at least one digit. (A
+/// name holds no colon, so a pattern of an IPv6 address matches none.)
 fn is_address_pattern(pieces: &[Piece]) -> bool {
     let mut digits = false;
     for piece in pieces {

@@ -5,8 +5,8 @@
 //! the identity policies; and if nothing has allowed, no.
 //!
 //! # Invariants
-//! - Deny by default: an oversized or contradictory request, an empty set of policies, a missing value end in a
-//!   denial.
+//! - Deny by default: an oversized or contradictory request, an empty set of policies, a missing
+//!   value end in a denial.
 //! - No allocation per statement; only policy variables allocate, bounded by
 //!   [`crate::limits::MAX_EXPANDED_BYTES`].
 //!

@@ -106,8 +106,8 @@ const TOKEN_SERVICE: &[&str] = &[
 
 /// Our own: the parameters of the session document or command that is asked for, defaults included,
 /// by name; the whole command that they make; and the
-/// keys of tags that an activation lets devices bring; the program that makes the request; owner and
-/// document of a session that is watched.
+/// keys of tags that an activation lets devices bring; the program that makes the request; owner
+/// and document of a session that is watched.
 const TOWLINE: &[&str] = &[
     "towline:agentkind",
     "towline:client",
@@ -130,8 +130,8 @@ pub(crate) const DOCUMENT_PARAMETER: &str = "towline:documentparameter/";
 /// The services whose actions exist at this gateway.
 pub(crate) const OWN_SERVICES: &[&str] = &["cloudtrail", "ssm", "sts", "towline"];
 
-/// Whether `key`, in small letters, belongs to a service whose keys never occur here. Its author did
-/// not misspell one of ours.
+/// Whether `key`, in small letters, belongs to a service whose keys never occur here. Its author
+/// did not misspell one of ours.
 pub(crate) fn is_of_another_service(key: &str) -> bool {
     const OWN_PREFIXES: &[&str] = &["aws", "ec2", "ssm", "ssmmessages", "sts", "towline"];
     key.split_once(':').is_some_and(|(service, _)| !OWN_PREFIXES.contains(&service))

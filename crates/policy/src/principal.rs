@@ -111,15 +111,16 @@ impl Entry {
         }
     }
 
-    /// What stands behind `oidc-provider/` in the ARN of an identity provider: its issuer without the
-    /// scheme, which is also what its condition keys begin with.
+    /// What stands behind `oidc-provider/` in the ARN of an identity provider: its issuer without
+    /// the scheme, which is also what its condition keys begin with.
     pub(crate) fn provider(&self) -> Option<&str> {
         let Self::Exact(name) = self else { return None };
         name.split_once(":oidc-provider/").map(|(_, issuer)| issuer)
     }
 
-    /// How an Allow with this entry names the caller. A caller who comes with a token of an identity
-    /// provider is named by `Federated` alone: "everyone" and an account mean principals that exist.
+    /// How an Allow with this entry names the caller. A caller who comes with a token of an
+    /// identity provider is named by `Federated` alone: "everyone" and an account mean principals
+    /// that exist.
     pub(crate) fn grants(&self, caller: &Caller<'_>) -> Named {
         match self {
             Self::Everyone | Self::Account(_) | Self::Arn(_) if caller.is_provider() => Named::No,

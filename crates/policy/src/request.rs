@@ -73,7 +73,8 @@ impl Request {
 pub enum Fault {
     /// It is beyond [`crate::limits`].
     #[error(
-        "the request is too large to be judged by policies: a value may have {MAX_VALUE_BYTES} bytes, \
+        "the request is too large to be judged by policies: a value may have {MAX_VALUE_BYTES} \
+         bytes, \
          a key {MAX_CONTEXT_VALUES} values, and a request {MAX_CONTEXT_KEYS} keys"
     )]
     Oversized,
@@ -163,7 +164,8 @@ impl Context {
         }
     }
 
-    /// Sets the values of a key in place of those that it has: for a question about another request.
+    /// Sets the values of a key in place of those that it has: for a question about another
+    /// request.
     pub fn replace<V: Into<String>>(&mut self, key: &str, values: impl IntoIterator<Item = V>) {
         if let Ok(at) = self.place(&Key::new(key)) {
             self.hashes.remove(at);

@@ -91,7 +91,8 @@ pub enum StorageError {
     },
     /// Remove the principal.
     #[error(
-        "{path}: an identity policy names no principal: it applies to the identity it is attached to"
+        "{path}: an identity policy names no principal: it applies to the identity it is attached \
+         to"
     )]
     Principal {
         /// The place.
@@ -125,7 +126,8 @@ pub enum StorageError {
     },
     /// Say who of the provider is meant.
     #[error(
-        "{path}: trusts everyone at the identity provider {issuer}: add a condition on {issuer}:sub or \
+        "{path}: trusts everyone at the identity provider {issuer}: add a condition on \
+         {issuer}:sub or \
          another claim that says who it is, with StringEquals or StringLike; aud is none"
     )]
     EveryoneOfProvider {

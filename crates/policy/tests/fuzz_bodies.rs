@@ -1,7 +1,8 @@
 //! The bodies of the fuzz targets, as property tests: they compile, and hold for as many inputs as
 //! a test run has time for.
 //!
-//! The fuzzer searches for longer (`cargo xtask fuzz`, `fuzz/`). Beside any text this tries nearly right documents: those get past the first check.
+//! The fuzzer searches for longer (`cargo xtask fuzz`, `fuzz/`). Beside any text this tries nearly
+//! right documents: those get past the first check.
 #![allow(missing_docs)]
 
 #[path = "../fuzz/bodies/canonical.rs"]

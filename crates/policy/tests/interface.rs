@@ -1,5 +1,5 @@
-//! The interface that the gateway builds on: aliases of a device, tags in the context, reasons, trust,
-//! storing.
+//! The interface that the gateway builds on: aliases of a device, tags in the context, reasons,
+//! trust, storing.
 #![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! How a refusal is told to an AWS client: a code from a closed list, and a sentence for the person who
-//! must act.
+//! How a refusal is told to an AWS client: a code from a closed list, and a sentence for the person
+//! who must act.
 //!
 //! Data flow: any module -> [`ApiError`] -> [`ApiError::status`] and [`ApiError::json_body`] -> the
 //! client, which turns the code into an exception of that name.
@@ -147,8 +147,8 @@ codes! {
     ServiceQuotaExceededException,
     /// The device is known and not connected.
     TargetNotConnected,
-    /// The device is connected and refuses by its own settings. Not in AWS's models: a policy of the
-    /// gateway has allowed it.
+    /// The device is connected and refuses by its own settings. Not in AWS's models: a policy of
+    /// the gateway has allowed it.
     TargetRefused,
     /// Too many requests; the client may try again later.
     ThrottlingException,
@@ -213,8 +213,8 @@ impl ErrorCode {
     }
 }
 
-/// What a refusal says when the same caller would be allowed after a second factor that was proved just
-/// now. Clients look for it: they ask for the factor and call again.
+/// What a refusal says when the same caller would be allowed after a second factor that was proved
+/// just now. Clients look for it: they ask for the factor and call again.
 pub const SECOND_FACTOR_WANTED: &str = "a second factor that was proved just now would allow it";
 
 /// A refusal, ready to be sent. `message` is for a person: it says what to change, and holds no

@@ -1,7 +1,7 @@
 //! JSON in which no object has a member twice.
 //!
-//! Other readers take the first of two equal members, or the last: what one program has judged is not
-//! what the next one does then. Here such a text is no JSON.
+//! Other readers take the first of two equal members, or the last: what one program has judged is
+//! not what the next one does then. Here such a text is no JSON.
 
 use std::fmt;
 

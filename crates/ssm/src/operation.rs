@@ -18,16 +18,16 @@ use crate::error::{ApiError, ErrorCode};
 /// operation has this name. Its resource is the device.
 pub const USE_RESERVED_SESSION: &str = "towline:UseReservedSession";
 
-/// The right to say which requests for access need which approvals: what making or changing a document
-/// of these types needs beside the right to documents.
+/// The right to say which requests for access need which approvals: what making or changing a
+/// document of these types needs beside the right to documents.
 pub const MANAGE_APPROVAL_POLICIES: &str = "towline:ManageApprovalPolicies";
 
 /// The action of who may watch a session without its owner being told. Policies name it; no
 /// operation has this name. Its resource is the session.
 pub const WATCH_SESSION_UNSEEN: &str = "towline:WatchSessionUnseen";
 
-/// The action of who may take the seat of a session over without the consent of who has it. Policies
-/// name it; no operation has this name. Its resource is the session.
+/// The action of who may take the seat of a session over without the consent of who has it.
+/// Policies name it; no operation has this name. Its resource is the session.
 pub const TAKE_OVER_SESSION: &str = "towline:TakeOverSession";
 
 /// The API an operation belongs to. It decides the target prefix, the body format and the signing
@@ -262,8 +262,8 @@ operations! {
     DeleteDocument: Ssm, write, Document;
     /// Gives temporary credentials of a role.
     AssumeRole: Sts, write, Role;
-    /// Gives temporary credentials of a role for a token of an identity provider. It has no signature:
-    /// the role's trust policy judges the token.
+    /// Gives temporary credentials of a role for a token of an identity provider. It has no
+    /// signature: the role's trust policy judges the token.
     AssumeRoleWithWebIdentity: Sts, write, None;
     /// Gives the caller temporary credentials of her own.
     GetSessionToken: Sts, write, None;

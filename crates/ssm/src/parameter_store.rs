@@ -1,4 +1,5 @@
-//! References to AWS's stores in texts: `{{ ssm:name }}`, `{{ ssm-secure:name }}`, `{{ resolve:… }}`.
+//! References to AWS's stores in texts: `{{ ssm:name }}`, `{{ ssm-secure:name }}`, `{{ resolve:…
+//! }}`.
 //!
 //! Data flow: a text of a document or of a request -> [`mentions`] -> a refusal in words.
 //!

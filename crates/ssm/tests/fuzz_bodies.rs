@@ -1,8 +1,10 @@
 //! The bodies of the fuzz targets, as property tests: they compile, and hold for as many inputs as
 //! a test run has time for.
 //!
-//! The fuzzer searches for longer (`cargo xtask fuzz`, `fuzz/`). Beside any bytes this tries nearly right ones: those get past the first check.
-#![allow(missing_docs, clippy::needless_pass_by_value, clippy::type_complexity)] // the bodies take what the fuzzer gives
+//! The fuzzer searches for longer (`cargo xtask fuzz`, `fuzz/`). Beside any bytes this tries nearly
+//! right ones: those get past the first check.
+// the bodies take what the fuzzer gives
+#![allow(missing_docs, clippy::needless_pass_by_value, clippy::type_complexity)]
 
 #[path = "../fuzz/bodies/agent_channel.rs"]
 mod agent_channel;
@@ -33,7 +35,8 @@ const REQUESTS: &[&str] = &[
     r#"{"ResourceType":"ManagedInstance","ResourceId":"mi-0123456789abcdef0","Tags":[{"Key":"a","Value":"b"}]}"#,
     r#"{"PrincipalName":"ann","PolicyName":"p","PolicyDocument":"{\"Version\":\"2012-10-17\",\"Statement\":[]}"}"#,
     "AmazonSSM.StartSession",
-    "AWS4-HMAC-SHA256 Credential=AKIA0000000000000000/20260101/eu-west-1/ssm/aws4_request, SignedHeaders=host;x-amz-date, \
+    "AWS4-HMAC-SHA256 Credential=AKIA0000000000000000/20260101/eu-west-1/ssm/aws4_request, \
+     SignedHeaders=host;x-amz-date, \
      Signature=0000000000000000000000000000000000000000000000000000000000000000",
     "192.0.2.0/24",
     "Action=GetCallerIdentity&Version=2011-06-15",

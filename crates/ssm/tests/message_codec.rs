@@ -9,8 +9,9 @@ use towline_ssm::message::{
 
 /// Made by hand from the published layout, field by field, with an independent SHA-256 of `ls\n`.
 const GOLDEN: &str = concat!(
-    "00000074",                                                         // header length 116
-    "696e7075745f73747265616d5f64617461202020202020202020202020202020", // input_stream_data and 15 spaces
+    "00000074", // header length 116
+    // input_stream_data and 15 spaces
+    "696e7075745f73747265616d5f64617461202020202020202020202020202020",
     "00000001",                                                         // schema version
     "0000019b8d9d3680",                                                 // created
     "0000000000000007",                                                 // sequence number

@@ -88,7 +88,8 @@ fn an_authorization_header_that_cannot_be_read_is_incomplete() {
         format!("AWS4-HMAC-SHA256 SignedHeaders=host, Signature={sig}"),
         format!("AWS4-HMAC-SHA256 Credential={scope}/x, SignedHeaders=host, Signature={sig}"),
         format!(
-            "AWS4-HMAC-SHA256 Credential=/20260105/r1/ssm/aws4_request, SignedHeaders=host, Signature={sig}"
+            "AWS4-HMAC-SHA256 Credential=/20260105/r1/ssm/aws4_request, SignedHeaders=host, \
+             Signature={sig}"
         ),
         format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=x;host, Signature={sig}"),
         format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host;host, Signature={sig}"),

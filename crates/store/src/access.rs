@@ -5,9 +5,10 @@
 //!   made and approved only while the requester exists.
 //! - A request is decided once: only a pending one is approved or rejected, only an approved one is
 //!   revoked.
-//! - Approvals are counted in the transaction that adds one: each person once, and the last one that
-//!   is needed opens the access.
-//! - Of the requests that have expired, half of [`limits::MAX_ACCESS_REQUESTS`] are kept at the most.
+//! - Approvals are counted in the transaction that adds one: each person once, and the last one
+//!   that is needed opens the access.
+//! - Of the requests that have expired, half of [`limits::MAX_ACCESS_REQUESTS`] are kept at the
+//!   most.
 
 use crate::engine::{self, Row, Tx};
 use crate::error::StoreError;
@@ -145,7 +146,8 @@ impl Store {
     }
 }
 
-pub(crate) const COLUMNS: &str = "SELECT id, principal, principal_id, principal_arn, reason, targets, tags, status, decided_by, created_at, \
+pub(crate) const COLUMNS: &str = "SELECT id, principal, principal_id, principal_arn, reason, \
+                                  targets, tags, status, decided_by, created_at, \
      expires_at, kind, policy, levels, windows, most_minutes, minutes FROM access_requests";
 
 pub(crate) fn request(row: &Row) -> Result<AccessRequest, sqlx::Error> {
@@ -189,7 +191,8 @@ impl AccessRequests<'_> {
         let mut tx = self.store.writing().await?;
         may_wait(&mut tx, new, now).await?;
         engine::query(
-            "DELETE FROM access_requests WHERE id IN (SELECT id FROM access_requests WHERE expires_at <= ? \
+            "DELETE FROM access_requests WHERE id IN (SELECT id FROM access_requests WHERE \
+             expires_at <= ? \
              ORDER BY created_at DESC LIMIT ? OFFSET ?)",
         )
         .bind(now.0)
@@ -202,7 +205,8 @@ impl AccessRequests<'_> {
         let levels = serde_json::to_string(&new.terms.levels)
             .map_err(|error| sqlx::Error::Encode(error.into()))?;
         let made = engine::query(
-            "INSERT INTO access_requests (id, principal, principal_id, principal_arn, reason, targets, tags, status, decided_by, \
+            "INSERT INTO access_requests (id, principal, principal_id, principal_arn, reason, \
+             targets, tags, status, decided_by, \
              created_at, expires_at, kind, policy, levels, windows, most_minutes, minutes) \
              SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? \
              WHERE EXISTS (SELECT 1 FROM principals WHERE unique_id = ?) \
@@ -270,8 +274,8 @@ impl AccessRequests<'_> {
         Ok(rows.iter().map(request).collect::<Result<_, _>>()?)
     }
 
-    /// Rejects or revokes: moves a request from one status to another. `false`: its status is another
-    /// one, or it has expired.
+    /// Rejects or revokes: moves a request from one status to another. `false`: its status is
+    /// another one, or it has expired.
     ///
     /// # Errors
     /// [`StoreError::Database`].
@@ -393,12 +397,15 @@ pub(crate) async fn told(
     Ok(true)
 }
 
-/// Whether the requester of a row is a user who exists, or a person of a provider who is not blocked.
-const REQUESTER_IS_THERE: &str = "(EXISTS (SELECT 1 FROM principals p WHERE p.unique_id = access_requests.principal_id) \
-     OR EXISTS (SELECT 1 FROM federated_people f WHERE f.id = access_requests.principal_id AND f.blocked = 0))";
+/// Whether the requester of a row is a user who exists, or a person of a provider who is not
+/// blocked.
+const REQUESTER_IS_THERE: &str = "(EXISTS (SELECT 1 FROM principals p WHERE p.unique_id = \
+                                  access_requests.principal_id) \
+     OR EXISTS (SELECT 1 FROM federated_people f WHERE f.id = access_requests.principal_id AND \
+     f.blocked = 0))";
 
-/// The level that an approval counts for, and whether it is the last one that is needed; else why it
-/// does not count.
+/// The level that an approval counts for, and whether it is the last one that is needed; else why
+/// it does not count.
 pub(crate) fn turn(
     terms: &Terms,
     before: &[Approval],
@@ -428,7 +435,8 @@ pub fn current_level(terms: &Terms, approvals: &[Approval]) -> usize {
 
 /// Refuses a request that would wait beside another one for the same devices, or beside too many.
 async fn may_wait(tx: &mut Tx, new: &AccessRequest, now: UnixMillis) -> Result<(), StoreError> {
-    let pending = "SELECT COUNT(*) FROM access_requests WHERE principal_id = ? AND status = 'Pending' AND expires_at > ";
+    let pending = "SELECT COUNT(*) FROM access_requests WHERE principal_id = ? AND status = \
+                   'Pending' AND expires_at > ";
     let pending: i64 = engine::query_scalar(&format!("{pending}?"))
         .bind(&new.principal_id)
         .bind(now.0)

@@ -61,8 +61,8 @@ impl AccessRequests<'_> {
     }
 }
 
-/// Lets access hold until a later time, and forgets the approvals of the extension. `false`: it ends
-/// later already.
+/// Lets access hold until a later time, and forgets the approvals of the extension. `false`: it
+/// ends later already.
 async fn hold(tx: &mut Tx, row: &AccessRequest, until: i64) -> Result<bool, StoreError> {
     if until <= row.expires_at.0 {
         return Ok(false);

@@ -64,7 +64,8 @@ impl Store {
     }
 }
 
-const COLUMNS: &str = "SELECT id, code_hash, description, default_name, iam_role, tags, device_tag_keys, uses_allowed, uses, \
+const COLUMNS: &str = "SELECT id, code_hash, description, default_name, iam_role, tags, \
+                       device_tag_keys, uses_allowed, uses, \
      require_approval, source_cidr, created_by, created_at, expires_at FROM activations";
 
 fn activation(row: &Row) -> Result<Activation, sqlx::Error> {
@@ -104,8 +105,10 @@ impl Activations<'_> {
         let count = "SELECT COUNT(*) FROM activations WHERE id <> ?";
         within(&mut tx, count, &new.id, "activations", limits::MAX_ACTIVATIONS).await?;
         engine::query(
-            "INSERT INTO activations (id, code_hash, description, default_name, iam_role, tags, device_tag_keys, uses_allowed, \
-             require_approval, source_cidr, created_by, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO activations (id, code_hash, description, default_name, iam_role, tags, \
+             device_tag_keys, uses_allowed, \
+             require_approval, source_cidr, created_by, created_at, expires_at) VALUES (?, ?, ?, \
+             ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(&new.id)
         .bind(&new.code_hash)

@@ -87,8 +87,8 @@ impl AuditTrail<'_> {
         Ok(())
     }
 
-    /// The same for lines of which nobody knows whether they are stored: those that are not. Each line
-    /// must differ from all others.
+    /// The same for lines of which nobody knows whether they are stored: those that are not. Each
+    /// line must differ from all others.
     ///
     /// # Errors
     /// [`StoreError::Database`].

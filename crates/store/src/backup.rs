@@ -3,9 +3,9 @@
 //! # Invariants
 //! - The copy is one transaction's view: writes meanwhile are not in it.
 //! - It is a file of SQLite, whichever engine the store is on.
-//! - After [`void`] nothing of the copy can be used that may have been used up, ended or revoked since
-//!   it was made: activations, access requests, sessions, commands. No notification is sent a second
-//!   time by itself.
+//! - After [`void`] nothing of the copy can be used that may have been used up, ended or revoked
+//!   since it was made: activations, access requests, sessions, commands. No notification is sent a
+//!   second time by itself.
 
 use std::path::Path;
 
@@ -201,7 +201,8 @@ async fn list(tx: &mut Tx, voided: &mut Voided) -> Result<(), StoreError> {
     .await?;
     voided.providers = engine::query_as(
         "SELECT i.name, (SELECT COUNT(*) FROM federated_people p \
-         WHERE p.provider_id = i.unique_id AND p.blocked = 0) FROM identity_providers i ORDER BY i.name",
+         WHERE p.provider_id = i.unique_id AND p.blocked = 0) FROM identity_providers i ORDER BY \
+         i.name",
     )
     .fetch_all(&mut **tx)
     .await?;

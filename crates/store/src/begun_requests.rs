@@ -1,8 +1,8 @@
 //! Requests that change something, from before they do until their audit line is stored.
 //!
-//! Data flow: a proven request -> [`BegunRequests::begin`] -> the operation -> the transaction of its
-//! audit line removes the row ([`crate::AuditTrail::append`]). A row that a killed gateway left ->
-//! [`BegunRequests::close_left`] -> a line of the trail.
+//! Data flow: a proven request -> [`BegunRequests::begin`] -> the operation -> the transaction of
+//! its audit line removes the row ([`crate::AuditTrail::append`]). A row that a killed gateway left
+//! -> [`BegunRequests::close_left`] -> a line of the trail.
 //!
 //! # Invariants
 //! - Nothing that a request changed is missing in the trail: its row is stored before it begins.

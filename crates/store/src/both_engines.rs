@@ -4,8 +4,8 @@
 //! its environment -> each store of a test is a database of that server.
 //!
 //! # Not here
-//! - What is of SQLite alone (the file, its log, stores of older versions): those tests take a store
-//!   in a file on both runs.
+//! - What is of SQLite alone (the file, its log, stores of older versions): those tests take a
+//!   store in a file on both runs.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -47,7 +47,8 @@ type Schema = BTreeMap<String, Vec<(String, String, bool)>>;
 async fn of_sqlite() -> Schema {
     let (store, _dir) = scratch_file().await;
     let sql = "SELECT m.name, c.name, c.type, c.\"notnull\" FROM sqlite_master m, \
-               pragma_table_info(m.name) c WHERE m.type = 'table' AND SUBSTR(m.name, 1, 7) <> 'sqlite_' \
+               pragma_table_info(m.name) c WHERE m.type = 'table' AND SUBSTR(m.name, 1, 7) <> \
+               'sqlite_' \
                AND SUBSTR(m.name, 1, 5) <> '_sqlx' ORDER BY m.name, c.name";
     let rows: Vec<(String, String, String, i64)> =
         engine::query_as(sql).fetch_all(&store.pool).await.unwrap();

@@ -269,7 +269,8 @@ impl Change {
         max_seconds: Option<i64>,
     ) -> Result<bool, StoreError> {
         let done = engine::query(
-            "UPDATE roles SET trust = COALESCE(?, trust), max_seconds = COALESCE(?, max_seconds) WHERE principal = ?",
+            "UPDATE roles SET trust = COALESCE(?, trust), max_seconds = COALESCE(?, max_seconds) \
+             WHERE principal = ?",
         )
         .bind(trust)
         .bind(max_seconds)
@@ -287,7 +288,8 @@ impl Change {
         let mut found = Vec::new();
         for id in ids {
             let rows: Vec<String> = engine::query_scalar(
-                "SELECT id FROM sessions WHERE ended_at IS NULL AND (principal_id = ? OR person_id = ?) ORDER BY id",
+                "SELECT id FROM sessions WHERE ended_at IS NULL AND (principal_id = ? OR \
+                 person_id = ?) ORDER BY id",
             )
             .bind(id)
             .bind(id)
@@ -306,7 +308,8 @@ impl Change {
     /// [`StoreError::Database`].
     pub async fn member_ids(&mut self, group: &str) -> Result<Vec<String>, StoreError> {
         Ok(engine::query_scalar(
-            "SELECT p.unique_id FROM group_members m JOIN principals p ON p.name = m.member WHERE m.group_name = ?",
+            "SELECT p.unique_id FROM group_members m JOIN principals p ON p.name = m.member WHERE \
+             m.group_name = ?",
         )
         .bind(group)
         .fetch_all(&mut *self.tx)
@@ -336,8 +339,10 @@ impl Change {
             .execute(&mut *self.tx)
             .await?;
         let requests = engine::query(
-            "UPDATE access_requests SET status = CASE WHEN status = 'Pending' THEN 'Rejected' ELSE 'Revoked' END, \
-             decided_by = ? WHERE principal_id = ? AND status IN ('Pending', 'Approved') AND expires_at > ?",
+            "UPDATE access_requests SET status = CASE WHEN status = 'Pending' THEN 'Rejected' \
+             ELSE 'Revoked' END, \
+             decided_by = ? WHERE principal_id = ? AND status IN ('Pending', 'Approved') AND \
+             expires_at > ?",
         )
         .bind(by)
         .bind(id)
@@ -362,7 +367,8 @@ impl Change {
         within(tx, count, principal, "access keys of this principal", limits::MAX_ACCESS_KEYS)
             .await?;
         engine::query(
-            "INSERT INTO access_keys (id, principal, sealed, status, created_at) VALUES (?, ?, ?, 'Active', ?)",
+            "INSERT INTO access_keys (id, principal, sealed, status, created_at) VALUES (?, ?, ?, \
+             'Active', ?)",
         )
         .bind(id)
         .bind(principal)
@@ -428,8 +434,10 @@ impl Change {
             return Err(StoreError::Missing("principal"));
         }
         engine::query(
-            "INSERT INTO principal_policies (principal, name, document, updated_at) VALUES (?, ?, ?, ?) \
-             ON CONFLICT (principal, name) DO UPDATE SET document = excluded.document, updated_at = excluded.updated_at",
+            "INSERT INTO principal_policies (principal, name, document, updated_at) VALUES (?, ?, \
+             ?, ?) \
+             ON CONFLICT (principal, name) DO UPDATE SET document = excluded.document, updated_at \
+             = excluded.updated_at",
         )
         .bind(principal)
         .bind(name)
@@ -504,7 +512,8 @@ impl Change {
         document: &str,
     ) -> Result<(), StoreError> {
         let done = engine::query(
-            "INSERT INTO boundaries (principal, document) SELECT name, ? FROM principals WHERE name = ? \
+            "INSERT INTO boundaries (principal, document) SELECT name, ? FROM principals WHERE \
+             name = ? \
              ON CONFLICT (principal) DO UPDATE SET document = excluded.document",
         )
         .bind(document)

@@ -1,13 +1,13 @@
-//! A model of several nodes, against the store's own statements: whatever the order in which devices come, links
-//! break, nodes stand still, are declared dead and come back, a device's sessions are at the node that holds
-//! its link, and none is forgotten.
+//! A model of several nodes, against the store's own statements: whatever the order in which
+//! devices come, links break, nodes stand still, are declared dead and come back, a device's
+//! sessions are at the node that holds its link, and none is forgotten.
 //!
-//! Data flow: steps drawn by proptest -> the store's functions, each on the store of one node -> invariants,
-//! after each step.
+//! Data flow: steps drawn by proptest -> the store's functions, each on the store of one node ->
+//! invariants, after each step.
 //!
 //! # Not here
-//! - The comparison of leases in each write: it needs PostgreSQL (`nodes.rs`). Here a node without a lease
-//!   does nothing.
+//! - The comparison of leases in each write: it needs PostgreSQL (`nodes.rs`). Here a node without
+//!   a lease does nothing.
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -236,8 +236,10 @@ impl Store {
     }
 }
 
-pub(crate) const COLUMNS: &str = "SELECT id, name, status, status_reason, agent_kind, agent_version, platform_type, \
-     platform_name, platform_version, hostname, target, ip, activation_id, iam_role, registered_at, last_ping FROM devices d";
+pub(crate) const COLUMNS: &str = "SELECT id, name, status, status_reason, agent_kind, \
+                                  agent_version, platform_type, \
+     platform_name, platform_version, hostname, target, ip, activation_id, iam_role, \
+     registered_at, last_ping FROM devices d";
 
 pub(crate) fn device(row: &Row) -> Result<Device, sqlx::Error> {
     Ok(Device {
@@ -281,7 +283,8 @@ impl Devices<'_> {
         let count = "SELECT COUNT(*) FROM devices WHERE id <> ?";
         within(&mut tx, count, &new.id, "devices", limits::MAX_DEVICES).await?;
         let used = engine::query(
-            "UPDATE activations SET uses = uses + 1 WHERE id = ? AND uses < uses_allowed AND expires_at > ?",
+            "UPDATE activations SET uses = uses + 1 WHERE id = ? AND uses < uses_allowed AND \
+             expires_at > ?",
         )
         .bind(&new.activation_id)
         .bind(now.0)
@@ -291,7 +294,8 @@ impl Devices<'_> {
             return Err(StoreError::Missing("activation with a use left"));
         }
         engine::query(
-            "INSERT INTO devices (id, name, status, agent_kind, machine, agent_version, platform_type, \
+            "INSERT INTO devices (id, name, status, agent_kind, machine, agent_version, \
+             platform_type, \
              platform_name, platform_version, hostname, target, ip, activation_id, iam_role, \
              registered_at, last_ping) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )
@@ -315,7 +319,8 @@ impl Devices<'_> {
         .await
         .map_err(StoreError::on_insert("device"))?;
         engine::query(
-            "INSERT INTO device_keys (fingerprint, spki, device_id, status, created_at) VALUES (?, ?, ?, 'active', ?)",
+            "INSERT INTO device_keys (fingerprint, spki, device_id, status, created_at) VALUES \
+             (?, ?, ?, 'active', ?)",
         )
         .bind(fingerprint(&new.spki))
         .bind(&new.spki)
@@ -391,7 +396,8 @@ impl Devices<'_> {
     /// [`StoreError::Database`].
     pub async fn by_spki(&self, spki: &[u8]) -> Result<Option<Device>, StoreError> {
         let sql = format!(
-            "{COLUMNS} WHERE id = (SELECT device_id FROM device_keys WHERE spki = ? AND status = 'active')"
+            "{COLUMNS} WHERE id = (SELECT device_id FROM device_keys WHERE spki = ? AND status = \
+             'active')"
         );
         let row = engine::query(&sql).bind(spki).fetch_optional(&self.store.pool).await?;
         Ok(row.as_ref().map(device).transpose()?)
@@ -467,8 +473,8 @@ impl Devices<'_> {
         Ok(done.rows_affected() > 0)
     }
 
-    /// Removes a device and its tags. Its keys stay, revoked, so that they are never accepted again.
-    /// `false`: there is no such device.
+    /// Removes a device and its tags. Its keys stay, revoked, so that they are never accepted
+    /// again. `false`: there is no such device.
     ///
     /// # Errors
     /// [`StoreError::Database`].
@@ -482,7 +488,8 @@ impl Devices<'_> {
             .execute(&mut *tx)
             .await?;
         engine::query(
-            "UPDATE device_keys SET status = 'revoked', ended_at = ?, reason = 'device deregistered' \
+            "UPDATE device_keys SET status = 'revoked', ended_at = ?, reason = 'device \
+             deregistered' \
              WHERE device_id = ? AND status <> 'revoked'",
         )
         .bind(now.0)

@@ -116,7 +116,8 @@ pub const SAME_TEXT: &str = "text of a document";
 pub const SAME_NAME: &str = "name of a document's version";
 
 const COLUMNS: &str = "d.name, d.unique_id, d.kind, d.target_type, d.default_version, \
-     (SELECT MAX(version) FROM document_versions WHERE name = d.name) AS latest_version, v.version, v.version_name, \
+     (SELECT MAX(version) FROM document_versions WHERE name = d.name) AS latest_version, \
+     v.version, v.version_name, \
      v.display_name, v.format, v.hash, v.schema_version, v.created_at";
 const FROM: &str = "FROM documents d JOIN document_versions v ON v.name = d.name";
 
@@ -166,7 +167,8 @@ impl Documents<'_> {
             within(&mut tx, of_kind, kind, what, *most).await?;
         }
         engine::query(
-            "INSERT INTO documents (name, unique_id, kind, target_type, default_version, numbers_given) VALUES (?, ?, ?, ?, 1, 1)",
+            "INSERT INTO documents (name, unique_id, kind, target_type, default_version, \
+             numbers_given) VALUES (?, ?, ?, ?, 1, 1)",
         )
         .bind(&new.name)
         .bind(new_id(IdKind::Document)?)
@@ -205,7 +207,8 @@ impl Documents<'_> {
         within(&mut tx, count, name, "versions of this document", limits::MAX_DOCUMENT_VERSIONS)
             .await?;
         let taken: i64 = engine::query_scalar(
-            "SELECT COUNT(*) FROM document_versions WHERE name = ? AND version_name = ? AND version_name <> ''",
+            "SELECT COUNT(*) FROM document_versions WHERE name = ? AND version_name = ? AND \
+             version_name <> ''",
         )
         .bind(name)
         .bind(&text.version_name)
@@ -257,7 +260,8 @@ impl Documents<'_> {
     /// [`StoreError::Database`].
     pub async fn list(&self) -> Result<Vec<Document>, StoreError> {
         let sql = format!(
-            "SELECT {COLUMNS}, '' AS content {FROM} WHERE v.version = d.default_version ORDER BY d.name"
+            "SELECT {COLUMNS}, '' AS content {FROM} WHERE v.version = d.default_version ORDER BY \
+             d.name"
         );
         let rows = engine::query(&sql).fetch_all(&self.store.pool).await?;
         Ok(rows.iter().map(document).collect::<Result<_, _>>()?)
@@ -287,7 +291,8 @@ impl Documents<'_> {
         limit: i64,
     ) -> Result<Vec<Document>, StoreError> {
         let sql = format!(
-            "SELECT {COLUMNS}, '' AS content {FROM} WHERE d.name = ? AND v.version < ? ORDER BY v.version DESC LIMIT ?"
+            "SELECT {COLUMNS}, '' AS content {FROM} WHERE d.name = ? AND v.version < ? ORDER BY \
+             v.version DESC LIMIT ?"
         );
         let rows = engine::query(&sql)
             .bind(name)
@@ -392,7 +397,8 @@ async fn insert(
     now: UnixMillis,
 ) -> Result<(), StoreError> {
     engine::query(
-        "INSERT INTO document_versions (name, version, version_name, display_name, format, content, hash, schema_version, \
+        "INSERT INTO document_versions (name, version, version_name, display_name, format, \
+         content, hash, schema_version, \
          created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(name)

@@ -30,7 +30,8 @@ pub enum StoreError {
     Row(String),
     /// The file is not the store that was left.
     #[error(
-        "towline.db is not whole: {0}; put back the file together with towline.db-wal from the same \
+        "towline.db is not whole: {0}; put back the file together with towline.db-wal from the \
+         same \
          moment, or the whole directory from a backup; if you know that this file is the newest, \
          start once with --accept-store"
     )]
@@ -58,7 +59,8 @@ pub enum StoreError {
     Database(#[from] sqlx::Error),
     /// Tags of an older version, under keys that differ in letter case only.
     #[error(
-        "tag keys have no letter case, and these differ in nothing else:\n{}\nRemove all but one of \
+        "tag keys have no letter case, and these differ in nothing else:\n{}\nRemove all but one \
+         of \
          each with towline-gateway remove-tag --dir DIR KIND ID KEY, then start again",
         listed(.0)
     )]
@@ -105,16 +107,16 @@ impl StoreError {
     }
 
     /// Whether the database is away: the connection failed, no answer came, or the server begins,
-    /// ends, or has no connection left (PostgreSQL's states `57P01` to `57P03`, `53300`; `57014` and
-    /// `25P03` when it ended what took too long).
+    /// ends, or has no connection left (PostgreSQL's states `57P01` to `57P03`, `53300`; `57014`
+    /// and `25P03` when it ended what took too long).
     #[must_use]
     pub fn is_away(&self) -> bool {
         matches!(self, Self::Database(sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut))
             || self.is_state(&["57P01", "57P02", "57P03", "53300", "57014", "25P03"])
     }
 
-    /// Whether the database takes no writes for now: it is away, its disk refuses, or it is read-only
-    /// (PostgreSQL's state `25006`, SQLite's primary code READONLY, 8).
+    /// Whether the database takes no writes for now: it is away, its disk refuses, or it is
+    /// read-only (PostgreSQL's state `25006`, SQLite's primary code READONLY, 8).
     #[must_use]
     pub fn is_passing(&self) -> bool {
         self.is_away()

@@ -69,7 +69,8 @@ impl Store {
     }
 }
 
-const PROVIDER: &str = "SELECT name, unique_id, issuer, settings, secret, created_at, changed_at FROM identity_providers";
+const PROVIDER: &str = "SELECT name, unique_id, issuer, settings, secret, created_at, changed_at \
+                        FROM identity_providers";
 const PERSON: &str =
     "SELECT id, provider_id, subject, name, blocked, created_at, used_at FROM federated_people";
 
@@ -117,7 +118,8 @@ impl IdentityProviders<'_> {
                 limit: limits::MAX_IDENTITY_PROVIDERS,
             });
         }
-        // Its ARN leaves the scheme out: the same address by the other scheme would be trusted as this one.
+        // Its ARN leaves the scheme out: the same address by the other scheme would be trusted as
+        // this one.
         let other_scheme = match new.issuer.split_once("://") {
             Some(("https", rest)) => format!("http://{rest}"),
             Some((_, rest)) => format!("https://{rest}"),
@@ -133,7 +135,8 @@ impl IdentityProviders<'_> {
         }
         let id = new_id(IdKind::Provider)?;
         engine::query(
-            "INSERT INTO identity_providers (name, unique_id, issuer, settings, secret, created_at, changed_at) \
+            "INSERT INTO identity_providers (name, unique_id, issuer, settings, secret, \
+             created_at, changed_at) \
              VALUES (?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(&new.name)
@@ -199,7 +202,8 @@ impl IdentityProviders<'_> {
     /// [`StoreError::Database`].
     pub async fn update(&self, changed: &IdentityProvider) -> Result<bool, StoreError> {
         let done = engine::query(
-            "UPDATE identity_providers SET settings = ?, secret = COALESCE(?, secret), changed_at = ? \
+            "UPDATE identity_providers SET settings = ?, secret = COALESCE(?, secret), changed_at \
+             = ? \
              WHERE unique_id = ?",
         )
         .bind(&changed.settings)
@@ -264,8 +268,9 @@ impl IdentityProviders<'_> {
         Ok(row.as_ref().map(person).transpose()?)
     }
 
-    /// Notes that a subject was let in, under the name that it wants unless another one has it: then with
-    /// a part of its id behind it. Who has a name keeps it. Returns its row, which may be blocked.
+    /// Notes that a subject was let in, under the name that it wants unless another one has it:
+    /// then with a part of its id behind it. Who has a name keeps it. Returns its row, which may be
+    /// blocked.
     ///
     /// # Errors
     /// [`StoreError::Missing`] when the provider is gone; [`StoreError::Full`].
@@ -299,7 +304,8 @@ impl IdentityProviders<'_> {
         } else {
             make_room(&mut tx, now).await?;
             let stored = engine::query(
-                "INSERT INTO federated_people (id, provider_id, subject, name, blocked, created_at, used_at) \
+                "INSERT INTO federated_people (id, provider_id, subject, name, blocked, \
+                 created_at, used_at) \
                  SELECT ?, unique_id, ?, ?, 0, ?, ? FROM identity_providers WHERE unique_id = ?",
             )
             .bind(&id)

@@ -1,7 +1,9 @@
-//! Invitations: tokens by which a further gateway joins the cluster, and the nodes that wait for approval.
+//! Invitations: tokens by which a further gateway joins the cluster, and the nodes that wait for
+//! approval.
 //!
-//! Data flow: [`Invitations::add`] (the digest of a token) -> [`Invitations::take`] (the token is used, and
-//! the node's row waits, in one transaction) -> [`Invitations::approve`], or [`Invitations::remove`].
+//! Data flow: [`Invitations::add`] (the digest of a token) -> [`Invitations::take`] (the token is
+//! used, and the node's row waits, in one transaction) -> [`Invitations::approve`], or
+//! [`Invitations::remove`].
 //!
 //! # Invariants
 //! - A token is taken once, before its end. It is not stored, its digest is.
@@ -147,8 +149,8 @@ impl Invitations<'_> {
         self.change("UPDATE nodes SET approved = 1 WHERE name = ? AND approved <> 1", name).await
     }
 
-    /// The node may not work any more: its lease is over, and it has lost what it held. False: there is
-    /// none of this name.
+    /// The node may not work any more: its lease is over, and it has lost what it held. False:
+    /// there is none of this name.
     ///
     /// # Errors
     /// [`StoreError::Database`].

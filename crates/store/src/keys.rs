@@ -141,7 +141,8 @@ impl DeviceKeys<'_> {
                 .await?;
         let created_at = youngest.map_or(now.0, |at| now.0.max(at.saturating_add(1)));
         engine::query(
-            "INSERT INTO device_keys (fingerprint, spki, device_id, status, created_at) VALUES (?, ?, ?, 'active', ?)",
+            "INSERT INTO device_keys (fingerprint, spki, device_id, status, created_at) VALUES \
+             (?, ?, ?, 'active', ?)",
         )
         .bind(fingerprint(spki))
         .bind(spki)
@@ -167,7 +168,8 @@ impl DeviceKeys<'_> {
     ) -> Result<u64, StoreError> {
         // Nearly always there is none: nothing waits for the writer's lock then.
         let others: Option<i64> = engine::query_scalar(
-            "SELECT 1 FROM device_keys WHERE device_id = ? AND spki <> ? AND status = 'active' LIMIT 1",
+            "SELECT 1 FROM device_keys WHERE device_id = ? AND spki <> ? AND status = 'active' \
+             LIMIT 1",
         )
         .bind(device)
         .bind(spki)
@@ -222,7 +224,8 @@ impl DeviceKeys<'_> {
         let most = limits::MAX_KEYS_OF_DEVICE;
         crate::store::within(&mut tx, count, device, "keys of this device", most).await?;
         let created: Option<i64> = engine::query_scalar(
-            "SELECT created_at FROM device_keys WHERE device_id = ? AND spki = ? AND status = 'active'",
+            "SELECT created_at FROM device_keys WHERE device_id = ? AND spki = ? AND status = \
+             'active'",
         )
         .bind(device)
         .bind(old)
@@ -266,7 +269,8 @@ impl DeviceKeys<'_> {
     ) -> Result<u64, StoreError> {
         let done = engine::query(
             "UPDATE device_keys SET status = 'revoked', ended_at = ?, reason = ? \
-             WHERE device_id = ? AND fingerprint = COALESCE(?, fingerprint) AND status <> 'revoked'",
+             WHERE device_id = ? AND fingerprint = COALESCE(?, fingerprint) AND status <> \
+             'revoked'",
         )
         .bind(now.0)
         .bind(reason)

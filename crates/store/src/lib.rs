@@ -1,15 +1,15 @@
-//! The gateway's database: devices, activations, principals, documents, sessions, commands, settings,
-//! command log and audit trail.
+//! The gateway's database: devices, activations, principals, documents, sessions, commands,
+//! settings, command log and audit trail.
 //!
-//! Data flow: the API and the data plane call the operations of a table (`store.devices()`, ...) -> SQL
-//! with bound parameters -> the engine -> rows as plain structs. SQLite is embedded, with a write-ahead
-//! log and a sync for every commit: what was confirmed is still there after a power cut. PostgreSQL is
-//! the other engine, for a store that several gateways share.
+//! Data flow: the API and the data plane call the operations of a table (`store.devices()`, ...) ->
+//! SQL with bound parameters -> the engine -> rows as plain structs. SQLite is embedded, with a
+//! write-ahead log and a sync for every commit: what was confirmed is still there after a power
+//! cut. PostgreSQL is the other engine, for a store that several gateways share.
 //!
 //! # Invariants
 //! - SQL is in this crate only. Values are bound: no text of a request becomes part of a statement.
-//! - SQL is portable: what only SQLite understands is in `store` and in the first migrations (a test
-//!   of the tree checks the rest).
+//! - SQL is portable: what only SQLite understands is in `store` and in the first migrations (a
+//!   test of the tree checks the rest).
 //! - Every table is bounded, by [`limits`] in the transaction that adds the row, or by pruning.
 //! - Times come from the caller; the store has no clock.
 //!

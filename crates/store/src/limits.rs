@@ -31,14 +31,15 @@ pub const SERVER_SEARCH_PATIENCE: Duration = Duration::from_secs(30);
 /// Between two looks at the connection that holds a gateway's place at a server.
 pub const PLACE_LOOK: Duration = Duration::from_secs(2);
 
-/// Between two tries to take a place again whose connection broke: before a gateway that waits does.
+/// Between two tries to take a place again whose connection broke: before a gateway that waits
+/// does.
 pub const PLACE_AGAIN: Duration = Duration::from_millis(200);
 
 /// Between two renewals of a node's lease.
 pub const NODE_RENEW: Duration = Duration::from_secs(2);
 
-/// How long a lease holds after a renewal, by the clock of the database. A node whose lease is over by
-/// then may be declared dead by another one that has had its own for so long.
+/// How long a lease holds after a renewal, by the clock of the database. A node whose lease is over
+/// by then may be declared dead by another one that has had its own for so long.
 pub const NODE_LEASE: Duration = Duration::from_secs(8);
 
 /// Nodes of one store.
@@ -87,8 +88,8 @@ pub const MAX_POLICIES: i64 = MAX_POLICIES_PER_USER as i64;
 /// text in the cache.
 pub const MAX_POLICY_BYTES: i64 = 64 * 1024;
 
-/// Sign-ins of one access key or person: some browsers of hers; more is a script that should sign its
-/// requests.
+/// Sign-ins of one access key or person: some browsers of hers; more is a script that should sign
+/// its requests.
 pub const MAX_SIGN_INS_OF_ROOT: i64 = 32;
 
 /// Programs of one person whose sign-ins a provider renews: her machines.

@@ -1,5 +1,6 @@
 //! The history of the schema, compiled in: `migrations/NNNN_name.sql` for SQLite,
-//! `migrations/postgres/NNNN_name.sql` for PostgreSQL. Each is applied once and never edited afterwards.
+//! `migrations/postgres/NNNN_name.sql` for PostgreSQL. Each is applied once and never edited
+//! afterwards.
 //!
 //! # Invariants
 //! - Both end in the same schema under the same last number (a test compares them).
@@ -121,8 +122,10 @@ mod tests {
         let pool = SqlitePool::connect_with(options.foreign_keys(true)).await.unwrap();
         super::migrator_before(25).await.unwrap().run(&pool).await.unwrap();
         for statement in [
-            "INSERT INTO documents (name, kind, default_version, numbers_given) VALUES ('d', 'Session', 1, 1)",
-            "INSERT INTO document_versions (name, version, format, content, hash, schema_version, created_at) \
+            "INSERT INTO documents (name, kind, default_version, numbers_given) VALUES ('d', \
+             'Session', 1, 1)",
+            "INSERT INTO document_versions (name, version, format, content, hash, schema_version, \
+             created_at) \
              VALUES ('d', 1, 'JSON', '{}', 'h', '1.0', 1)",
         ] {
             sqlx::query(statement).execute(&pool).await.unwrap();

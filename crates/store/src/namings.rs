@@ -1,5 +1,5 @@
-//! What names principals beside their own rows: approval policies, open requests for access, and the
-//! settings of identity providers. Read in the transaction that makes a principal.
+//! What names principals beside their own rows: approval policies, open requests for access, and
+//! the settings of identity providers. Read in the transaction that makes a principal.
 
 use towline_host::clock::UnixMillis;
 use towline_ssm::documents::approval::Level;

@@ -1,11 +1,11 @@
 //! Nodes: the gateways that work on one store together.
 //!
-//! Data flow: a gateway joins and renews its lease (`engine::member`) -> others list it, and declare it
-//! dead when the lease is over ([`Nodes::judge`]).
+//! Data flow: a gateway joins and renews its lease (`engine::member`) -> others list it, and
+//! declare it dead when the lease is over ([`Nodes::judge`]).
 //!
 //! # Invariants
-//! - A node declares another one dead only when it has had its own lease without a gap for as long as a
-//!   lease holds: after an outage of the database everybody has the time to come back.
+//! - A node declares another one dead only when it has had its own lease without a gap for as long
+//!   as a lease holds: after an outage of the database everybody has the time to come back.
 //! - Times are compared by the clock of the database alone: a lease's end with another lease's end.
 //! - A node that was declared dead never writes again: its generation is another one.
 
@@ -210,7 +210,8 @@ fn lease() -> i64 {
 /// Names of the nodes whose lease held when the node `own` renewed its own.
 pub(crate) async fn alive(tx: &mut Tx, own: &str) -> Result<Vec<String>, StoreError> {
     Ok(engine::query_scalar(
-        "SELECT name FROM nodes WHERE expires_at > (SELECT expires_at FROM nodes WHERE name = ?) - ?",
+        "SELECT name FROM nodes WHERE expires_at > (SELECT expires_at FROM nodes WHERE name = ?) \
+         - ?",
     )
     .bind(own)
     .bind(lease())

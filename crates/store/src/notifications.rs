@@ -1,14 +1,14 @@
 //! Notifications that wait for their receivers, and the receivers.
 //!
-//! Data flow: a change writes a [`Message`] for each receiver in its own transaction ([`add`]) -> the
-//! gateway takes the first one of a receiver ([`Notifications::first`]), sends it, and removes it, or
-//! puts it off, or gives it up.
+//! Data flow: a change writes a [`Message`] for each receiver in its own transaction ([`add`]) ->
+//! the gateway takes the first one of a receiver ([`Notifications::first`]), sends it, and removes
+//! it, or puts it off, or gives it up.
 //!
 //! # Invariants
 //! - A message is there exactly when what it tells has happened.
 //! - Each receiver gets its messages in their order: only its first one that waits is sent.
-//! - A change never fails because a receiver is away: beyond [`limits::MAX_NOTIFICATIONS`] of a receiver,
-//!   the oldest goes.
+//! - A change never fails because a receiver is away: beyond [`limits::MAX_NOTIFICATIONS`] of a
+//!   receiver, the oldest goes.
 //!
 //! # Not here
 //! - Addresses, secrets and signatures: the gateway's.
@@ -91,8 +91,10 @@ impl Store {
 /// Writes a message for each receiver, in the transaction of what it tells.
 pub(crate) async fn add(tx: &mut Tx, message: &Message, now: UnixMillis) -> Result<(), StoreError> {
     engine::query(
-        "INSERT INTO notifications (webhook_id, position, id, kind, body, state, attempts, error, created_at, next_at) \
-         SELECT w.unique_id, COALESCE((SELECT MAX(n.position) FROM notifications n WHERE n.webhook_id = w.unique_id), 0) + 1, \
+        "INSERT INTO notifications (webhook_id, position, id, kind, body, state, attempts, error, \
+         created_at, next_at) \
+         SELECT w.unique_id, COALESCE((SELECT MAX(n.position) FROM notifications n WHERE \
+         n.webhook_id = w.unique_id), 0) + 1, \
          ?, ?, ?, 'Waiting', 0, '', ?, ? FROM webhooks w",
     )
     .bind(&message.id)
@@ -271,7 +273,8 @@ impl Notifications<'_> {
         Ok(rows.iter().map(notification).collect::<Result<_, _>>()?)
     }
 
-    /// Has all messages of a receiver that were given up sent again, before the later ones. How many.
+    /// Has all messages of a receiver that were given up sent again, before the later ones. How
+    /// many.
     ///
     /// # Errors
     /// [`StoreError::Database`].

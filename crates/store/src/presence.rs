@@ -1,14 +1,17 @@
-//! Presence: which node holds the link of which device. Only where several gateways work on one store.
+//! Presence: which node holds the link of which device. Only where several gateways work on one
+//! store.
 //!
-//! Data flow: a device arrives -> [`Presences::arrive`] (compare with the link that is there, write, adopt
-//! the device's sessions, all in one transaction) -> its link ends -> [`Presences::leave`].
+//! Data flow: a device arrives -> [`Presences::arrive`] (compare with the link that is there,
+//! write, adopt the device's sessions, all in one transaction) -> its link ends ->
+//! [`Presences::leave`].
 //!
 //! # Invariants
-//! - A later link of the same start of the agent takes the place of an earlier one, whatever node has
-//!   it; an earlier one that comes late does not.
-//! - Another start of the agent takes the place of a link only where that link is known to be dead: its
-//!   node's lease is over, or the node was asked.
-//! - With a device come all its sessions and the steps of commands that it may hold: the node that holds the link alone can carry them.
+//! - A later link of the same start of the agent takes the place of an earlier one, whatever node
+//!   has it; an earlier one that comes late does not.
+//! - Another start of the agent takes the place of a link only where that link is known to be dead:
+//!   its node's lease is over, or the node was asked.
+//! - With a device come all its sessions and the steps of commands that it may hold: the node that
+//!   holds the link alone can carry them.
 //! - A node that ends a link removes no row that names another link.
 
 use std::collections::HashSet;
@@ -88,7 +91,8 @@ impl Presences<'_> {
             }
         }
         engine::query(
-            "INSERT INTO presence (device_id, node, boot, connection, since) VALUES (?, ?, ?, ?, ?) \
+            "INSERT INTO presence (device_id, node, boot, connection, since) VALUES (?, ?, ?, ?, \
+             ?) \
              ON CONFLICT (device_id) DO UPDATE SET node = excluded.node, boot = excluded.boot, \
              connection = excluded.connection, since = excluded.since",
         )

@@ -67,7 +67,8 @@ impl Store {
     }
 }
 
-const KEY_COLUMNS: &str = "SELECT k.id, k.principal, p.unique_id AS principal_id, k.sealed, k.status, k.created_at, k.last_used \
+const KEY_COLUMNS: &str = "SELECT k.id, k.principal, p.unique_id AS principal_id, k.sealed, \
+                           k.status, k.created_at, k.last_used \
      FROM access_keys k JOIN principals p ON p.name = k.principal";
 
 fn access_key(row: &Row) -> Result<AccessKey, sqlx::Error> {
@@ -133,7 +134,8 @@ impl Principals<'_> {
         let rows = engine::query(
             "SELECT name, unique_id, created_at FROM principals WHERE name > ? \
              AND CASE WHEN SUBSTR(name, 1, 5) = 'role/' THEN 'role/' \
-             WHEN SUBSTR(name, 1, 6) = 'group/' THEN 'group/' ELSE '' END = ? ORDER BY name LIMIT ?",
+             WHEN SUBSTR(name, 1, 6) = 'group/' THEN 'group/' ELSE '' END = ? ORDER BY name LIMIT \
+             ?",
         )
         .bind(after)
         .bind(kind)

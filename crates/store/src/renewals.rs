@@ -2,8 +2,8 @@
 //!
 //! # Invariants
 //! - A renewal goes with its person, and so with the provider.
-//! - At most [`limits::MAX_RENEWALS_OF_PERSON`] of one person are kept; a new one removes the oldest.
-//!   Rows that are past their end leave with the next one of anybody.
+//! - At most [`limits::MAX_RENEWALS_OF_PERSON`] of one person are kept; a new one removes the
+//!   oldest. Rows that are past their end leave with the next one of anybody.
 //!
 //! # Not here
 //! - The seal of the provider's token, and the program's secret: the gateway's.

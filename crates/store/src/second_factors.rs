@@ -57,8 +57,8 @@ impl SecondFactors<'_> {
     /// Stores a new factor of a user, not enabled; one that was never enabled is replaced.
     ///
     /// # Errors
-    /// [`StoreError::Exists`] when the user has an enabled one; [`StoreError::Missing`] when that user
-    /// was removed, also when another one has the name now.
+    /// [`StoreError::Exists`] when the user has an enabled one; [`StoreError::Missing`] when that
+    /// user was removed, also when another one has the name now.
     pub async fn create(
         &self,
         principal: &Principal,
@@ -71,7 +71,8 @@ impl SecondFactors<'_> {
             .execute(&mut *tx)
             .await?;
         let made = engine::query(
-            "INSERT INTO second_factors (principal, unique_id, sealed, enabled, last_step, failures, \
+            "INSERT INTO second_factors (principal, unique_id, sealed, enabled, last_step, \
+             failures, \
              blocked_until, created_at) SELECT name, ?, ?, 0, 0, 0, 0, ? FROM principals \
              WHERE unique_id = ?",
         )

@@ -2,8 +2,8 @@
 //! expired anyway.
 //!
 //! # Invariants
-//! - A signature is written before its request changes anything ([`crate::BegunRequests`]): it is not
-//!   taken again, also if the gateway is killed meanwhile.
+//! - A signature is written before its request changes anything ([`crate::BegunRequests`]): it is
+//!   not taken again, also if the gateway is killed meanwhile.
 
 use crate::engine::{self, Tx};
 use crate::error::StoreError;
@@ -32,7 +32,8 @@ impl Store {
 }
 
 impl SeenRequests<'_> {
-    /// Up to `limit` signatures that still count at `now` (seconds), those that count longest first.
+    /// Up to `limit` signatures that still count at `now` (seconds), those that count longest
+    /// first.
     ///
     /// # Errors
     /// [`StoreError::Database`].

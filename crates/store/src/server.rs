@@ -2,8 +2,8 @@
 //!
 //! # Invariants
 //! - A password is never part of the address: addresses stand in files and on command lines.
-//! - Over a network the server proves itself by its certificate (`sslmode=verify-full`); without TLS
-//!   only the machine itself is talked to.
+//! - Over a network the server proves itself by its certificate (`sslmode=verify-full`); without
+//!   TLS only the machine itself is talked to.
 //! - A standby, another encoding and a schema of a newer version are refused before anything is
 //!   written.
 
@@ -60,7 +60,8 @@ impl ServerAddress {
             |name: &str| query.split('&').any(|pair| pair.split('=').next() == Some(name));
         if user.is_some_and(|user| user.contains(':')) || parameter("password") {
             return Err(wrong(
-                "it holds a password, which others can read: name a file with it, or use PGPASSWORD \
+                "it holds a password, which others can read: name a file with it, or use \
+                 PGPASSWORD \
                  or ~/.pgpass",
             ));
         }
@@ -87,7 +88,8 @@ impl ServerAddress {
             (true, PgSslMode::VerifyCa | PgSslMode::Disable) if is_near => options,
             (true, _) => {
                 return Err(wrong(
-                    "its sslmode proves nothing about the server: leave it out, or say verify-full; \
+                    "its sslmode proves nothing about the server: leave it out, or say \
+                     verify-full; \
                      disable and verify-ca are for a server on this machine",
                 ));
             }
@@ -138,8 +140,8 @@ impl Store {
     /// Opens the store of a database that must hold one, as one of several nodes.
     ///
     /// # Errors
-    /// [`StoreError::Server`] when the database cannot be used, or holds none, or the name is another
-    /// node's; [`StoreError::Held`] when a gateway that works alone has it.
+    /// [`StoreError::Server`] when the database cannot be used, or holds none, or the name is
+    /// another node's; [`StoreError::Held`] when a gateway that works alone has it.
     pub async fn join(address: &ServerAddress, node: &NodeIdentity) -> Result<Self, StoreError> {
         let one = one_connection(address).await?;
         look(&one).await?.holds_one()?;
@@ -151,8 +153,8 @@ impl Store {
         Ok(store)
     }
 
-    /// Opens the store of a database that must hold one, and takes the place of the gateway that works
-    /// with it.
+    /// Opens the store of a database that must hold one, and takes the place of the gateway that
+    /// works with it.
     ///
     /// # Errors
     /// [`StoreError::Server`] when the database cannot be used, or holds none; [`StoreError::Held`]
@@ -214,12 +216,14 @@ fn not_joined(why: NotJoined) -> StoreError {
              of its own in the section [evidence] of gateway.toml",
         ),
         NotJoined::KeyTaken => server(
-            "has a node of another name with this key: node.key was copied; remove it here, and a new \
+            "has a node of another name with this key: node.key was copied; remove it here, and a \
+             new \
              one is made",
         ),
         NotJoined::Waits => StoreError::WaitsForApproval,
         NotJoined::Removed => server(
-            "has this gateway among the removed nodes: `towline-gateway nodes approve` at another one \
+            "has this gateway among the removed nodes: `towline-gateway nodes approve` at another \
+             one \
              takes it back",
         ),
         NotJoined::Full => server("has as many nodes as there may be: remove some first"),
@@ -264,7 +268,8 @@ impl Found {
             return Ok(());
         }
         Err(StoreError::Server(format!(
-            "has schema {schema}, and this version knows {newest}: use the version that works with it"
+            "has schema {schema}, and this version knows {newest}: use the version that works \
+             with it"
         )))
     }
 }
@@ -300,7 +305,8 @@ async fn look(one: &PgPool) -> Result<Found, StoreError> {
         schema = applied.unwrap_or(0);
         if schema > newest {
             return refuse(format!(
-                "has schema {schema} of a newer version; this version knows up to {newest}: install \
+                "has schema {schema} of a newer version; this version knows up to {newest}: \
+                 install \
                  the newer one"
             ));
         }

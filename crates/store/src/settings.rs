@@ -52,7 +52,8 @@ impl Settings<'_> {
     /// [`StoreError::Database`].
     pub async fn set(&self, key: &str, value: &str) -> Result<(), StoreError> {
         engine::query(
-            "INSERT INTO settings (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+            "INSERT INTO settings (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET \
+             value = excluded.value",
         )
         .bind(key)
         .bind(value)

@@ -71,7 +71,8 @@ impl Store {
     }
 }
 
-const COLUMNS: &str = "SELECT digest, user_code, challenge, source_ip, subscriber, client, role, decision, \
+const COLUMNS: &str = "SELECT digest, user_code, challenge, source_ip, subscriber, client, role, \
+                       decision, \
      sealed, asked_at, ends_at FROM sign_in_requests";
 
 fn request(row: &Row) -> Result<SignInRequest, sqlx::Error> {
@@ -117,7 +118,8 @@ impl SignInRequests<'_> {
         }
         engine::query(
             "INSERT INTO sign_in_requests \
-             (digest, user_code, challenge, source_ip, subscriber, client, role, asked_at, ends_at) \
+             (digest, user_code, challenge, source_ip, subscriber, client, role, asked_at, \
+             ends_at) \
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(&new.digest)

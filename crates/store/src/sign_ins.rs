@@ -1,5 +1,5 @@
-//! Sign-ins of browsers: made with an access key, temporary credentials or an identity provider, used by
-//! a cookie that names the row.
+//! Sign-ins of browsers: made with an access key, temporary credentials or an identity provider,
+//! used by a cookie that names the row.
 //!
 //! # Invariants
 //! - A sign-in ends with its root: the row goes with the access key's or the person's row.

@@ -52,8 +52,8 @@ impl Store {
     /// Opens the database file, creates it if it does not exist, and migrates the schema.
     ///
     /// # Errors
-    /// When the file cannot be opened, was written by a newer version, or has tags that this version
-    /// cannot keep apart ([`StoreError::TagClashes`]).
+    /// When the file cannot be opened, was written by a newer version, or has tags that this
+    /// version cannot keep apart ([`StoreError::TagClashes`]).
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
         let options = SqliteConnectOptions::new()
             .filename(path)
@@ -138,8 +138,8 @@ impl Store {
         Ok(connection.close().await?)
     }
 
-    /// Takes the mark off a file that [`Store::open_existing`] refuses, because its owner knows that
-    /// it is whole: another tool has folded its log in.
+    /// Takes the mark off a file that [`Store::open_existing`] refuses, because its owner knows
+    /// that it is whole: another tool has folded its log in.
     ///
     /// # Errors
     /// The database's own.
@@ -161,8 +161,9 @@ impl Store {
         Ok(())
     }
 
-    /// Closes the store: waits for running statements and merges the log into the file. When the disk
-    /// refuses that, the log stays beside the file for the next start. A node leaves the cluster.
+    /// Closes the store: waits for running statements and merges the log into the file. When the
+    /// disk refuses that, the log stays beside the file for the next start. A node leaves the
+    /// cluster.
     pub async fn close(&self) {
         if self.is_shared() {
             if let Some(member) = &self.member {

@@ -91,7 +91,8 @@ pub(crate) async fn check(pool: &Pool) -> Result<(), StoreError> {
 /// Whether the store has tags, and its schema allows keys that differ in letter case only.
 async fn needs_check(pool: &Pool) -> Result<bool, StoreError> {
     let tables: i64 = engine::query_scalar(
-        "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name IN ('tags', '_sqlx_migrations')",
+        "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name IN ('tags', \
+         '_sqlx_migrations')",
     )
     .fetch_one(pool)
     .await?;

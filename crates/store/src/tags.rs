@@ -48,7 +48,8 @@ impl Store {
 }
 
 impl Tags<'_> {
-    /// All tags of the devices that have one of these values of a tag: id, folded key and value, by id.
+    /// All tags of the devices that have one of these values of a tag: id, folded key and value, by
+    /// id.
     ///
     /// # Errors
     /// [`StoreError::Database`].
@@ -59,7 +60,8 @@ impl Tags<'_> {
     ) -> Result<Vec<(String, String, String)>, StoreError> {
         let marks = vec!["?"; values.len().max(1)].join(", ");
         let sql = format!(
-            "SELECT o.id, o.key_folded, o.value FROM tags t JOIN tags o ON o.kind = t.kind AND o.id = t.id \
+            "SELECT o.id, o.key_folded, o.value FROM tags t JOIN tags o ON o.kind = t.kind AND \
+             o.id = t.id \
              WHERE t.kind = 'device' AND t.key_folded = ? AND t.value IN ({marks}) ORDER BY o.id"
         );
         let mut query = engine::query_as(&sql).bind(fold(key));
@@ -87,13 +89,13 @@ impl Tags<'_> {
         Ok(rows.into_iter().collect())
     }
 
-    /// Removes tags by key, and sets others, on a thing that still has the tags that were read. Keys
-    /// have no letter case: a key that is there gets the new spelling and value; one that is not
-    /// there is no error.
+    /// Removes tags by key, and sets others, on a thing that still has the tags that were read.
+    /// Keys have no letter case: a key that is there gets the new spelling and value; one that is
+    /// not there is no error.
     ///
     /// # Errors
-    /// [`StoreError::Missing`] when the thing was removed; [`StoreError::Changed`] when its tags are
-    /// others; [`StoreError::Full`] beyond [`MAX_TAGS`]. No tag is changed then.
+    /// [`StoreError::Missing`] when the thing was removed; [`StoreError::Changed`] when its tags
+    /// are others; [`StoreError::Full`] beyond [`MAX_TAGS`]. No tag is changed then.
     pub async fn change(
         &self,
         kind: TagKind,
@@ -179,7 +181,8 @@ pub(crate) async fn put_all(
     for (key, value) in tags {
         engine::query(
             "INSERT INTO tags (kind, id, key, key_folded, value) VALUES (?, ?, ?, ?, ?) \
-             ON CONFLICT (kind, id, key_folded) DO UPDATE SET key = excluded.key, value = excluded.value",
+             ON CONFLICT (kind, id, key_folded) DO UPDATE SET key = excluded.key, value = \
+             excluded.value",
         )
         .bind(kind.as_str())
         .bind(id)
@@ -196,7 +199,8 @@ pub(crate) async fn put_all(
         .await?;
     let limit = i64::try_from(MAX_TAGS).unwrap_or(i64::MAX);
     if count > limit {
-        return Err(StoreError::Full { what: "tags on this resource", limit }); // the transaction rolls back
+        // the transaction rolls back
+        return Err(StoreError::Full { what: "tags on this resource", limit });
     }
     Ok(())
 }

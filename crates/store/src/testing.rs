@@ -23,8 +23,8 @@ pub async fn scratch() -> (Store, tempfile::TempDir) {
     (store, tempfile::tempdir().unwrap())
 }
 
-/// A store in a file, whatever the engine of the others, and the folder that must live as long as it
-/// does.
+/// A store in a file, whatever the engine of the others, and the folder that must live as long as
+/// it does.
 ///
 /// # Panics
 /// When no temporary folder or no database can be made.

@@ -1,9 +1,10 @@
-//! Writers at the same time, on both engines: what each confirmed is there, and what the writers' lock
-//! costs.
+//! Writers at the same time, on both engines: what each confirmed is there, and what the writers'
+//! lock costs.
 //!
-//! An ordinary run writes little. `TOWLINE_WRITES=2000 cargo test --profile server -p towline-store --test
-//! writers -- --nocapture` measures, with a server that syncs each commit.
-#![allow(clippy::unwrap_used, clippy::print_stdout)] // also outside of test functions: all of this is a test
+//! An ordinary run writes little. `TOWLINE_WRITES=2000 cargo test --profile server -p towline-store
+//! --test writers -- --nocapture` measures, with a server that syncs each commit.
+// also outside of test functions: all of this is a test
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use std::time::{Duration, Instant};
 

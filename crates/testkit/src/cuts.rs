@@ -1,7 +1,7 @@
 //! A run in which links are cut at both ends of running shells, and every byte is compared.
 //!
-//! Data flow: text -> a shell that is an echo -> the same text, while the device's link or the operator's
-//! connection is cut among its bytes.
+//! Data flow: text -> a shell that is an echo -> the same text, while the device's link or the
+//! operator's connection is cut among its bytes.
 //!
 //! # Invariants
 //! - Each cut falls at another byte; its place comes from the number of the cut.

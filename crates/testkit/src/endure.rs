@@ -1,8 +1,8 @@
 //! A run in which link, agent and gateway are killed at random while a device executes programs,
 //! and what its command log says afterwards.
 //!
-//! Data flow: a session that executes numbered programs and writes each number into a file (the truth) ->
-//! kills -> the gateway's store, read as a database -> [`Balance`].
+//! Data flow: a session that executes numbered programs and writes each number into a file (the
+//! truth) -> kills -> the gateway's store, read as a database -> [`Balance`].
 //!
 //! # Invariants
 //! - Chance comes from a seed, so that a run can be repeated as far as the machine's own chance
@@ -122,7 +122,8 @@ impl Session {
         balance.sessions += 1;
         let number = balance.sessions;
         let script = format!(
-            "n=0; while [ ! -e {0}.stop ]; do /bin/true p{number}.$n && echo p{number}.$n >> {0}; n=$((n+1)); sleep 0.02; done",
+            "n=0; while [ ! -e {0}.stop ]; do /bin/true p{number}.$n && echo p{number}.$n >> {0}; \
+             n=$((n+1)); sleep 0.02; done",
             truth.display()
         );
         let mut command =
@@ -172,7 +173,8 @@ fn settle(python: &Path, database: &Path) -> Outcome {
 pub fn query(python: &Path, database: &Path, sql: &str) -> Outcome<String> {
     let program = "import sqlite3, sys\n\
         db = sqlite3.connect('file:' + sys.argv[1] + '?mode=ro', uri=True, timeout=30)\n\
-        [print('|'.join('' if c is None else c.hex() if isinstance(c, bytes) else str(c) for c in row)) for row in db.execute(sys.argv[2])]";
+        [print('|'.join('' if c is None else c.hex() if isinstance(c, bytes) else str(c) for c in \
+        row)) for row in db.execute(sys.argv[2])]";
     let out = Command::new(python).args(["-c", program]).arg(database).arg(sql).output()?;
     if !out.status.success() {
         return Err(Trouble::new(format!("the store: {}", String::from_utf8_lossy(&out.stderr))));
@@ -221,7 +223,8 @@ fn count(python: &Path, database: &Path, truth: &Path, balance: &mut Balance) ->
         if found.contains(program) {
             balance.on_record += 1;
         } else if cut.contains(&session) || !all_sessions.contains(&session) {
-            balance.in_gaps += 1; // or nothing of the session had been sent when its agent was killed
+            // or nothing of the session had been sent when its agent was killed
+            balance.in_gaps += 1;
         } else {
             balance.nowhere += 1;
         }

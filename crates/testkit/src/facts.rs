@@ -1,7 +1,7 @@
 //! Facts about a process from the kernel: memory, threads, context switches, children, sockets.
 //!
-//! Data flow: files of `/proc/PID` -> numbers. Linux only. A process that is gone is an error, never a
-//! zero.
+//! Data flow: files of `/proc/PID` -> numbers. Linux only. A process that is gone is an error,
+//! never a zero.
 
 use std::path::PathBuf;
 

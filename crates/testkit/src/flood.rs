@@ -1,7 +1,7 @@
 //! Much output of one session: what it costs both sides, and what is left of it on record.
 //!
-//! Data flow: `towline exec` of a program that writes without end or sense -> every byte is taken and
-//! counted here, none kept -> memory and processor time of agent and gateway meanwhile, and the
+//! Data flow: `towline exec` of a program that writes without end or sense -> every byte is taken
+//! and counted here, none kept -> memory and processor time of agent and gateway meanwhile, and the
 //! size of the recording.
 //!
 //! # Not here

@@ -1,7 +1,7 @@
 //! One HTTPS request on one connection, signed or not, for access tests.
 //!
-//! Data flow: [`Request`] -> headers with or without a signature -> TLS -> [`Answer`]. The command line
-//! and boto3 are the real clients; this one can also send invalid requests.
+//! Data flow: [`Request`] -> headers with or without a signature -> TLS -> [`Answer`]. The command
+//! line and boto3 are the real clients; this one can also send invalid requests.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};

@@ -1,5 +1,5 @@
-//! The kit for end-to-end tests: the real programs as separate processes, a scripted terminal, a bad
-//! network.
+//! The kit for end-to-end tests: the real programs as separate processes, a scripted terminal, a
+//! bad network.
 //!
 //! - [`lab`]: a gateway, its devices and its operators in a scratch directory on loopback.
 //!   Dropping a value stops the process that it represents.

@@ -68,8 +68,8 @@ pub fn program() -> OsString {
     std::env::var_os(PYTHON).unwrap_or_else(|| "python3".into())
 }
 
-/// Sets the home of the person who runs us, because `python3` may be a wrapper that looks there for its
-/// settings; but no profile in it.
+/// Sets the home of the person who runs us, because `python3` may be a wrapper that looks there for
+/// its settings; but no profile in it.
 pub fn settle(command: &mut Command) {
     if let Some(home) = std::env::var_os("HOME") {
         command.env("HOME", home);

@@ -66,7 +66,8 @@ impl Moto {
     /// They failed: with what Python said.
     pub fn python(&self, lines: &str) -> Outcome<String> {
         let program = format!(
-            "import boto3\ns3, logs = (boto3.client(n, endpoint_url='{}') for n in ('s3', 'logs'))\n{lines}",
+            "import boto3\ns3, logs = (boto3.client(n, endpoint_url='{}') for n in ('s3', \
+             'logs'))\n{lines}",
             self.endpoint
         );
         let mut command = machine::python();

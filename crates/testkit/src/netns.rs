@@ -1,9 +1,9 @@
 //! A network of one's own: a test's thread, and all that is started from it, in a namespace with
 //! nothing but loopback.
 //!
-//! Data flow: a holder process makes the namespace ([`unshare`(1)], root is needed) -> [`Network::enter`]
-//! moves the calling thread into it -> processes and threads that are started from there are in it
-//! too. What a test does to this network, nobody else on the machine sees.
+//! Data flow: a holder process makes the namespace ([`unshare`(1)], root is needed) ->
+//! [`Network::enter`] moves the calling thread into it -> processes and threads that are started
+//! from there are in it too. What a test does to this network, nobody else on the machine sees.
 //!
 //! # Invariants
 //! - Only the calling thread moves. A test has a thread of its own, so it need not move back.

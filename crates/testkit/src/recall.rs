@@ -1,8 +1,8 @@
 //! How much of what a session executes stands in its command log: a workload of which every
 //! execution is known, and the count of what came out.
 //!
-//! Data flow: [`Workload`] (a shell script; each program gets a number as its argument) -> `towline exec`
-//! -> `towline commands -o json` -> [`Tally`].
+//! Data flow: [`Workload`] (a shell script; each program gets a number as its argument) -> `towline
+//! exec` -> `towline commands -o json` -> [`Tally`].
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -59,7 +59,8 @@ impl Workload {
         ] {
             end += some;
             let body = if body.ends_with('&') { format!("{body} ") } else { format!("{body}; ") };
-            let _ = writeln!(text, "while [ $n -lt {end} ]; do {body}n=$((n+1)); done\n{after}"); // into memory
+            // into memory
+            let _ = writeln!(text, "while [ $n -lt {end} ]; do {body}n=$((n+1)); done\n{after}");
         }
         text
     }

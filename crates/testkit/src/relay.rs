@@ -1,9 +1,9 @@
 //! A TCP relay on loopback that can be cut, held still, closed to newcomers, slowed down; and that
 //! counts.
 //!
-//! Data flow: a client connects to [`Relay::address`] -> two threads pump bytes to and from the target ->
-//! what the test orders ([`Relay::cut`], [`Relay::cut_after`], [`Relay::hold`], ...) happens to all
-//! connections.
+//! Data flow: a client connects to [`Relay::address`] -> two threads pump bytes to and from the
+//! target -> what the test orders ([`Relay::cut`], [`Relay::cut_after`], [`Relay::hold`], ...)
+//! happens to all connections.
 //!
 //! # Invariants
 //! - It buffers one chunk in each direction: a relay does not hide back-pressure.

@@ -1,5 +1,5 @@
-//! Peers that prove nothing: silent connections, idle TLS, requests that are refused, bodies that never
-//! end. Loopback only; each kind is bounded by the number that the caller gives.
+//! Peers that prove nothing: silent connections, idle TLS, requests that are refused, bodies that
+//! never end. Loopback only; each kind is bounded by the number that the caller gives.
 //!
 //! # Not here
 //! - What a gateway must do about them: the tests, and `cargo xtask flood-strangers`.

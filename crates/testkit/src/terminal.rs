@@ -1,8 +1,8 @@
 //! A program on a pseudo-terminal, driven by what it prints, as a person would.
 //!
-//! Data flow: [`Terminal::start`] -> `send`, `expect`, `resize`, ... -> the exit status. The master side
-//! never blocks: while something is written, output is read, so a program that echoes much cannot
-//! lock up with us.
+//! Data flow: [`Terminal::start`] -> `send`, `expect`, `resize`, ... -> the exit status. The master
+//! side never blocks: while something is written, output is read, so a program that echoes much
+//! cannot lock up with us.
 //!
 //! # Invariants
 //! - Every wait has a deadline; its error shows the end of what the terminal has printed.
@@ -403,7 +403,8 @@ mod tests {
     #[test]
     fn a_marker_is_found_among_much_text_and_what_follows_is_kept() {
         let mut terminal = shell(
-            "stty raw -echo; head -c 300000 /dev/zero; printf '~~DO'; sleep 0.1; printf 'NE~~after'; read x",
+            "stty raw -echo; head -c 300000 /dev/zero; printf '~~DO'; sleep 0.1; printf \
+             'NE~~after'; read x",
         );
         assert_eq!(terminal.drain_until(b"~~DONE~~", PATIENCE).unwrap(), 300_000);
         terminal.expect("after").unwrap();

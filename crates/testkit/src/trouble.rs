@@ -1,5 +1,5 @@
-//! The error type of the kit: a sentence for the person who reads a failed test. And [`eventually`],
-//! the one way to wait for a fact.
+//! The error type of the kit: a sentence for the person who reads a failed test. And
+//! [`eventually`], the one way to wait for a fact.
 
 use std::fmt::{self, Debug, Display};
 use std::time::{Duration, Instant};

@@ -9,8 +9,9 @@
 //! `Attached` may come again at any time (the device's link was lost and is back): the client then
 //! sends its input again from the position named there.
 //!
-//! A client that offers [`SUBPROTOCOL_2`] and gets it is also told what concerns the session outside
-//! of its bytes: who watches, messages, requests for its seat, the end of granted access. Nothing else differs.
+//! A client that offers [`SUBPROTOCOL_2`] and gets it is also told what concerns the session
+//! outside of its bytes: who watches, messages, requests for its seat, the end of granted access.
+//! Nothing else differs.
 //!
 //! A viewer sends [`FromClient::Watch`] instead, with the token of WatchSession, and nothing after
 //! it. It gets [`ToClient::Watching`], then bytes on stream 0 whose positions count from 0 for this

@@ -9,8 +9,9 @@
 //! - [`Ask::List`] is answered by any number of [`Answer::Item`] and [`Answer::End`].
 //! - [`Ask::Read`] is answered by data from that offset on, and [`Answer::Whole`].
 //! - [`Ask::Write`] is answered by [`Answer::Have`]; the operator sends data from there on, and
-//!   [`Ask::Whole`], which is answered by [`Answer::Done`]. Until then the content of a regular file
-//!   has another name, and stays under it when the copy breaks off: the next one goes on there.
+//!   [`Ask::Whole`], which is answered by [`Answer::Done`]. Until then the content of a regular
+//!   file has another name, and stays under it when the copy breaks off: the next one goes on
+//!   there.
 //! - [`Ask::Folder`] is answered by [`Answer::Done`].
 //!
 //! Any of them may be answered by [`Answer::Failed`] instead; for a write that is the end of its

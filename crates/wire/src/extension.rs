@@ -1,7 +1,7 @@
 //! What one end says and an older other end does without: frames of one kind, told apart by a tag.
 //!
-//! Data flow: [`Frame::Extension`](crate::frame::Frame::Extension) holds a tag and a body. A receiver
-//! that knows neither kind nor tag skips the frame, so no wire version is needed.
+//! Data flow: [`Frame::Extension`](crate::frame::Frame::Extension) holds a tag and a body. A
+//! receiver that knows neither kind nor tag skips the frame, so no wire version is needed.
 //!
 //! # Invariants
 //! - Nothing that the rest of the wire relies on is an extension: it may be skipped.
@@ -9,8 +9,8 @@
 //! - Tags are never given again.
 //!
 //! # Not here
-//! - [`ClientKey`] and [`DeviceAnswer`] are room for sessions that the gateway cannot read. No program
-//!   sends or reads them today.
+//! - [`ClientKey`] and [`DeviceAnswer`] are room for sessions that the gateway cannot read. No
+//!   program sends or reads them today.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -22,7 +22,8 @@ use serde::{Deserialize, Serialize};
 pub const SEPARATION: u16 = 1;
 /// Tag of [`ClientKey`], from the gateway right before the order that it belongs to.
 pub const CLIENT_KEY: u16 = 2;
-/// Tag of [`DeviceAnswer`], from the agent right before `Opened`, and from the gateway to the client.
+/// Tag of [`DeviceAnswer`], from the agent right before `Opened`, and from the gateway to the
+/// client.
 pub const DEVICE_ANSWER: u16 = 3;
 
 /// Tag of the addresses of other gateways, from the gateway right before `GoAway` or `Refuse`.

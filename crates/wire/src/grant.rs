@@ -107,7 +107,8 @@ pub enum GrantError {
     Boot,
     /// Too old, too far in the future, or with too long a life.
     #[error(
-        "the grant has expired or is not valid yet (issued {issued_at}, until {not_after}, now {now}, all ms)"
+        "the grant has expired or is not valid yet (issued {issued_at}, until {not_after}, now \
+         {now}, all ms)"
     )]
     Time {
         /// From the grant.

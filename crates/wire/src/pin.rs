@@ -1,7 +1,7 @@
 //! The pin of the server's next key, given to devices before the key changes.
 //!
-//! Data flow: [`ToAgent::NextPin`] -> the agent checks and stores it -> [`FromAgent::PinKept`] -> the
-//! server's key changes -> the agent meets the new key and drops the old pin.
+//! Data flow: [`ToAgent::NextPin`] -> the agent checks and stores it -> [`FromAgent::PinKept`] ->
+//! the server's key changes -> the agent meets the new key and drops the old pin.
 //!
 //! # Invariants
 //! - The authority signs it, so the server's own key is not enough to change what devices trust.

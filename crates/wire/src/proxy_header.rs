@@ -1,9 +1,9 @@
-//! The header of the PROXY protocol, versions 1 and 2: a balancer writes it before the first byte of a
-//! connection, and it says where the connection comes from.
+//! The header of the PROXY protocol, versions 1 and 2: a balancer writes it before the first byte
+//! of a connection, and it says where the connection comes from.
 //!
-//! Data flow: the first bytes of a connection -> [`read`], again and again with what came -> [`Told`].
-//! The caller reads as many bytes as [`Progress::Wants`] says and no more: what follows the header
-//! is TLS.
+//! Data flow: the first bytes of a connection -> [`read`], again and again with what came ->
+//! [`Told`]. The caller reads as many bytes as [`Progress::Wants`] says and no more: what follows
+//! the header is TLS.
 //!
 //! # Invariants
 //! - A header has at most [`LONGEST`] bytes, of version 1 [`LONGEST_TEXT`].

@@ -1,9 +1,9 @@
-//! What the agent's two processes say to each other: the monitor (all rights, no network) and the network
-//! process (no rights; it looks names up, speaks to proxies and does TLS).
+//! What the agent's two processes say to each other: the monitor (all rights, no network) and the
+//! network process (no rights; it looks names up, speaks to proxies and does TLS).
 //!
 //! Data flow: one message is one datagram of a SEQPACKET socket, in the encoding of
-//! [`crate::message`]. The monitor sends [`ToNetwork`], the other one [`FromNetwork`]. Bytes of the link
-//! pass another socket. Both processes run the same program file, so there are no versions.
+//! [`crate::message`]. The monitor sends [`ToNetwork`], the other one [`FromNetwork`]. Bytes of the
+//! link pass another socket. Both processes run the same program file, so there are no versions.
 //!
 //! # Invariants
 //! - A message has at most [`MAX`] bytes. Decoding is total: any bytes are a message or an error.
@@ -145,8 +145,8 @@ pub struct Place {
 const CLIENT: &[u8; 34] = b"TLS 1.3, client CertificateVerify\0";
 const PAD: [u8; 64] = [0x20; 64];
 
-/// What a client signs in a TLS 1.3 handshake with this transcript hash; `None` if no hash of TLS 1.3
-/// has this length.
+/// What a client signs in a TLS 1.3 handshake with this transcript hash; `None` if no hash of TLS
+/// 1.3 has this length.
 #[must_use]
 pub fn certificate_verify(hash: &[u8]) -> Option<Vec<u8>> {
     matches!(hash.len(), 32 | 48).then(|| [&PAD[..], CLIENT, hash].concat())

@@ -1,8 +1,9 @@
-//! Texts of the other end, for people: what a device says about itself, and why a connection failed.
+//! Texts of the other end, for people: what a device says about itself, and why a connection
+//! failed.
 //!
 //! # Invariants
-//! - [`plain`] passes no control character (C0, C1, DEL), no character that reorders or hides others,
-//!   no end of a line, and at most the characters that are asked for.
+//! - [`plain`] passes no control character (C0, C1, DEL), no character that reorders or hides
+//!   others, no end of a line, and at most the characters that are asked for.
 //! - [`connection_error`] passes no address of a library's documentation.
 
 use alloc::borrow::ToOwned;
@@ -27,8 +28,8 @@ pub fn is_plain_text(text: &str, most: usize) -> bool {
     text.chars().count() <= most && text.chars().all(is_plain)
 }
 
-/// A text of the other end as it may be stored and shown: each other character is a space, and what is
-/// beyond `most` characters is left out.
+/// A text of the other end as it may be stored and shown: each other character is a space, and what
+/// is beyond `most` characters is left out.
 #[must_use]
 pub fn plain(text: &str, most: usize) -> String {
     text.chars().map(|c| if is_plain(c) { c } else { ' ' }).take(most).collect()

@@ -1,7 +1,8 @@
 //! The bodies of the fuzz targets, as property tests: they compile, and hold for as many inputs as
 //! a test run has time for.
 //!
-//! The fuzzer searches for longer (`cargo xtask fuzz`, `fuzz/`). Beside any bytes this tries nearly right ones: those get past the first check.
+//! The fuzzer searches for longer (`cargo xtask fuzz`, `fuzz/`). Beside any bytes this tries nearly
+//! right ones: those get past the first check.
 #![allow(missing_docs, clippy::needless_pass_by_value)] // the bodies take what the fuzzer gives
 
 #[path = "../fuzz/bodies/copy.rs"]

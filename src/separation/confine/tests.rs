@@ -1,8 +1,8 @@
-//! A hostile network process on this kernel: what it tries is refused, and what only an attacker calls
-//! ends it.
+//! A hostile network process on this kernel: what it tries is refused, and what only an attacker
+//! calls ends it.
 //!
-//! Data flow: a test -> this test binary again, as root, with the name of a deed -> [`confine`] -> the
-//! deed -> the exit status. Without root nothing can be given up, and nothing is tried.
+//! Data flow: a test -> this test binary again, as root, with the name of a deed -> [`confine`] ->
+//! the deed -> the exit status. Without root nothing can be given up, and nothing is tried.
 //!
 //! # Not here
 //! - A whole link through the filter, with all that is allowed: `tests/e2e/separation.rs`.
@@ -107,7 +107,8 @@ fn errno(error: &std::io::Error) -> nix::Error {
 
 /// No test by itself: the process that was started for a deed.
 #[test]
-#[allow(clippy::disallowed_methods)] // confined, it cannot return to the harness, which has more to do
+// confined, it cannot return to the harness, which has more to do
+#[allow(clippy::disallowed_methods)]
 fn attacker() {
     let Ok(named) = std::env::var(DEED) else { return };
     let (place, deed) = named.split_once('/').unwrap();

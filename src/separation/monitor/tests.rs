@@ -7,7 +7,8 @@ use crate::state::key::DeviceKey;
 use ring::signature::{ED25519, UnparsedPublicKey};
 use towline_wire::separation::certificate_verify;
 
-/// What the network process did: it has said all of `said`, and each message of the monitor was read.
+/// What the network process did: it has said all of `said`, and each message of the monitor was
+/// read.
 struct Story {
     result: Result<Line, Failure>,
     heard: Vec<ToNetwork>,

@@ -42,7 +42,8 @@ impl Table {
         }
     }
 
-    /// Drops the sessions whose grace time is over. Scripts continue: they have their own time limit.
+    /// Drops the sessions whose grace time is over. Scripts continue: they have their own time
+    /// limit.
     pub fn remove_what_needs_a_link(&mut self, now: Instant) {
         while let Some(name) = self.tunnels.last().map(|tunnel| tunnel.name.clone()) {
             self.remove_tunnel(&name);

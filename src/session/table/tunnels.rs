@@ -38,8 +38,8 @@ impl Table {
         Ok(())
     }
 
-    /// The number of the first descriptor that no tunnel takes: sessions and the link need the rest,
-    /// at most half of what there is.
+    /// The number of the first descriptor that no tunnel takes: sessions and the link need the
+    /// rest, at most half of what there is.
     fn descriptors_for_tunnels(&self) -> u64 {
         #[allow(clippy::useless_conversion)] // 32 bits on some targets
         let all = getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(soft, _)| soft.into());

@@ -1,7 +1,7 @@
 //! Where the agent makes the cgroups of its sessions, and what an earlier agent left there.
 //!
-//! Reads `/proc/self/mountinfo` and `/proc/self/cgroup`, tries the directory, and makes one below it
-//! for each session.
+//! Reads `/proc/self/mountinfo` and `/proc/self/cgroup`, tries the directory, and makes one below
+//! it for each session.
 //!
 //! # Not here
 //! - The cgroup of one session: [`super::session`]. The limit of its processes: [`super::tasks`].
@@ -171,7 +171,8 @@ mod tests {
     #[test]
     fn a_hybrid_device_uses_the_unified_part() {
         check(
-            "30 22 0:27 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n31 22 0:28 / /sys/fs/cgroup/unified rw - cgroup2 none rw",
+            "30 22 0:27 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n31 22 0:28 / \
+             /sys/fs/cgroup/unified rw - cgroup2 none rw",
             "3:cpu:/x\n0::/\n",
             Some("/sys/fs/cgroup/unified"),
         );

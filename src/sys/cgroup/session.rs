@@ -29,8 +29,8 @@ impl Cgroup {
     }
 
     /// Opens the files through which the child moves itself in, see
-    /// [`crate::process::spawn::Request::cgroups`]. One that cannot be opened, because somebody else removed
-    /// its directory, is `None`.
+    /// [`crate::process::spawn::Request::cgroups`]. One that cannot be opened, because somebody
+    /// else removed its directory, is `None`.
     #[must_use]
     pub fn entrances(&self) -> [Option<File>; 2] {
         let open = |dir: &Path| File::options().write(true).open(dir.join("cgroup.procs")).ok();

@@ -1,5 +1,5 @@
-//! What ends or is not enough: a second factor that policies want fresh, and access for a time, in the
-//! console.
+//! What ends or is not enough: a second factor that policies want fresh, and access for a time, in
+//! the console.
 
 use std::process::Command;
 

@@ -3,8 +3,8 @@
 //!
 //! `TOWLINE_LARGE_MB` says how large the file is; 64 MB unless it is set.
 //!
-//! Data flow: a lab -> `story_fleet.js` -> what it asks for is done here: a device is enrolled by the
-//! activation of the page, files are compared, the way to the gateway is cut.
+//! Data flow: a lab -> `story_fleet.js` -> what it asks for is done here: a device is enrolled by
+//! the activation of the page, files are compared, the way to the gateway is cut.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, BufWriter, Write as _};

@@ -1,8 +1,8 @@
-//! Hostile text wherever the API, the agent and the command line take it, and each page of the console
-//! that shows it.
+//! Hostile text wherever the API, the agent and the command line take it, and each page of the
+//! console that shows it.
 //!
-//! Data flow: `story_hostile.js` gives names, reasons, commands and files; what only the command line
-//! gives is done here -> each page in Chromium.
+//! Data flow: `story_hostile.js` gives names, reasons, commands and files; what only the command
+//! line gives is done here -> each page in Chromium.
 
 use towline_testkit::lab::programs::workspace;
 use towline_testkit::lab::{DeviceSetup, Lab};

@@ -1,7 +1,7 @@
 //! The web console in Chromium, against a real gateway and a real agent.
 //!
-//! Data flow: a lab, and a relay between browser and gateway -> `story.js` drives Chromium -> what it
-//! asks for on its standard output (`ask kill`) is done here.
+//! Data flow: a lab, and a relay between browser and gateway -> `story.js` drives Chromium -> what
+//! it asks for on its standard output (`ask kill`) is done here.
 //!
 //! # Invariants
 //! - Chromium trusts the gateway as a person's would: its certificate database names the CA.

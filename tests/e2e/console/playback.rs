@@ -1,5 +1,5 @@
-//! Recordings in the console: a long one that is found without an index, indexed by the command of the
-//! gateway and played from any moment; one whose session goes on.
+//! Recordings in the console: a long one that is found without an index, indexed by the command of
+//! the gateway and played from any moment; one whose session goes on.
 //!
 //! `TOWLINE_RECORDING_MIB` says how long it is; 24 MiB of lines unless it is set.
 
@@ -65,8 +65,8 @@ fn a_recording_that_goes_on_is_played_from_any_moment_and_grows_in_the_page() ->
     perform(command, |what| Err(Trouble::new(format!("the browser asks for {what}"))))
 }
 
-/// Writes a recording of so many MiB of output; moment `n` is at `n` hundredths of a second. Returns
-/// the number of moments.
+/// Writes a recording of so many MiB of output; moment `n` is at `n` hundredths of a second.
+/// Returns the number of moments.
 fn record(path: &Path, mib: u64) -> Outcome<u64> {
     let facts = Facts { session: SESSION.into(), ..Facts::default() };
     let header = Header {

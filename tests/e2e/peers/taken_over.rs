@@ -1,5 +1,5 @@
-//! A process of ours in an attacker's hands: it makes the calls that a test tells it to, in the program
-//! as it ships, behind the filters that it has (`tests/e2e/python/take_over.py`).
+//! A process of ours in an attacker's hands: it makes the calls that a test tells it to, in the
+//! program as it ships, behind the filters that it has (`tests/e2e/python/take_over.py`).
 //!
 //! Data flow: one line to the script, one line back. Dropped: the process goes on.
 

@@ -176,7 +176,8 @@ fn an_upgrade_of_the_agent_under_a_running_script_neither_loses_nor_repeats_it()
     let device = replaceable(&mut lab)?;
     let (starts, go) = (mark(&lab, "starts"), mark(&lab, "go"));
     let script = format!(
-        "echo x >> {}; n=0; until [ -e {} ]; do seq 1 200; n=$((n+1)); sleep 0.01; done; echo $n rounds; exit 5",
+        "echo x >> {}; n=0; until [ -e {} ]; do seq 1 200; n=$((n+1)); sleep 0.01; done; echo $n \
+         rounds; exit 5",
         starts.display(),
         go.display()
     );

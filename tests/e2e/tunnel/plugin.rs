@@ -51,7 +51,8 @@ fn ssh_takes_the_aws_cli_for_its_proxy_command() -> Outcome {
     let lab = Lab::start()?;
     let device = lab.device()?;
     // The line of AWS's documents for ~/.ssh/config.
-    let proxy = "Host mi-*\n    ProxyCommand sh -c \"PYTHON -m awscli ssm start-session --target %h \
+    let proxy = "Host mi-*\n    ProxyCommand sh -c \"PYTHON -m awscli ssm start-session --target \
+                 %h \
                  --document-name AWS-StartSSHSession --parameters 'portNumber=%p'\"\n";
     let ssh = Ssh::start(&lab, &proxy.replace("PYTHON", &machine::program().to_string_lossy()))?;
     let mut command = start_session(&lab, &device, &[])?;

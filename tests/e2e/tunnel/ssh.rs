@@ -34,7 +34,8 @@ impl Ssh {
         let sshd = sshd(&folder, port)?;
         let config = folder.join("config");
         let common = format!(
-            "Host *\n    Port {port}\n    IdentityFile {}\n    IdentitiesOnly yes\n    UserKnownHostsFile {}\n    \
+            "Host *\n    Port {port}\n    IdentityFile {}\n    IdentitiesOnly yes\n    \
+             UserKnownHostsFile {}\n    \
              StrictHostKeyChecking accept-new\n    LogLevel ERROR\n    BatchMode yes\n",
             folder.join("client").display(),
             folder.join("known").display()
@@ -67,14 +68,16 @@ impl Ssh {
 
 fn sshd(folder: &Path, port: u16) -> Outcome<Running> {
     let config = format!(
-        "Port {port}\nListenAddress 127.0.0.1\nHostKey {}\nAuthorizedKeysFile {}\nStrictModes no\nUsePAM no\n\
+        "Port {port}\nListenAddress 127.0.0.1\nHostKey {}\nAuthorizedKeysFile {}\nStrictModes \
+         no\nUsePAM no\n\
          PasswordAuthentication no\nPermitRootLogin yes\nUseDNS no\nPrintMotd no\nPidFile none\n\
          Subsystem sftp internal-sftp\n",
         folder.join("host").display(),
         folder.join("client.pub").display()
     );
     files::write(&folder.join("sshd.conf"), config)?;
-    let _ = std::fs::create_dir_all("/run/sshd"); // where it locks its unprivileged half in; made by its package's service
+    // where it locks its unprivileged half in; made by its package's service
+    let _ = std::fs::create_dir_all("/run/sshd");
     let program =
         ["/usr/sbin/sshd", "/usr/bin/sshd"].into_iter().find(|path| Path::new(path).is_file());
     let mut command = Command::new(

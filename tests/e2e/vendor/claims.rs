@@ -1,5 +1,6 @@
-//! Devices that claim what is not so: tokens of the other side, sessions and steps of other devices, two
-//! data channels for one session, words with control characters, input that is never acknowledged.
+//! Devices that claim what is not so: tokens of the other side, sessions and steps of other
+//! devices, two data channels for one session, words with control characters, input that is never
+//! acknowledged.
 
 use std::process::Stdio;
 use std::sync::Arc;

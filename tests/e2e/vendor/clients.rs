@@ -1,5 +1,5 @@
-//! What operators see of a device with amazon-ssm-agent: clients of AWS, ssh, recordings, watchers, time
-//! limits.
+//! What operators see of a device with amazon-ssm-agent: clients of AWS, ssh, recordings, watchers,
+//! time limits.
 
 use std::io::{Read, Write};
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! Session documents on each system: the branch that runs, the profile of a shell, and the user of a
-//! session on Windows.
+//! Session documents on each system: the branch that runs, the profile of a shell, and the user of
+//! a session on Windows.
 
 use serde_json::{Value, json};
 use towline_testkit::lab::operator::COMMAND;

@@ -1,5 +1,5 @@
-//! Devices that do not keep to the protocol: tokens of another channel, frames that are too large, another
-//! device's session. Each time the gateway and the other devices go on.
+//! Devices that do not keep to the protocol: tokens of another channel, frames that are too large,
+//! another device's session. Each time the gateway and the other devices go on.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};

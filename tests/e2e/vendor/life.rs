@@ -1,4 +1,5 @@
-//! The life of a device and of its sessions as lists, tags, limits and commands on many devices show it.
+//! The life of a device and of its sessions as lists, tags, limits and commands on many devices
+//! show it.
 
 use std::process::Stdio;
 use std::sync::atomic::Ordering;

@@ -5,8 +5,8 @@
 //! encryptions end to end in OpenSSH and dropbear, the other is our command line, gateway and
 //! agent.
 //!
-//! Data flow: both rigs up -> rounds, the two interleaved within each, the floor (no network) first ->
-//! ratios within a round -> the median of the ratios. One machine's microseconds mean little; a
+//! Data flow: both rigs up -> rounds, the two interleaved within each, the floor (no network) first
+//! -> ratios within a round -> the median of the ratios. One machine's microseconds mean little; a
 //! ratio of the same minute means something.
 //!
 //! # Not here
@@ -21,7 +21,8 @@ use super::stats::{Series, median};
 use super::{counted, page, processes, sample, stats, tunnel};
 use crate::{console, figures, programs, setup};
 
-/// Rounds unless the command line gives another number. Fewer prove nothing: a round's p50 moves by a factor of two.
+/// Rounds unless the command line gives another number. Fewer prove nothing: a round's p50 moves by
+/// a factor of two.
 const ROUNDS: usize = 5;
 /// Text moved in one bulk sample, bytes.
 const BULK: usize = 200_000_000;

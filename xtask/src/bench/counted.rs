@@ -1,8 +1,8 @@
 //! How often a key wakes each program, and how many system calls it costs.
 //!
 //! Data flow: a session of ours -> keys with a pause in between -> voluntary context switches of
-//! `/proc/PID/task/*/status` before and after -> a number for each key. System calls the same way by
-//! strace, in a run of their own: it makes everything slower.
+//! `/proc/PID/task/*/status` before and after -> a number for each key. System calls the same way
+//! by strace, in a run of their own: it makes everything slower.
 //!
 //! # Invariants
 //! - Where strace is not installed, or may not trace, the report says so.
@@ -104,7 +104,8 @@ fn is_traced(pid: u32) -> bool {
     status.lines().any(|line| line.starts_with("TracerPid:") && !line.ends_with("\t0"))
 }
 
-/// The number of calls in the last line of strace's table: share, seconds, microseconds a call, calls.
+/// The number of calls in the last line of strace's table: share, seconds, microseconds a call,
+/// calls.
 fn total(table: &str) -> Option<u64> {
     let line = table.lines().find(|line| line.trim_end().ends_with(" total"))?;
     line.split_whitespace().nth(3)?.parse().ok()

@@ -1,8 +1,8 @@
 //! A delay line: TCP on loopback that takes its time, without slowing anything down otherwise.
 //!
-//! Data flow: client -> reader thread (stamps) -> bounded queue -> writer thread (waits for the stamp's
-//! time) -> target; and back. Unlike the tests' relay it delays bytes, not portions: what is under
-//! way at once is bounded by [`QUEUE`] alone.
+//! Data flow: client -> reader thread (stamps) -> bounded queue -> writer thread (waits for the
+//! stamp's time) -> target; and back. Unlike the tests' relay it delays bytes, not portions: what
+//! is under way at once is bounded by [`QUEUE`] alone.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};

@@ -1,5 +1,5 @@
-//! `cargo xtask bench console [DEVICES] [--quick] [--write]`: the web console in Chromium beside a plain page (xterm, a
-//! websocket, a terminal) in the same run.
+//! `cargo xtask bench console [DEVICES] [--quick] [--write]`: the web console in Chromium beside a
+//! plain page (xterm, a websocket, a terminal) in the same run.
 //!
 //! Data flow: a gateway, an agent and a relay -> `tests/e2e/console/bench.js` drives both pages and
 //! tells rows -> a store of many devices, lists -> a long recording, jumps -> one table.

@@ -1,9 +1,9 @@
 //! The SSH peer: a device that dialled out with `ssh -R` to an sshd, dropbear behind it, and `ssh`
 //! as the client.
 //!
-//! Data flow: `ssh -tt -p REMOTE` -> sshd (the relay) -> `ssh -R` (on the device) -> dropbear (on the
-//! device) -> the shell. Keys are made for the occasion; dropbear finds the authorised one in the
-//! scratch home.
+//! Data flow: `ssh -tt -p REMOTE` -> sshd (the relay) -> `ssh -R` (on the device) -> dropbear (on
+//! the device) -> the shell. Keys are made for the occasion; dropbear finds the authorised one in
+//! the scratch home.
 
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -101,7 +101,8 @@ impl Peer {
     pub(super) fn config(&self, jump: u16, proxy: &str) -> Outcome<PathBuf> {
         let path = self.folder.join(format!("ssh-{jump}.conf"));
         let common = format!(
-            "HostName 127.0.0.1\nUser {}\nIdentityFile {}\nIdentitiesOnly yes\nUserKnownHostsFile /dev/null\n\
+            "HostName 127.0.0.1\nUser {}\nIdentityFile {}\nIdentitiesOnly yes\nUserKnownHostsFile \
+             /dev/null\n\
              StrictHostKeyChecking no\nLogLevel ERROR\n",
             self.user,
             self.folder.join("client").display()
@@ -136,7 +137,8 @@ fn keys(folder: &Path, home: &Path) -> Outcome {
 fn sshd(folder: &Path, port: u16) -> Outcome<Running> {
     let at = |name: &str| folder.join(name).display().to_string();
     let config = format!(
-        "Port {port}\nListenAddress 127.0.0.1\nHostKey {}\nAuthorizedKeysFile {}\nStrictModes no\nUsePAM no\n\
+        "Port {port}\nListenAddress 127.0.0.1\nHostKey {}\nAuthorizedKeysFile {}\nStrictModes \
+         no\nUsePAM no\n\
          PasswordAuthentication no\nPermitRootLogin yes\nUseDNS no\nPrintMotd no\nPidFile none\n",
         at("host"),
         at("authorized")

@@ -1,12 +1,13 @@
 //! `cargo xtask bench processes`: an agent as two processes (`security.separation`) beside one as a
 //! single process.
 //!
-//! Data flow: one gateway, two devices on this machine -> memory of both idle -> rounds of keystrokes and
-//! bulk output, the two devices in turn -> the median of each, and their ratio.
+//! Data flow: one gateway, two devices on this machine -> memory of both idle -> rounds of
+//! keystrokes and bulk output, the two devices in turn -> the median of each, and their ratio.
 //!
 //! # Known limits
 //! - Only the ratio of one run counts: a busy machine slows both.
-//! - The account is one that Debian has, `games`: the package's is not on the machine that measures.
+//! - The account is one that Debian has, `games`: the package's is not on the machine that
+//!   measures.
 
 use std::process::Command;
 
@@ -79,7 +80,8 @@ fn show(name: &str, pid: u32) -> Outcome {
     let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
     let pss = rollup.lines().find_map(|line| line.strip_prefix("Pss:")).unwrap_or_default().trim();
     console::line(&format!(
-        "{name}: RSS {} KiB, of these {libraries} of libraries, PSS {pss}, anonymous {} KiB, {} thread",
+        "{name}: RSS {} KiB, of these {libraries} of libraries, PSS {pss}, anonymous {} KiB, {} \
+         thread",
         memory.rss,
         memory.anonymous,
         facts::threads(pid)?

@@ -7,8 +7,8 @@
 //! Files go beside them: scp through a jump host, `towline cp`, and scp through `towline proxy`
 //! ([`super::copy`]).
 //!
-//! Data flow: one target on this machine -> both forwards up -> each sample for the peer, then for ours
-//! -> a table. One run, the two beside each other: a busy machine slows both, but not evenly.
+//! Data flow: one target on this machine -> both forwards up -> each sample for the peer, then for
+//! ours -> a table. One run, the two beside each other: a busy machine slows both, but not evenly.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};

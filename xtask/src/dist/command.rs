@@ -19,7 +19,9 @@ use super::{build, cross, digest, sbom, size, toolchain};
 use crate::{console, package, web};
 
 /// How `dist` is called.
-const USAGE: &str = "usage: cargo xtask dist [--target CLASS|all] [--agent-only] [--package-version V] | --pack CLASS | --twice CLASS | --check-cross | --sizes CLASS";
+const USAGE: &str = "usage: cargo xtask dist [--target CLASS|all] [--agent-only] \
+                     [--package-version V] | --pack CLASS | --twice CLASS | --check-cross | \
+                     --sizes CLASS";
 
 /// `cargo xtask dist WORDS…`.
 ///

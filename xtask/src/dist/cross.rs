@@ -5,8 +5,8 @@
 //! - Nothing of the host changes: an engine and a rustup that give no orders stand before the real
 //!   ones.
 //!
-//! Data flow: a script that answers as an engine and writes down how it was called -> `cross build` for
-//! each class -> the image in what was written down has the triple in its name.
+//! Data flow: a script that answers as an engine and writes down how it was called -> `cross build`
+//! for each class -> the image in what was written down has the triple in its name.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

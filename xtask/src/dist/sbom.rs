@@ -1,9 +1,9 @@
 //! A bill of materials in CycloneDX form: which crates are in a program, from which source, under
 //! which licence.
 //!
-//! Data flow: `cargo metadata` for the triple -> what the program's package reaches without its tests and
-//! build scripts -> JSON without a clock or a random number, so that the same commit gives the same
-//! bytes.
+//! Data flow: `cargo metadata` for the triple -> what the program's package reaches without its
+//! tests and build scripts -> JSON without a clock or a random number, so that the same commit
+//! gives the same bytes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

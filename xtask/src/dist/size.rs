@@ -2,8 +2,8 @@
 //! build; writes docs/size.md.
 //!
 //! # Known limits
-//! - Inlined code counts for the crate that it was inlined into. Constants without a symbol count as
-//!   `other`.
+//! - Inlined code counts for the crate that it was inlined into. Constants without a symbol count
+//!   as `other`.
 
 use std::collections::BTreeMap;
 
@@ -43,7 +43,8 @@ pub(crate) fn write(class: &Class) -> Outcome {
         format!("| {name} | {size} | {:.1} % |\n", *size as f64 * 100.0 / shipped.bytes as f64)
     });
     let text = format!(
-        "Class `{}` ({}), {} bytes as shipped. Made by `cargo xtask dist --sizes {}`.\n\n| crate | bytes | share |\n|---|---|---|\n{}",
+        "Class `{}` ({}), {} bytes as shipped. Made by `cargo xtask dist --sizes {}`.\n\n| crate \
+         | bytes | share |\n|---|---|---|\n{}",
         class.name,
         class.triple,
         shipped.bytes,

@@ -107,8 +107,9 @@ impl Toolchain {
         let mut flags = class.rustflags.clone();
         flags.extend(remaps());
         if program == Program::Agent {
-            // A panic aborts it: nothing reads the tables for unwinding, a tenth of the binary. The linker
-            // leaves out those of C code. A relative path, so that each tree gives the same bytes.
+            // A panic aborts it: nothing reads the tables for unwinding, a tenth of the binary. The
+            // linker leaves out those of C code. A relative path, so that each tree gives the same
+            // bytes.
             flags.push("-Cforce-unwind-tables=no".into());
             flags.push("-Clink-arg=-Wl,-T,targets/no-unwind-tables.ld".into());
         }

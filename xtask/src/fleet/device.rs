@@ -249,7 +249,8 @@ fn apt(name: &str, root: &Path, words: &[&str]) -> Outcome {
         "Dir::Etc::main \"/dev/null\";\nDir::Etc::parts \"/dev/null\";\nDir::Etc::sourceparts \"/dev/null\";\n"
             .to_owned(),
         "APT::Sandbox::User \"root\";\nAcquire::Languages \"none\";\nAPT::Architecture \"amd64\";\n".to_owned(),
-        "DPkg::Options { \"--force-unsafe-io\"; \"--force-not-root\"; \"--force-confold\"; };\n".to_owned(),
+        "DPkg::Options { \"--force-unsafe-io\"; \"--force-not-root\"; \"--force-confold\"; \
+         };\n".to_owned(),
         format!("DPkg::Options:: \"--root={}\";\nDPkg::Options:: \"--log=/dev/null\";\n", root.display()),
         set("Dir::Etc::sourcelist", "etc/apt/sources.list"),
         set("Dir::State", "var/lib/apt"),

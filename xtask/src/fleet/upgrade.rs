@@ -2,9 +2,9 @@
 //! package manager, from a signed repository, while somebody works in a shell on every device. No
 //! shell may notice.
 //!
-//! Data flow: a network namespace of our own (the hub: gateway, repository, bridge) -> one more for each
-//! [`super::device`] -> version N from the channel -> a shell each -> N+1 in `canary`: two devices are
-//! pointed at it -> N+1 in `stable`: the others follow.
+//! Data flow: a network namespace of our own (the hub: gateway, repository, bridge) -> one more for
+//! each [`super::device`] -> version N from the channel -> a shell each -> N+1 in `canary`: two
+//! devices are pointed at it -> N+1 in `stable`: the others follow.
 //!
 //! # Invariants
 //! - Nothing of the host's network is touched: all of it happens in namespaces that end with this
@@ -140,7 +140,8 @@ fn roll(devices: usize, directory: &Path) -> Outcome {
         member.done()?;
     }
     console::line(&format!(
-        "{devices} devices went from {CURRENT} to {NEXT} in {} s; {devices} shells open all the time, none lost, every byte right",
+        "{devices} devices went from {CURRENT} to {NEXT} in {} s; {devices} shells open all the \
+         time, none lost, every byte right",
         took.as_secs()
     ));
     Ok(())

@@ -1,7 +1,8 @@
 //! One target's run: libFuzzer until it has had its processor time, and what it said.
 //!
 //! # Invariants
-//! - Time is that of the processor, so figures of a busy machine and of a quiet one can be compared.
+//! - Time is that of the processor, so figures of a busy machine and of a quiet one can be
+//!   compared.
 //! - An interrupted run leaves no fuzzer behind.
 //! - What libFuzzer writes is read line by line and not kept, but for its last lines: they name a
 //!   crash.
@@ -202,7 +203,8 @@ mod tests {
         for line in [
             "INFO: seed corpus: files: 3",
             "#2\tINITED cov: 9 ft: 12 corp: 1/1b exec/s: 0 rss: 30Mb",
-            "#4096\tNEW    cov: 40 ft: 77 corp: 12/345b lim: 43 exec/s: 4096 rss: 31Mb L: 3/9 MS: 1 EraseBytes-",
+            "#4096\tNEW    cov: 40 ft: 77 corp: 12/345b lim: 43 exec/s: 4096 rss: 31Mb L: 3/9 MS: \
+             1 EraseBytes-",
             "artifact_prefix='/x/'; Test unit written to /x/crash-0a",
             "stat::number_of_executed_units: 5000",
         ] {

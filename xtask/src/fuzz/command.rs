@@ -2,8 +2,8 @@
 //! minutes of processor time.
 //!
 //! Data flow: manifests of the `fuzz` folders -> [`target`] -> built by cargo-fuzz with coverage,
-//! on the stable compiler -> [`super::campaign`] runs each, one at a time -> [`super::table`] on the terminal,
-//! and with `--write` in `docs/figures.md`.
+//! on the stable compiler -> [`super::campaign`] runs each, one at a time -> [`super::table`] on
+//! the terminal, and with `--write` in `docs/figures.md`.
 //!
 //! # Invariants
 //! - Programs, corpora and crashing inputs are in the cache directory, not in the tree. The corpus

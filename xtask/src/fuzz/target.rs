@@ -143,8 +143,8 @@ fn built(tool: &Path, target: &Target) -> Command {
     command
 }
 
-/// Puts the workspace's lock file into a fuzz folder, if it is newer than the one there. Cargo takes
-/// out what it does not need.
+/// Puts the workspace's lock file into a fuzz folder, if it is newer than the one there. Cargo
+/// takes out what it does not need.
 fn use_our_versions(folder: &Path) -> Outcome {
     let (ours, theirs) = (workspace().join("Cargo.lock"), folder.join("Cargo.lock"));
     let age = |path: &Path| fs::metadata(path).and_then(|meta| meta.modified()).ok();

@@ -1,9 +1,9 @@
 //! The command line for operators' machines that do not run Linux: `cargo xtask windows`, `cargo
 //! xtask macos`, `dist --laptops`.
 //!
-//! Data flow: [`System`] -> the program, whose size and form are checked -> an archive with licences
-//! and a bill of materials ([`pack`]). The Windows program runs the end-to-end suite under Wine
-//! ([`wine`]).
+//! Data flow: [`System`] -> the program, whose size and form are checked -> an archive with
+//! licences and a bill of materials ([`pack`]). The Windows program runs the end-to-end suite under
+//! Wine ([`wine`]).
 //!
 //! # Not here
 //! - Nothing is run on Windows or macOS: `docs/operators-cli.md` says what was.

@@ -1,8 +1,8 @@
 //! What a Mach-O program asks of macOS, from its load commands.
 //!
 //! # Invariants
-//! - Nothing but libraries of the base system is loaded: a framework would need Apple's SDK to link, and
-//!   a certificate store of the system is none of ours (webpki-roots, `--ca`).
+//! - Nothing but libraries of the base system is loaded: a framework would need Apple's SDK to
+//!   link, and a certificate store of the system is none of ours (webpki-roots, `--ca`).
 //! - A program for Apple's processors has a signature, ad hoc, of the bytes that it has: the kernel
 //!   kills one without, and one that was changed.
 

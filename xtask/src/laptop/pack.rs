@@ -1,4 +1,5 @@
-//! Archives of the command line for Windows and macOS, and what their package managers want to know.
+//! Archives of the command line for Windows and macOS, and what their package managers want to
+//! know.
 //!
 //! | system | archive | managers |
 //! |---|---|---|
@@ -122,7 +123,8 @@ mod tests {
         let script = "import sys, tarfile\nprint(sorted((m.name, oct(m.mode)) for m in \
                       tarfile.open(sys.argv[1]) if m.isfile()))";
         let out = Command::new("python3").args(["-c", script]).arg(&archive).output().unwrap();
-        let expected = "[('towline-1/LICENSE-APACHE', '0o644'), ('towline-1/LICENSE-MIT', '0o644'), \
+        let expected = "[('towline-1/LICENSE-APACHE', '0o644'), ('towline-1/LICENSE-MIT', \
+                        '0o644'), \
                         ('towline-1/towline', '0o755'), ('towline-1/towline.cdx.json', '0o644')]\n";
         let said = String::from_utf8_lossy(&out.stdout).into_owned();
         assert_eq!(said, expected, "{}", String::from_utf8_lossy(&out.stderr));

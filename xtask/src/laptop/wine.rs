@@ -1,16 +1,17 @@
 //! The end-to-end suite with the Windows program as its client, under Wine: a real gateway and real
 //! agents, as everywhere.
 //!
-//! Data flow: a folder that holds gateway and agent of this machine and a script `towline` that starts
-//! the Windows program -> the tests of [`TESTS`].
+//! Data flow: a folder that holds gateway and agent of this machine and a script `towline` that
+//! starts the Windows program -> the tests of [`TESTS`].
 //!
 //! # Invariants
 //! - The C library that Wine 8 lacks is compiled from `tests/e2e/wine` into that folder alone; no
 //!   archive holds it.
 //!
 //! # Not here
-//! - What only unix has: modes, owners, FIFOs and links of copied files, signals of another process,
-//!   free space, terminals of unix. Wine draws the console by itself, so a screen is no evidence.
+//! - What only unix has: modes, owners, FIFOs and links of copied files, signals of another
+//!   process, free space, terminals of unix. Wine draws the console by itself, so a screen is no
+//!   evidence.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

@@ -3,7 +3,8 @@
 //! # Invariants
 //! - Same input, same bytes: the time is the one that is told, and there are no owners.
 //! - Names are UTF-8 and use `/`.
-//! - Each file has a mode as Unix has them: WSL and Git Bash run no program without one. Windows skips it.
+//! - Each file has a mode as Unix has them: WSL and Git Bash run no program without one. Windows
+//!   skips it.
 
 use std::io::Write as _;
 
@@ -130,8 +131,10 @@ mod tests {
         let bytes = write(&members, 1_709_210_096).unwrap();
         assert_eq!(bytes, write(&members, 1_709_210_096).unwrap());
         towline_testkit::files::write(&path, &bytes).unwrap();
-        let script = "import sys, zipfile\nz = zipfile.ZipFile(sys.argv[1])\nassert z.testzip() is None\n\
-                      print([(i.filename, oct(i.external_attr >> 16), i.file_size, i.date_time) for i in z.infolist()])";
+        let script = "import sys, zipfile\nz = zipfile.ZipFile(sys.argv[1])\nassert z.testzip() \
+                      is None\n\
+                      print([(i.filename, oct(i.external_attr >> 16), i.file_size, i.date_time) \
+                      for i in z.infolist()])";
         let out = Command::new("python3").args(["-c", script]).arg(&path).output().unwrap();
         let said = String::from_utf8(out.stdout).unwrap();
         let time = "(2024, 2, 29, 12, 34, 56)";

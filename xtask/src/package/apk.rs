@@ -18,8 +18,10 @@ use crate::dist::digest;
 pub(crate) fn write(content: &Content, architecture: &str, release: &str) -> Outcome<Vec<u8>> {
     let data = gzip(&tree(&content.entries, Style::Apk, content.time)?)?;
     let fields = format!(
-        "# Made by cargo xtask dist\npkgname = {}\npkgver = {}-{release}\npkgdesc = {}\nurl = {}\nbuilddate = {}\n\
-         packager = {}\nsize = {}\narch = {architecture}\norigin = {}\nlicense = {}\ndatahash = {}\n",
+        "# Made by cargo xtask dist\npkgname = {}\npkgver = {}-{release}\npkgdesc = {}\nurl = \
+         {}\nbuilddate = {}\n\
+         packager = {}\nsize = {}\narch = {architecture}\norigin = {}\nlicense = {}\ndatahash = \
+         {}\n",
         content.name,
         content.version,
         content.summary,

@@ -31,7 +31,8 @@ fn fields(content: &Content, architecture: &str) -> String {
     let size = content.installed_bytes().div_ceil(1024);
     let long: String = content.description.lines().map(|line| format!(" {line}\n")).collect();
     format!(
-        "Package: {name}\nVersion: {version}\nArchitecture: {architecture}\nMaintainer: {maintainer}\n\
+        "Package: {name}\nVersion: {version}\nArchitecture: {architecture}\nMaintainer: \
+         {maintainer}\n\
          Installed-Size: {size}\nSection: {section}\nPriority: optional\nHomepage: {homepage}\n\
          Description: {summary}\n{long}"
     )

@@ -18,7 +18,8 @@ pub(crate) fn write(content: &Content, architecture: &str) -> Outcome<Vec<u8>> {
     let Content { name, version, maintainer, section, homepage, summary, license, time, .. } =
         content;
     let fields = format!(
-        "{}Maintainer: {maintainer}\nLicense: {license}\nSection: {section}\nURL: {homepage}\nInstalled-Size: {}\nDescription: {summary}\n",
+        "{}Maintainer: {maintainer}\nLicense: {license}\nSection: {section}\nURL: \
+         {homepage}\nInstalled-Size: {}\nDescription: {summary}\n",
         identity(name, version, architecture),
         content.installed_bytes()
     );

@@ -1,8 +1,8 @@
 //! Files of a package that its program writes itself: manual pages and completions, which so never
 //! differ from it.
 //!
-//! Data flow: `[[made]]` in a description -> the program of this host's own class, as `dist` built it ->
-//! [`Entry`].
+//! Data flow: `[[made]]` in a description -> the program of this host's own class, as `dist` built
+//! it -> [`Entry`].
 //!
 //! # Invariants
 //! - What cannot run here is not run: for another class the program of this host's class speaks, of

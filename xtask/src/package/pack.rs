@@ -1,8 +1,8 @@
 //! Packages: deb, rpm, apk, ipk and a tarball, from one description for each program
 //! (`packaging/*.toml`).
 //!
-//! Data flow: description -> [`Content`] (every file with its bytes, for one format) -> the writer of the
-//! format -> `target/dist/packages/<format>/`.
+//! Data flow: description -> [`Content`] (every file with its bytes, for one format) -> the writer
+//! of the format -> `target/dist/packages/<format>/`.
 //!
 //! # Invariants
 //! - Same input, same bytes: times are the commit's, owners are root, entries are sorted as

@@ -1,9 +1,9 @@
 //! `cargo xtask packages`: rpm, apk, ipk and tarball of the agent, each in a root file system like
 //! those it is meant for: installed, set up, upgraded, removed.
 //!
-//! Data flow: the x86_64 agent of `dist` -> a package in two versions -> a root made of busybox -> rpm
-//! itself, or what apk and opkg do with a package (unpack, keep the administrator's files, run the
-//! scripts) -> what stands in the root then.
+//! Data flow: the x86_64 agent of `dist` -> a package in two versions -> a root made of busybox ->
+//! rpm itself, or what apk and opkg do with a package (unpack, keep the administrator's files, run
+//! the scripts) -> what stands in the root then.
 //!
 //! # Known limits
 //! - apk-tools and opkg cannot be had from Debian: their part is played by [`Root::unpacked`], and
@@ -206,7 +206,8 @@ fn red_hat(agent: &[u8]) -> Outcome {
     rpm(&["--erase", "towline-agent"], None)?;
     root.keeps_identity_only()?;
     console::line(
-        "  rpm: installed by rpm, upgraded with its settings kept, verified, erased with its identity kept",
+        "  rpm: installed by rpm, upgraded with its settings kept, verified, erased with its \
+         identity kept",
     );
     Ok(())
 }
@@ -268,7 +269,8 @@ fn open_wrt(agent: &[u8]) -> Outcome {
     root.run("sh /packages/control/prerm remove")?;
     ensure(root.read(ASKED).contains("disable"), || root.read(ASKED))?;
     console::line(
-        "  ipk: unpacked, its scripts run against a stand-in of procd, upgraded by a signal (without opkg)",
+        "  ipk: unpacked, its scripts run against a stand-in of procd, upgraded by a signal \
+         (without opkg)",
     );
     Ok(())
 }

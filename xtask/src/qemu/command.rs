@@ -92,9 +92,9 @@ pub(crate) fn download() -> Outcome {
 }
 
 /// The part that `cargo xtask test` runs: every class, and the life of the deb on a whole Debian.
-/// A virtual machine keeps one processor busy and waits a lot, so the agents of the next classes are
-/// compiled meanwhile. `meanwhile` runs while the first agent is compiled, `last` after the last
-/// build (it may start cargo, too).
+/// A virtual machine keeps one processor busy and waits a lot, so the agents of the next classes
+/// are compiled meanwhile. `meanwhile` runs while the first agent is compiled, `last` after the
+/// last build (it may start cargo, too).
 ///
 /// # Errors
 /// The first step that failed.

@@ -66,7 +66,8 @@ impl Device {
             id.zip(code).ok_or_else(|| Trouble::new("CreateActivation gave no activation"))?;
         let port = self.relay.address().port();
         let line = format!(
-            "echo {code} | towline-agent --state-dir /data/state enroll --gateway 10.0.2.2:{port} --activation-id {id} \
+            "echo {code} | towline-agent --state-dir /data/state enroll --gateway 10.0.2.2:{port} \
+             --activation-id {id} \
              --activation-code-file - --ca /data/ca.pem --name virtual"
         );
         let said = self.machine.run(&line)?;

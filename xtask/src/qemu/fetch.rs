@@ -136,7 +136,8 @@ fn mirror() -> Outcome<String> {
     let found = line.and_then(|line| line.split_whitespace().find(|word| word.starts_with("http")));
     found.map(str::to_owned).ok_or_else(|| {
         Trouble::new(format!(
-            "apt has no source for Debian {SUITE}, which kernels come from: add one to /etc/apt/sources.list.d and run apt-get update"
+            "apt has no source for Debian {SUITE}, which kernels come from: add one to \
+             /etc/apt/sources.list.d and run apt-get update"
         ))
     })
 }

@@ -1,9 +1,9 @@
 //! The static gateway and command line of a class that is not this machine's, under qemu's user
 //! mode.
 //!
-//! Data flow: `target/dist/out/<class>/` (built when missing) -> a script for each program that becomes
-//! it under the emulator -> a gateway, an operator of that class, and a device of this one ->
-//! commands, a file, a killed gateway, a recording that is verified.
+//! Data flow: `target/dist/out/<class>/` (built when missing) -> a script for each program that
+//! becomes it under the emulator -> a gateway, an operator of that class, and a device of this one
+//! -> commands, a file, a killed gateway, a recording that is verified.
 //!
 //! # Not here
 //! - `cargo xtask test`: to build these programs takes longer than all else of it.

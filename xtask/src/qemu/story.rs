@@ -128,7 +128,8 @@ fn full_screen(device: &mut Device, _: &Class) -> Outcome {
 }
 
 fn no_listener(device: &mut Device, _: &Class) -> Outcome {
-    let tables = "cat /proc/net/tcp /proc/net/tcp6 /proc/net/udp /proc/net/udp6 /proc/net/raw /proc/net/raw6 2>/dev/null";
+    let tables = "cat /proc/net/tcp /proc/net/tcp6 /proc/net/udp /proc/net/udp6 /proc/net/raw \
+                  /proc/net/raw6 2>/dev/null";
     let text = device.machine.run(tables)?;
     let sockets: Vec<&str> = text
         .lines()
@@ -151,7 +152,8 @@ fn cut(device: &mut Device, _: &Class) -> Outcome {
 }
 
 fn netem(device: &mut Device, _: &Class) -> Outcome {
-    let tc = "cd /data/tc; TC_LIB_DIR=/data/tc $(ls ld-linux*.so.* | head -n 1 | sed s,^,./,) --library-path . ./tc";
+    let tc = "cd /data/tc; TC_LIB_DIR=/data/tc $(ls ld-linux*.so.* | head -n 1 | sed s,^,./,) \
+              --library-path . ./tc";
     device
         .machine
         .run(&format!("({tc} qdisc add dev eth0 root netem delay 100ms 30ms loss 5%)"))?;
@@ -207,7 +209,8 @@ fn separated(device: &mut Device, class: &Class) -> Outcome {
     with_settings(device, "[security]\\nseparation = \"demanded\"\\n")?;
     let said = told(device)?;
     ensure(said == "separate", || said.clone())?;
-    let find = "for p in $(pidof towline-agent); do tr '\\0' ' ' </proc/$p/cmdline | grep -q ' network' && echo $p; done; true";
+    let find = "for p in $(pidof towline-agent); do tr '\\0' ' ' </proc/$p/cmdline | grep -q ' \
+                network' && echo $p; done; true";
     let network = device.machine.run(find)?;
     let network: u64 =
         network.parse().map_err(|_| Trouble::new(format!("network processes: {network:?}")))?;
@@ -237,7 +240,8 @@ fn separated(device: &mut Device, class: &Class) -> Outcome {
 }
 
 fn full_disk(device: &mut Device, _: &Class) -> Outcome {
-    let fill = "for size in 64k 4k 1k; do dd if=/dev/zero of=/data/fill$size bs=$size 2>/dev/null; sync; done; \
+    let fill = "for size in 64k 4k 1k; do dd if=/dev/zero of=/data/fill$size bs=$size \
+                2>/dev/null; sync; done; \
                 ! dd if=/dev/zero of=/data/more bs=4k count=1 conv=fsync 2>/dev/null";
     let (text, status) = device.machine.outcome(fill, Duration::from_secs(120))?;
     ensure(status == "0", || format!("the disk is not full: {text}"))?;

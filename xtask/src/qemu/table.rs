@@ -17,21 +17,27 @@ use crate::{console, package};
 /// What stands above the table.
 const HEAD: &str = "# Devices
 
-Made by `cargo xtask qemu --table` from `cargo xtask dist` and `cargo xtask qemu`. Binary: static, stripped. Package: the
-deb. RSS is read inside the guest (`smaps_rollup`; in brackets the part without a file behind it). Connected: from a
-reboot to the answer to a command through the gateway, emulated in software, so a real board is quicker. `-`: not measured.
+Made by `cargo xtask qemu --table` from `cargo xtask dist` and `cargo xtask qemu`. Binary: \
+static, stripped. Package: the
+deb. RSS is read inside the guest (`smaps_rollup`; in brackets the part without a file behind \
+it). Connected: from a
+reboot to the answer to a command through the gateway, emulated in software, so a real board is \
+quicker. `-`: not measured.
 
-| class | for example | kernel from, libc | binary, bytes | deb, bytes | RSS idle, KiB | with one shell | connected, s | shown by |
+| class | for example | kernel from, libc | binary, bytes | deb, bytes | RSS idle, KiB | with one \
+shell | connected, s | shown by |
 |---|---|---|---|---|---|---|---|---|
 ";
 
 /// Columns of the short table, and a row for amazon-ssm-agent with figures that were given to us.
 const SHORT_HEAD: &str = "\
-| `cargo xtask dist`, `cargo xtask qemu` | binary, bytes | deb, bytes | RSS idle (anonymous), KiB | with one shell, KiB | boot to connected, s | shown by |
+| `cargo xtask dist`, `cargo xtask qemu` | binary, bytes | deb, bytes | RSS idle (anonymous), KiB \
+| with one shell, KiB | boot to connected, s | shown by |
 |---|---|---|---|---|---|---|
 ";
 const PEER: &str = "\
-| amazon-ssm-agent 3.3.0.0, x86_64 | 99,821,125 in five | - | 48,900 in two processes | 76,400 in three | - | not taken by us, see below |
+| amazon-ssm-agent 3.3.0.0, x86_64 | 99,821,125 in five | - | 48,900 in two processes | 76,400 in \
+three | - | not taken by us, see below |
 ";
 
 /// Writes both files, and prints the table.
@@ -97,7 +103,8 @@ impl Seen {
         let Self { class, binary, package, idle, shell, boot, shown } = self;
         let Class { name, device, kernel, libc, .. } = class;
         format!(
-            "| {name} | {device} | {kernel}, {libc} | {binary} | {package} | {idle} | {shell} | {boot} | {shown} |\n"
+            "| {name} | {device} | {kernel}, {libc} | {binary} | {package} | {idle} | {shell} | \
+             {boot} | {shown} |\n"
         )
     }
 

@@ -74,8 +74,8 @@ fn run_here(agent: &Path) -> bool {
         .is_ok_and(|out| out.status.success())
 }
 
-/// The emulator has no filters of system calls: the network process is tried where the kernel runs the
-/// program.
+/// The emulator has no filters of system calls: the network process is tried where the kernel runs
+/// the program.
 fn separated(lab: &Lab, class: &str) -> Outcome {
     // An account that each Debian has; the one of the package is not on this host.
     let config = "security.separation = \"demanded\"\nsecurity.network_user = \"games\"".to_owned();
@@ -96,7 +96,8 @@ fn separated(lab: &Lab, class: &str) -> Outcome {
         .ok_or_else(|| Trouble::new("no network process"))?;
     let memory = facts::memory(*network)?;
     console::line(&format!(
-        "  {class}: run by this kernel, the network is read by a process without rights; its RSS is {} KiB",
+        "  {class}: run by this kernel, the network is read by a process without rights; its RSS \
+         is {} KiB",
         memory.rss
     ));
     Ok(())

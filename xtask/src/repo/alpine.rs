@@ -1,7 +1,7 @@
 //! An index for apk (Alpine; OpenWrt from 25 on): `APKINDEX.tar.gz`, signed as abuild-sign does it.
 //!
-//! Data flow: the first gzip stream of each package holds what it says of itself -> a line for each field
-//! -> a tar -> another gzip stream before it, with the signature over it.
+//! Data flow: the first gzip stream of each package holds what it says of itself -> a line for each
+//! field -> a tar -> another gzip stream before it, with the signature over it.
 //!
 //! The signature is RSA over SHA-1 because every apk-tools in the field takes that; it covers
 //! digests of the packages.

@@ -26,7 +26,9 @@ use crate::package::{self, archive};
 use crate::{console, run};
 
 /// How `repo` is called.
-const USAGE: &str = "usage: cargo xtask repo CHANNEL KEY [--opkg-key FILE] [--apk-key FILE] (KEY: a secret key that gpg knows, by its fingerprint or address; the files: usign's or signify's secret key, a PEM file)";
+const USAGE: &str = "usage: cargo xtask repo CHANNEL KEY [--opkg-key FILE] [--apk-key FILE] (KEY: \
+                     a secret key that gpg knows, by its fingerprint or address; the files: \
+                     usign's or signify's secret key, a PEM file)";
 
 /// Keys that are files.
 #[derive(Debug, Default)]

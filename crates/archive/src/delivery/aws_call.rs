@@ -3,7 +3,8 @@
 //!
 //! # Invariants
 //! - Every request is signed. The secret itself is never sent.
-//! - A response is read up to [`RESPONSE`] bytes; a call takes at most [`CALL`](crate::limits::CALL).
+//! - A response is read up to [`RESPONSE`] bytes; a call takes at most
+//!   [`CALL`](crate::limits::CALL).
 //!
 //! # Not here
 //! - Retries: the caller knows what a second try costs.

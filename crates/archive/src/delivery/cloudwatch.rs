@@ -117,7 +117,8 @@ impl Follower {
                     followed.note.stream = true;
                 }
                 if let Err(error) = self.service.put(&group, &stream, &events).await {
-                    (followed.sanitiser, followed.rest) = before; // the next try makes the same events from the same bytes
+                    // the next try makes the same events from the same bytes
+                    (followed.sanitiser, followed.rest) = before;
                     return Err(error.to_string());
                 }
                 through += 1;
@@ -191,7 +192,8 @@ fn open(folder: &Path, session: &str, path: &Path) -> io::Result<Followed> {
 }
 
 impl Followed {
-    /// The whole lines of these pieces, each with its time; with `all`, also an unfinished last one.
+    /// The whole lines of these pieces, each with its time; with `all`, also an unfinished last
+    /// one.
     fn lines(&mut self, pieces: &[(u64, String)], all: bool) -> Vec<(i64, String)> {
         let mut lines = Vec::new();
         let mut last = self.began;

@@ -65,7 +65,8 @@ impl Sender for Copier {
         written.map_err(io::Error::other)??;
         let key = copy.key(session);
         if copy.bucket == self.s3.bucket {
-            self.recorder.record_output(&key, &log)?; // the chain names every object in the sink's own bucket
+            // the chain names every object in the sink's own bucket
+            self.recorder.record_output(&key, &log)?;
         }
         self.bucket(&copy)?.send(&key, &log).await?;
         Ok(Turn { through: 1, done: true })
@@ -76,7 +77,10 @@ impl Sender for Copier {
     }
 
     fn log_failure(session: &str, error: &SinkError) {
-        tracing::warn!(session, %error, "cannot send the log that session preferences ask for; retrying");
+        tracing::warn!(
+            session, %error,
+            "cannot send the log that session preferences ask for; retrying"
+        );
     }
 
     fn on_quarantine(&mut self, session: &str, _: &SinkError) {

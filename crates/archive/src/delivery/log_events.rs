@@ -3,8 +3,8 @@
 //! # Invariants
 //! - Creating a group or a stream that exists succeeds: the first sender creates it.
 //! - A call has at most [`LOG_EVENTS`](crate::limits::LOG_EVENTS) events of
-//!   [`LOG_EVENT`](crate::limits::LOG_EVENT) bytes: together below the service's limit of 1 MiB, each
-//!   below its limit of 256 KiB.
+//!   [`LOG_EVENT`](crate::limits::LOG_EVENT) bytes: together below the service's limit of 1 MiB,
+//!   each below its limit of 256 KiB.
 //!
 //! # Not here
 //! - Retries: `queue`.

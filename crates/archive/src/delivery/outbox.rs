@@ -48,8 +48,8 @@ impl Outbox {
         }
     }
 
-    /// Sends as long as the process lives. `more` announces a file; `lost` is called for a file that
-    /// went to quarantine.
+    /// Sends as long as the process lives. `more` announces a file; `lost` is called for a file
+    /// that went to quarantine.
     pub(crate) async fn run(mut self, more: Arc<Notify>, lost: impl Fn(&str, &str)) {
         let mut wait = LOOK_FOR_FILES_EVERY;
         loop {
@@ -79,7 +79,10 @@ impl Outbox {
                     if let Err(error) = tokio::fs::remove_file(&path).await
                         && error.kind() != std::io::ErrorKind::NotFound
                     {
-                        tracing::warn!(key, %error, "cannot remove a file that was sent: it will be sent again");
+                        tracing::warn!(
+                            key, %error,
+                            "cannot remove a file that was sent: it will be sent again"
+                        );
                     }
                 }
                 Err(error) => {

@@ -1,12 +1,13 @@
 //! Delivery of files that wait with a note beside them (see `spool`).
 //!
-//! Data flow: in each round a name gets its turn -> its [`Sender`] sends what there is -> when all is
-//! sent, its files are removed.
+//! Data flow: in each round a name gets its turn -> its [`Sender`] sends what there is -> when all
+//! is sent, its files are removed.
 //!
 //! # Invariants
 //! - A round takes at most [`Sender::ROUND`] names and continues after the last name of the round
 //!   before: names that fail, however many, delay no other.
-//! - While nothing gets through nothing is given up, unless the sender says that a failure is final.
+//! - While nothing gets through nothing is given up, unless the sender says that a failure is
+//!   final.
 //! - A name that is given up goes to `quarantine/`, and the node's chain records it.
 //! - Waits grow to [`LONGEST_WAIT`] while everything fails.
 //!
@@ -46,8 +47,8 @@ pub(crate) trait Sender: Send {
     /// Gives a name its turn.
     fn send(&mut self, name: &str) -> impl Future<Output = Result<Turn, Self::Error>> + Send;
 
-    /// Whether a failure counts against the name: by default, when something else got through in the
-    /// same round.
+    /// Whether a failure counts against the name: by default, when something else got through in
+    /// the same round.
     fn counts(_error: &Self::Error, others_got_through: bool) -> bool {
         others_got_through
     }
@@ -137,7 +138,8 @@ impl<S: Sender, L: Fn(String, String) + Send> Queue<S, L> {
     fn remove(&mut self, name: &str) {
         self.failures.remove(name);
         for ending in S::SPOOL.files {
-            let _ = fs::remove_file(self.folder.join(format!("{name}.{ending}"))); // a file that stays is sent again
+            // a file that stays is sent again
+            let _ = fs::remove_file(self.folder.join(format!("{name}.{ending}")));
         }
     }
 

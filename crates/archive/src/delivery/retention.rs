@@ -1,5 +1,5 @@
-//! Retention: objects that are too old, or too many, are removed from the sink, and the node's chain
-//! records each removal.
+//! Retention: objects that are too old, or too many, are removed from the sink, and the node's
+//! chain records each removal.
 //!
 //! # Invariants
 //! - The record is written before the object is removed: no object is missing without a record.

@@ -126,7 +126,8 @@ impl Sink {
         let mut upload = self.store.put_multipart(&key).await?;
         let sent = send_parts(upload.as_mut(), &mut file).await;
         if sent.is_err() {
-            let _ = upload.abort().await; // parts that stay behind cost money; if this fails, the bucket's own rules remove them
+            // parts that stay behind cost money; if this fails, the bucket's own rules remove them
+            let _ = upload.abort().await;
         }
         sent
     }

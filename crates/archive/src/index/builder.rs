@@ -1,7 +1,7 @@
 //! One index from one recording.
 //!
-//! Data flow: members of the recording -> lines -> a terminal (`avt`) -> at the end of a member, when
-//! one is due: a keyframe -> at the end of the recording: the table.
+//! Data flow: members of the recording -> lines -> a terminal (`avt`) -> at the end of a member,
+//! when one is due: a keyframe -> at the end of the recording: the table.
 //!
 //! # Invariants
 //! - Memory is a line, the screen and the table, whatever the recording's length.

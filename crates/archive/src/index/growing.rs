@@ -1,14 +1,14 @@
-//! Indexes of recordings that have none to keep: of sessions that go on, and of recordings that were
-//! made before there were indexes.
+//! Indexes of recordings that have none to keep: of sessions that go on, and of recordings that
+//! were made before there were indexes.
 //!
-//! Data flow: a caller asks -> a thread draws the blocks that were not drawn yet -> screens in a file
-//! without a name, the table in memory -> the caller asks again, and reads both by ranges.
+//! Data flow: a caller asks -> a thread draws the blocks that were not drawn yet -> screens in a
+//! file without a name, the table in memory -> the caller asks again, and reads both by ranges.
 //!
 //! # Invariants
-//! - At most [`GROWING_AT_ONCE`] threads draw, behind all others. At most [`GROWING_KEPT`] indexes are
-//!   kept, each for [`GROWING_FOR`] after somebody asked for it.
-//! - A screen stands where it will stand in the index that is kept: a caller who holds a table of this
-//!   one reads the right screens of that one.
+//! - At most [`GROWING_AT_ONCE`] threads draw, behind all others. At most [`GROWING_KEPT`] indexes
+//!   are kept, each for [`GROWING_FOR`] after somebody asked for it.
+//! - A screen stands where it will stand in the index that is kept: a caller who holds a table of
+//!   this one reads the right screens of that one.
 //! - A block that is being written is left for the next time.
 //!
 //! # Not here
@@ -38,8 +38,8 @@ use crate::limits::{
 };
 use crate::recorded;
 
-/// Where tables stand, beyond all screens: each at a place of its own, so that a caller who holds an
-/// old head reads nothing in place of a part of another table.
+/// Where tables stand, beyond all screens: each at a place of its own, so that a caller who holds
+/// an old head reads nothing in place of a part of another table.
 const TABLES: u64 = 1 << 40;
 /// Bytes between two tables.
 const TABLE_ROOM: u64 = 1 << 28;
@@ -222,7 +222,10 @@ impl Archive {
             match drawn {
                 Ok((work, shown)) => (state.work, state.shown) = (Some(work), Some(shown)),
                 Err(error) => {
-                    tracing::warn!(session = name, %error, "a recording cannot be drawn for an index");
+                    tracing::warn!(
+                        session = name, %error,
+                        "a recording cannot be drawn for an index"
+                    );
                     state.is_hopeless = true;
                 }
             }

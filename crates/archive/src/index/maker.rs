@@ -4,8 +4,8 @@
 //! sink -> `indexes/SESSION`, a file that grows -> the outbox.
 //!
 //! # Invariants
-//! - What an earlier process left in `indexes/` is made again at the start: an index that the node's
-//!   chain names reaches the sink.
+//! - What an earlier process left in `indexes/` is made again at the start: an index that the
+//!   node's chain names reaches the sink.
 //! - A recording that cannot be indexed costs a line of the log, and nothing else.
 
 use std::fs::{self, File};

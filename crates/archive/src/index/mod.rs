@@ -1,9 +1,9 @@
 //! Indexes of recordings: where a player begins to draw a moment.
 //!
 //! Data flow: a recording that ended -> `maker` (one thread, behind all others) -> `builder` reads
-//! its lines and draws them -> keyframes and `table` in one file -> the outbox, the node's chain, the
-//! sink. The form of the file: [`table`]. Of a recording that has none: `growing` makes one for as long
-//! as somebody reads it.
+//! its lines and draws them -> keyframes and `table` in one file -> the outbox, the node's chain,
+//! the sink. The form of the file: [`table`]. Of a recording that has none: `growing` makes one for
+//! as long as somebody reads it.
 //!
 //! # Invariants
 //! - An index is made from the recording alone: it can be made again, with the same bytes, and adds

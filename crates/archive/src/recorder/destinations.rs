@@ -76,21 +76,24 @@ impl Destinations {
         let input = preferences.record_input == Some(true);
         if (copy.is_some() || logs.is_some() || input) && settings.recording == Demand::Off {
             return Err(
-                "the session's preferences ask for a record, and this gateway records nothing ([evidence] recording \
+                "the session's preferences ask for a record, and this gateway records nothing \
+                 ([evidence] recording \
                  in gateway.toml)"
                     .to_owned(),
             );
         }
         if let Some(copy) = copy.as_ref().filter(|_| settings.s3().is_none()) {
             return Err(format!(
-                "the session's preferences ask for a log in the bucket {}, and this gateway has no access to S3 \
+                "the session's preferences ask for a log in the bucket {}, and this gateway has \
+                 no access to S3 \
                  ([evidence.s3] in gateway.toml)",
                 copy.bucket
             ));
         }
         if let Some(logs) = logs.as_ref().filter(|_| settings.cloudwatch.is_none()) {
             return Err(format!(
-                "the session's preferences ask for a log in the log group {}, and this gateway has no access to \
+                "the session's preferences ask for a log in the log group {}, and this gateway \
+                 has no access to \
                  CloudWatch Logs ([evidence.cloudwatch] in gateway.toml)",
                 logs.group
             ));

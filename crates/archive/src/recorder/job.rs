@@ -309,7 +309,8 @@ impl Job {
         }
         self.write();
         if self.pending.is_some() {
-            self.end = Some((self.tape.now(), String::new())); // the recording has ended only when its file is written
+            // the recording has ended only when its file is written
+            self.end = Some((self.tape.now(), String::new()));
         }
         self.over = self.pending.is_none();
     }

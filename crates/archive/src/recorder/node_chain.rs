@@ -75,7 +75,8 @@ impl ChainFile {
         let mut bytes = Vec::new();
         (&mut file).take(MAX_SEGMENT).read_to_end(&mut bytes)?;
         let whole = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
-        file.set_len(whole as u64)?; // `add` has not returned for a line that a power cut left half-written
+        // `add` has not returned for a line that a power cut left half-written
+        file.set_len(whole as u64)?;
         let Some(last) = bytes[..whole].split(|b| *b == b'\n').rfind(|line| !line.is_empty())
         else {
             return fs::remove_file(&path);
@@ -153,7 +154,8 @@ impl ChainFile {
         let bytes = [line.as_bytes(), b"\n"].concat();
         open.file.seek(SeekFrom::Start(open.length))?;
         if let Err(error) = open.file.write_all(&bytes).and_then(|()| open.file.sync_data()) {
-            let _ = open.file.set_len(open.length); // if this fails, too, the next append writes over it
+            // if this fails, too, the next append writes over it
+            let _ = open.file.set_len(open.length);
             if open.length == 0 {
                 let _ = fs::remove_file(&open.path);
                 self.open = None;

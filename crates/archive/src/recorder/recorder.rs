@@ -2,13 +2,13 @@
 //! names each recording.
 //!
 //! Data flow: [`Recorder::begin`] (a file, and a record in the node's chain, before the session's
-//! first byte) -> the session's [`Tape`] -> the thread in `worker` -> blocks in `staging/` -> at the
-//! end `outbox/`, and a signed record.
+//! first byte) -> the session's [`Tape`] -> the thread in `worker` -> blocks in `staging/` -> at
+//! the end `outbox/`, and a signed record.
 //!
 //! # Invariants
 //! - No session waits for this thread.
-//! - When the process is killed, everything older than [`TICK`](crate::limits::TICK) is on the disk;
-//!   what is missing becomes a gap when the session goes on.
+//! - When the process is killed, everything older than [`TICK`](crate::limits::TICK) is on the
+//!   disk; what is missing becomes a gap when the session goes on.
 //! - A recording that began is open in the node's chain until its end is recorded there.
 //!
 //! # Not here
@@ -266,8 +266,8 @@ impl Recorder {
         Some(self.outbox_folder().join(self.index_object(session))).filter(|path| path.is_file())
     }
 
-    /// Begins a recording. `on_taken` is called after the thread has emptied the tape. Waits for the
-    /// disk: call it from a thread that may wait.
+    /// Begins a recording. `on_taken` is called after the thread has emptied the tape. Waits for
+    /// the disk: call it from a thread that may wait.
     ///
     /// # Errors
     /// [`CannotRecord`].
@@ -301,8 +301,8 @@ impl Recorder {
         Ok(self.add(&session, left, (0, ""), on_taken))
     }
 
-    /// Begins a further part of the recording of a session that another gateway has carried until now.
-    /// It is a recording of its own, whose times are those of the session. Waits for the disk.
+    /// Begins a further part of the recording of a session that another gateway has carried until
+    /// now. It is a recording of its own, whose times are those of the session. Waits for the disk.
     ///
     /// # Errors
     /// [`CannotRecord`].
@@ -385,7 +385,8 @@ impl Recorder {
         lock(&self.leftovers).keys().cloned().collect()
     }
 
-    /// Ends the recordings that nobody resumed: their sessions have ended, or `go_on`: other gateways took them.
+    /// Ends the recordings that nobody resumed: their sessions have ended, or `go_on`: other
+    /// gateways took them.
     pub fn finish_leftovers(&self, go_on: &HashSet<String>) {
         for (session, left) in lock(&self.leftovers).drain() {
             let base = left.recording.last();
@@ -462,7 +463,10 @@ impl Recorder {
             match read_leftover(&path, session) {
                 Ok(leftover) => drop(lock(&self.leftovers).insert(session.to_owned(), leftover)),
                 Err(error) => {
-                    tracing::error!(session, %error, "cannot resume a recording: moved to quarantine");
+                    tracing::error!(
+                        session, %error,
+                        "cannot resume a recording: moved to quarantine"
+                    );
                     fs::rename(
                         &path,
                         self.settings.home.join("quarantine").join(format!("{session}.part")),

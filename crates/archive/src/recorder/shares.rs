@@ -5,8 +5,8 @@
 //!
 //! # Invariants
 //! - Sessions of one role count together, whatever their session names: a new name is no new share.
-//! - At most [`COUNTED_WAITING`] finished recordings are counted. After a restart, what waits in the
-//!   outbox counts for nobody.
+//! - At most [`COUNTED_WAITING`] finished recordings are counted. After a restart, what waits in
+//!   the outbox counts for nobody.
 //!
 //! # Not here
 //! - The bound of all files together: `disk_space`. The bound of one session: `job`.
@@ -70,7 +70,8 @@ impl Shares {
             .into_iter()
             .map(|(principal, bytes)| {
                 let why = format!(
-                    "the recordings of {principal} that wait for delivery have {} MiB, a principal's \
+                    "the recordings of {principal} that wait for delivery have {} MiB, a \
+                     principal's \
                      share is {} MiB",
                     bytes >> 20,
                     self.most >> 20

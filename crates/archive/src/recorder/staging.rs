@@ -2,8 +2,8 @@
 //! seal.
 //!
 //! # Invariants
-//! - A member is in the file whole or not at all. What a power cut leaves of one is cut off when the
-//!   file is opened again.
+//! - A member is in the file whole or not at all. What a power cut leaves of one is cut off when
+//!   the file is opened again.
 //! - The file's digest is known without reading the file again.
 //!
 //! # Not here
@@ -82,7 +82,8 @@ impl Staged {
     fn append_member(&mut self, member: &[u8]) -> io::Result<()> {
         self.file.seek(SeekFrom::Start(self.length))?;
         if let Err(error) = self.file.write_all(member) {
-            let _ = self.file.set_len(self.length); // if this fails, too, the next append or opening cuts the rest off
+            // if this fails, too, the next append or opening cuts the rest off
+            let _ = self.file.set_len(self.length);
             return Err(error);
         }
         self.digest.update(member);

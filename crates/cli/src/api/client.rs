@@ -147,7 +147,8 @@ impl Client {
         code: &str,
     ) -> Result<TemporaryCredentials, CallError> {
         let (name, version) = (Operation::GetSessionToken.name(), sts::VERSION);
-        // Both values consist of characters that a form takes as they are, but for the colons and slash.
+        // Both values consist of characters that a form takes as they are, but for the colons and
+        // slash.
         let serial = serial.replace(':', "%3A").replace('/', "%2F");
         let body =
             format!("Action={name}&Version={version}&SerialNumber={serial}&TokenCode={code}");

@@ -53,7 +53,8 @@ pub(crate) enum CallError {
     },
     /// Nothing to sign with.
     #[error(
-        "no access key is configured: to reattach to a session, set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or add them to the profile"
+        "no access key is configured: to reattach to a session, set AWS_ACCESS_KEY_ID and \
+         AWS_SECRET_ACCESS_KEY, or add them to the profile"
     )]
     NoKey,
     /// The connection broke, or the answer is not HTTP.
@@ -74,7 +75,8 @@ pub(crate) enum CallError {
     },
     /// A list has more pages than are read.
     #[error(
-        "the list has more than {pages} pages, too long to list: narrow the filter, or page through it with the API"
+        "the list has more than {pages} pages, too long to list: narrow the filter, or page \
+         through it with the API"
     )]
     Endless {
         /// Pages that were read.

@@ -1,7 +1,8 @@
 //! Requests to the gateway: signed, one after the other, on one connection.
 //!
 //! Data flow: a shape of `towline-ssm` -> [`Client::call`] ([`client`]) -> signature -> HTTP/1.1
-//! over TLS ([`dial`], [`tls`]) -> answer or [`CallError`]. Lists are read page by page ([`pages`]).
+//! over TLS ([`dial`], [`tls`]) -> answer or [`CallError`]. Lists are read page by page
+//! ([`pages`]).
 
 mod client;
 mod dial;

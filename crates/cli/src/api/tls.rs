@@ -63,7 +63,9 @@ pub(super) fn explain(error: &std::io::Error, has_ca: bool) -> String {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
     match inner {
         Some(Error::InvalidCertificate(CertificateError::UnknownIssuer)) if has_ca => {
-            "the CA file does not contain the issuer of its certificate; check that the file belongs to this gateway".to_owned()
+            "the CA file does not contain the issuer of its certificate; check that the file \
+             belongs to this gateway"
+                .to_owned()
         }
         Some(Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
             "its certificate was issued by a private CA; set the CA file with --ca or TOWLINE_CA"

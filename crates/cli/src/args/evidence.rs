@@ -1,4 +1,5 @@
-//! The command line of recordings and logs: `play`, `export`, `verify`, `logs`, `commands`, `audit`.
+//! The command line of recordings and logs: `play`, `export`, `verify`, `logs`, `commands`,
+//! `audit`.
 
 use std::path::PathBuf;
 
@@ -111,7 +112,9 @@ fn parse_since(text: &str) -> Result<Since, String> {
         "d" => 86_400,
         _ => {
             return towline_ssm::clock::parse_iso8601(text).map(Since::At).ok_or_else(|| {
-                "expected a duration such as 90s, 15m, 2h, 7d, or a time such as 2026-11-25T17:00:00Z".to_owned()
+                "expected a duration such as 90s, 15m, 2h, 7d, or a time such as \
+                 2026-11-25T17:00:00Z"
+                    .to_owned()
             });
         }
     };

@@ -4,7 +4,8 @@
 //! - A secret is never an argument: other users of the machine could read it.
 //! - Each message about a wrong argument says what is expected.
 
-#![allow(rustdoc::broken_intra_doc_links)] // doc comments are help texts, where brackets mean "optional"
+// doc comments are help texts, where brackets mean "optional"
+#![allow(rustdoc::broken_intra_doc_links)]
 
 pub(crate) mod admin;
 mod cli;

@@ -43,8 +43,8 @@ pub(crate) struct CopyArgs {
     /// Copy directories with their contents
     #[arg(short, long)]
     pub recursive: bool,
-    /// Follow symbolic links on the device, and in directories that are copied; without it a link is
-    /// refused or skipped
+    /// Follow symbolic links on the device, and in directories that are copied; without it a link
+    /// is refused or skipped
     #[arg(long)]
     pub follow: bool,
     /// Print no progress
@@ -73,7 +73,8 @@ pub(crate) struct Route {
 pub(crate) fn parse_forward(text: &str) -> Result<Route, String> {
     let bad = || {
         format!(
-            "expected LOCAL:HOST:REMOTE or LOCAL:REMOTE, for example 5432:db.lan:5432 or 0:80, with IPv6 addresses in brackets; got `{text}`"
+            "expected LOCAL:HOST:REMOTE or LOCAL:REMOTE, for example 5432:db.lan:5432 or 0:80, \
+             with IPv6 addresses in brackets; got `{text}`"
         )
     };
     let port = |text: &str| text.parse::<u16>().map_err(|_| bad());

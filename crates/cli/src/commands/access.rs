@@ -179,7 +179,8 @@ async fn token(context: &mut Context, request: String, wait: bool) -> Result<(),
 /// Lines that set the environment of a shell.
 pub(super) fn exports(credentials: &AccessCredentials) -> String {
     format!(
-        "export AWS_ACCESS_KEY_ID={}\nexport AWS_SECRET_ACCESS_KEY={}\nexport AWS_SESSION_TOKEN={}\n",
+        "export AWS_ACCESS_KEY_ID={}\nexport AWS_SECRET_ACCESS_KEY={}\nexport \
+         AWS_SESSION_TOKEN={}\n",
         credentials.access_key_id, credentials.secret_access_key, credentials.session_token
     )
 }

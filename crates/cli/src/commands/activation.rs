@@ -56,9 +56,12 @@ async fn create(context: &mut Context, args: ActivationArgs) -> Result<(), Failu
     };
     context.output.answer(&answer, |_| {
         format!(
-            "Activation id    {id}\nActivation code  {code}\n\nRun on the device as root, and enter the code on standard input:\n  \
-             towline-agent enroll --gateway {gateway} --activation-id {id} --activation-code-file -{trust}{authority}\n\n\
-             Or, on a device with amazon-ssm-agent, whose configuration `towline agent-config --vendor` prints:\n  \
+            "Activation id    {id}\nActivation code  {code}\n\nRun on the device as root, and \
+             enter the code on standard input:\n  \
+             towline-agent enroll --gateway {gateway} --activation-id {id} --activation-code-file \
+             -{trust}{authority}\n\n\
+             Or, on a device with amazon-ssm-agent, whose configuration `towline agent-config \
+             --vendor` prints:\n  \
              amazon-ssm-agent -register -y -region {region} -id {id} -code CODE\n",
             region = settings.region,
             id = answer.activation_id,

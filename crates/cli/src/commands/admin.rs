@@ -258,7 +258,8 @@ async fn removed(
             (answer.towline_sessions_ended, "were ended"),
             (
                 answer.towline_sessions_not_reached,
-                "were not reached: the device ends them when it connects again, or after its grace time",
+                "were not reached: the device ends them when it connects again, or after its \
+                 grace time",
             ),
         ] {
             if let Some(count) = count.filter(|count| *count > 0) {

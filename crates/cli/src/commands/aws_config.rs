@@ -56,7 +56,8 @@ pub(super) fn run(
     } else {
         if let Some(section) = sections(name).into_iter().find(|section| names(&old, section)) {
             return Err(Failure::Usage(format!(
-                "{} has a different section {section}: remove it, or choose another name with --profile",
+                "{} has a different section {section}: remove it, or choose another name with \
+                 --profile",
                 path.display()
             )));
         }

@@ -1,12 +1,12 @@
-//! What programs of others draw in this terminal, for `play` and `watch`: made harmless, and undone at
-//! the end.
+//! What programs of others draw in this terminal, for `play` and `watch`: made harmless, and undone
+//! at the end.
 //!
-//! Data flow: their output -> [`Drawn::draw`] ([`Sanitiser`], then [`Modes`] looks at what is left) -> the
-//! terminal; at the end [`Drawn::undo`].
+//! Data flow: their output -> [`Drawn::draw`] ([`Sanitiser`], then [`Modes`] looks at what is left)
+//! -> the terminal; at the end [`Drawn::undo`].
 //!
 //! # Invariants
-//! - What was let through and outlasts the drawing is undone: reverse screen, insert mode, no wrapping,
-//!   a shifted character set, alternate screens, the hidden cursor, colours and margins.
+//! - What was let through and outlasts the drawing is undone: reverse screen, insert mode, no
+//!   wrapping, a shifted character set, alternate screens, the hidden cursor, colours and margins.
 
 use towline_evidence::sanitise::Sanitiser;
 
@@ -40,7 +40,8 @@ impl Drawn {
     }
 }
 
-/// The signals that end a program: who draws listens to them, so that it can bring the terminal back.
+/// The signals that end a program: who draws listens to them, so that it can bring the terminal
+/// back.
 ///
 /// # Errors
 /// The kernel refuses.

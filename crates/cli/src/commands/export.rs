@@ -112,7 +112,8 @@ fn picture(mut lines: Lines, at: Option<f64>, output: Output) -> Result<(), Fail
     }
     if screen.is_cut() {
         complain(&format!(
-            "the recorded terminal is larger than {MAX_PICTURE_COLS} columns and {MAX_PICTURE_ROWS} rows: the picture shows a terminal of that size"
+            "the recorded terminal is larger than {MAX_PICTURE_COLS} columns and \
+             {MAX_PICTURE_ROWS} rows: the picture shows a terminal of that size"
         ));
     }
     let shown = at.unwrap_or(last);

@@ -1,8 +1,8 @@
 //! `login`, `logout` and `credentials`: an identity provider in place of an access key.
 //!
-//! Data flow: without a browser: [`super::login_request`]. Else a listener on loopback -> the browser at the gateway, which sends it to the provider and
-//! back here with a code -> the code and the verifier (PKCE) to the gateway -> credentials in the cache
-//! ([`crate::config::login`]).
+//! Data flow: without a browser: [`super::login_request`]. Else a listener on loopback -> the
+//! browser at the gateway, which sends it to the provider and back here with a code -> the code and
+//! the verifier (PKCE) to the gateway -> credentials in the cache ([`crate::config::login`]).
 //!
 //! # Invariants
 //! - The browser gets a code that is of use with this process's verifier alone.

@@ -1,7 +1,7 @@
 //! The credentials of `login`, renewed before they end, as long as the provider allows.
 //!
-//! Data flow: the kept credentials -> near their end, the secret beside them -> the gateway, which asks the
-//! provider -> new credentials in the same file.
+//! Data flow: the kept credentials -> near their end, the secret beside them -> the gateway, which
+//! asks the provider -> new credentials in the same file.
 //!
 //! # Invariants
 //! - Nobody is asked anything. A refusal says that `towline login` is needed.

@@ -1,7 +1,7 @@
 //! `login --no-browser`: a code that a person enters in the console, on any machine.
 //!
-//! Data flow: a request at the gateway -> address and code on standard error -> polls, until somebody has
-//! decided -> credentials.
+//! Data flow: a request at the gateway -> address and code on standard error -> polls, until
+//! somebody has decided -> credentials.
 //!
 //! # Invariants
 //! - The credentials come to who has this process's verifier alone.

@@ -1,7 +1,7 @@
 //! A second factor, proved just now: asked for when a policy wants it, and by `mfa`.
 //!
-//! Data flow: a refusal that names it -> a person at a terminal proves it (`login --fresh`, or a code) ->
-//! new credentials for this process -> the same request again.
+//! Data flow: a refusal that names it -> a person at a terminal proves it (`login --fresh`, or a
+//! code) -> new credentials for this process -> the same request again.
 //!
 //! # Invariants
 //! - Nobody is asked anything without a terminal: the refusal stands, and says what to do. Where
@@ -43,8 +43,8 @@ fn begins_again(begin: &Begin, error: &CallError) -> bool {
     would_help(error) && (!matches!(begin, Begin::Start(_)) || starts())
 }
 
-/// Runs a session; where a policy wants a second factor that was proved just now, once more after its
-/// proof. Gives the settings of the client that ran, too.
+/// Runs a session; where a policy wants a second factor that was proved just now, once more after
+/// its proof. Gives the settings of the client that ran, too.
 pub(super) async fn proved<T, E>(
     client: Client,
     env: &Environment,
@@ -102,8 +102,8 @@ pub(super) async fn prove(client: &mut Client, env: &Environment) -> Result<bool
     Ok(true)
 }
 
-/// Waits, and heeds the signals that end a program: a session that listened to them keeps the system
-/// from ending this program by itself.
+/// Waits, and heeds the signals that end a program: a session that listened to them keeps the
+/// system from ending this program by itself.
 async fn unless_interrupted<T>(
     work: impl Future<Output = Result<T, Failure>>,
 ) -> Result<T, Failure> {

@@ -215,8 +215,8 @@ fn key(args: &VerifyArgs) -> Result<PublicKey, Failure> {
     text.parse().map_err(|error| Failure::Usage(format!("--key: {error}")))
 }
 
-/// Chains that other ones go on from. What of such a chain is not here was lost with the old server:
-/// a gap, and not a fault, because the new chain says so under its signature.
+/// Chains that other ones go on from. What of such a chain is not here was lost with the old
+/// server: a gap, and not a fault, because the new chain says so under its signature.
 fn restored(
     report: &mut Report,
     key: PublicKey,
@@ -256,7 +256,8 @@ fn restored(
         if let Some(checkpoint) = old.checkpoint.filter(|one| first == Some(0) && !chain.holds(one))
         {
             report.faults.push(format!(
-                "{}: truncated or rewritten: {node} goes on from its checkpoint {checkpoint}, which it does not \
+                "{}: truncated or rewritten: {node} goes on from its checkpoint {checkpoint}, \
+                 which it does not \
                  contain",
                 old.node
             ));

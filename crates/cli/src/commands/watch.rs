@@ -1,8 +1,9 @@
-//! `watch`: another user's terminal session in this terminal, read-only. And what becomes of a terminal
-//! whose seat another client took: it watches, until the operator takes the session back or leaves.
+//! `watch`: another user's terminal session in this terminal, read-only. And what becomes of a
+//! terminal whose seat another client took: it watches, until the operator takes the session back
+//! or leaves.
 //!
-//! Data flow: WatchSession (a token) -> websocket -> `Watch` -> the end of the output so far, then what
-//! comes. A lost websocket: the same again.
+//! Data flow: WatchSession (a token) -> websocket -> `Watch` -> the end of the output so far, then
+//! what comes. A lost websocket: the same again.
 //!
 //! # Invariants
 //! - Nothing of the session acts on this terminal: only drawing passes ([`Drawn`]). The terminal is

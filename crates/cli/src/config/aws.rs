@@ -58,9 +58,12 @@ impl Profile {
             endpoint: of_service.or_else(|| in_both("endpoint_url")),
             ca: in_both("ca_bundle"),
             hint: if elsewhere.iter().any(|key| in_both(key).is_some()) {
-                "the profile gets its key from a role, single sign-on or a process, which towline does not support; set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN"
+                "the profile gets its key from a role, single sign-on or a process, which towline \
+                 does not support; set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and \
+                 AWS_SESSION_TOKEN"
             } else {
-                "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or add aws_access_key_id and aws_secret_access_key to ~/.aws/credentials"
+                "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or add aws_access_key_id and \
+                 aws_secret_access_key to ~/.aws/credentials"
             },
         })
     }
@@ -128,7 +131,8 @@ mod tests {
     #[test]
     fn sections_comments_and_nested_keys_are_understood() {
         let text = "# c\n[default]\nregion = eu-west-1 # here\n[profile  \"a b\"]\nkey=v#alue\n\
-                    [services x]\nssm =\n  endpoint_url = https://g\ns3 =\n  endpoint_url = https://s\nplain = 1\n";
+                    [services x]\nssm =\n  endpoint_url = https://g\ns3 =\n  endpoint_url = \
+                    https://s\nplain = 1\n";
         let sections = Sections::parse(text).unwrap();
         let get = |section: &str, key: &str| {
             sections.get(section).and_then(|s| s.get(key)).map(String::as_str)

@@ -17,7 +17,8 @@ pub(crate) enum BadUrl {
     Scheme,
     /// The address would not be encrypted.
     #[error(
-        "the address must begin with https://: without TLS, the network could read and change the session"
+        "the address must begin with https://: without TLS, the network could read and change the \
+         session"
     )]
     Plain,
     /// No host.

@@ -12,7 +12,8 @@ use crate::exit::{self, HasExitCode};
 pub(crate) enum ConfigError {
     /// No source names a gateway.
     #[error(
-        "no gateway is configured: pass --endpoint https://HOST:PORT, set TOWLINE_ENDPOINT, or add `endpoint = \"https://HOST:PORT\"` to {file}"
+        "no gateway is configured: pass --endpoint https://HOST:PORT, set TOWLINE_ENDPOINT, or \
+         add `endpoint = \"https://HOST:PORT\"` to {file}"
     )]
     NoEndpoint {
         /// The file for the setting.

@@ -1,11 +1,12 @@
 //! The credentials of `towline login`, kept for the commands after it.
 //!
-//! Data flow: `login` -> a file for each gateway in the cache folder -> the settings of later commands,
-//! and `credentials` for AWS's tools.
+//! Data flow: `login` -> a file for each gateway in the cache folder -> the settings of later
+//! commands, and `credentials` for AWS's tools.
 //!
 //! # Invariants
 //! - The file is 0600 in a folder that is 0700; it is replaced whole or not at all.
-//! - Credentials of one gateway are never used for another: the file's name holds the whole address.
+//! - Credentials of one gateway are never used for another: the file's name holds the whole
+//!   address.
 
 use std::io;
 use std::path::{Path, PathBuf};

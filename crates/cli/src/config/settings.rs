@@ -1,8 +1,8 @@
 //! The settings, from all sources.
 //!
 //! Data flow: flags, environment, `~/.config/towline/config.toml`, `~/.aws/config` and
-//! `~/.aws/credentials`, the sign-in of [`super::login`] -> [`Settings::resolve`] -> [`Settings`]. The first source that has a value
-//! wins, in this order.
+//! `~/.aws/credentials`, the sign-in of [`super::login`] -> [`Settings::resolve`] -> [`Settings`].
+//! The first source that has a value wins, in this order.
 //!
 //! # Invariants
 //! - A [`Settings`] has no invalid value.
@@ -86,8 +86,8 @@ impl Settings {
         Ok(Self { identity: Some(identity), ..settings })
     }
 
-    /// The same for the plugin of AWS's tools, which works without a key: a missing key is no error,
-    /// and the profile is that of the tools, not that of `config.toml`.
+    /// The same for the plugin of AWS's tools, which works without a key: a missing key is no
+    /// error, and the profile is that of the tools, not that of `config.toml`.
     ///
     /// # Errors
     /// [`ConfigError`], with what to do.
@@ -197,7 +197,8 @@ fn identity_of_environment(env: &Environment) -> Result<Option<Identity>, Config
     }
 }
 
-/// The credentials of `towline login`. Those that are over are sent all the same: the gateway says so.
+/// The credentials of `towline login`. Those that are over are sent all the same: the gateway says
+/// so.
 fn identity_of_login(
     env: &Environment,
     endpoint: &Endpoint,

@@ -34,7 +34,8 @@ impl Home {
 }
 
 const KEYS: &str = "[default]\naws_access_key_id = AKIADEFAULT\naws_secret_access_key = s1\n\
-                    [ops]\naws_access_key_id = AKIAOPS\naws_secret_access_key = s2\naws_session_token = t2\n";
+                    [ops]\naws_access_key_id = AKIAOPS\naws_secret_access_key = \
+                    s2\naws_session_token = t2\n";
 const CONFIG: &str = "[default]\nregion = eu-west-1\n[profile ops]\nregion = eu-north-1\n\
                       endpoint_url = https://ops.example\nca_bundle = ~/ops.pem\n";
 

@@ -9,8 +9,8 @@
 //! | 5 | the request to StartSession as JSON |
 //! | 6 | the endpoint that was asked |
 //!
-//! Places 4 to 6 may be absent. Without arguments the program prints a greeting, with `--version` its
-//! version.
+//! Places 4 to 6 may be absent. Without arguments the program prints a greeting, with `--version`
+//! its version.
 //!
 //! # Invariants
 //! - The answer holds the session's token: no error repeats it.
@@ -79,7 +79,8 @@ pub(super) enum Kind {
 pub(crate) enum BadCall {
     /// Too few arguments.
     #[error(
-        "`aws ssm start-session` calls this plugin with at least {FEWEST} arguments: the answer to StartSession, the region, {OPERATION}"
+        "`aws ssm start-session` calls this plugin with at least {FEWEST} arguments: the answer \
+         to StartSession, the region, {OPERATION}"
     )]
     TooFew,
     /// Something newer than this program.

@@ -1,7 +1,7 @@
 //! The session of a copy: begun, used, and ended on every way out.
 //!
-//! Data flow: [`copy()`] asks for the session, gives a [`Copier`] to the work, and ends the session:
-//! after the work, after its failure, and after a signal.
+//! Data flow: [`copy()`] asks for the session, gives a [`Copier`] to the work, and ends the
+//! session: after the work, after its failure, and after a signal.
 //!
 //! # Invariants
 //! - A failure or a signal closes the session at the gateway. If the stream cannot carry the close,

@@ -3,9 +3,8 @@
 //! # Invariants
 //! - All that can happen is in [`Event`]; each is dealt with in one place, without waiting.
 //! - After the end was told, only local output is still written.
-//! - The operator's controls (escapes, signals, the size of the terminal) depend neither on the
-//!   link nor on room for input. `^C` is for the device while bytes flow, and ends this program
-//!   while they do not.
+//! - The operator's controls (escapes, signals, the terminal's size) depend neither on the link nor
+//!   on room for input. `^C` is for the device while bytes flow; else it ends this program.
 
 use std::io;
 
@@ -557,7 +556,8 @@ impl Driver {
     /// Leaves without an end of the session.
     fn detach(&mut self, code: u8) {
         let line = format!(
-            "not connected: the session continues on the device for its grace time; reattach with: towline attach {}",
+            "not connected: the session continues on the device for its grace time; reattach with: \
+             towline attach {}",
             self.session
         );
         self.local.status.clear("");

@@ -1,14 +1,15 @@
 //! The end of piped input, told to a terminal on the device.
 //!
-//! A terminal has no end: its end-of-file character reaches the program that reads at that moment. A shell
-//! that is just starting loses it when it takes the terminal over, and a program that the shell
-//! runs takes it for itself. So it is repeated whenever the device has shown something and then
-//! fallen silent, as long as the session lasts: the next reader learns that there is no more input.
+//! A terminal has no end: its end-of-file character reaches the program that reads at that moment.
+//! A shell that is just starting loses it when it takes the terminal over, and a program that the
+//! shell runs takes it for itself. So it is repeated whenever the device has shown something and
+//! then fallen silent, as long as the session lasts: the next reader learns that there is no more
+//! input.
 //!
 //! # Invariants
 //! - Pure: the caller brings the time.
-//! - The pauses double up to [`MAX_END_OF_INPUT_PAUSE`]: a program that answers each repetition is not driven in
-//!   circles.
+//! - The pauses double up to [`MAX_END_OF_INPUT_PAUSE`]: a program that answers each repetition is
+//!   not driven in circles.
 //! - Without output there is no repetition: nothing piles up before a program that works and does
 //!   not read.
 

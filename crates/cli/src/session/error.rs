@@ -15,7 +15,8 @@ pub(crate) enum SessionError {
     Call(#[from] CallError),
     /// The gateway was lost and did not come back.
     #[error(
-        "the gateway did not come back in time: {last}. The session may continue on the device; reattach with: towline attach {session}"
+        "the gateway did not come back in time: {last}. The session may continue on the device; \
+         reattach with: towline attach {session}"
     )]
     NotBack {
         /// The session.
@@ -25,7 +26,8 @@ pub(crate) enum SessionError {
     },
     /// A session that nobody can go on with at a terminal.
     #[error(
-        "session {session} has no terminal (session type {}): attach takes shells and interactive commands", crate::terminal::printable(.session_type)
+        "session {session} has no terminal (session type {}): attach takes shells and interactive \
+         commands", crate::terminal::printable(.session_type)
     )]
     NoTerminal {
         /// The session.

@@ -1,7 +1,7 @@
 //! A forward: local connections through one session after the other.
 //!
-//! Data flow: listen -> the first session, so that a refusal is told at once -> bytes -> the session's
-//! end -> the next local connection asks for a new session -> ... until a signal.
+//! Data flow: listen -> the first session, so that a refusal is told at once -> bytes -> the
+//! session's end -> the next local connection asks for a new session -> ... until a signal.
 //!
 //! # Invariants
 //! - A lost link is made anew within the session, and no connection notices but by the delay.

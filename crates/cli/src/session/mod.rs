@@ -8,8 +8,8 @@
 //! - The terminal is raw from the first request to the end, and restored before the end is
 //!   reported. Escapes, signals and changes of size work all the time.
 //! - A lost websocket is replaced; the operator sees every byte exactly once.
-//! - A deliberate end (`~.`, a closed terminal, a signal) is reported to the gateway, and its answer
-//!   is awaited for at most [`crate::limits::CLOSE_TIMEOUT`].
+//! - A deliberate end (`~.`, a closed terminal, a signal) is reported to the gateway, and its
+//!   answer is awaited for at most [`crate::limits::CLOSE_TIMEOUT`].
 //!
 //! # Not here
 //! - Authorisation: the gateway and the device decide.

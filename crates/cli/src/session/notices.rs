@@ -1,5 +1,5 @@
-//! What the operator is told outside of the session's bytes: who watches, messages, requests for the
-//! keyboard. Texts of other users lose their control characters.
+//! What the operator is told outside of the session's bytes: who watches, messages, requests for
+//! the keyboard. Texts of other users lose their control characters.
 
 use crate::terminal::printable;
 

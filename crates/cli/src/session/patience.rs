@@ -4,9 +4,10 @@
 //!
 //! # Invariants
 //! - A silent connection is asked after [`IDLE_BEFORE_PING`], one that swallows keystrokes after
-//!   [`UNANSWERED_BEFORE_PING`]; without an answer within [`PONG_TIMEOUT`] it is dead. A healthy idle one costs one
-//!   ping per [`IDLE_BEFORE_PING`].
-//! - Tries begin at once, are never more than [`MAX_RETRY_PAUSE`] apart, and end after [`GIVE_UP_AFTER`].
+//!   [`UNANSWERED_BEFORE_PING`]; without an answer within [`PONG_TIMEOUT`] it is dead. A healthy
+//!   idle one costs one ping per [`IDLE_BEFORE_PING`].
+//! - Tries begin at once, are never more than [`MAX_RETRY_PAUSE`] apart, and end after
+//!   [`GIVE_UP_AFTER`].
 
 use std::time::Duration;
 

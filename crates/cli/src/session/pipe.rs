@@ -184,8 +184,8 @@ impl Pipe {
             ToClient::Refused { text, .. } => {
                 Ok(Happened::Ended(Ending::new(exit::REFUSED, printable(&text))))
             }
-            // The first version of smux closes a connection without a reason; of the second one, the stream of
-            // the connection says the same.
+            // The first version of smux closes a connection without a reason; of the second one,
+            // the stream of the connection says the same.
             ToClient::NotConnected { text } if self.smux() == Version::One => {
                 Ok(Happened::News(printable(&text)))
             }

@@ -1,11 +1,12 @@
 //! The session's bytes: counted, acknowledged, and the same whatever is lost on the way.
 //!
-//! Data flow out: keyboard -> [`Streams::push_input`] -> ring -> [`Streams::next_message`] -> websocket.
-//! Data flow in: websocket -> [`Streams::on_message`] -> the new bytes -> local output ->
-//! [`Streams::consumed`].
+//! Data flow out: keyboard -> [`Streams::push_input`] -> ring -> [`Streams::next_message`] ->
+//! websocket. Data flow in: websocket -> [`Streams::on_message`] -> the new bytes -> local output
+//! -> [`Streams::consumed`].
 //!
 //! # Invariants
-//! - Input waits in at most [`INPUT_RING`] bytes, output in at most [`OUTPUT_WINDOW`] bytes a stream.
+//! - Input waits in at most [`INPUT_RING`] bytes, output in at most [`OUTPUT_WINDOW`] bytes a
+//!   stream.
 //! - Positions on the wire are the agent's. A client that takes a session over joins in the middle
 //!   of its input: what it sends first has the position
 //!   [`Attached.input`](towline_wire::client::ToClient::Attached), not 0.

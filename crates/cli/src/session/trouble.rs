@@ -1,9 +1,9 @@
-//! What the operator is shown while bytes do not flow: why, what happens next, how to leave, and how
-//! much of what was typed is kept.
+//! What the operator is shown while bytes do not flow: why, what happens next, how to leave, and
+//! how much of what was typed is kept.
 //!
 //! # Invariants
-//! - On a terminal of 80 columns each text fits beside what it ends with, since the status line cuts
-//!   the rest. What happens next takes turns with the reason, each for [`STATUS_TURN`].
+//! - On a terminal of 80 columns each text fits beside what it ends with, since the status line
+//!   cuts the rest. What happens next takes turns with the reason, each for [`STATUS_TURN`].
 //!
 //! # Not here
 //! - Drawing: [`crate::terminal::status::StatusLine`].
@@ -12,8 +12,8 @@ use tokio::time::Instant;
 
 use crate::limits::STATUS_TURN;
 
-/// What agents of Towline do while a session is open. One of before 2026-11-28 may wait for minutes,
-/// amazon-ssm-agent waits as long as it likes.
+/// What agents of Towline do while a session is open. One of before 2026-11-28 may wait for
+/// minutes, amazon-ssm-agent waits as long as it likes.
 const DIALS: &str = "a Towline agent waits at most 10 s between two dials";
 
 /// Why bytes do not flow, and what became of the bytes typed meanwhile.

@@ -1,7 +1,7 @@
 //! The operator's escapes: what is typed to this program and not to the device.
 //!
-//! Data flow: bytes from the keyboard -> [`Escapes::feed`] -> bytes for the device, and now and then an
-//! [`Action`]. An escape begins after a line end (or at the very beginning) with the escape
+//! Data flow: bytes from the keyboard -> [`Escapes::feed`] -> bytes for the device, and now and
+//! then an [`Action`]. An escape begins after a line end (or at the very beginning) with the escape
 //! character, `~` unless told otherwise.
 //!
 //! # Invariants

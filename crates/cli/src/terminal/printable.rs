@@ -1,7 +1,8 @@
 //! Text from elsewhere, made harmless for this terminal.
 //!
 //! # Invariants
-//! - No control character and no character that reorders or hides text passes: each becomes a space.
+//! - No control character and no character that reorders or hides text passes: each becomes a
+//!   space.
 //! - The result has at most [`MAX_PRINTED_TEXT`] characters.
 
 use towline_wire::text::plain;

@@ -1,7 +1,8 @@
-// Access requests: ask for access to a device, see where requests stand, decide about those of others.
+// Access requests: ask for access to a device, see where requests stand, decide about those of
+// others.
 //
-// Invariants: nothing here judges. Every button is an operation that the gateway allows or refuses. An
-// address with `request` marks that request and decides nothing.
+// Invariants: nothing here judges. Every button is an operation that the gateway allows or refuses.
+// An address with `request` marks that request and decides nothing.
 
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
@@ -119,7 +120,13 @@ function Ask(props: { device: string; ask: (device: string, reason: string) => P
     <form class="tools" onSubmit={submit}>
       <label>
         {t("accessDevice")}
-        <input name="device" key={props.device} defaultValue={props.device} required spellcheck={false} />
+        <input
+          name="device"
+          key={props.device}
+          defaultValue={props.device}
+          required
+          spellcheck={false}
+        />
       </label>
       <label>
         {t("accessReason")}
@@ -159,9 +166,12 @@ function Requests(props: Listed) {
         >
           <td>{one.Requester}</td>
           <td>{one.Reason}</td>
-          <td>{one.Targets.map((target) => `${target.Key}=${target.Values.join(",")}`).join(" ")}</td>
           <td>
-            {t(one.Status)} {one.DecidedBy && <small>{t("accessDecidedBy", { arn: one.DecidedBy })}</small>}
+            {one.Targets.map((target) => `${target.Key}=${target.Values.join(",")}`).join(" ")}
+          </td>
+          <td>
+            {t(one.Status)}{" "}
+            {one.DecidedBy && <small>{t("accessDecidedBy", { arn: one.DecidedBy })}</small>}
           </td>
           <td title={one.Policy}>{approvals(one)}</td>
           <td>{left(one)}</td>
@@ -190,12 +200,16 @@ function choices(request: Request): Decision[] {
   return request.Kind === "Manual" ? ["Extend", "Revoke"] : ["Revoke"];
 }
 
-/** How far the approvals are, level by level, and who may give those of the level that has its turn. */
+/**
+ * How far the approvals are, level by level, and who may give those of the level that has its turn.
+ */
 function approvals(request: Request): string {
   if (request.Kind === "Auto") return t("accessAutomatic");
   if (request.Kind === "BreakGlass") return t("accessEmergency");
   const levels = request.Levels ?? [];
-  const counts = levels.map((level) => `${level.ApprovedBy.length}/${level.MinRequiredApprovals}`).join(" → ");
+  const counts = levels
+    .map((level) => `${level.ApprovedBy.length}/${level.MinRequiredApprovals}`)
+    .join(" → ");
   const turn = levels.find((level) => level.ApprovedBy.length < level.MinRequiredApprovals);
   const names = request.Status === "Pending" ? (turn?.Approvers ?? []) : [];
   return names.length > 0 ? `${counts} (${names.join(", ")})` : counts;

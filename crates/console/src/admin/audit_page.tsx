@@ -9,7 +9,15 @@ import { dateOf, t } from "../strings.ts";
 import { LOOKUP_EVENTS, type Listed, csvOf, failureOf, jsonOf, resourcesOf } from "../trail.ts";
 
 /** Attributes of LookupEvents. It takes one at a time. */
-const KEYS = ["EventName", "Username", "ResourceName", "AccessKeyId", "EventSource", "ReadOnly", "EventId"];
+const KEYS = [
+  "EventName",
+  "Username",
+  "ResourceName",
+  "AccessKeyId",
+  "EventSource",
+  "ReadOnly",
+  "EventId",
+];
 /** Most events on the page and in an export. */
 const MOST = 2000;
 
@@ -85,14 +93,24 @@ export function AuditPage() {
       <Events events={events.value} />
       <div class="tools">
         {next.value && !full && (
-          <button type="button" disabled={busy.value} onClick={() => void read(events.value, next.value)}>
+          <button
+            type="button"
+            disabled={busy.value}
+            onClick={() => void read(events.value, next.value)}
+          >
             {t("auditMore")}
           </button>
         )}
-        <button type="button" onClick={() => saveFile("audit.json", "application/json", jsonOf(events.value))}>
+        <button
+          type="button"
+          onClick={() => saveFile("audit.json", "application/json", jsonOf(events.value))}
+        >
           {t("exportJson")}
         </button>
-        <button type="button" onClick={() => saveFile("audit.csv", "text/csv", csvOf(events.value))}>
+        <button
+          type="button"
+          onClick={() => saveFile("audit.csv", "text/csv", csvOf(events.value))}
+        >
           {t("exportCsv")}
         </button>
         <span class="hint">{t("exportHint")}</span>

@@ -63,7 +63,12 @@ function Shown({ health }: { health: Health }) {
           label={t("healthNodes")}
           heads={[t("healthNode"), t("healthVersion"), t("healthSince"), t("healthLinks")]}
           keys={health.Nodes.map((node) => node.Name)}
-          rows={health.Nodes.map((node) => [node.Name, node.Version, dateOf(node.StartedDate), node.Links])}
+          rows={health.Nodes.map((node) => [
+            node.Name,
+            node.Version,
+            dateOf(node.StartedDate),
+            node.Links,
+          ])}
         />
       </Section>
       <Storage health={health} />
@@ -95,7 +100,8 @@ function Storage({ health: { Certificate, Disk, Sink } }: { health: Health }) {
       <dd>
         {Sink.More && "> "}
         {files}
-        {Sink.OldestDate !== undefined && `, ${t("healthOldest", { time: dateOf(Sink.OldestDate) })}`}
+        {Sink.OldestDate !== undefined &&
+          `, ${t("healthOldest", { time: dateOf(Sink.OldestDate) })}`}
       </dd>
       <dt>{t("healthQuarantine")}</dt>
       <dd>{Sink.QuarantinedFiles}</dd>

@@ -70,7 +70,9 @@ function Principals({ kind }: { kind: Kind }) {
   );
 }
 
-/** Who may assume a new role, until it is changed: users of this account that a policy allows to. */
+/**
+ * Who may assume a new role, until it is changed: users of this account that a policy allows to.
+ */
 function trustOfAccount(): string {
   const account = identity.value?.arn.split(":")[4] ?? "";
   const statement = { Effect: "Allow", Principal: { AWS: account }, Action: "sts:AssumeRole" };
@@ -106,10 +108,19 @@ function Create({ kind, made }: { kind: Kind; made: () => void }) {
       {kind === "Role" && (
         <label class="whole">
           {t("polTrust")}
-          <textarea name="trust" class="policy" rows={4} spellcheck={false} required defaultValue={trustOfAccount()} />
+          <textarea
+            name="trust"
+            class="policy"
+            rows={4}
+            spellcheck={false}
+            required
+            defaultValue={trustOfAccount()}
+          />
         </label>
       )}
-      <button type="submit">{t(kind === "User" ? "polNewUser" : kind === "Group" ? "polNewGroup" : "polNewRole")}</button>
+      <button type="submit">
+        {t(kind === "User" ? "polNewUser" : kind === "Group" ? "polNewGroup" : "polNewRole")}
+      </button>
       {error.value !== null && <Refusal error={error.value} />}
     </form>
   );

@@ -11,9 +11,7 @@ import { lineOf, placeIn } from "./policy_place.ts";
 export const NEW_POLICY = JSON.stringify(
   {
     Version: "2012-10-17",
-    Statement: [
-      { Effect: "Allow", Action: ["ssm:DescribeInstanceInformation"], Resource: "*" },
-    ],
+    Statement: [{ Effect: "Allow", Action: ["ssm:DescribeInstanceInformation"], Resource: "*" }],
   },
   null,
   2,

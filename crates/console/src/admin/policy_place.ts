@@ -1,4 +1,5 @@
-// Where in a policy's text the checker's message points: `$.Statement[1].Action: …` or `line 3 column 7`.
+// Where in a policy's text the checker's message points: `$.Statement[1].Action: …` or `line 3
+// column 7`.
 
 /** The offset in `text` that a message speaks of; null: it names no place. */
 export function placeIn(text: string, message: string): number | null {

@@ -96,10 +96,18 @@ function Keys(of: Of) {
             dateOf(key.CreatedDate),
             key.LastUsedDate === undefined ? "" : dateOf(key.LastUsedDate),
             <div class="buttons left">
-              <button type="button" aria-label={t("ofKey", { what: t(turnWord(key)), id: key.AccessKeyId })} onClick={() => act(() => turn(key))}>
+              <button
+                type="button"
+                aria-label={t("ofKey", { what: t(turnWord(key)), id: key.AccessKeyId })}
+                onClick={() => act(() => turn(key))}
+              >
                 {t(turnWord(key))}
               </button>
-              <button type="button" aria-label={t("ofKey", { what: t("polRemove"), id: key.AccessKeyId })} onClick={() => act(() => remove(key))}>
+              <button
+                type="button"
+                aria-label={t("ofKey", { what: t("polRemove"), id: key.AccessKeyId })}
+                onClick={() => act(() => remove(key))}
+              >
                 {t("polRemove")}
               </button>
             </div>,
@@ -135,7 +143,10 @@ interface Listed {
 }
 
 /** The entry of the list that this page is about. */
-function useListed(of: Of): { answer: ReturnType<typeof useAnswer<{ Principals: Listed[] }>>; one?: Listed } {
+function useListed(of: Of): {
+  answer: ReturnType<typeof useAnswer<{ Principals: Listed[] }>>;
+  one?: Listed;
+} {
   const body = { PrincipalType: of.kind, MaxResults: 1000 };
   const answer = useAnswer<{ Principals: Listed[] }>("Towline.ListPrincipals", body);
   const one = answer.value.value?.Principals.find((listed) => listed.PrincipalName === of.name);
@@ -190,13 +201,24 @@ function Members(of: Of) {
 function TrustPolicy(of: Of) {
   const { answer, one } = useListed(of);
   const save = async (text: string, ends: boolean): Promise<void> => {
-    const body = { PrincipalName: of.name, TrustPolicyDocument: text, ...(ends ? { EndSessions: true } : {}) };
+    const body = {
+      PrincipalName: of.name,
+      TrustPolicyDocument: text,
+      ...(ends ? { EndSessions: true } : {}),
+    };
     await call("Towline.UpdateRole", body);
   };
   return (
     <Section title={t("polTrust")}>
       <Remark answer={answer} />
-      {one && <PolicyEditor label={t("polTrust")} text={indented(one.TrustPolicyDocument ?? "")} save={save} mayRemove />}
+      {one && (
+        <PolicyEditor
+          label={t("polTrust")}
+          text={indented(one.TrustPolicyDocument ?? "")}
+          save={save}
+          mayRemove
+        />
+      )}
     </Section>
   );
 }
@@ -228,10 +250,19 @@ function Policies(of: Of) {
       <ul class="chips">
         {names.map((name) => (
           <li key={name}>
-            <button type="button" aria-expanded={chosen.value === name} onClick={() => (chosen.value = chosen.value === name ? "" : name)}>
+            <button
+              type="button"
+              aria-expanded={chosen.value === name}
+              onClick={() => (chosen.value = chosen.value === name ? "" : name)}
+            >
               {name}
             </button>{" "}
-            <button type="button" class="plain" aria-label={t("ofKey", { what: t("polRemove"), id: name })} onClick={() => act(() => remove(name))}>
+            <button
+              type="button"
+              class="plain"
+              aria-label={t("ofKey", { what: t("polRemove"), id: name })}
+              onClick={() => act(() => remove(name))}
+            >
               {t("polRemove")}
             </button>
           </li>
@@ -258,25 +289,53 @@ function Policies(of: Of) {
   );
 }
 
-function Policy({ policy, isNew, saved, ...of }: Of & { policy: string; isNew: boolean; saved: () => void }) {
+function Policy({
+  policy,
+  isNew,
+  saved,
+  ...of
+}: Of & { policy: string; isNew: boolean; saved: () => void }) {
   const save = async (text: string, ends: boolean): Promise<void> => {
-    const more = { PolicyName: policy, PolicyDocument: text, ...(ends ? { EndSessions: true } : {}) };
+    const more = {
+      PolicyName: policy,
+      PolicyDocument: text,
+      ...(ends ? { EndSessions: true } : {}),
+    };
     await call("Towline.PutPrincipalPolicy", { ...bodyOf(of), ...more });
     saved();
   };
   const began = useSignal(isNew).value;
   if (began) return <PolicyEditor label={policy} text={NEW_POLICY} save={save} mayRemove={false} />;
-  return <Stored target="Towline.GetPrincipalPolicy" body={{ ...bodyOf(of), PolicyName: policy }} label={policy} save={save} />;
+  return (
+    <Stored
+      target="Towline.GetPrincipalPolicy"
+      body={{ ...bodyOf(of), PolicyName: policy }}
+      label={policy}
+      save={save}
+    />
+  );
 }
 
 /** An editor of what the gateway has. */
-function Stored(props: { target: string; body: object; label: string; save: (text: string, ends: boolean) => Promise<void> }) {
+function Stored(props: {
+  target: string;
+  body: object;
+  label: string;
+  save: (text: string, ends: boolean) => Promise<void>;
+}) {
   const answer = useAnswer<{ PolicyDocument: string }>(props.target, props.body);
   const found = answer.value.value;
   return (
     <>
       <Remark answer={answer} />
-      {found && <PolicyEditor label={props.label} text={indented(found.PolicyDocument)} save={props.save} mayRemove />}
+      {found && (
+        <PolicyEditor
+          label={props.label}
+          text={indented(found.PolicyDocument)}
+          save={props.save}
+          mayRemove
+        />
+      )}
     </>
   );
 }
@@ -289,7 +348,11 @@ function Boundary(of: Of) {
   const failed = answer.error.value;
   const missing = failed instanceof ApiError && failed.code === "ResourceNotFoundException";
   const save = async (text: string, ends: boolean): Promise<void> => {
-    await call("Towline.PutPrincipalBoundary", { ...body, PolicyDocument: text, ...(ends ? { EndSessions: true } : {}) });
+    await call("Towline.PutPrincipalBoundary", {
+      ...body,
+      PolicyDocument: text,
+      ...(ends ? { EndSessions: true } : {}),
+    });
     answer.again();
   };
   const remove = async (): Promise<void> => {
@@ -309,10 +372,17 @@ function Boundary(of: Of) {
           {t("polNewBoundary")}
         </button>
       )}
-      {missing && adds.value && <PolicyEditor label={t("polBoundary")} text={NEW_POLICY} save={save} mayRemove />}
+      {missing && adds.value && (
+        <PolicyEditor label={t("polBoundary")} text={NEW_POLICY} save={save} mayRemove />
+      )}
       {found && (
         <>
-          <PolicyEditor label={t("polBoundary")} text={indented(found.PolicyDocument)} save={save} mayRemove />
+          <PolicyEditor
+            label={t("polBoundary")}
+            text={indented(found.PolicyDocument)}
+            save={save}
+            mayRemove
+          />
           <button type="button" onClick={() => act(remove)}>
             {t("polRemoveIt")}
           </button>

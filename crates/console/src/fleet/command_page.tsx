@@ -6,7 +6,15 @@ import { call, words } from "../api.ts";
 import { type PageProps, addressOf } from "../pages.ts";
 import { dateOf, t } from "../strings.ts";
 import { decoded, everyPage, useAnswer, useRead } from "../answers.ts";
-import { type Command, type Group, type Invocation, MOST_IDS, failedOf, grouped, isOver } from "./commands.ts";
+import {
+  type Command,
+  type Group,
+  type Invocation,
+  MOST_IDS,
+  failedOf,
+  grouped,
+  isOver,
+} from "./commands.ts";
 import { Remark, Section, bytesOf } from "../parts.tsx";
 import { RunPage, draft, titleOf } from "./run_page.tsx";
 
@@ -26,7 +34,12 @@ export function RunPages(props: PageProps) {
 
 function CommandPage({ id }: { id: string }) {
   const body = { CommandId: id };
-  const answer = useAnswer<{ Commands: Command[] }>("AmazonSSM.ListCommands", body, EVERY_MS, "commands");
+  const answer = useAnswer<{ Commands: Command[] }>(
+    "AmazonSSM.ListCommands",
+    body,
+    EVERY_MS,
+    "commands",
+  );
   const command = answer.value.value?.Commands[0];
   return (
     <main class="sheet">
@@ -202,14 +215,19 @@ function Whole({ id, device }: { id: string; device: string }) {
 
 function WholeStream(props: { id: string; device: string; stream: string }) {
   const body = { CommandId: props.id, InstanceId: props.device, Stream: props.stream };
-  const read = () => outputOf(body, (piece) => call<Piece>("Towline.GetCommandOutput", piece, true));
+  const read = () =>
+    outputOf(body, (piece) => call<Piece>("Towline.GetCommandOutput", piece, true));
   const answer = useRead(read, JSON.stringify(body));
   const whole = answer.value.value;
   return (
     <>
       <Remark answer={answer} />
       {whole && (
-        <pre class="code whole" tabIndex={0} aria-label={t("wholeOutputOf", { name: props.device })}>
+        <pre
+          class="code whole"
+          tabIndex={0}
+          aria-label={t("wholeOutputOf", { name: props.device })}
+        >
           {whole.text || t("noOutput")}
         </pre>
       )}
@@ -223,7 +241,9 @@ function WholeStream(props: { id: string; device: string; stream: string }) {
   );
 }
 
-/** Reads pieces until the end or the bound. Bytes that are no UTF-8 become replacement characters. */
+/**
+ * Reads pieces until the end or the bound. Bytes that are no UTF-8 become replacement characters.
+ */
 export async function outputOf(
   body: object,
   next: (body: object) => Promise<Piece>,

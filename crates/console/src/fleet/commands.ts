@@ -84,7 +84,9 @@ function conditions(tags: Tag[]): Target[] {
 }
 
 /** What is wrong with the targets before the gateway is asked; null when nothing is. */
-export function troubleOf(draft: Pick<Draft, "ids" | "tags">): "noTargets" | "tooManyIds" | "tooManyTags" | null {
+export function troubleOf(
+  draft: Pick<Draft, "ids" | "tags">,
+): "noTargets" | "tooManyIds" | "tooManyTags" | null {
   if (draft.ids.length > MOST_IDS) return "tooManyIds";
   if (draft.ids.length > 0) return null;
   const keys = new Set(tagsFrom(draft.tags).map((tag) => tag.Key));
@@ -118,10 +120,14 @@ export function grouped(invocations: Invocation[]): Group[] {
   const groups = new Map<string, Group>();
   for (const one of invocations) {
     const plugins = one.CommandPlugins ?? [];
-    const output = plugins.map((plugin) => plugin.Output ?? "").join("\n").replace(/\n+$/, "");
+    const output = plugins
+      .map((plugin) => plugin.Output ?? "")
+      .join("\n")
+      .replace(/\n+$/, "");
     const told = isOver(one.Status) && one.Status !== "Cancelled";
     const code = told ? (plugins.at(-1)?.ResponseCode ?? null) : null;
-    const why = one.TowlineReason ?? plugins.find((plugin) => plugin.TowlineReason)?.TowlineReason ?? "";
+    const why =
+      one.TowlineReason ?? plugins.find((plugin) => plugin.TowlineReason)?.TowlineReason ?? "";
     const key = JSON.stringify([one.Status, code, output, why]);
     const group = groups.get(key);
     if (group) group.devices.push(one);

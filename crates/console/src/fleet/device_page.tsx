@@ -21,7 +21,12 @@ export function DevicePage({ place }: PageProps) {
   const [id = ""] = place.rest;
   const body = { Filters: [{ Key: "InstanceIds", Values: [id] }] };
   const target = "AmazonSSM.DescribeInstanceInformation";
-  const answer = useAnswer<{ InstanceInformationList: Device[] }>(target, body, EVERY_MS, "devices");
+  const answer = useAnswer<{ InstanceInformationList: Device[] }>(
+    target,
+    body,
+    EVERY_MS,
+    "devices",
+  );
   const device = answer.value.value?.InstanceInformationList[0];
   return (
     <main class="sheet" key={id}>
@@ -64,12 +69,17 @@ function Facts({ device }: { device: Device }) {
       </dd>
       {facts
         .filter(([, value]) => value)
-        .flatMap(([name, value]) => [<dt key={name}>{name}</dt>, <dd key={`${name}:`}>{value}</dd>])}
+        .flatMap(([name, value]) => [
+          <dt key={name}>{name}</dt>,
+          <dd key={`${name}:`}>{value}</dd>,
+        ])}
     </dl>
   );
 }
 
-/** Whether what reads the network has no rights on the device; the reason is the device's own text. */
+/**
+ * Whether what reads the network has no rights on the device; the reason is the device's own text.
+ */
 function separationOf(device: Device): string {
   const said = device.TowlineSeparation ?? "";
   if (said === "off") return t("separationOff");
@@ -231,4 +241,3 @@ function Tags({ device, changed }: { device: Device; changed: () => void }) {
     </Section>
   );
 }
-

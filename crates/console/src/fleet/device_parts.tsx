@@ -122,7 +122,9 @@ export function Keys({ id }: { id: string }) {
     );
   };
   const revoke = async (key: Key): Promise<void> => {
-    const sure = await ask(t("revokeAsk"), key.KeyFingerprint, [{ label: t("revokeKey"), value: true }]);
+    const sure = await ask(t("revokeAsk"), key.KeyFingerprint, [
+      { label: t("revokeKey"), value: true },
+    ]);
     if (sure) perform("Towline.RevokeDeviceKey", { KeyFingerprint: key.KeyFingerprint });
   };
   return (

@@ -1,8 +1,8 @@
 // Enrollment: makes an activation and shows the line to type, lists activations, lets pending
 // devices in.
 //
-// Invariants: the code of an activation is in this page's memory until the page is left; the gateway
-// shows it once.
+// Invariants: the code of an activation is in this page's memory until the page is left; the
+// gateway shows it once.
 
 import { useSignal } from "@preact/signals";
 import { call, words } from "../api.ts";
@@ -68,7 +68,9 @@ function NewActivation({ done }: { done: (made: Made) => void }) {
     const text = (name: string): string => String(new FormData(form).get(name) ?? "").trim();
     const tags = tagsFrom(text("tags"));
     const hours = Number(text("hours"));
-    const keys = text("deviceTags").split(/[\s,]+/).filter(Boolean);
+    const keys = text("deviceTags")
+      .split(/[\s,]+/)
+      .filter(Boolean);
     const body = {
       IamRole: ROLE,
       RegistrationLimit: Number(text("limit")),

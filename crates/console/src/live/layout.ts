@@ -1,4 +1,5 @@
-// Which terminals a page shows: tabs, and in each of them terminals beside or below each other. No DOM.
+// Which terminals a page shows: tabs, and in each of them terminals beside or below each other. No
+// DOM.
 //
 // Invariants: a layout that is not empty has a tab in front, and each tab a terminal that is typed
 // into. A layout is a value: every change gives a new one.
@@ -69,7 +70,11 @@ export function without<T>(layout: Layout<T>, terminal: T): Layout<T> {
   if (tab.terminals.length > 1) {
     const gone = tab.terminals.indexOf(terminal);
     const at = gone <= tab.at ? Math.max(0, tab.at - 1) : tab.at;
-    return withTab(layout, from, { ...tab, terminals: tab.terminals.filter((one) => one !== terminal), at });
+    return withTab(layout, from, {
+      ...tab,
+      terminals: tab.terminals.filter((one) => one !== terminal),
+      at,
+    });
   }
   const tabs = layout.tabs.filter((one) => one !== tab);
   return { tabs, at: from <= layout.at ? Math.max(0, layout.at - 1) : layout.at };

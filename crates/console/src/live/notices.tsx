@@ -1,5 +1,5 @@
-// What the user of a terminal is told outside of the session's bytes: who watches, messages, and that
-// granted access is about to end.
+// What the user of a terminal is told outside of the session's bytes: who watches, messages, and
+// that granted access is about to end.
 
 import { type Signal, useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
@@ -15,7 +15,11 @@ export interface AccessEnd {
 
 /** What the gateway told, from this moment on. */
 export function endOf(told: { request: string; seconds: number; endsSession: boolean }): AccessEnd {
-  return { request: told.request, at: Date.now() + told.seconds * 1000, endsSession: told.endsSession };
+  return {
+    request: told.request,
+    at: Date.now() + told.seconds * 1000,
+    endsSession: told.endsSession,
+  };
 }
 
 /** An end that is further away needs no bar. */

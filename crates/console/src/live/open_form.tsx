@@ -1,5 +1,5 @@
-// How a shell is opened: by which document, as which user of the device, and why. The choice stands in
-// the address, so that a reload and a link mean the same.
+// How a shell is opened: by which document, as which user of the device, and why. The choice stands
+// in the address, so that a reload and a link mean the same.
 
 import { addressOf } from "../pages.ts";
 import { t } from "../strings.ts";

@@ -1,5 +1,5 @@
-// Sessions: those that are open, and those that were. The address holds what is asked for, so that a
-// reload, the back button and a link show the same.
+// Sessions: those that are open, and those that were. The address holds what is asked for, so that
+// a reload, the back button and a link show the same.
 
 import { type Signal, useSignal } from "@preact/signals";
 import { useEffect, useMemo } from "preact/hooks";
@@ -241,12 +241,20 @@ function Row({ session, ended, said }: { session: Listed; ended: boolean; said: 
       </td>
       <td class="buttons">
         {!ended && own && (
-          <a class="button" href={addressOf("terminal", [name])} aria-label={t("resumeNamed", { name })}>
+          <a
+            class="button"
+            href={addressOf("terminal", [name])}
+            aria-label={t("resumeNamed", { name })}
+          >
             {t("resume")}
           </a>
         )}
         {terminal && (
-          <a class="button" href={addressOf("watch", [name])} aria-label={t("watchNamed", { name })}>
+          <a
+            class="button"
+            href={addressOf("watch", [name])}
+            aria-label={t("watchNamed", { name })}
+          >
             {t("watch")}
           </a>
         )}
@@ -256,15 +264,27 @@ function Row({ session, ended, said }: { session: Listed; ended: boolean; said: 
           </a>
         )}
         {terminal && (
-          <button type="button" aria-label={t("messageNamed", { name })} onClick={() => void message()}>
+          <button
+            type="button"
+            aria-label={t("messageNamed", { name })}
+            onClick={() => void message()}
+          >
             {t("message")}
           </button>
         )}
-        <a class="button" href={addressOf("recording", [name])} aria-label={t("recordingOf", { name })}>
+        <a
+          class="button"
+          href={addressOf("recording", [name])}
+          aria-label={t("recordingOf", { name })}
+        >
           {t("recordingLink")}
         </a>
         {!ended && (
-          <button type="button" aria-label={t("terminateNamed", { name })} onClick={() => void terminate()}>
+          <button
+            type="button"
+            aria-label={t("terminateNamed", { name })}
+            onClick={() => void terminate()}
+          >
             {t("terminate")}
           </button>
         )}

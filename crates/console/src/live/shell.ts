@@ -117,7 +117,11 @@ export class Shell {
     try {
       const { rows, cols } = view.size();
       const terminal = { Term: "xterm-256color", Rows: rows, Cols: cols };
-      const body = { Target: this.device, TowlineTerminal: terminal, ...bodyOf(this.target.options) };
+      const body = {
+        Target: this.device,
+        TowlineTerminal: terminal,
+        ...bodyOf(this.target.options),
+      };
       type Started = { SessionId: string; TokenValue: string; StreamUrl: string };
       const started = await call<Started>("AmazonSSM.StartSession", body);
       if (this.closed) return; // without a client the session ends by itself
@@ -179,7 +183,8 @@ export class Shell {
       notice: (notice: Notice) => {
         if (notice.type === "watched") this.watchers.value = notice.by;
         else if (notice.type === "accessEnds") this.accessEnd.value = endOf(notice);
-        else if (notice.type === "message") this.messages.value = [...this.messages.value, notice].slice(-5);
+        else if (notice.type === "message")
+          this.messages.value = [...this.messages.value, notice].slice(-5);
         else void this.askSeat(notice.request, notice.by);
       },
     };
@@ -207,8 +212,9 @@ export class Shell {
       resized: () => this.session?.resized(),
       searches: () => this.page.searches(),
       mayPaste: async (lines: number) =>
-        (await ask(t("pasteTitle", { lines }), t("pasteHint"), [{ label: t("paste"), value: true }])) ===
-        true,
+        (await ask(t("pasteTitle", { lines }), t("pasteHint"), [
+          { label: t("paste"), value: true },
+        ])) === true,
       mayOpen: async (link: string) =>
         (await ask(t("openLink"), link, [{ label: t("open"), value: true }])) === true,
     };

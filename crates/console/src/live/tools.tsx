@@ -36,7 +36,11 @@ export function Tools({ view }: { view: () => TerminalView | null }) {
           </button>
         ))}
       </span>
-      <button type="button" aria-label={t("fontSmaller")} onClick={() => prefer({ font: font - 1 })}>
+      <button
+        type="button"
+        aria-label={t("fontSmaller")}
+        onClick={() => prefer({ font: font - 1 })}
+      >
         A−
       </button>
       <button type="button" aria-label={t("fontLarger")} onClick={() => prefer({ font: font + 1 })}>
@@ -77,7 +81,12 @@ function Search({ view }: { view: () => TerminalView | null }) {
   useEffect(() => input.current?.focus(), []);
   const find = async (back: boolean): Promise<void> => {
     const wanted = text.value;
-    const found = wanted === "" || ((await view()?.find(wanted, back).catch(() => true)) ?? true);
+    const found =
+      wanted === "" ||
+      ((await view()
+        ?.find(wanted, back)
+        .catch(() => true)) ??
+        true);
     if (text.value === wanted) missing.value = !found;
   };
   return (

@@ -1,7 +1,7 @@
 // A viewer's websocket: the screen of somebody's session, read-only, and its return after a loss.
 //
-// Way: WatchSession (a token) -> websocket -> Watch -> the end of the output so far, then what comes.
-// A lost websocket: a pause, and from the beginning with a fresh screen. No DOM.
+// Way: WatchSession (a token) -> websocket -> Watch -> the end of the output so far, then what
+// comes. A lost websocket: a pause, and from the beginning with a fresh screen. No DOM.
 //
 // Invariants: what the screen has not drawn is bounded; what does not fit is not drawn, and the
 // screen is drawn anew. Nothing but the token is sent.

@@ -49,7 +49,10 @@ export function WatchPage({ place }: PageProps) {
       // Behind what is written already and not read yet.
       size: ({ rows, cols }: Size) =>
         term.write("", () =>
-          term.resize(Math.min(Math.max(cols, 1), MOST_COLS), Math.min(Math.max(rows, 1), MOST_ROWS)),
+          term.resize(
+            Math.min(Math.max(cols, 1), MOST_COLS),
+            Math.min(Math.max(rows, 1), MOST_ROWS),
+          ),
         ),
       reset: () => term.write("", () => term.reset()),
       status: (now) => {

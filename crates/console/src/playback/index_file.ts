@@ -1,7 +1,7 @@
 // The index of a recording: where drawing can begin, and what the timeline names.
 //
-// Invariants: what the file says is checked before it is used: places lie within the recording and go
-// up, sizes are within what a terminal may have here.
+// Invariants: what the file says is checked before it is used: places lie within the recording and
+// go up, sizes are within what a terminal may have here.
 
 import { type Event, bounded, unpacked } from "./recording.ts";
 
@@ -63,7 +63,9 @@ function indexOf(table: Record<string, unknown>): Index | null {
   const keyframes: Keyframe[] = [];
   let last = { at: -1, offset: -1 };
   for (const one of (table["keyframes"] as Record<string, unknown>[] | undefined) ?? []) {
-    const [at, offset, screen, length] = ["at", "offset", "screen", "length"].map((key) => count(one[key]));
+    const [at, offset, screen, length] = ["at", "offset", "screen", "length"].map((key) =>
+      count(one[key]),
+    );
     if (at == null || offset == null || screen == null || length == null) return null;
     if (at < last.at || offset <= last.offset || offset > bytes) return null;
     const size = bounded(Number(one["cols"]), Number(one["rows"]));

@@ -2,8 +2,8 @@
 //
 // Data flow: a moment -> the keyframe before it -> its screen, and the events behind it up to the
 // moment -> the terminal.
-// Invariants: what the recording holds steers nothing but the screen: no link is opened, no answer of
-// the terminal goes anywhere, a size is bounded. The newest wish wins.
+// Invariants: what the recording holds steers nothing but the screen: no link is opened, no answer
+// of the terminal goes anywhere, a size is bounded. The newest wish wins.
 
 import { DARK, FONT_FAMILY, Terminal } from "../terminal_view.ts";
 import { type Event, lastAt, sizeOf, upTo } from "./recording.ts";

@@ -63,11 +63,17 @@ export function PlayerPage({ place }: PageProps) {
       )}
       {!trouble.value && !loaded.value && (
         <p class="empty" role="status">
-          {drawn.value === null ? t("loading") : t("indexing", { mib: (drawn.value / 1048576).toFixed(1) })}
+          {drawn.value === null
+            ? t("loading")
+            : t("indexing", { mib: (drawn.value / 1048576).toFixed(1) })}
         </p>
       )}
       {loaded.value && (
-        <Played key={session} session={session} source={loaded.value} start={Number(place.query.get("t") ?? 0)}
+        <Played
+          key={session}
+          session={session}
+          source={loaded.value}
+          start={Number(place.query.get("t") ?? 0)}
           program={place.query.get("program")}
         />
       )}
@@ -125,7 +131,12 @@ function Played(props: { session: string; source: Source; start: number; program
     let over = false;
     shown.value = programs(source.markers, log.current);
     if (!source.markers.some((marker) => marker.text.startsWith("$ "))) return;
-    everyPage<Command>("Towline.ListSessionCommands", { SessionId: session }, "Commands", MOST_COMMANDS).then(
+    everyPage<Command>(
+      "Towline.ListSessionCommands",
+      { SessionId: session },
+      "Commands",
+      MOST_COMMANDS,
+    ).then(
       ({ items }) => {
         log.current = items;
         if (!over) shown.value = programs(source.markers, items);
@@ -162,7 +173,13 @@ function Played(props: { session: string; source: Source; start: number; program
   };
   const onKey = (event: KeyboardEvent) => {
     const target = event.target as HTMLElement;
-    if (/^(INPUT|SELECT|BUTTON|A)$/.test(target.tagName) || event.ctrlKey || event.altKey || event.metaKey) return;
+    if (
+      /^(INPUT|SELECT|BUTTON|A)$/.test(target.tagName) ||
+      event.ctrlKey ||
+      event.altKey ||
+      event.metaKey
+    )
+      return;
     if (event.key === " ") player.current?.play(!player.current.playing);
     else if (event.key === "ArrowLeft") seek(at.value - STEP);
     else if (event.key === "ArrowRight") seek(at.value + STEP);
@@ -173,7 +190,9 @@ function Played(props: { session: string; source: Source; start: number; program
     <div class="played" onKeyDownCapture={onKey}>
       {!source.whole && <p class="trouble">{t("cutRecording")}</p>}
       {!source.finished && <p class="hint">{t("notFinished")}</p>}
-      {source.unreadable > 0 && <p class="trouble">{t("unreadable", { lines: source.unreadable })}</p>}
+      {source.unreadable > 0 && (
+        <p class="trouble">{t("unreadable", { lines: source.unreadable })}</p>
+      )}
       {trouble.value && (
         <p class="trouble" role="alert">
           {trouble.value}
@@ -210,7 +229,9 @@ function Played(props: { session: string; source: Source; start: number; program
         <span>
           {clock(at.value)} / {clock(end.value)}
         </span>
-        <a href={`#/recording/${encodeURIComponent(session)}?t=${Math.floor(at.value)}`}>{t("linkHere")}</a>
+        <a href={`#/recording/${encodeURIComponent(session)}?t=${Math.floor(at.value)}`}>
+          {t("linkHere")}
+        </a>
         <Downloads session={session} source={source} />
         <Verified session={session} />
       </div>
@@ -247,7 +268,13 @@ function Played(props: { session: string; source: Source; start: number; program
         <button type="submit">{t("nextHit")}</button>
         <span role="status">{said.value}</span>
       </form>
-      <section class="recorded" aria-label={t("recordedScreen")} aria-busy={busy.value} tabIndex={0} ref={screen} />
+      <section
+        class="recorded"
+        aria-label={t("recordedScreen")}
+        aria-busy={busy.value}
+        tabIndex={0}
+        ref={screen}
+      />
       {ends.value && <p class="hint">{ends.value}</p>}
       <Markers source={source} shown={shown.value} jump={seek} />
     </div>
@@ -268,7 +295,13 @@ function useGrowth(source: Source, grew: () => void): void {
     const look = (): void => {
       if (document.hidden) return later();
       // What cannot be read now is asked for again; the page shows what it has.
-      source.refresh().then((more) => more && !over && grew(), () => undefined).finally(later);
+      source
+        .refresh()
+        .then(
+          (more) => more && !over && grew(),
+          () => undefined,
+        )
+        .finally(later);
     };
     later();
     return () => {
@@ -373,7 +406,9 @@ function Downloads({ session, source }: { session: string; source: Source }) {
 
 /** When a program begins, by its marker; `null` without one. */
 function momentOf(source: Source, program: string): number | null {
-  const marker = source.markers.find((one) => fits(one.text, { Kind: "Command", Arguments: [program] }));
+  const marker = source.markers.find((one) =>
+    fits(one.text, { Kind: "Command", Arguments: [program] }),
+  );
   return marker ? marker.at : null;
 }
 
@@ -382,18 +417,29 @@ function startOf(source: Source, start: number, program: string | null): number 
 }
 
 /** What was executed and what is missing; a click goes there. */
-function Markers({ source, shown, jump }: { source: Source; shown: Program[]; jump: (at: number) => void }) {
+function Markers({
+  source,
+  shown,
+  jump,
+}: {
+  source: Source;
+  shown: Program[];
+  jump: (at: number) => void;
+}) {
   const listed = shown.slice(0, MOST_MARKERS);
   const count = shown.length + source.markersLeftOut;
   return (
     <section class="markers" aria-labelledby="markers">
       <h2 id="markers">{t("programs")}</h2>
-      {count > listed.length && <p class="hint">{t("markersCut", { shown: listed.length, all: count })}</p>}
+      {count > listed.length && (
+        <p class="hint">{t("markersCut", { shown: listed.length, all: count })}</p>
+      )}
       <ol>
         {listed.map((program, n) => (
           <li key={n}>
             <button type="button" class="plain" onClick={() => jump(program.at)}>
-              {clock(program.at)} <code class={program.gap || program.failed ? "bad" : ""}>{program.text}</code>{" "}
+              {clock(program.at)}{" "}
+              <code class={program.gap || program.failed ? "bad" : ""}>{program.text}</code>{" "}
               {endOf(program)}
             </button>
           </li>
@@ -411,10 +457,20 @@ function endOf({ exitCode, signal }: Program): string {
 }
 
 /** The same beside the timeline, for the pointer; the list says it to all. */
-function Ticks({ shown, end, jump }: { shown: Program[]; end: number; jump: (at: number) => void }) {
+function Ticks({
+  shown,
+  end,
+  jump,
+}: {
+  shown: Program[];
+  end: number;
+  jump: (at: number) => void;
+}) {
   if (end <= 0 || shown.length === 0) return null;
   const step = Math.max(1, Math.ceil(shown.length / MOST_TICKS));
-  const ticks = shown.filter((program, n) => n % step === 0 || program.failed || program.gap).slice(0, 2 * MOST_TICKS);
+  const ticks = shown
+    .filter((program, n) => n % step === 0 || program.failed || program.gap)
+    .slice(0, 2 * MOST_TICKS);
   return (
     <div class="ticks" aria-hidden="true">
       {ticks.map((program, n) => (

@@ -1,7 +1,8 @@
 // Which program of the command log a marker of the recording is, and how it ended.
 //
-// Invariants: a marker is one program, in the order of the device's log; a marker whose text fits no
-// program has no end. The recording is the witness: programs without a marker are not added to it.
+// Invariants: a marker is one program, in the order of the device's log; a marker whose text fits
+// no program has no end. The recording is the witness: programs without a marker are not added to
+// it.
 
 import type { Event } from "./recording.ts";
 
@@ -39,11 +40,18 @@ export function programs(markers: readonly Event[], commands: readonly Command[]
     next += n + 1;
     const { ExitCode: exitCode, Signal: signal } = command;
     const failed = (exitCode !== undefined && exitCode !== 0) || signal !== undefined;
-    return { ...plain, ...(exitCode === undefined ? {} : { exitCode }), ...(signal === undefined ? {} : { signal }), failed };
+    return {
+      ...plain,
+      ...(exitCode === undefined ? {} : { exitCode }),
+      ...(signal === undefined ? {} : { signal }),
+      failed,
+    };
   });
 }
 
-/** Whether a marker says this command: `$ ls -l`, cut with `…`, and behind it a file in brackets. */
+/**
+ * Whether a marker says this command: `$ ls -l`, cut with `…`, and behind it a file in brackets.
+ */
 export function fits(marker: string, command: Command): boolean {
   const words = command.Arguments ?? [];
   if (words.length === 0) return marker.startsWith(`$ (process ${command.Pid ?? 0},`);
@@ -51,5 +59,9 @@ export function fits(marker: string, command: Command): boolean {
   const [beginning = "", cut] = marker.split("…", 2);
   if (cut !== undefined) return text.startsWith(beginning);
   // An index keeps the first bytes of a long marker.
-  return marker === text || marker.startsWith(`${text} [`) || (marker.length >= 100 && text.startsWith(marker));
+  return (
+    marker === text ||
+    marker.startsWith(`${text} [`) ||
+    (marker.length >= 100 && text.startsWith(marker))
+  );
 }

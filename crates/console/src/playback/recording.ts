@@ -1,8 +1,8 @@
 // A recording as this page reads it: gzip members, lines of asciicast v2, events with their times.
 //
 // Data flow: pieces of `GetRecording` -> members -> text -> header and events.
-// Invariants: packed and unpacked bytes are bounded; a size is within what a terminal may have here;
-// a line that cannot be read is passed over and counted.
+// Invariants: packed and unpacked bytes are bounded; a size is within what a terminal may have
+// here; a line that cannot be read is passed over and counted.
 
 /** Packed bytes that are read: a recording that is longer is shown up to there. */
 export const MOST_PACKED = 8 * 1024 * 1024;
@@ -31,7 +31,7 @@ export interface Recording {
 /** The blocks of a recording, without the rest that is not whole. */
 export function members(bytes: Uint8Array): Uint8Array[] {
   const starts: number[] = [];
-  for (let at = bytes.indexOf(MEMBER[0] as number); at >= 0; ) {
+  for (let at = bytes.indexOf(MEMBER[0] as number); at >= 0;) {
     if (MEMBER.every((byte, n) => bytes[at + n] === byte)) starts.push(at);
     at = bytes.indexOf(MEMBER[0] as number, at + 1);
   }

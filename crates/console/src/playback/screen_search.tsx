@@ -1,8 +1,10 @@
-// A text on the screens of all sessions: their recordings are drawn one after the other, the newest first.
+// A text on the screens of all sessions: their recordings are drawn one after the other, the newest
+// first.
 //
-// Data flow: `DescribeSessions` -> the recording of each session -> the first moment that shows the text.
-// Invariants: one recording is read at a time, and of each the first MOST_PARTS parts; after STEP recordings
-// the page waits to be asked for more. What may not be read is counted. The newest search wins.
+// Data flow: `DescribeSessions` -> the recording of each session -> the first moment that shows the
+// text. Invariants: one recording is read at a time, and of each the first MOST_PARTS parts; after
+// STEP recordings the page waits to be asked for more. What may not be read is counted. The newest
+// search wins.
 
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
@@ -65,14 +67,22 @@ async function listed(wanted: Wanted, state: State): Promise<State> {
   if (!state.next) return state;
   const filters = wanted.device ? { Filters: [{ key: "Target", value: wanted.device }] } : {};
   const body = { ...state.next, MaxResults: PAGE_SIZE, ...filters };
-  const page = await call<{ Sessions: Listed[]; NextToken?: string }>("AmazonSSM.DescribeSessions", body);
+  const page = await call<{ Sessions: Listed[]; NextToken?: string }>(
+    "AmazonSSM.DescribeSessions",
+    body,
+  );
   const further = state.next.State === "Active" ? ({ State: "History" } as const) : null;
   const next = page.NextToken ? { ...state.next, NextToken: page.NextToken } : further;
   return { ...state, waiting: [...state.waiting, ...page.Sessions], next };
 }
 
 /** Looks at one recording. */
-async function looked(wanted: Wanted, state: State, session: Listed, over: () => boolean): Promise<State> {
+async function looked(
+  wanted: Wanted,
+  state: State,
+  session: Listed,
+  over: () => boolean,
+): Promise<State> {
   const to = session.StartDate;
   try {
     const source = await open(session.SessionId, over, () => undefined);
@@ -87,7 +97,12 @@ async function looked(wanted: Wanted, state: State, session: Listed, over: () =>
   }
 }
 
-async function goOn(wanted: Wanted, from: State, over: () => boolean, told: (state: State) => void): Promise<void> {
+async function goOn(
+  wanted: Wanted,
+  from: State,
+  over: () => boolean,
+  told: (state: State) => void,
+): Promise<void> {
   let state = { ...from, searching: true };
   for (let n = 0; n < STEP && state.rows.length < MOST && !over(); n += 1) {
     told(state);
@@ -154,7 +169,10 @@ function statusOf({ rows, looked, left, cut, to, searching }: State): string {
 
 function Results({ rows }: { rows: Found[] }) {
   return (
-    <TableFrame label={t("executed")} heads={[t("started"), t("device"), t("owner"), t("recordingOfIt")]}>
+    <TableFrame
+      label={t("executed")}
+      heads={[t("started"), t("device"), t("owner"), t("recordingOfIt")]}
+    >
       {rows.map(({ session, at }) => (
         <tr key={session.SessionId}>
           <td>{dateOf(session.StartDate)}</td>

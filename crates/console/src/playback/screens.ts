@@ -1,9 +1,9 @@
 // What a terminal showed: a part of a recording, drawn off the page and looked at step by step.
 //
-// Data flow: a keyframe's screen and the events behind it -> a terminal that is nowhere on the page ->
-// after each step, the rows in sight and those that scrolled away in it.
-// Invariants: one terminal of bounded size. Nothing that is drawn leaves it: no answer, no link, no title.
-// Of a step with more than SCROLLBACK lines the last ones are looked at.
+// Data flow: a keyframe's screen and the events behind it -> a terminal that is nowhere on the page
+// -> after each step, the rows in sight and those that scrolled away in it. Invariants: one
+// terminal of bounded size. Nothing that is drawn leaves it: no answer, no link, no title. Of a
+// step with more than SCROLLBACK lines the last ones are looked at.
 
 import { Terminal } from "../terminal_view.ts";
 import { type Event, sizeOf } from "./recording.ts";
@@ -29,7 +29,10 @@ export function steps(events: readonly Event[]): Step[] {
   for (const [n, event] of events.entries()) {
     const first = events[from] as Event;
     const isFull = length > 0 && length + event.text.length > STEP_TEXT;
-    if (n > from && (isFull || event.at - first.at > STEP_SECONDS || event.code === "r" || first.code === "r")) {
+    if (
+      n > from &&
+      (isFull || event.at - first.at > STEP_SECONDS || event.code === "r" || first.code === "r")
+    ) {
       all.push({ from, to: n });
       [from, length] = [n, 0];
     }
@@ -43,7 +46,11 @@ export class Screens {
   private readonly term: Terminal;
 
   constructor() {
-    this.term = new Terminal({ scrollback: SCROLLBACK, disableStdin: true, linkHandler: { activate: () => undefined } });
+    this.term = new Terminal({
+      scrollback: SCROLLBACK,
+      disableStdin: true,
+      linkHandler: { activate: () => undefined },
+    });
   }
 
   close(): void {
@@ -51,7 +58,8 @@ export class Screens {
   }
 
   /**
-   * The first event of a part, at or behind `from`, with which a text comes into sight, letter case apart;
+   * The first event of a part, at or behind `from`, with which a text comes into sight, letter case
+   * apart;
    * -1: none. A text that stays in sight is found once.
    */
   async find(source: Source, part: number, text: string, from: number): Promise<number> {
@@ -79,7 +87,12 @@ export class Screens {
   }
 
   /** The event of a step with which the text comes into sight. */
-  private async first(events: readonly Event[], step: Step, wanted: string, from: number): Promise<number> {
+  private async first(
+    events: readonly Event[],
+    step: Step,
+    wanted: string,
+    from: number,
+  ): Promise<number> {
     for (let n = step.from; n < step.to - 1; n += 1) {
       if ((await this.showsAfter(events.slice(n, n + 1), wanted)) && n >= from) return n;
     }

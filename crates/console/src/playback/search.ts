@@ -1,12 +1,15 @@
 // Finds a text on the screens of a recording, part by part.
 //
-// Invariants: one part is drawn at a time, off the page, and the page works on meanwhile; a newer search
-// ends an older one.
+// Invariants: one part is drawn at a time, off the page, and the page works on meanwhile; a newer
+// search ends an older one.
 
 import { Screens } from "./screens.ts";
 import type { Source } from "./source.ts";
 
-/** Where a text was found: a part, and the last of its events that was drawn when the text was in sight. */
+/**
+ * Where a text was found: a part, and the last of its events that was drawn when the text was in
+ * sight.
+ */
 export interface Hit {
   part: number;
   event: number;
@@ -14,8 +17,9 @@ export interface Hit {
 }
 
 /**
- * The next place behind `from` where the text comes into sight; from the start again behind the last
- * one. `null`: there is none, or `over` said so. `looks` hears of each part; `most` parts are drawn.
+ * The next place behind `from` where the text comes into sight; from the start again behind the
+ * last one. `null`: there is none, or `over` said so. `looks` hears of each part; `most` parts are
+ * drawn.
  */
 export async function search(
   source: Source,

@@ -1,8 +1,8 @@
-// Programs and typed lines of all sessions, found by words, or what their screens showed; a click opens
-// the recording there.
+// Programs and typed lines of all sessions, found by words, or what their screens showed; a click
+// opens the recording there.
 //
-// Invariants: the address holds what is asked for. A search goes on in steps that the gateway bounds,
-// as long as the page asks for more; the newest search wins.
+// Invariants: the address holds what is asked for. A search goes on in steps that the gateway
+// bounds, as long as the page asks for more; the newest search wins.
 
 import { useSignal } from "@preact/signals";
 import type { ComponentType } from "preact";
@@ -46,7 +46,12 @@ interface State {
 }
 
 /** Searches on from a state until there is a page more. */
-async function goOn(wanted: Wanted, from: State, over: () => boolean, told: (state: State) => void): Promise<void> {
+async function goOn(
+  wanted: Wanted,
+  from: State,
+  over: () => boolean,
+  told: (state: State) => void,
+): Promise<void> {
   let state = { ...from, searching: true };
   const enough = Math.min(from.rows.length + PAGE, MOST);
   do {
@@ -59,7 +64,12 @@ async function goOn(wanted: Wanted, from: State, over: () => boolean, told: (sta
     });
     if (over()) return;
     const rows = [...state.rows, ...answer.Commands];
-    state = { rows, next: answer.NextToken ?? null, to: answer.SearchedTo ?? null, searching: true };
+    state = {
+      rows,
+      next: answer.NextToken ?? null,
+      to: answer.SearchedTo ?? null,
+      searching: true,
+    };
   } while (state.next && state.rows.length < enough);
   told({ ...state, searching: false });
 }
@@ -77,7 +87,10 @@ export function SearchPage({ place }: PageProps) {
   );
 }
 
-/** The search that draws recordings: its script, which holds a terminal, is loaded when it is needed. */
+/**
+ * The search that draws recordings: its script, which holds a terminal, is loaded when it is
+ * needed.
+ */
 function Screens({ wanted }: { wanted: Wanted }) {
   const loaded = useSignal<ComponentType<{ wanted: Wanted }> | null>(null);
   const trouble = useSignal("");
@@ -123,7 +136,14 @@ function Asked({ wanted, onScreens }: { wanted: Wanted; onScreens: boolean }) {
       </label>
       <label>
         {t("wordsOfCommand")}
-        <input type="search" name="words" required maxLength={256} defaultValue={wanted.words} key={wanted.words} />
+        <input
+          type="search"
+          name="words"
+          required
+          maxLength={256}
+          defaultValue={wanted.words}
+          key={wanted.words}
+        />
       </label>
       <label>
         {t("deviceId")}
@@ -180,8 +200,11 @@ function CommandsFound({ wanted }: { wanted: Wanted }) {
 
 function statusOf(found: State): string {
   const count = t("executedFound", { count: found.rows.length });
-  if (found.searching) return `${count} ${t("searchedBackTo", { time: found.to ? dateOf(found.to) : "…" })}`;
-  return found.next && found.to ? `${count} ${t("searchedBackTo", { time: dateOf(found.to) })}` : count;
+  if (found.searching)
+    return `${count} ${t("searchedBackTo", { time: found.to ? dateOf(found.to) : "…" })}`;
+  return found.next && found.to
+    ? `${count} ${t("searchedBackTo", { time: dateOf(found.to) })}`
+    : count;
 }
 
 function Results({ rows }: { rows: Found[] }) {
@@ -198,7 +221,9 @@ function Results({ rows }: { rows: Found[] }) {
           </td>
           <td>{row.InstanceId}</td>
           <td>
-            <a href={addressOf("recording", [row.SessionId], { program: row.Text })}>{row.SessionId}</a>
+            <a href={addressOf("recording", [row.SessionId], { program: row.Text })}>
+              {row.SessionId}
+            </a>
           </td>
         </tr>
       ))}

@@ -1,13 +1,22 @@
-// Where the player has a recording from: as a whole, or by ranges of bytes with the help of its index.
+// Where the player has a recording from: as a whole, or by ranges of bytes with the help of its
+// index.
 //
-// Data flow: `GetRecordingIndex` -> keyframes; `GetRecording` from one keyframe to the next -> events.
-// Invariants: of a recording with an index, at most KEPT parts between keyframes are in memory; a
-// recording without one is bounded by MOST_PACKED.
+// Data flow: `GetRecordingIndex` -> keyframes; `GetRecording` from one keyframe to the next ->
+// events. Invariants: of a recording with an index, at most KEPT parts between keyframes are in
+// memory; a recording without one is bounded by MOST_PACKED.
 
 import { decoded } from "../answers.ts";
 import { ApiError, call } from "../api.ts";
 import { HEAD, type Index, type Keyframe, readTable, tableAt } from "./index_file.ts";
-import { type Event, MOST_PACKED, MOST_TEXT, eventsOf, parse, textOf, unpacked } from "./recording.ts";
+import {
+  type Event,
+  MOST_PACKED,
+  MOST_TEXT,
+  eventsOf,
+  parse,
+  textOf,
+  unpacked,
+} from "./recording.ts";
 
 /** Parts that are kept, unpacked: about 1 MB each. */
 const KEPT = 6;
@@ -71,7 +80,10 @@ async function range(
   return bytes;
 }
 
-/** Opens a recording. `over` is asked whether the page still wants it; `drawing` hears how much is indexed. */
+/**
+ * Opens a recording. `over` is asked whether the page still wants it; `drawing` hears how much is
+ * indexed.
+ */
 export async function open(
   session: string,
   over: () => boolean,
@@ -90,7 +102,10 @@ export async function open(
 type Now = Index & { finished: boolean };
 
 /** The index as far as it is made; how far it is; or that there will be none. */
-async function indexNow(session: string, background = false): Promise<Now | { indexed: number } | "none"> {
+async function indexNow(
+  session: string,
+  background = false,
+): Promise<Now | { indexed: number } | "none"> {
   let first: Piece;
   try {
     first = await call<Piece>("Towline.GetRecordingIndex", { SessionId: session }, background);
@@ -107,7 +122,8 @@ async function indexNow(session: string, background = false): Promise<Now | { in
       ? head.subarray(table.from, table.to)
       : await range("Towline.GetRecordingIndex", session, table.from, table.to, background);
   // Another table has taken its place meanwhile.
-  if (packed.length < table.to - table.from && !first.Finished) return { indexed: first.Indexed ?? 0 };
+  if (packed.length < table.to - table.from && !first.Finished)
+    return { indexed: first.Indexed ?? 0 };
   const index = await readTable(packed);
   return index ? { ...index, finished: first.Finished } : "none";
 }
@@ -166,7 +182,10 @@ class Indexed implements Source {
     const to = this.keyframes[n + 1]?.offset ?? this.bytes;
     const packed = await range("Towline.GetRecording", this.session, from.offset, to);
     const { text } = await textOf(packed);
-    const { events, unreadable } = eventsOf(n === 0 ? text.slice(text.indexOf("\n") + 1) : text, from.at);
+    const { events, unreadable } = eventsOf(
+      n === 0 ? text.slice(text.indexOf("\n") + 1) : text,
+      from.at,
+    );
     this.unreadable += unreadable;
     return events;
   }
@@ -180,7 +199,12 @@ class Indexed implements Source {
   }
 
   async text(): Promise<string> {
-    const packed = await range("Towline.GetRecording", this.session, 0, Math.min(this.bytes, MOST_PACKED));
+    const packed = await range(
+      "Towline.GetRecording",
+      this.session,
+      0,
+      Math.min(this.bytes, MOST_PACKED),
+    );
     return (await textOf(packed, MOST_SAVED)).text;
   }
 }
@@ -188,13 +212,23 @@ class Indexed implements Source {
 /** Reads a recording from its beginning, as far as the page holds one. */
 async function whole(session: string, over: () => boolean): Promise<Source | null> {
   const pieces: Uint8Array[] = [];
-  let [offset, finished, read, bytes]: [number | undefined, boolean, number, number] = [0, false, 0, 0];
+  let [offset, finished, read, bytes]: [number | undefined, boolean, number, number] = [
+    0,
+    false,
+    0,
+    0,
+  ];
   while (offset !== undefined && read < MOST_PACKED && !over()) {
     const body = { SessionId: session, Offset: offset };
     const piece: Piece = await call<Piece>("Towline.GetRecording", body);
     const data = decoded(piece.Data);
     pieces.push(data);
-    [offset, finished, read, bytes] = [piece.NextOffset, piece.Finished, read + data.length, piece.Size];
+    [offset, finished, read, bytes] = [
+      piece.NextOffset,
+      piece.Finished,
+      read + data.length,
+      piece.Size,
+    ];
   }
   const packed = new Uint8Array(await new Blob(pieces as BlobPart[]).arrayBuffer());
   const { text, whole } = await textOf(packed, MOST_TEXT);

@@ -3,10 +3,7 @@
 export const ADMIN = {
   health: ["Health", "상태"],
   healthReady: ["The gateway takes new work.", "게이트웨이가 새 작업을 받고 있습니다."],
-  healthNotReady: [
-    "The gateway takes no new work.",
-    "게이트웨이가 새 작업을 받지 않습니다.",
-  ],
+  healthNotReady: ["The gateway takes no new work.", "게이트웨이가 새 작업을 받지 않습니다."],
   healthTodo: ["To do", "조치할 항목"],
   healthNodes: ["Gateway processes", "게이트웨이 프로세스"],
   healthNode: ["Node", "노드"],
@@ -98,10 +95,7 @@ export const ADMIN = {
   polSave: ["Save", "저장"],
   polSaved: ["Saved.", "저장했습니다."],
   polAt: ["At line {line}, column {column}.", "{line}행 {column}열."],
-  polEnds: [
-    "End open sessions that lose their right",
-    "권한을 잃는 열린 세션 끝내기",
-  ],
+  polEnds: ["End open sessions that lose their right", "권한을 잃는 열린 세션 끝내기"],
   linkTitle: ["Sign in by a link", "링크로 로그인"],
   linkWarning: [
     "This link was made on the server of {host}. It is good for one sign-in.",
@@ -128,18 +122,12 @@ export const ADMIN = {
   auditDone: ["done", "완료"],
   exportJson: ["Export as JSON", "JSON으로 내보내기"],
   exportCsv: ["Export as CSV", "CSV로 내보내기"],
-  exportHint: [
-    "An export holds the events that are shown.",
-    "표시된 이벤트만 내보냅니다.",
-  ],
+  exportHint: ["An export holds the events that are shown.", "표시된 이벤트만 내보냅니다."],
   access: ["Access requests", "접근 요청"],
   accessAsk: ["Ask for access", "접근 요청하기"],
   accessDevice: ["Device ID", "장치 ID"],
   accessReason: ["Reason", "사유"],
-  accessAsked: [
-    "Request {id} waits for a decision.",
-    "요청 {id}이(가) 결정을 기다립니다.",
-  ],
+  accessAsked: ["Request {id} waits for a decision.", "요청 {id}이(가) 결정을 기다립니다."],
   accessUse: [
     "`towline` and AWS tools use approved access. The console does not take its temporary credentials yet.",
     "승인된 접근은 `towline`과 AWS 도구에서 사용합니다. 콘솔은 아직 임시 자격 증명을 받지 않습니다.",

@@ -58,10 +58,7 @@ export const FLEET = {
   documents: ["Documents", "문서"],
   commandLog: ["Command log", "명령 기록"],
   commandLogOf: ["Command log of {id}", "{id}의 명령 기록"],
-  nothingExecuted: [
-    "The device reported no program.",
-    "장치가 보고한 프로그램이 없습니다.",
-  ],
+  nothingExecuted: ["The device reported no program.", "장치가 보고한 프로그램이 없습니다."],
   command: ["Command", "명령"],
   exitStatus: ["Exit status", "종료 상태"],
   signalNumber: ["signal {n}", "신호 {n}"],
@@ -78,10 +75,7 @@ export const FLEET = {
   createdAt: ["Created", "생성"],
   commandEnded: ["Ended", "종료"],
   whoMay: ["Who may do what here", "이 장치에서 누가 무엇을 할 수 있는가"],
-  nobodyMay: [
-    "No user may use this device.",
-    "이 장치를 사용할 수 있는 사용자가 없습니다.",
-  ],
+  nobodyMay: ["No user may use this device.", "이 장치를 사용할 수 있는 사용자가 없습니다."],
   mayDo: ["May do", "허용된 작업"],
   underConditions: ["Under conditions", "조건부 허용"],
   notAllShown: ["There are more than are shown.", "표시된 것보다 더 있습니다."],
@@ -105,10 +99,7 @@ export const FLEET = {
   deviceLimit: ["Devices", "장치 수"],
   validHours: ["Valid for, hours", "유효 시간"],
   tagsOfDevices: ["Tags that its devices get", "장치에 붙일 태그"],
-  tagKeysOfDevices: [
-    "Tag keys that its devices may set",
-    "장치가 설정할 수 있는 태그 키",
-  ],
+  tagKeysOfDevices: ["Tag keys that its devices may set", "장치가 설정할 수 있는 태그 키"],
   sourceRange: ["Only from these addresses", "이 주소에서만 허용"],
   needsApproval: ["Devices wait for approval", "승인 후에만 연결"],
   makeActivation: ["Make the activation", "활성화 만들기"],
@@ -122,10 +113,7 @@ export const FLEET = {
     "게이트웨이가 사설 인증 기관을 사용함: ca.pem을 패키지 옆에 둠",
   ],
   enrollLine: ["The line that enrolls the device", "장치를 등록하는 명령"],
-  qrOf: [
-    "QR code of the line that enrolls the device",
-    "장치를 등록하는 명령의 QR 코드",
-  ],
+  qrOf: ["QR code of the line that enrolls the device", "장치를 등록하는 명령의 QR 코드"],
   activations: ["Activations", "활성화 목록"],
   noActivations: ["No activation.", "활성화가 없습니다."],
   deleteActivation: [
@@ -153,10 +141,7 @@ export const FLEET = {
     "At most 50 devices can be named by ID. Use tags for more.",
     "ID로는 장치를 50대까지 지정할 수 있습니다. 더 많으면 태그를 쓰세요.",
   ],
-  tooManyTags: [
-    "At most 5 tag keys can be named.",
-    "태그 키는 5개까지 지정할 수 있습니다.",
-  ],
+  tooManyTags: ["At most 5 tag keys can be named.", "태그 키는 5개까지 지정할 수 있습니다."],
   preview: [
     "{n} devices get it, {online} of them are online.",
     "장치 {n}대에서 실행되며, {online}대가 온라인입니다.",

@@ -94,11 +94,11 @@ export const LIVE = {
   ],
   seatGive: ["Hand it over", "넘겨주기"],
   seatKeep: ["Keep it", "거절"],
-  joining: [
-    "Waiting for the user of the session to agree…",
-    "세션 사용자의 동의를 기다리는 중…",
+  joining: ["Waiting for the user of the session to agree…", "세션 사용자의 동의를 기다리는 중…"],
+  seatTaken: [
+    "Another client types now; you watch.",
+    "다른 클라이언트가 입력하고 있습니다. 관찰 중입니다.",
   ],
-  seatTaken: ["Another client types now; you watch.", "다른 클라이언트가 입력하고 있습니다. 관찰 중입니다."],
   openOptions: ["Shell with options", "옵션을 지정해 셸 열기"],
   openTitle: ["Open a shell on {name}", "{name}에서 셸 열기"],
   openDocument: ["Document (empty: the account's shell)", "문서 (비우면 계정의 셸)"],

@@ -28,10 +28,7 @@ export const PLAYBACK = {
   exitedWith: ["exit {n}", "종료 코드 {n}"],
   endedBySignal: ["ended by signal {n}", "시그널 {n}로 종료"],
   noExitCodes: ["No exit codes: {why}", "종료 코드 없음: {why}"],
-  markersCut: [
-    "The first {shown} of {all} are listed.",
-    "{all}개 중 처음 {shown}개만 표시됩니다.",
-  ],
+  markersCut: ["The first {shown} of {all} are listed.", "{all}개 중 처음 {shown}개만 표시됩니다."],
   executed: ["Commands", "명령 기록"],
   searchIn: ["Search in", "검색 대상"],
   inCommands: ["programs and typed lines", "프로그램과 입력한 줄"],
@@ -42,8 +39,14 @@ export const PLAYBACK = {
     "볼 권한이 있는 녹화를 최신순으로 재생하며 각 화면에서 단어를 찾습니다. 녹화를 모두 읽으므로 장치를 지정하면 더 빠릅니다.",
   ],
   screensLooked: ["{looked} recordings looked at.", "녹화 {looked}개 확인함."],
-  screensLeft: ["{left} sessions have no recording that you may read.", "세션 {left}개는 볼 수 있는 녹화가 없습니다."],
-  screensCut: ["Of {cut} recordings only the beginning was looked at.", "녹화 {cut}개는 앞부분만 확인했습니다."],
+  screensLeft: [
+    "{left} sessions have no recording that you may read.",
+    "세션 {left}개는 볼 수 있는 녹화가 없습니다.",
+  ],
+  screensCut: [
+    "Of {cut} recordings only the beginning was looked at.",
+    "녹화 {cut}개는 앞부분만 확인했습니다.",
+  ],
   searchGoesOn: ["Searching…", "검색 중…"],
   searchExecuted: ["Search", "검색"],
   whatIsSearched: [

@@ -45,7 +45,8 @@ fn too_large(name: &str, graph: &Graph, limit: usize) -> Option<String> {
     let files: Vec<&str> = largest.iter().map(|file| graph.names[*file].as_str()).collect();
     (files.len() > limit).then(|| {
         format!(
-            "{name}: {} files name each other in a circle, at most {limit} may: {}\n  the shortest way round:\n    {}",
+            "{name}: {} files name each other in a circle, at most {limit} may: {}\n  the \
+             shortest way round:\n    {}",
             files.len(),
             files.join(", "),
             shortest(graph, largest).join("\n    ")

@@ -65,7 +65,8 @@ fn the_index_lists_every_decision() {
 
 #[test]
 fn a_broken_link_and_a_wrong_path_are_found() {
-    let text = "[a](gone.md#x) [b](https://example.org) ![c](pic.svg) <img src=\"x.svg\"> `src/gone.rs` `src/*.rs`";
+    let text = "[a](gone.md#x) [b](https://example.org) ![c](pic.svg) <img src=\"x.svg\"> \
+                `src/gone.rs` `src/*.rs`";
     assert_eq!(links(text), ["gone.md", "pic.svg", "x.svg"]);
     assert_eq!(paths(text), ["src/gone.rs"]);
 }

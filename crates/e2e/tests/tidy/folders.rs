@@ -1,6 +1,7 @@
 //! Which folder of the gateway may use which.
 //!
-//! Data flow: the graph of `crates/gateway/src` -> edges between folders -> [`MAY_SEE`] -> offences.
+//! Data flow: the graph of `crates/gateway/src` -> edges between folders -> [`MAY_SEE`] ->
+//! offences.
 //!
 //! # Invariants
 //! - A folder is a module of the crate's root: a directory, or a file beside `lib.rs`. A re-export

@@ -1,5 +1,5 @@
-//! What package managers of laptops are told (`packaging/laptop`): read by a parser of their format, with the
-//! marks filled in as `cargo xtask dist --laptops` fills them in.
+//! What package managers of laptops are told (`packaging/laptop`): read by a parser of their
+//! format, with the marks filled in as `cargo xtask dist --laptops` fills them in.
 //!
 //! # Not here
 //! - Scoop, winget and Homebrew themselves: none of them was run (`docs/operators-cli.md`).

@@ -1,17 +1,15 @@
 //! Plain language: phrases that say nothing, or hide who acts, fail in code, comments and
 //! documents.
 //!
-//! Data flow: every `.rs`, `.md` and `.ts` file -> its words in order, over line ends and comment
-//! marks -> [`PHRASES`] -> offences.
+//! Data flow: every `.rs`, `.md`, `.ts` and `.tsx` file -> its words in order, over line ends and
+//! comment marks -> [`PHRASES`] -> offences.
 //!
 //! # Not here
 //! - Which term is the right one: `docs/glossary.md`.
 
-use std::path::{Path, PathBuf};
-
 use towline_testkit::lab::programs::workspace as root;
 
-use super::report;
+use super::{report, sources};
 
 /// What fails. `*` is any one word.
 const PHRASES: &[&[&str]] = &[
@@ -26,8 +24,7 @@ const PHRASES: &[&[&str]] = &[
 #[test]
 fn no_file_uses_a_phrase_that_says_nothing() {
     let root = root();
-    let mut files = Vec::new();
-    written(&root, &mut files);
+    let mut files = sources(&["rs", "md", "ts", "tsx"]);
     assert!(files.len() > 100, "only {} files found: is the tree where it was?", files.len());
     // This file has to name the phrases.
     files.retain(|file| !file.ends_with("tests/tidy/words.rs"));
@@ -71,26 +68,12 @@ fn phrases(text: &str) -> Vec<(usize, String)> {
 }
 
 /// Source and documents below a folder, without what is built or fetched.
-fn written(folder: &Path, found: &mut Vec<PathBuf>) {
-    let Ok(entries) = std::fs::read_dir(folder) else { return };
-    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if path.is_dir() {
-            if !name.starts_with('.') && !matches!(name.as_str(), "target" | "node_modules") {
-                written(&path, found);
-            }
-        } else if path.extension().is_some_and(|kind| kind == "rs" || kind == "md" || kind == "ts")
-        {
-            found.push(path);
-        }
-    }
-}
-
 #[test]
 fn a_phrase_is_found_in_any_case_and_over_a_line_end() {
     let [want, is, module] = ["want", "is", "module"];
     let text = format!(
-        "/// For {want}\n/// of a name, it {is} no part of it.\nfn {is}_said() {{}}\n// See the {module}.\n"
+        "/// For {want}\n/// of a name, it {is} no part of it.\nfn {is}_said() {{}}\n// See the \
+         {module}.\n"
     );
     let found: Vec<usize> = phrases(&text).into_iter().map(|(line, _)| line).collect();
     assert_eq!(found, [1, 2, 3, 4]);

@@ -44,8 +44,8 @@
 //! # Not here
 //! - Whether the newest segments of a node's chain were taken away together with the recordings
 //!   that they name: no chain can know its own end. Compare the last checkpoint with one seen
-//!   before ([`ProvenChain::last_checkpoint`]), or keep segments where they cannot be removed (Object
-//!   Lock).
+//!   before ([`ProvenChain::last_checkpoint`]), or keep segments where they cannot be removed
+//!   (Object Lock).
 
 mod node;
 mod recording;

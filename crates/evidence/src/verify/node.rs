@@ -294,8 +294,8 @@ impl ProvenChain {
         self.heads.get(object).cloned().unwrap_or_default()
     }
 
-    /// Judges an object that is there. `recording`: what a verifier with [`ProvenChain::heads`] said;
-    /// `None` for other files.
+    /// Judges an object that is there. `recording`: what a verifier with [`ProvenChain::heads`]
+    /// said; `None` for other files.
     ///
     /// # Errors
     /// The [`SetFault`].

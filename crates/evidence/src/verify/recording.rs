@@ -43,7 +43,8 @@ pub enum Fault {
     Truncated(u64),
     /// The seals fit the lines, but not the signed head: all was written anew.
     #[error(
-        "rewritten: the records from {from} on do not fit the head that was signed for the first {signed}"
+        "rewritten: the records from {from} on do not fit the head that was signed for the first \
+         {signed}"
     )]
     Rewritten {
         /// The first record that is not vouched for.
@@ -169,7 +170,8 @@ impl RecordingVerifier {
             return Err(fault);
         }
         if chain.head() != seal.head {
-            return Err(Fault::Altered(chain.lines())); // every line has its mark: the seal itself is not what it was
+            // every line has its mark: the seal itself is not what it was
+            return Err(Fault::Altered(chain.lines()));
         }
         self.from = chain.lines();
         self.marks.clear();

@@ -6,7 +6,8 @@
 //! # Invariants
 //! - Content for a regular file arrives in a partial file. Its digest is taken from that file, not
 //!   from what arrived.
-//! - What is dropped before the end leaves a partial file only where a later copy can go on with it.
+//! - What is dropped before the end leaves a partial file only where a later copy can go on with
+//!   it.
 
 use std::ffi::OsString;
 use std::fs::File;

@@ -1,5 +1,5 @@
-//! Linux, macOS and other systems of the unix kind: directories are opened, and everything is done in
-//! them.
+//! Linux, macOS and other systems of the unix kind: directories are opened, and everything is done
+//! in them.
 
 mod errno;
 mod incoming;

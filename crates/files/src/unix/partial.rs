@@ -3,8 +3,8 @@
 //! # Invariants
 //! - It belongs to this process's user, others cannot write to it, it has one name, and it is
 //!   locked: two copies never write into one partial file.
-//! - A name that is taken by anything else is left alone, and another name is made. If it is that of
-//!   a copy that goes on, or whose operator is gone, the new file begins with its content.
+//! - A name that is taken by anything else is left alone, and another name is made. If it is that
+//!   of a copy that goes on, or whose operator is gone, the new file begins with its content.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;

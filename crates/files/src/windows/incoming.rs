@@ -2,7 +2,8 @@
 //!
 //! # Invariants
 //! - Content arrives in a partial file. Its digest is taken from that file, not from what arrived.
-//! - What is dropped before the end leaves a partial file only where a later copy can go on with it.
+//! - What is dropped before the end leaves a partial file only where a later copy can go on with
+//!   it.
 
 use std::ffi::OsString;
 use std::io::{self, Seek as _, SeekFrom, Write as _};

@@ -47,8 +47,8 @@ impl Place {
         Ok(Self { folder, name, path: path.to_owned() })
     }
 
-    /// The place of `below`, which leads from the directory `root` downwards. A link below `root` is
-    /// refused.
+    /// The place of `below`, which leads from the directory `root` downwards. A link below `root`
+    /// is refused.
     ///
     /// # Errors
     /// [`Fault::Link`], or what the system says about the directories.

@@ -1,8 +1,9 @@
 //! Access for a time, with approval.
 //!
-//! Data flow: StartAccessRequest -> approval policies say what it needs ([`super::approval_policies`])
-//! -> others decide ([`super::access_decisions`]) -> GetAccessToken gives the requester temporary
-//! credentials that may, beside what she may anyway, start sessions on the devices of the request.
+//! Data flow: StartAccessRequest -> approval policies say what it needs
+//! ([`super::approval_policies`]) -> others decide ([`super::access_decisions`]) -> GetAccessToken
+//! gives the requester temporary credentials that may, beside what she may anyway, start sessions
+//! on the devices of the request.
 //!
 //! # Invariants
 //! - Nobody decides about her own request, in whatever role: the persons are compared, by id.
@@ -83,8 +84,8 @@ impl Api {
         Ok(())
     }
 
-    /// The same for each device that has one of these tags now, by all of its tags: a deny for some of
-    /// them is not passed by naming them by another tag.
+    /// The same for each device that has one of these tags now, by all of its tags: a deny for some
+    /// of them is not passed by naming them by another tag.
     async fn authorize_each(
         &self,
         call: &Call,
@@ -121,7 +122,8 @@ impl Api {
         Ok(())
     }
 
-    /// Opens access in an emergency: nobody approves, and everybody is told in the same transaction.
+    /// Opens access in an emergency: nobody approves, and everybody is told in the same
+    /// transaction.
     pub(super) async fn break_glass(
         &self,
         call: &Call,

@@ -1,13 +1,13 @@
 //! Decisions about requests for access: approve, reject, revoke.
 //!
-//! Data flow: ApproveAccessRequest -> policy on the request and its tags -> the person and the levels
-//! that are hers -> the store, which counts.
+//! Data flow: ApproveAccessRequest -> policy on the request and its tags -> the person and the
+//! levels that are hers -> the store, which counts.
 //!
 //! # Invariants
 //! - Nobody decides about her own request, in whatever role: the persons are compared, by id.
 //! - One person counts once for a request, in whatever role and level.
-//! - Who is no approver of a level that has its turn changes nothing; to reject, a right to decide is
-//!   enough.
+//! - Who is no approver of a level that has its turn changes nothing; to reject, a right to decide
+//!   is enough.
 
 use towline_host::clock::UnixMillis;
 use towline_ssm::api::access::{

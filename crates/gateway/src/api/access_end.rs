@@ -1,5 +1,5 @@
-//! The end of granted access: users of the sessions that it permits are told in time, and the sessions
-//! end with it where the gateway is set so.
+//! The end of granted access: users of the sessions that it permits are told in time, and the
+//! sessions end with it where the gateway is set so.
 //!
 //! Data flow: once a second, sessions with their requests from the store -> what each user was told
 //! last -> the data plane.

@@ -22,8 +22,8 @@ fn literal(values: &[String]) -> Vec<String> {
     values.iter().map(|value| value.replace('$', "${$}")).collect()
 }
 
-/// The right to her own sessions. Who asked in a role has no name of her own: the tag by which AWS's
-/// documents recognise an owner's sessions is hers alone.
+/// The right to her own sessions. Who asked in a role has no name of her own: the tag by which
+/// AWS's documents recognise an owner's sessions is hers alone.
 fn own_sessions(row: &towline_store::AccessRequest) -> serde_json::Value {
     let actions = ["ssm:ResumeSession", "ssm:TerminateSession"];
     if row.principal.starts_with("role/") {

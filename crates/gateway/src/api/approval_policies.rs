@@ -5,11 +5,12 @@
 //! [`Needs`], which is stored with the request.
 //!
 //! # Invariants
-//! - A rule of `forbid` and a device that no rule permits lead to approval by people, not to a refusal.
-//! - A policy with tags goes before one for all devices. Two of them for one device refuse the request,
-//!   and so do devices of different policies: nothing is chosen by chance.
-//! - What a request needs is what the policies say when it is made. A later change of them changes no
-//!   request.
+//! - A rule of `forbid` and a device that no rule permits lead to approval by people, not to a
+//!   refusal.
+//! - A policy with tags goes before one for all devices. Two of them for one device refuse the
+//!   request, and so do devices of different policies: nothing is chosen by chance.
+//! - What a request needs is what the policies say when it is made. A later change of them changes
+//!   no request.
 //! - A target of a tag is judged by each device that has the tag now, and by the tag alone.
 
 use std::collections::BTreeMap;
@@ -193,7 +194,8 @@ fn of_node<'p>(policies: &'p [Manual], node: &Tags) -> Result<Option<&'p Manual>
         [] => Ok(None),
         [one] => Ok(Some(one)),
         [first, second, ..] => Err(ApiError::validation(format!(
-            "a device has the tags of two approval policies, {} and {}: an administrator must change \
+            "a device has the tags of two approval policies, {} and {}: an administrator must \
+             change \
              the tags or the policies",
             first.label, second.label
         ))),

@@ -7,8 +7,8 @@
 //!
 //! # Invariants
 //! - A principal that an approval policy names exists when the policy is stored.
-//! - A name that an approval policy, an open request for access or an identity provider still holds is
-//!   given to no new principal: what it gives was meant for the one before.
+//! - A name that an approval policy, an open request for access or an identity provider still holds
+//!   is given to no new principal: what it gives was meant for the one before.
 //! - An ARN of another account names nobody here.
 //!
 //! # Not here
@@ -49,7 +49,8 @@ impl Names {
     }
 }
 
-/// `user/NAME`, `group/NAME` or `role/NAME` of a name or an ARN; nothing for one of another account.
+/// `user/NAME`, `group/NAME` or `role/NAME` of a name or an ARN; nothing for one of another
+/// account.
 fn local<'n>(name: &'n str, account: &str) -> Option<&'n str> {
     let Some(arn) = name.strip_prefix("arn:aws:iam::") else { return Some(name) };
     let (of, bare) = arn.split_once(':')?;
@@ -114,7 +115,8 @@ impl Api {
         let bare = if name.contains('/') { name.to_owned() } else { format!("user/{name}") };
         let Some(holder) = self.holder_of_name(change, &bare, now).await? else { return Ok(()) };
         Err(ApiError::validation(format!(
-            "{holder} still names {bare}, which was removed: a new {bare} would inherit what that one \
+            "{holder} still names {bare}, which was removed: a new {bare} would inherit what that \
+             one \
              was given; take the name out there first, or choose another name"
         )))
     }

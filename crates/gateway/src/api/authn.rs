@@ -1,8 +1,8 @@
 //! Authentication: which principal makes a request, by SigV4 or by the cookie of a sign-in.
 //!
-//! Data flow: headers -> [`Api::claim`] (form, scope and time of the signature, the access key and its
-//! secret: all that can be told without the body) -> the body -> [`Api::prove`] (the signature over
-//! the request as it arrived, the replay window) -> [`Caller`].
+//! Data flow: headers -> [`Api::claim`] (form, scope and time of the signature, the access key and
+//! its secret: all that can be told without the body) -> the body -> [`Api::prove`] (the signature
+//! over the request as it arrived, the replay window) -> [`Caller`].
 //!
 //! # Invariants
 //! - An unknown key, one switched off and one whose user is gone give the same answer.
@@ -137,8 +137,8 @@ impl Api {
         (format!("arn:aws:iam::{}:user/{name}", self.realm().account), id.clone())
     }
 
-    /// Judges the signature of a whole request. `taken`: how often it is; what has to be remembered of it
-    /// comes back.
+    /// Judges the signature of a whole request. `taken`: how often it is; what has to be remembered
+    /// of it comes back.
     pub(super) async fn prove(
         &self,
         claim: Claim<'_>,
@@ -212,8 +212,8 @@ impl Api {
     ) -> Result<SeenRequest, ApiError> {
         let (signature, forget_at) = (verified.replay_key, verified.forget_at);
         let again = || ApiError::new(ErrorCode::InvalidSignatureException, REPLAYED);
-        // Memory forgets the oldest when there are too many; the table does not. Where several gateways
-        // work together, the table alone knows what another one has taken.
+        // Memory forgets the oldest when there are too many; the table does not. Where several
+        // gateways work together, the table alone knows what another one has taken.
         if !self.replays.knows(&signature) {
             let seen = SeenRequest { signature, forget_at };
             let stored = match self.store().node() {

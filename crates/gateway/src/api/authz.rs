@@ -1,7 +1,8 @@
 //! May this caller do that? Every operation asks here before it does anything.
 //!
-//! Data flow: what is asked about ([`Question`]) and the circumstances of the call -> `towline_policy` ->
-//! yes, or the error that the client gets, and in both cases a note for the audit line.
+//! Data flow: what is asked about ([`Question`]) and the circumstances of the call ->
+//! `towline_policy` -> yes, or the error that the client gets, and in both cases a note for the
+//! audit line.
 //!
 //! # Invariants
 //! - Deny by default: a user without policies, and a stored policy that does not parse, allow
@@ -243,8 +244,8 @@ fn missing(
     format!("; nearest: {}", reports.join(" "))
 }
 
-/// How the caller proves a second factor, if the request would be allowed with one that was proved just
-/// now.
+/// How the caller proves a second factor, if the request would be allowed with one that was proved
+/// just now.
 fn second_factor_way(call: &Call, set: &PolicySet, request: &Request) -> Option<&'static str> {
     let temporary = call.caller.temporary.as_ref();
     let way = match call.caller.root() {

@@ -178,9 +178,9 @@ impl Call {
         call
     }
 
-    /// With which program the request was made: the condition key `towline:Client`. A cookie proves the
-    /// console. For a signature the program's own name is taken, which proves nothing: any holder of
-    /// an access key may call itself as it likes.
+    /// With which program the request was made: the condition key `towline:Client`. A cookie proves
+    /// the console. For a signature the program's own name is taken, which proves nothing: any
+    /// holder of an access key may call itself as it likes.
     pub(super) fn client(&self) -> &'static str {
         match self.caller.proof {
             Proof::Cookie { .. } | Proof::Link => "console",

@@ -6,8 +6,8 @@
 //! # Invariants
 //! - The right is that of ListSessionCommands, asked for each session (or for the device, of a step
 //!   of Run Command): nothing is found that could not be listed.
-//! - A search looks at a bounded number of rows for a bounded time, and then gives a token to go on,
-//!   found or not.
+//! - A search looks at a bounded number of rows for a bounded time, and then gives a token to go
+//!   on, found or not.
 //!
 //! # Not here
 //! - What the screens showed: the player searches that, one recording at a time.

@@ -4,8 +4,8 @@
 //! rows and tags, read at once.
 //!
 //! # Invariants
-//! - A page without a token reads the ids of all matches and counts them; it may begin anywhere. The
-//!   number travels in the token: later pages read no more ids than they need.
+//! - A page without a token reads the ids of all matches and counts them; it may begin anywhere.
+//!   The number travels in the token: later pages read no more ids than they need.
 
 use std::collections::BTreeMap;
 

@@ -4,8 +4,8 @@
 //! -> that function, which asks policy -> the answer's bytes.
 //!
 //! # Invariants
-//! - The table is one exhaustive `match`: a new operation of `towline_ssm` does not compile until it
-//!   has a row here.
+//! - The table is one exhaustive `match`: a new operation of `towline_ssm` does not compile until
+//!   it has a row here.
 //! - An operation that answers without having asked policy is our mistake; its answer does not
 //!   leave.
 

@@ -211,7 +211,8 @@ fn filters(request: &ListDocumentsRequest) -> Result<Vec<Filter>, ApiError> {
                 _ => match key.strip_prefix("tag:") {
                     Some(tag) if !tag.is_empty() => Key::Tag(tag.to_owned()),
                     _ => {
-                        let message = "documents are filtered by Name, Owner, PlatformTypes, DocumentType, TargetType, \
+                        let message = "documents are filtered by Name, Owner, PlatformTypes, \
+                                       DocumentType, TargetType, \
                                        SearchKeyword or tag:KEY";
                         return Err(ApiError::new(ErrorCode::InvalidFilterKey, message));
                     }

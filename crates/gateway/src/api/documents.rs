@@ -1,14 +1,14 @@
 //! Documents: the built-in ones, and own ones with their versions.
 //!
-//! Data flow: a request -> policy on the document's ARN with its tags and type -> the store. Sessions and
-//! commands ask [`Api::document`] for what is to run.
+//! Data flow: a request -> policy on the document's ARN with its tags and type -> the store.
+//! Sessions and commands ask [`Api::document`] for what is to run.
 //!
 //! # Invariants
 //! - A built-in document cannot be changed, removed or hidden. The shell document can be replaced:
 //!   its `inputs` are the preferences of all sessions; removing it brings the built-in one back.
 //! - What is stored was read and checked as a document of its kind.
-//! - A change is made to the document, and by the tags, that were judged: the store compares them in
-//!   the transaction that writes.
+//! - A change is made to the document, and by the tags, that were judged: the store compares them
+//!   in the transaction that writes.
 //!
 //! # Not here
 //! - What documents mean: `towline_ssm::documents`.
@@ -373,7 +373,8 @@ impl Api {
         if removed.map_err(|error| refused(&error))? {
             return Ok(Empty {});
         }
-        let message = "the default version cannot be removed alone: choose another default first, or remove the document";
+        let message = "the default version cannot be removed alone: choose another default first, \
+                       or remove the document";
         Err(ApiError::new(ErrorCode::InvalidDocumentOperation, message))
     }
 

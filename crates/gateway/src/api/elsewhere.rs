@@ -1,4 +1,5 @@
-//! Requests that another gateway has to answer: the one that holds the device, or carries the session.
+//! Requests that another gateway has to answer: the one that holds the device, or carries the
+//! session.
 //!
 //! Data flow: a request whose signature was right -> which node? -> passed on as it came; that node
 //! judges it anew, serves it and writes its audit line -> its answer, as it is.
@@ -70,8 +71,8 @@ impl Api {
 }
 
 impl Api {
-    /// The answer of another gateway that has a recording on its disk or in its sink, when this one has
-    /// not.
+    /// The answer of another gateway that has a recording on its disk or in its sink, when this one
+    /// has not.
     async fn recording_elsewhere(
         &self,
         name: &str,

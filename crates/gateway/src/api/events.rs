@@ -1,15 +1,16 @@
-//! `/console/events`: a websocket that tells pages of the console what has changed, so that they ask for
-//! it.
+//! `/console/events`: a websocket that tells pages of the console what has changed, so that they
+//! ask for it.
 //!
-//! Data flow: upgrade request with the cookie of a sign-in -> [`Changes`](crate::changes::Changes) ->
-//! messages `{"id": MARK, "topics": [NAME, ...]}`. A page that returns sends its last mark as `after`.
+//! Data flow: upgrade request with the cookie of a sign-in -> [`Changes`](crate::changes::Changes)
+//! -> messages `{"id": MARK, "topics": [NAME, ...]}`. A page that returns sends its last mark as
+//! `after`.
 //!
 //! # Invariants
-//! - A message names topics that the caller may list, and nothing else: what changed is asked for by
-//!   the API's operations.
+//! - A message names topics that the caller may list, and nothing else: what changed is asked for
+//!   by the API's operations.
 //! - Opening is one event of the audit trail. It does not keep the sign-in alive, and ends with it.
-//! - Streams are bounded, in all and of a user: [`Streams`](super::streams::Streams). There is at most
-//!   one message in [`EVERY`].
+//! - Streams are bounded, in all and of a user: [`Streams`](super::streams::Streams). There is at
+//!   most one message in [`EVERY`].
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,8 +1,8 @@
 //! Events of the audit trail, for those who may see them.
 //!
 //! # Invariants
-//! - A search looks at a bounded number of lines for a bounded time, and then gives a token to go on,
-//!   found or not. Searches have connections to the store of their own.
+//! - A search looks at a bounded number of lines for a bounded time, and then gives a token to go
+//!   on, found or not. Searches have connections to the store of their own.
 
 use std::sync::Arc;
 

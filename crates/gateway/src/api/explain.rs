@@ -1,7 +1,7 @@
 //! Questions to the stored policies, for people.
 //!
-//! Data flow: a principal by ARN or name -> its policies from the store -> `towline_policy::explain` ->
-//! text.
+//! Data flow: a principal by ARN or name -> its policies from the store ->
+//! `towline_policy::explain` -> text.
 //!
 //! # Invariants
 //! - The decision is made by the same function and over the same policies as that of a request;

@@ -1,8 +1,8 @@
-//! Questions about people and jobs of identity providers: which role trusts them, and which ways lead
-//! from providers to a role.
+//! Questions about people and jobs of identity providers: which role trusts them, and which ways
+//! lead from providers to a role.
 //!
-//! Data flow: `PROVIDER-ARN:SUBJECT` -> the facts that the gateway knows of it, and those that the asker
-//! supposes -> the trust policy of a role, by the function that judges real tokens.
+//! Data flow: `PROVIDER-ARN:SUBJECT` -> the facts that the gateway knows of it, and those that the
+//! asker supposes -> the trust policy of a role, by the function that judges real tokens.
 //!
 //! # Invariants
 //! - Nothing here changes anything, and no token is needed.

@@ -1,5 +1,5 @@
-//! The state of the gateway itself, for who may see it (`towline:GetHealth`): what readiness, counters,
-//! the store and the archive know.
+//! The state of the gateway itself, for who may see it (`towline:GetHealth`): what readiness,
+//! counters, the store and the archive know.
 //!
 //! # Invariants
 //! - Nothing is asked of devices or of the sink: an answer does not wait for either.

@@ -110,7 +110,8 @@ impl Api {
 }
 
 fn over() -> ApiError {
-    let message = "there is no such session, or it is over: `towline sessions` lists those that are \
+    let message = "there is no such session, or it is over: `towline sessions` lists those that \
+                   are \
                    active";
     ApiError::new(ErrorCode::DoesNotExistException, message)
 }

@@ -1,9 +1,10 @@
 //! What claims mean here: groups, roles, tags, the name of a session, condition keys.
 //!
 //! # Invariants
-//! - An e-mail address that the provider has not verified means nothing, whichever setting names it.
-//! - Groups are known in full or not at all: when the provider left them out, or sent too many, nothing is
-//!   decided by them. A group that is missing could be the one that a policy denies.
+//! - An e-mail address that the provider has not verified means nothing, whichever setting names
+//!   it.
+//! - Groups are known in full or not at all: when the provider left them out, or sent too many,
+//!   nothing is decided by them. A group that is missing could be the one that a policy denies.
 //!
 //! # Not here
 //! - Whether the claims are right: `towline_oidc`.
@@ -20,8 +21,8 @@ use towline_ssm::error::{ApiError, ErrorCode};
 use super::call::Vouch;
 use crate::limits::{MAX_CLAIM, MAX_CLAIM_KEYS, MAX_TAG_VALUE};
 
-/// The claim with an e-mail address, in the letter case of OpenID Connect or any other: condition keys do
-/// not differ by it.
+/// The claim with an e-mail address, in the letter case of OpenID Connect or any other: condition
+/// keys do not differ by it.
 fn is_email(claim: &str) -> bool {
     claim.eq_ignore_ascii_case("email")
 }
@@ -62,8 +63,8 @@ pub(super) fn mapped_tags(vouch: &Vouch) -> Vec<Tag> {
     tags.collect()
 }
 
-/// Claims as condition keys: texts, numbers, flags, and lists of texts. What is larger than a policy
-/// can ask about is left out.
+/// Claims as condition keys: texts, numbers, flags, and lists of texts. What is larger than a
+/// policy can ask about is left out.
 pub(super) fn claim_values(vouch: &Vouch) -> Result<BTreeMap<String, Vec<String>>, ApiError> {
     let all = vouch.claims.all();
     let text = |value: &Value| match value {
@@ -104,7 +105,8 @@ pub(super) fn groups_of(vouch: &Vouch) -> Result<Vec<String>, ApiError> {
     let Some(path) = path else { return Ok(Vec::new()) };
     let all = vouch.claims.all();
     if path.of(all).is_none() && has_overage(all) {
-        let message = "the identity provider left your groups out, because there are too many (Entra: \
+        let message = "the identity provider left your groups out, because there are too many \
+                       (Entra: \
                        groups overage): assign groups to the application there, or use application \
                        roles (--groups roles)";
         return Err(ApiError::new(ErrorCode::AccessDeniedException, message));
@@ -112,7 +114,8 @@ pub(super) fn groups_of(vouch: &Vouch) -> Result<Vec<String>, ApiError> {
     let separator = vouch.settings.groups_separator.as_ref().and_then(|text| text.chars().next());
     groups(all, &path, separator).ok_or_else(|| {
         let message = format!(
-            "the identity provider names more than {MAX_GROUPS} groups of you, and they are not read in \
+            "the identity provider names more than {MAX_GROUPS} groups of you, and they are not \
+             read in \
              part: have it send those alone that count here"
         );
         ApiError::new(ErrorCode::AccessDeniedException, message)

@@ -1,12 +1,12 @@
 //! The API: AWS JSON 1.1 at `POST /`, and the query protocol of STS at the same place.
 //!
-//! Data flow: [`http`] (bounded body) -> [`authn`] (whose is it? signature or cookie) -> [`dispatch`] (one exhaustive match)
-//! -> an operation's file, which asks [`authz`] before it does anything -> answer -> one audit line
-//! -> the client.
+//! Data flow: [`http`] (bounded body) -> [`authn`] (whose is it? signature or cookie) ->
+//! [`dispatch`] (one exhaustive match) -> an operation's file, which asks [`authz`] before it does
+//! anything -> answer -> one audit line -> the client.
 //!
 //! # Invariants
-//! - No operation without a valid signature or a sign-in; none answers with success without having asked policy:
-//!   dispatch checks.
+//! - No operation without a valid signature or a sign-in; none answers with success without having
+//!   asked policy: dispatch checks.
 //! - Every request that was read leaves one audit line before its answer leaves.
 //! - What a request refers to is authorised first and looked up second: a stranger learns nothing
 //!   about what exists.

@@ -1,7 +1,7 @@
 //! Whose a session is: decided by ids, which its row and its recording hold.
 //!
-//! Data flow: the row of a session, or the header of its recording when the row is gone -> [`Owner`]
-//! -> the two tags by which AWS's documents recognise an owner's sessions -> policy.
+//! Data flow: the row of a session, or the header of its recording when the row is gone ->
+//! [`Owner`] -> the two tags by which AWS's documents recognise an owner's sessions -> policy.
 //!
 //! # Invariants
 //! - A session is its caller's when principal, person and name are the same, the first two by ids
@@ -83,8 +83,8 @@ impl Api {
         Ok(session)
     }
 
-    /// Whether the caller may do this on a session, without consequences. Where the row is gone, the
-    /// session is nobody's.
+    /// Whether the caller may do this on a session, without consequences. Where the row is gone,
+    /// the session is nobody's.
     pub(super) async fn would_allow_session(
         &self,
         call: &Call,

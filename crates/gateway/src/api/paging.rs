@@ -2,8 +2,8 @@
 //!
 //! A token is the operation and the last row's key under a MAC, so that a client cannot make one,
 //! nor use one operation's with another. The key is made at each start: a token does not outlive
-//! the process, a client then begins anew. Among several gateways it follows from the store's key, so
-//! that each of them reads the tokens of all.
+//! the process, a client then begins anew. Among several gateways it follows from the store's key,
+//! so that each of them reads the tokens of all.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -45,7 +45,8 @@ fn date(at: UnixMillis) -> EpochSeconds {
 /// The use that decides about a policy's size.
 const fn inline_use(kind: PrincipalKind) -> Use {
     match kind {
-        PrincipalKind::User => Use::Managed, // as before there were other kinds; the store bounds the sum
+        // as before there were other kinds; the store bounds the sum
+        PrincipalKind::User => Use::Managed,
         PrincipalKind::Group => Use::GroupInline,
         PrincipalKind::Role => Use::RoleInline,
     }

@@ -3,8 +3,8 @@
 //! # Invariants
 //! - The client's secret is stored sealed and never shown.
 //! - Every change counts with the next request: keys and endpoints that were kept are forgotten.
-//! - Removing a provider, or blocking one of its people, ends its credentials; sessions that are open
-//!   are ended or counted, as for users.
+//! - Removing a provider, or blocking one of its people, ends its credentials; sessions that are
+//!   open are ended or counted, as for users.
 
 use towline_oidc::{ClaimPath, is_issuer};
 use towline_ssm::api::admin::RightsRemoved;
@@ -40,7 +40,8 @@ impl Api {
         self.about_provider(call, &request.provider_name).await?;
         if !is_issuer(&request.issuer) {
             return Err(ApiError::validation(
-                "Issuer must be a URL of https without query and fragment, exactly as tokens have it \
+                "Issuer must be a URL of https without query and fragment, exactly as tokens have \
+                 it \
                  in the claim iss",
             ));
         }

@@ -3,9 +3,9 @@
 //! Data flow: a range of bytes -> the file on this disk, or the object in the sink -> one answer.
 //!
 //! # Invariants
-//! - A recording and its index are read by one right, `towline:GetRecording` on the session, piece by
-//!   piece: memory is one piece. Whose it is stands in the recording itself: the session's row goes
-//!   first.
+//! - A recording and its index are read by one right, `towline:GetRecording` on the session, piece
+//!   by piece: memory is one piece. Whose it is stands in the recording itself: the session's row
+//!   goes first.
 
 use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom};
 use std::path::PathBuf;

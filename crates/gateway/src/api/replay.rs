@@ -1,9 +1,9 @@
 //! Requests that change something are taken once.
 //!
-//! A signature holds for the clock skew of five minutes; an attacker who captured a request could send it
-//! again in that time. A signature that was seen is refused, but for the first moment (`REPLAY_GRACE`): clients
-//! sign with whole seconds, so two equal requests of one second (a script that starts eight
-//! sessions, a quick retry) have one signature and are both meant.
+//! A signature holds for the clock skew of five minutes; an attacker who captured a request could
+//! send it again in that time. A signature that was seen is refused, but for the first moment
+//! (`REPLAY_GRACE`): clients sign with whole seconds, so two equal requests of one second (a script
+//! that starts eight sessions, a quick retry) have one signature and are both meant.
 //!
 //! # Invariants
 //! - At most [`limits::MAX_SEEN_SIGNATURES`] are remembered; when full, the one that would be

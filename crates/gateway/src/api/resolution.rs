@@ -39,8 +39,8 @@ const ROOT: &str = "root";
 /// The only user of sessions on Windows.
 const WINDOWS_USER: &str = "ssm-user";
 
-/// What a request for a session means; nothing of it is permitted yet. Its errors are told after policy
-/// has said yes.
+/// What a request for a session means; nothing of it is permitted yet. Its errors are told after
+/// policy has said yes.
 pub(super) struct Asked {
     /// What the session is to do.
     pub(super) wanted: Result<Resolved, ApiError>,
@@ -139,8 +139,8 @@ pub(super) fn parameter_facts(
 
 /// The condition keys of a session: its document's parameters, the whole command, and the host and
 /// port that it connects to, under whatever names the document takes them: without a host it is the
-/// device's own. `user`: where a policy is to judge it although no parameter names it. Of a request that
-/// means no session, the parameters that were given.
+/// device's own. `user`: where a policy is to judge it although no parameter names it. Of a request
+/// that means no session, the parameters that were given.
 fn session_facts(
     wanted: Option<&Resolved>,
     given: &Parameters,
@@ -177,8 +177,8 @@ fn session_facts(
 /// The user that the principal's tag names.
 ///
 /// # Errors
-/// `AccessDeniedException` for an empty tag: nobody has that name, and it must not become the user of
-/// the device's agent.
+/// `AccessDeniedException` for an empty tag: nobody has that name, and it must not become the user
+/// of the device's agent.
 pub(super) fn tagged_user(call: &Call) -> Result<Option<String>, ApiError> {
     match call.caller.tag(RUN_AS_TAG) {
         Some(user) if user.is_empty() => Err(ApiError::new(

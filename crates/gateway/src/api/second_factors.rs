@@ -1,12 +1,12 @@
 //! Second factors of users with access keys: made, enabled, removed, and proved in GetSessionToken.
 //!
 //! Data flow: CreateSecondFactor shows a secret once -> EnableSecondFactor takes a first code ->
-//! GetSessionToken with `SerialNumber` and `TokenCode` -> credentials that policies see as proved by a
-//! second factor.
+//! GetSessionToken with `SerialNumber` and `TokenCode` -> credentials that policies see as proved
+//! by a second factor.
 //!
 //! # Invariants
-//! - A user makes and enables her own factor alone. An administrator removes the factor of another user
-//!   (recovery), and what was proved by it counts no more.
+//! - A user makes and enables her own factor alone. An administrator removes the factor of another
+//!   user (recovery), and what was proved by it counts no more.
 //! - Who has lost the factor cannot remove it herself: an access key alone is one factor.
 
 use towline_host::entropy;

@@ -1,7 +1,7 @@
 //! GetCallerIdentity, GetSessionToken, AssumeRole.
 //!
-//! Data flow of AssumeRole: the form -> the role's trust policy, and the caller's own policies -> a token
-//! ([`super::tokens`]).
+//! Data flow of AssumeRole: the form -> the role's trust policy, and the caller's own policies -> a
+//! token ([`super::tokens`]).
 //!
 //! # Invariants
 //! - The trust policy itself must allow. One that names the account alone leaves it to the caller's

@@ -1,8 +1,8 @@
 //! Temporary credentials: made, and proven when they come back.
 //!
-//! Data flow: who holds them, for how long, under which session policy -> sealed under the store key ->
-//! the session token that the client sends with each request -> opened again -> [`Caller`]. Nothing
-//! is stored: a token is its own row.
+//! Data flow: who holds them, for how long, under which session policy -> sealed under the store
+//! key -> the session token that the client sends with each request -> opened again -> [`Caller`].
+//! Nothing is stored: a token is its own row.
 //!
 //! # Invariants
 //! - A token is bound to its access key: the secret in it opens for no other.
@@ -87,8 +87,8 @@ impl Api {
         })
     }
 
-    /// What a token is sealed for. Long-lived secrets are sealed for the bare key: neither opens as the
-    /// other. After a restore it is another name, and no older token opens.
+    /// What a token is sealed for. Long-lived secrets are sealed for the bare key: neither opens as
+    /// the other. After a restore it is another name, and no older token opens.
     fn sealed_name(&self, access_key: &str) -> String {
         self.parts.vault.given_out(&format!("token {access_key}"))
     }

@@ -1,4 +1,5 @@
-//! One-time codes by time (RFC 6238): six digits, 30 seconds, HMAC-SHA1, as authenticators have them.
+//! One-time codes by time (RFC 6238): six digits, 30 seconds, HMAC-SHA1, as authenticators have
+//! them.
 //!
 //! # Invariants
 //! - A code is right for one time step before and after the present one: clocks differ.

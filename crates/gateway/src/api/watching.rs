@@ -1,7 +1,7 @@
 //! Watching a session: decided here, and looked at again while it lasts.
 //!
-//! Data flow: policy on the session -> a token of the data plane -> the client. A task of each viewer
-//! asks policy again and again, and ends the viewer when the right is gone.
+//! Data flow: policy on the session -> a token of the data plane -> the client. A task of each
+//! viewer asks policy again and again, and ends the viewer when the right is gone.
 //!
 //! # Invariants
 //! - A viewer ends within a second after its right. What cannot be judged is no right.

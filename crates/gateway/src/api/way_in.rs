@@ -1,5 +1,5 @@
-//! The last way in is kept: a change of rights that would leave nobody who can administer is refused,
-//! and nobody takes her own administration away.
+//! The last way in is kept: a change of rights that would leave nobody who can administer is
+//! refused, and nobody takes her own administration away.
 //!
 //! Data flow: a change that was written and not committed ([`Change`]) -> who could administer with
 //! it -> committed, or taken back with the reason.

@@ -57,7 +57,8 @@ impl Api {
     /// Who it is that has the token of an unsigned form.
     ///
     /// # Errors
-    /// `InvalidIdentityToken`, `ExpiredTokenException`, `IDPCommunicationError`, `IDPRejectedClaim`.
+    /// `InvalidIdentityToken`, `ExpiredTokenException`, `IDPCommunicationError`,
+    /// `IDPRejectedClaim`.
     pub(super) async fn web_identity(
         &self,
         fields: &BTreeMap<String, String>,

@@ -1,8 +1,8 @@
 //! Times of the week at which an approval policy applies, in their time zones.
 //!
 //! # Invariants
-//! - Times of a day are those of the clocks in the zone: on the day on which a clock is set, `08:00` is
-//!   what the clock shows.
+//! - Times of a day are those of the clocks in the zone: on the day on which a clock is set,
+//!   `08:00` is what the clock shows.
 //! - Nothing applies by a window whose zone is not known; a document with one is refused.
 //!
 //! # Not here

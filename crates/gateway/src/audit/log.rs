@@ -1,18 +1,18 @@
 //! The audit trail: one JSON object a line for every request and for what devices do, to stderr and
 //! to the store.
 //!
-//! Data flow: [`AuditLog::write`] -> stderr (target `audit`) -> a bounded queue -> one transaction for
-//! many lines -> the caller goes on. So an answer that a client has seen has its line on the disk.
-//! Refusals go through [`Refusals`] first: beyond a budget they are counted, and one line has the
-//! count.
+//! Data flow: [`AuditLog::write`] -> stderr (target `audit`) -> a bounded queue -> one transaction
+//! for many lines -> the caller goes on. So an answer that a client has seen has its line on the
+//! disk. Refusals go through [`Refusals`] first: beyond a budget they are counted, and one line has
+//! the count.
 //!
 //! # Invariants
 //! - A full queue makes requests wait; no line is dropped. Lines that the store does not take are
-//!   owed: they are stored in their order, each once, when it takes lines again ([`Owed`]). Beyond a
-//!   bound they are on stderr alone, and a line has their number.
-//! - A request that changes something is stored before it does ([`AuditLog::begin`]), and ended in the
-//!   transaction of its line. One without a line gets it when the gateway starts again: what became
-//!   of it is not known.
+//!   owed: they are stored in their order, each once, when it takes lines again ([`Owed`]). Beyond
+//!   a bound they are on stderr alone, and a line has their number.
+//! - A request that changes something is stored before it does ([`AuditLog::begin`]), and ended in
+//!   the transaction of its line. One without a line gets it when the gateway starts again: what
+//!   became of it is not known.
 //!
 //! # Not here
 //! - Sealing, files, sinks: the archive's. What is removed, and when: [`crate::exports`].
@@ -74,7 +74,8 @@ impl AuditLog {
         self.changes.tell_all(changed);
     }
 
-    /// Stores that a request begins to change something. Its end is for [`AuditLog::write_request`].
+    /// Stores that a request begins to change something. Its end is for
+    /// [`AuditLog::write_request`].
     ///
     /// A store that takes nothing stops no request: the line is owed afterwards, as all are then.
     pub async fn begin(&self, event: &Event, seen: Option<SeenRequest>) -> RequestEnd {

@@ -1,14 +1,14 @@
 //! Audit lines that the store did not take, until it does.
 //!
-//! Data flow: a transaction that failed -> its lines and ends of requests, here -> [`Owed::settle`] with each
-//! later batch, and each [`limits::FOLD_TICK`] without one -> the store.
+//! Data flow: a transaction that failed -> its lines and ends of requests, here -> [`Owed::settle`]
+//! with each later batch, and each [`limits::FOLD_TICK`] without one -> the store.
 //!
 //! # Invariants
 //! - Lines keep their order: while some are owed, all later ones are owed, too.
 //! - A transaction whose answer was lost may have been done: a line that is stored already is not
 //!   stored again (each has an id of its own).
-//! - At most [`limits::AUDIT_OWED`] lines. Beyond, a line is on stderr alone and counted; when the store
-//!   takes lines again, `AuditLinesMissing` has the number.
+//! - At most [`limits::AUDIT_OWED`] lines. Beyond, a line is on stderr alone and counted; when the
+//!   store takes lines again, `AuditLinesMissing` has the number.
 
 use std::collections::VecDeque;
 
@@ -57,8 +57,8 @@ impl Owed {
         self.ends.extend(ends.into_iter().take(room));
     }
 
-    /// Stores what is owed, as far as the store takes it; how many lines that were. `last`: there is no
-    /// later chance.
+    /// Stores what is owed, as far as the store takes it; how many lines that were. `last`: there
+    /// is no later chance.
     pub(super) async fn settle(&mut self, store: &Store, now: UnixMillis, last: bool) -> u32 {
         let mut done = 0;
         if self.is_empty() || (!last && self.again.is_some_and(|again| Instant::now() < again)) {

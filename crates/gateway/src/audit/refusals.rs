@@ -1,8 +1,8 @@
 //! Refusals that are counted, so that nobody fills the audit trail with them.
 //!
-//! Data flow: a refused request, enrollment or link -> [`Refusals::count`] -> within the budget of its
-//! source a row of its own, else a count -> when the window is over [`Refusals::rows`], one row with
-//! the count and the kinds.
+//! Data flow: a refused request, enrollment or link -> [`Refusals::count`] -> within the budget of
+//! its source a row of its own, else a count -> when the window is over [`Refusals::rows`], one row
+//! with the count and the kinds.
 //!
 //! # Invariants
 //! - No refusal is without a trace: it has a row or is in a count.

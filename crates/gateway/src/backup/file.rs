@@ -1,5 +1,5 @@
-//! The form of a backup: a line with a name, a line with the list, a line with its seal, then the bytes
-//! of all entries.
+//! The form of a backup: a line with a name, a line with the list, a line with its seal, then the
+//! bytes of all entries.
 //!
 //! ```text
 //! towline-backup 1
@@ -9,8 +9,8 @@
 //! ```
 //!
 //! # Invariants
-//! - A file that was cut, extended or altered is refused: the list has the digest of each entry, and
-//!   the seal is that of the list.
+//! - A file that was cut, extended or altered is refused: the list has the digest of each entry,
+//!   and the seal is that of the list.
 //! - No name leads out of the folder that is unpacked into.
 
 use std::fs::{self, File, OpenOptions};
@@ -120,8 +120,8 @@ pub fn write(
     Ok(list)
 }
 
-/// Unpacks a backup into a folder that is there and empty, and checks all of it. `store_key`: the key
-/// where the backup has none. On an error the folder holds nothing to be used.
+/// Unpacks a backup into a folder that is there and empty, and checks all of it. `store_key`: the
+/// key where the backup has none. On an error the folder holds nothing to be used.
 ///
 /// # Errors
 /// [`BackupError`].

@@ -1,8 +1,8 @@
 //! A directory made from a backup.
 //!
-//! Data flow: the file -> a folder beside the directory -> checked, keys added, the past ended in the
-//! store, the chain's new part named -> the store copied to its server, if it has one -> the folder takes
-//! the directory's name.
+//! Data flow: the file -> a folder beside the directory -> checked, keys added, the past ended in
+//! the store, the chain's new part named -> the store copied to its server, if it has one -> the
+//! folder takes the directory's name.
 //!
 //! # Invariants
 //! - A backup goes back in time. What may have been used up, ended or revoked since then cannot be
@@ -247,17 +247,22 @@ impl Restored {
         let Voided { activations, access_requests, sessions, invocations, .. } = &self.voided;
         let Voided { notifications, providers, webhooks, devices, users, .. } = &self.voided;
         let mut text = format!(
-            "Restored from the backup of {}.\n\nEnded, because the backup cannot know what became of \
-             them:\n  {activations} activations, {access_requests} access requests, {sessions} sessions, \
+            "Restored from the backup of {}.\n\nEnded, because the backup cannot know what became \
+             of \
+             them:\n  {activations} activations, {access_requests} access requests, {sessions} \
+             sessions, \
              all temporary credentials\n  {invocations} commands on devices: their outcome is not \
-             known, and they are not run again\n  {notifications} notifications: they may have been \
-             sent; `towline admin webhook resend` sends them\nRecords go on as {} and follow those of {}.\n",
+             known, and they are not run again\n  {notifications} notifications: they may have \
+             been \
+             sent; `towline admin webhook resend` sends them\nRecords go on as {} and follow \
+             those of {}.\n",
             UnixMillis(self.list.made).to_rfc3339(),
             self.node,
             self.part.node,
         );
         text.push_str(
-            "\nCheck again: what was removed, disabled or revoked after the backup is there again.\n",
+            "\nCheck again: what was removed, disabled or revoked after the backup is there \
+             again.\n",
         );
         text.push_str(&format!("\nUsers with active access keys ({}):\n", users.len()));
         for (name, keys) in users {
@@ -277,7 +282,8 @@ impl Restored {
             text.push_str(&format!("  {id} {name}: {status}\n"));
         }
         text.push_str(
-            "\nDevices that were enrolled, or got a new key, after the backup must be enrolled again.\n",
+            "\nDevices that were enrolled, or got a new key, after the backup must be enrolled \
+             again.\n",
         );
         text
     }

@@ -89,8 +89,8 @@ impl Facts {
     }
 }
 
-/// Whether any browser trusts this chain for each of these names: they are names of DNS, certified by
-/// an authority that browsers know.
+/// Whether any browser trusts this chain for each of these names: they are names of DNS, certified
+/// by an authority that browsers know.
 #[must_use]
 pub fn is_public(chain: &Path, names: &[String], now: UnixMillis) -> bool {
     let Ok(bytes) = files::read(chain, MAX_CONFIG_FILE) else { return false };

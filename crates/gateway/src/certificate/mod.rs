@@ -1,8 +1,9 @@
-//! The server's certificate: what it says, how it is kept current, and the one of a year that clients
-//! of HTTP get.
+//! The server's certificate: what it says, how it is kept current, and the one of a year that
+//! clients of HTTP get.
 //!
 //! # Invariants
-//! - Every certificate that the port shows has the key of `tls_key`: a pin of that key holds for all.
+//! - Every certificate that the port shows has the key of `tls_key`: a pin of that key holds for
+//!   all.
 //!
 //! # Not here
 //! - The authority and the certificate that `init` makes: [`crate::init::certs`].

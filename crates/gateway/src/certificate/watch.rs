@@ -1,8 +1,8 @@
 //! The server's certificate over time: judged at the start and daily, loaded anew when its files
 //! change.
 //!
-//! Data flow: files -> [`Facts`] -> [`Watched`], which the log, `/metrics` and `/readyz` read. SIGHUP,
-//! a changed file or a new day -> [`TlsConfigs::replace`].
+//! Data flow: files -> [`Facts`] -> [`Watched`], which the log, `/metrics` and `/readyz` read.
+//! SIGHUP, a changed file or a new day -> [`TlsConfigs::replace`].
 //!
 //! # Invariants
 //! - Files that do not hold (half-written, key of another certificate) change nothing: the old pair
@@ -69,8 +69,8 @@ pub fn log(facts: &Facts, now: UnixMillis) {
     }
 }
 
-/// The TLS of the port by the files of `config`. Clients of HTTP get a certificate of a year where the
-/// authority's key is at hand.
+/// The TLS of the port by the files of `config`. Clients of HTTP get a certificate of a year where
+/// the authority's key is at hand.
 ///
 /// # Errors
 /// [`TlsError`] names the file.

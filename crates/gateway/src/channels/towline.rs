@@ -1,13 +1,14 @@
-//! The dialects `towline.stream.1` and `towline.stream.2`: frames of the wire, one in each binary message.
+//! The dialects `towline.stream.1` and `towline.stream.2`: frames of the wire, one in each binary
+//! message.
 //!
-//! Data flow in: message -> frame -> [`Session::input`] and its siblings. Way out: client's queue ->
-//! frames -> messages.
+//! Data flow in: message -> frame -> [`Session::input`] and its siblings. Way out: client's queue
+//! -> frames -> messages.
 //!
 //! # Invariants
 //! - Reading never waits for writing: Ctrl-C gets through while output is on its way over a slow
 //!   line.
-//! - A client that breaks the rules is told and hung up on; its session waits for another one. One whose
-//!   session changes gateways is hung up on without a word, and comes again.
+//! - A client that breaks the rules is told and hung up on; its session waits for another one. One
+//!   whose session changes gateways is hung up on without a word, and comes again.
 
 use std::sync::Arc;
 
@@ -113,8 +114,8 @@ fn welcome(hub: &Hub, name: &str, body: &[u8]) -> Result<Welcome, &'static str> 
     }
 }
 
-/// Whether a session is alive and cannot have been opened by a token here: it changes gateways, and its
-/// client has to ask once more where it is.
+/// Whether a session is alive and cannot have been opened by a token here: it changes gateways, and
+/// its client has to ask once more where it is.
 async fn is_under_way(hub: &Hub, name: &str) -> bool {
     if hub.store().node().is_none() || hub.session(name).is_some_and(|it| it.has_token()) {
         return false;

@@ -1,11 +1,12 @@
-//! A viewer's websocket: the screen as it is, then what comes. Nothing that the viewer sends reaches
-//! the session.
+//! A viewer's websocket: the screen as it is, then what comes. Nothing that the viewer sends
+//! reaches the session.
 //!
 //! Data flow: [`Session::take_for`] -> frames -> messages. Positions on stream 0 count from 0 for
 //! each viewer.
 //!
 //! # Invariants
-//! - A viewer that takes nothing for a while is hung up on; until then it misses bytes, and is told.
+//! - A viewer that takes nothing for a while is hung up on; until then it misses bytes, and is
+//!   told.
 
 use axum::extract::ws::Message;
 use bytes::Bytes;

@@ -1,7 +1,8 @@
 //! Calls to other nodes: one connection each, HTTP/1.1 in TLS with both nodes' keys.
 //!
 //! # Invariants
-//! - A call has a deadline; at most [`MAX_PEER_CALLS`] are under way, and [`MAX_RELAYS`] data channels.
+//! - A call has a deadline; at most [`MAX_PEER_CALLS`] are under way, and [`MAX_RELAYS`] data
+//!   channels.
 //! - An answer has at most [`MAX_PEER_ANSWER`] bytes.
 
 use std::net::IpAddr;
@@ -135,7 +136,8 @@ impl Calls {
         Ok(counts.map(|(ended, unreached)| Dropped { ended, unreached }))
     }
 
-    /// Tells all other nodes that commands have changed. Nobody waits: they look by themselves, too.
+    /// Tells all other nodes that commands have changed. Nobody waits: they look by themselves,
+    /// too.
     pub(super) fn commands_changed(self: &Arc<Self>) {
         for node in self.directory.others() {
             let calls = Arc::clone(self);
@@ -147,7 +149,8 @@ impl Calls {
         }
     }
 
-    /// What another node has of a step's output; the form of question and answer is [`super::commands`]'.
+    /// What another node has of a step's output; the form of question and answer is
+    /// [`super::commands`]'.
     pub(super) async fn output(
         &self,
         node: &str,

@@ -1,8 +1,8 @@
-//! Commands of the whole cluster, as the API asks for them: this node's scheduler, a word to the other
-//! nodes, and output that lies at another node.
+//! Commands of the whole cluster, as the API asks for them: this node's scheduler, a word to the
+//! other nodes, and output that lies at another node.
 //!
-//! Data flow: API -> [`ClusterCommands`] -> this node -> the others are told to look. Output: this node's
-//! files -> files and sink of each other node -> what the API reads from this node's sink.
+//! Data flow: API -> [`ClusterCommands`] -> this node -> the others are told to look. Output: this
+//! node's files -> files and sink of each other node -> what the API reads from this node's sink.
 //!
 //! # Not here
 //! - Who carries what: [`crate::run_command`] and the store.
@@ -46,8 +46,8 @@ struct AskedPiece {
     offset: u64,
 }
 
-/// Its answer: bytes of each stream in base 64, and the whole length of what was asked for, if it is
-/// there.
+/// Its answer: bytes of each stream in base 64, and the whole length of what was asked for, if it
+/// is there.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Answer {
     streams: [String; 2],

@@ -1,9 +1,9 @@
 //! The nodes as this one knows them: read from the store with each renewal of the lease.
 //!
 //! # Invariants
-//! - A key or a name that is not known is looked for in the store once more before it is turned away, but
-//!   not more often than once in [`NODES_AGAIN`]: a caller with a key of its own making costs the store
-//!   nothing.
+//! - A key or a name that is not known is looked for in the store once more before it is turned
+//!   away, but not more often than once in [`NODES_AGAIN`]: a caller with a key of its own making
+//!   costs the store nothing.
 
 use std::sync::Mutex;
 use std::time::Duration;

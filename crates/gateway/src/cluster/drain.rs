@@ -1,8 +1,9 @@
 //! Drain: a node gives its devices and sessions to the others before it ends.
 //!
-//! Data flow: `towline-gateway drain`, or the signal to stop -> [`Drain::begin`] -> nothing new is taken,
-//! devices are told to go at the pace at which they are let in -> another node adopts each with its
-//! sessions -> [`Drain::run`] returns when none is left, or when its time is over -> the gateway stops.
+//! Data flow: `towline-gateway drain`, or the signal to stop -> [`Drain::begin`] -> nothing new is
+//! taken, devices are told to go at the pace at which they are let in -> another node adopts each
+//! with its sessions -> [`Drain::run`] returns when none is left, or when its time is over -> the
+//! gateway stops.
 //!
 //! # Invariants
 //! - Sessions are never ended here: what is left at the end waits for its device at another node.
@@ -53,8 +54,8 @@ impl Drain {
         }
     }
 
-    /// From now on nothing new is taken, and the node ends after so much time at the latest. An end that
-    /// was set before holds when it is earlier.
+    /// From now on nothing new is taken, and the node ends after so much time at the latest. An end
+    /// that was set before holds when it is earlier.
     pub fn begin(&self, within: Duration) {
         let end = Instant::now() + within;
         self.hub.drain();
@@ -153,7 +154,8 @@ impl Drain {
         }
     }
 
-    /// How many are told in one tick: as many as are let in by then, and more where the time is short.
+    /// How many are told in one tick: as many as are let in by then, and more where the time is
+    /// short.
     fn most(&self, staying: usize, end: Instant) -> usize {
         let ticks = |time: Duration| time.as_millis() / DRAIN_TICK.as_millis().max(1);
         let a_tick = u128::from(self.pace.per_second()).div_ceil(ticks(Duration::from_secs(1)));

@@ -1,5 +1,5 @@
-//! Sessions and presence of the whole cluster, as the API asks for them: this node first, then the one
-//! that has it.
+//! Sessions and presence of the whole cluster, as the API asks for them: this node first, then the
+//! one that has it.
 //!
 //! # Not here
 //! - Requests that the other node answers as a whole: the API passes them on before it comes here.
@@ -106,7 +106,10 @@ impl Sessions for ClusterSessions {
                         sum.unreached += there.unreached;
                     }
                     Err(error) => {
-                        tracing::error!(%device, error, "a gateway was not told that a device is gone");
+                        tracing::error!(
+                            %device, error,
+                            "a gateway was not told that a device is gone"
+                        );
                     }
                 }
             }

@@ -1,4 +1,5 @@
-//! The token by which a further gateway joins: where the inviting one is, which key it has, and a secret.
+//! The token by which a further gateway joins: where the inviting one is, which key it has, and a
+//! secret.
 //!
 //! # Invariants
 //! - The store has the digest of the secret alone.

@@ -1,13 +1,14 @@
 //! A further gateway joins: it shows a token, and gets what all gateways have in common.
 //!
-//! Data flow: [`join`] (the new gateway; its node key is made already) -> TLS to the key that the token
-//! names -> [`Inviter`] takes the token and writes the node's row, which waits -> the new gateway asks again ->
-//! somebody has approved it: files of the inviting gateway's directory.
+//! Data flow: [`join`] (the new gateway; its node key is made already) -> TLS to the key that the
+//! token names -> [`Inviter`] takes the token and writes the node's row, which waits -> the new
+//! gateway asks again -> somebody has approved it: files of the inviting gateway's directory.
 //!
 //! # Invariants
-//! - A caller whose key is none of the nodes' reaches this one call, within bounds of time and number.
-//! - Nothing is given before the approval. The key of the CA is given only where the token says so; node
-//!   keys and stores never are.
+//! - A caller whose key is none of the nodes' reaches this one call, within bounds of time and
+//!   number.
+//! - Nothing is given before the approval. The key of the CA is given only where the token says so;
+//!   node keys and stores never are.
 //!
 //! # Not here
 //! - Who approves: an administrator at the server.

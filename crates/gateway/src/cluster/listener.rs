@@ -1,11 +1,12 @@
-//! The listener for other nodes: a connection whose key is among the nodes is served, another one may
-//! join and nothing else.
+//! The listener for other nodes: a connection whose key is among the nodes is served, another one
+//! may join and nothing else.
 //!
-//! Data flow: TLS listener -> [`PeerListener`] -> requests that were passed on (the gateway's own routes), or
-//! calls of nodes; of others, the one call of [`Inviter`].
+//! Data flow: TLS listener -> [`PeerListener`] -> requests that were passed on (the gateway's own
+//! routes), or calls of nodes; of others, the one call of [`Inviter`].
 //!
 //! # Invariants
-//! - A request counts as passed on ([`ByPeer`]) here and nowhere else; its source is what the node says.
+//! - A request counts as passed on ([`ByPeer`]) here and nowhere else; its source is what the node
+//!   says.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

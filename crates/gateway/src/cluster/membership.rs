@@ -1,5 +1,5 @@
-//! What a node does for the cluster with each renewal of its lease: it releases what other nodes carry
-//! now, declares dead nodes dead, and takes over their sessions.
+//! What a node does for the cluster with each renewal of its lease: it releases what other nodes
+//! carry now, declares dead nodes dead, and takes over their sessions.
 //!
 //! # Invariants
 //! - While the database is away nothing is released and nobody is judged.

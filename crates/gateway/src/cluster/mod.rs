@@ -1,14 +1,15 @@
-//! Several gateways at work on one store: what one node asks of another, and what it does for the whole.
+//! Several gateways at work on one store: what one node asks of another, and what it does for the
+//! whole.
 //!
-//! Data flow: [`membership`] renews nothing itself (the store's lease does): it releases what another node
-//! carries, and takes over from nodes that are dead. A request that another node has to answer goes there
-//! over the port that is there, by TLS with raw keys of the `nodes` table ([`Calls`]); [`PeerListener`]
-//! serves it. A data channel is relayed by [`relay()`].
+//! Data flow: [`membership`] renews nothing itself (the store's lease does): it releases what
+//! another node carries, and takes over from nodes that are dead. A request that another node has
+//! to answer goes there over the port that is there, by TLS with raw keys of the `nodes` table
+//! ([`Calls`]); [`PeerListener`] serves it. A data channel is relayed by [`relay()`].
 //!
 //! # Invariants
 //! - A node answers another node's calls as long as its key stands among the nodes.
-//! - What is passed on carries the caller's own signature, which the answering node judges itself. It is
-//!   passed on once.
+//! - What is passed on carries the caller's own signature, which the answering node judges itself.
+//!   It is passed on once.
 //! - Calls have a deadline, relays a bound on their number.
 
 mod calls;

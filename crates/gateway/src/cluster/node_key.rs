@@ -1,4 +1,5 @@
-//! The key that proves a node to other nodes: made at the first start as one, kept in its directory.
+//! The key that proves a node to other nodes: made at the first start as one, kept in its
+//! directory.
 //!
 //! # Invariants
 //! - Each gateway has its own: it is not copied with a directory's other keys.

@@ -1,5 +1,5 @@
-//! What an administrator at the server orders about the nodes: a token for a further one, its approval, its
-//! removal.
+//! What an administrator at the server orders about the nodes: a token for a further one, its
+//! approval, its removal.
 //!
 //! # Not here
 //! - The socket by which the orders come: [`crate::local`].

@@ -1,10 +1,11 @@
-//! Data channels of sessions that another node carries: the client's connection is joined with one to
-//! that node.
+//! Data channels of sessions that another node carries: the client's connection is joined with one
+//! to that node.
 //!
 //! # Invariants
-//! - The upgrade's own headers go through unchanged: token and dialect are judged where the session is.
-//! - A client counts as a stranger until its channel has lasted for longer than a node waits for the
-//!   first message: by then it has attached.
+//! - The upgrade's own headers go through unchanged: token and dialect are judged where the session
+//!   is.
+//! - A client counts as a stranger until its channel has lasted for longer than a node waits for
+//!   the first message: by then it has attached.
 
 use std::sync::Arc;
 

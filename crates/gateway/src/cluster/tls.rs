@@ -1,7 +1,8 @@
 //! TLS between nodes: version 1.3, raw Ed25519 keys on both sides.
 //!
 //! # Invariants
-//! - A node dials another one by the digest of its key: no name and no certificate authority counts.
+//! - A node dials another one by the digest of its key: no name and no certificate authority
+//!   counts.
 
 use std::sync::Arc;
 

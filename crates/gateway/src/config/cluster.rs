@@ -29,8 +29,8 @@ pub struct Cluster {
 }
 
 impl RawCluster {
-    /// Checks the section. `node`: the name in the section `[evidence]`; `is_shared`: the store is on a
-    /// server.
+    /// Checks the section. `node`: the name in the section `[evidence]`; `is_shared`: the store is
+    /// on a server.
     ///
     /// # Errors
     /// Key and value of the first one that cannot be, and what it should be.

@@ -26,8 +26,8 @@ pub struct RawConsole {
     /// `endpoint` when not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origins: Option<Vec<String>>,
-    /// Minutes after which a sign-in that its user leaves alone ends; fractions allowed. 60 when not
-    /// given.
+    /// Minutes after which a sign-in that its user leaves alone ends; fractions allowed. 60 when
+    /// not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle_minutes: Option<f64>,
     /// Minutes after which any sign-in ends; fractions allowed. 720 when not given.

@@ -28,8 +28,8 @@ pub struct RawConfig {
     /// protocol (version 1 or 2), which says where they come from.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub proxy_protocol_from: Vec<String>,
-    /// Connections open at once, devices and clients together. What memory and the limit of open files
-    /// allow when not given; the limit of open files holds in any case.
+    /// Connections open at once, devices and clients together. What memory and the limit of open
+    /// files allow when not given; the limit of open files holds in any case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_connections: Option<usize>,
     /// Minutes that a session waits for a lost device or a lost client; fractions allowed. 10 when
@@ -47,7 +47,8 @@ pub struct RawConfig {
     /// sessions of who loses them. `false` when not given: the answer counts them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub removal_ends_sessions: Option<bool>,
-    /// Whether sessions that granted access permits end with it. `false` when not given: they go on.
+    /// Whether sessions that granted access permits end with it. `false` when not given: they go
+    /// on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_ends_sessions: Option<bool>,
     /// Recordings and the audit trail's files: where they go, what happens when they cannot be
@@ -67,8 +68,8 @@ pub struct RawConfig {
     /// `postgres://USER@HOST/DATABASE`. A file in the directory when not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub store: Option<String>,
-    /// File with the password for it; relative to the folder of this file. `PGPASSWORD` or `.pgpass`
-    /// when not given.
+    /// File with the password for it; relative to the folder of this file. `PGPASSWORD` or
+    /// `.pgpass` when not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub store_password_file: Option<std::path::PathBuf>,
     /// The server's certificate chain, PEM; relative to the folder of this file.

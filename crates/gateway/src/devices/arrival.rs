@@ -2,8 +2,8 @@
 //! node's from now on, unless another link of it is better.
 //!
 //! # Invariants
-//! - Nobody is judged a copy because a node was away: only a node that answers can say that the other
-//!   link does.
+//! - Nobody is judged a copy because a node was away: only a node that answers can say that the
+//!   other link does.
 
 use std::sync::Arc;
 

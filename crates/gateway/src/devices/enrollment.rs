@@ -1,17 +1,18 @@
 //! Enrollment: an unknown key shows an activation, and becomes a device.
 //!
-//! Data flow: agents' link -> [`Enrollment::enroll`] -> one transaction in the store -> the device's id,
-//! active or pending.
+//! Data flow: agents' link -> [`Enrollment::enroll`] -> one transaction in the store -> the
+//! device's id, active or pending.
 //!
 //! # Invariants
 //! - A wrong id, a wrong code and a removed activation are told apart nowhere: guessing ids gains
 //!   nothing.
-//! - The code is compared in constant time, as its hash; failures are counted per source, wrong codes
-//!   per activation, too: guesses from many addresses are slowed down.
+//! - The code is compared in constant time, as its hash; failures are counted per source, wrong
+//!   codes per activation, too: guesses from many addresses are slowed down.
 //! - A key that is known is answered with its device and takes no use: an agent whose answer was
 //!   lost may ask again.
-//! - A device brings only tags whose keys its activation permits, and none that the activation sets:
-//!   it cannot put itself into another group. What it brings obeys the rules of the API for tags.
+//! - A device brings only tags whose keys its activation permits, and none that the activation
+//!   sets: it cannot put itself into another group. What it brings obeys the rules of the API for
+//!   tags.
 //!
 //! # Not here
 //! - Proof that the peer holds the key: the TLS handshake gave it.
@@ -169,8 +170,8 @@ impl Enrollment {
         }
     }
 
-    /// Makes the key `spki` a device, if the activation holds. A device that hangs up meanwhile changes
-    /// nothing: the enrollment goes on, and is on record.
+    /// Makes the key `spki` a device, if the activation holds. A device that hangs up meanwhile
+    /// changes nothing: the enrollment goes on, and is on record.
     ///
     /// # Errors
     /// [`EnrollmentError`]; tell the agent its sentence and [`EnrollmentError::may_heal`].

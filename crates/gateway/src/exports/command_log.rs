@@ -1,11 +1,11 @@
 //! The command log in files for the sink.
 //!
-//! Data flow: rows of the store -> JSON lines -> [`Recorder::export`] (a gzip file in the outbox, and
-//! its record in the node's chain) -> the number of the last exported row in `commands.cursor`.
+//! Data flow: rows of the store -> JSON lines -> [`Recorder::export`] (a gzip file in the outbox,
+//! and its record in the node's chain) -> the number of the last exported row in `commands.cursor`.
 //!
 //! # Invariants
-//! - Every row of the store is exported: the cursor moves only after the file is in the outbox and in
-//!   the chain. After a crash in between, the same rows are exported again under the same key.
+//! - Every row of the store is exported: the cursor moves only after the file is in the outbox and
+//!   in the chain. After a crash in between, the same rows are exported again under the same key.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! How far an export has come: the number of the last exported row, in a file of its own, and in the
-//! settings of a store that another gateway may take over.
+//! How far an export has come: the number of the last exported row, in a file of its own, and in
+//! the settings of a store that another gateway may take over.
 //!
 //! # Invariants
 //! - The file is replaced whole: after a power cut it holds the old number or the new one.

@@ -1,11 +1,11 @@
 //! The task that exports both logs, and removes what is exported and beyond its bounds.
 //!
 //! # Invariants
-//! - A row is removed when it is in a file and in the node's chain. When exports fail for so long that
-//!   a table passes its bound for waiting rows, a signed record of the chain names the rows, and only
-//!   then they are removed.
-//! - The trail is exported when a file's worth of rows has come, not by time alone: a flood does not
-//!   outrun it.
+//! - A row is removed when it is in a file and in the node's chain. When exports fail for so long
+//!   that a table passes its bound for waiting rows, a signed record of the chain names the rows,
+//!   and only then they are removed.
+//! - The trail is exported when a file's worth of rows has come, not by time alone: a flood does
+//!   not outrun it.
 
 use std::sync::Arc;
 use std::time::Duration;

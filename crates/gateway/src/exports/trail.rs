@@ -1,8 +1,8 @@
 //! The audit trail in CloudTrail's form: one event for each line of the store, and files of events
 //! for the sink.
 //!
-//! Data flow: lines of the store -> [`event`] -> [`Recorder::export`] (a gzip file in the outbox, and
-//! its record in the node's chain) -> the number of the last exported line in `trail.cursor`.
+//! Data flow: lines of the store -> [`event`] -> [`Recorder::export`] (a gzip file in the outbox,
+//! and its record in the node's chain) -> the number of the last exported line in `trail.cursor`.
 //!
 //! # Invariants
 //! - Every line of the store is exported: the cursor moves only after the file is in the outbox and

@@ -123,7 +123,8 @@ impl ProviderKeys {
         slot.fetch(&self.client, now).await
     }
 
-    /// Checks a token by the provider's keys: by those that are known, else by those of a new fetch.
+    /// Checks a token by the provider's keys: by those that are known, else by those of a new
+    /// fetch.
     ///
     /// # Errors
     /// [`NotVerified`].
@@ -207,7 +208,10 @@ impl Slot {
     async fn refresh(&self, client: &Outbound, now: UnixMillis) {
         let Ok(_fetching) = self.fetching.try_lock() else { return };
         if let Err(error) = self.fetch(client, now).await {
-            tracing::warn!(issuer = self.issuer, %error, "an identity provider does not answer; its known keys go on");
+            tracing::warn!(
+                issuer = self.issuer, %error,
+                "an identity provider does not answer; its known keys go on"
+            );
         }
     }
 

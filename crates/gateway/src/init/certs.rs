@@ -4,10 +4,10 @@
 //! # Invariants
 //! - Both are valid from [`NOT_BEFORE`], long before they were made: a device whose clock stands at
 //!   its build time must still trust them.
-//! - Both live until [`NOT_AFTER`]: no headless box is stranded by a date. Clients of HTTP get another
-//!   certificate over the same key, of a year: [`crate::certificate`].
-//! - The authority is bound to the gateway's names (RFC 5280, section 4.2.1.10): anyone who steals its
-//!   key can pose as no other host.
+//! - Both live until [`NOT_AFTER`]: no headless box is stranded by a date. Clients of HTTP get
+//!   another certificate over the same key, of a year: [`crate::certificate`].
+//! - The authority is bound to the gateway's names (RFC 5280, section 4.2.1.10): anyone who steals
+//!   its key can pose as no other host.
 //!
 //! # Not here
 //! - Renewal: with given files it is a new file, which the running gateway loads.
@@ -211,7 +211,8 @@ mod tests {
     fn a_device_whose_clock_stands_at_its_build_time_still_trusts_it() {
         let fresh = make(&[], &[]).unwrap();
         verifies(&fresh, "localhost", 1_735_700_000).unwrap(); // January 2025
-        verifies(&fresh, "localhost", 2_400_000_000).unwrap(); // January 2046, beyond the 32-bit clock
+        // January 2046, beyond the 32-bit clock
+        verifies(&fresh, "localhost", 2_400_000_000).unwrap();
     }
 
     /// What someone with the authority's key could do: a certificate for `name`.

@@ -11,7 +11,8 @@ pub const MAX_RELAYS: usize = 1024;
 /// Bytes of another node's answer: the API's greatest answers and their head.
 pub const MAX_PEER_ANSWER: usize = 16 << 20;
 
-/// How long a node remembers policies that it has read: so long may another node's change go unnoticed.
+/// How long a node remembers policies that it has read: so long may another node's change go
+/// unnoticed.
 pub const POLICY_FRESH: Duration = Duration::from_secs(1);
 
 /// How soon an unknown key or name makes a node look for other nodes again.
@@ -58,8 +59,8 @@ pub const MAX_JOIN_FILES: u64 = 1 << 20;
 /// How often a node that drains looks what is left.
 pub const DRAIN_TICK: Duration = Duration::from_millis(100);
 
-/// How long a device that was told to go may stay before its connection is closed. One with sessions
-/// that knows no such word stays until the end.
+/// How long a device that was told to go may stay before its connection is closed. One with
+/// sessions that knows no such word stays until the end.
 pub const DRAIN_LEAVES: Duration = Duration::from_secs(5);
 
 /// Seconds after which a device tries again that came to a node which drains.
@@ -68,6 +69,7 @@ pub const RETRY_ELSEWHERE: u32 = 1;
 /// Seconds after which a device tries again whose other link may be at a gateway that is silent.
 pub const RETRY_UNKNOWN: u32 = 3;
 
-/// Longest interval between the pings of a device where several gateways work together, s: a machine that vanishes without a reset is noticed
-/// by its next ping, and another gateway can take the device.
+/// Longest interval between the pings of a device where several gateways work together, s: a
+/// machine that vanishes without a reset is noticed by its next ping, and another gateway can take
+/// the device.
 pub const LONGEST_PING_OF_NODES: u32 = 120;

@@ -2,8 +2,8 @@
 //! amazon-ssm-agent.
 //!
 //! # Not here
-//! - Limits of the AWS interface (lengths of names): they belong to `towline_ssm`, with their source.
-//!   Page sizes stand beside their operations, as AWS's model has them.
+//! - Limits of the AWS interface (lengths of names): they belong to `towline_ssm`, with their
+//!   source. Page sizes stand beside their operations, as AWS's model has them.
 //! - Forms of files and messages: they cannot be edited.
 //! - Limits of the store and the archive: `towline_store::limits`, `towline_archive::limits`.
 
@@ -63,12 +63,12 @@ pub const MAX_HANDSHAKES: usize = 512;
 /// once, and queues.
 pub const MAX_HANDSHAKES_OF_SOURCE: usize = 64;
 
-/// Connections of one source that say nothing, or over which nobody has authenticated. One more, and
-/// the oldest of them is hung up on.
+/// Connections of one source that say nothing, or over which nobody has authenticated. One more,
+/// and the oldest of them is hung up on.
 pub const MAX_STRANGERS_OF_SOURCE: usize = 256;
 
-/// How long a connection may say nothing before it may be displaced: clients send their first message
-/// together with the last one of TCP's handshake.
+/// How long a connection may say nothing before it may be displaced: clients send their first
+/// message together with the last one of TCP's handshake.
 pub const SILENCE: Duration = Duration::from_millis(500);
 
 /// How long a handshake may wait for its slot.
@@ -141,8 +141,8 @@ pub const AUDIT_MAX_ROWS: i64 = 1_000_000;
 /// Rows kept of those who proved nothing: a table of their own within the table.
 pub const AUDIT_MAX_STRANGER_ROWS: i64 = 100_000;
 
-/// Rows that may wait for their export, because the disk or the sink takes nothing for weeks. Beyond,
-/// the oldest go, and a signed record in the node's chain says which. 2.4 GB.
+/// Rows that may wait for their export, because the disk or the sink takes nothing for weeks.
+/// Beyond, the oldest go, and a signed record in the node's chain says which. 2.4 GB.
 pub const AUDIT_MAX_WAITING_ROWS: i64 = 4_000_000;
 
 /// The window in which refusals are counted for one source.
@@ -411,8 +411,8 @@ pub const INTAKE_BYTES_PER_LINK: usize =
 /// Batches in one transaction.
 pub const INTAKE_BATCHES: usize = 64;
 
-/// How long a device that was removed may take to hear that its sessions are over, before its link is
-/// closed.
+/// How long a device that was removed may take to hear that its sessions are over, before its link
+/// is closed.
 pub const LAST_WORDS: Duration = Duration::from_secs(3);
 
 /// Signs of life of devices that wait for the store; who has more waits.
@@ -424,12 +424,12 @@ pub const SIGNS_BATCH: usize = 128;
 /// How often an order is sent while the device has no place for the session.
 pub const ROUNDS_FOR_A_PLACE: usize = 4;
 
-/// How long a tunnel whose connection is over waits for a client that was lost. Its bytes have no other
-/// reader: `ssh` and `scp` are gone with their client.
+/// How long a tunnel whose connection is over waits for a client that was lost. Its bytes have no
+/// other reader: `ssh` and `scp` are gone with their client.
 pub const ENDED_TUNNEL_WAIT: Duration = Duration::from_secs(15);
 
-/// Signed times that an agent may ask for at once; one more each second. An agent asks once an hour,
-/// and when a grant is out of its time.
+/// Signed times that an agent may ask for at once; one more each second. An agent asks once an
+/// hour, and when a grant is out of its time.
 pub const TIMES_AT_ONCE: u32 = 32;
 
 /// Life of a grant, ms: it is used at once or never.
@@ -510,8 +510,8 @@ pub const NOTIFICATION_PAUSE_MOST: Duration = Duration::from_secs(600);
 /// How long a notification is sent again before it is given up.
 pub const NOTIFICATION_LIFE: Duration = Duration::from_secs(24 * 3600);
 
-/// Attempts after which a notification is given up at the earliest. A receiver that is away gets more of
-/// them in [`NOTIFICATION_LIFE`].
+/// Attempts after which a notification is given up at the earliest. A receiver that is away gets
+/// more of them in [`NOTIFICATION_LIFE`].
 pub const NOTIFICATION_ATTEMPTS: i64 = 10;
 
 /// Notifications that one receiver gets before the others are looked at again.
@@ -568,6 +568,6 @@ pub const SIGN_IN_POLL: Duration = Duration::from_secs(2);
 /// Longest name that such a program gives itself, characters.
 pub const MAX_CLIENT_NAME: usize = 64;
 
-/// Sign-ins through providers that are answered in one [`SIGN_IN_ATTEMPT`]: about 100 bytes each, and
-/// more in the minute in which credentials wait.
+/// Sign-ins through providers that are answered in one [`SIGN_IN_ATTEMPT`]: about 100 bytes each,
+/// and more in the minute in which credentials wait.
 pub const MAX_SIGN_INS_UNDER_WAY: usize = 10_000;

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-/// Life of the keys that are issued to a device with amazon-ssm-agent. It renews them at half of it.
+/// Life of the keys that are issued to a device with amazon-ssm-agent. It renews them at half of
+/// it.
 pub const VENDOR_KEY_LIFE: Duration = Duration::from_secs(3600);
 
 /// The same for a device that waits for a person: it is back soon after the approval.
@@ -53,14 +54,16 @@ pub const VENDOR_LOST_WAIT: Duration = Duration::from_millis(500);
 /// How long the end of a job that was stopped is awaited.
 pub const VENDOR_CANCEL_WAIT: Duration = Duration::from_secs(10);
 
-/// How long after its first order a job may be ordered again. The agent knows a job by its name for 30
-/// minutes; after that it would run it a second time.
+/// How long after its first order a job may be ordered again. The agent knows a job by its name for
+/// 30 minutes; after that it would run it a second time.
 pub const VENDOR_JOB_KNOWN: Duration = Duration::from_secs(25 * 60);
 
-/// When a job that the agent has not taken is ordered again: an agent that starts drops jobs in silence.
+/// When a job that the agent has not taken is ordered again: an agent that starts drops jobs in
+/// silence.
 pub const VENDOR_ORDER_AGAIN: Duration = Duration::from_secs(5);
 
-/// How long a last reply that no task awaits stays with the agent: the scheduler may order it again.
+/// How long a last reply that no task awaits stays with the agent: the scheduler may order it
+/// again.
 pub const VENDOR_REPLY_WAIT: Duration = Duration::from_secs(600);
 
 /// How often it is looked whether the sessions of a device that is removed are over.

@@ -1,7 +1,7 @@
 //! Requests that go on to their end when their client hangs up.
 //!
-//! Data flow: a request's head -> a task of its own -> the routes -> the connection, which waits for the
-//! answer. A client that leaves takes away the connection, and not the task.
+//! Data flow: a request's head -> a task of its own -> the routes -> the connection, which waits
+//! for the answer. A client that leaves takes away the connection, and not the task.
 //!
 //! # Invariants
 //! - An operation is never dropped half done, and its audit line is written: no client chooses

@@ -53,7 +53,8 @@ impl HttpServer {
     }
 
     /// Serves one connection until it ends or is upgraded. Its place is free again when the
-    /// connection is closed, also when that is long after an upgrade, and its last request has ended.
+    /// connection is closed, also when that is long after an upgrade, and its last request has
+    /// ended.
     pub async fn serve(
         &self,
         stream: TlsStream<Transport>,

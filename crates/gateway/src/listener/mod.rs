@@ -1,6 +1,7 @@
 //! The listeners: one TLS listener for agents and HTTP, and the plain monitoring listener.
 //!
-//! Data flow: TCP -> [`tls`] (who is it?) -> an agent to the data plane's [`AgentAcceptor`](crate::plane::AgentAcceptor), HTTP to [`http`].
+//! Data flow: TCP -> [`tls`] (who is it?) -> an agent to the data plane's
+//! [`AgentAcceptor`](crate::plane::AgentAcceptor), HTTP to [`http`].
 //!
 //! # Invariants
 //! - At most [`Bounds::connections`] connections, of which [`crate::limits::MAX_HANDSHAKES`] in the

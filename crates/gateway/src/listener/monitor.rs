@@ -1,5 +1,5 @@
-//! The monitoring listener: `/healthz`, `/readyz` and `/metrics`, plain HTTP, on an address of its own and off
-//! by default.
+//! The monitoring listener: `/healthz`, `/readyz` and `/metrics`, plain HTTP, on an address of its
+//! own and off by default.
 //!
 //! # Invariants
 //! - Nothing here can be asked to do anything: three GETs, no body is read.

@@ -1,9 +1,9 @@
 //! Who may be inside: places for connections, shared by source.
 //!
-//! Data flow: accepted connection -> [`Places::enter`] -> a [`Place`]; [`Place::silent`] when it says
-//! nothing -> [`Place::greeted`], and a handshake slot ([`Place::slot`]) -> [`Place::visits`] (HTTP,
-//! nobody has authenticated) -> [`Standing::prove`] (an enrolled key, a right signature, a right
-//! token).
+//! Data flow: accepted connection -> [`Places::enter`] -> a [`Place`]; [`Place::silent`] when it
+//! says nothing -> [`Place::greeted`], and a handshake slot ([`Place::slot`]) -> [`Place::visits`]
+//! (HTTP, nobody has authenticated) -> [`Standing::prove`] (an enrolled key, a right signature, a
+//! right token).
 //!
 //! # Invariants
 //! - A source (address, /64) has at most [`Bounds::of_source`] connections that say nothing or have
@@ -13,7 +13,8 @@
 //!   theirs alone.
 //! - Handshakes of one source queue for their share of slots; none is refused for their number. A
 //!   slot is given up sooner while others wait.
-//! - When strangers fill all places that they may have, the source with the most of them makes room.
+//! - When strangers fill all places that they may have, the source with the most of them makes
+//!   room.
 //!
 //! # Not here
 //! - Failures of sources: [`crate::throttle`]. What proves a connection: TLS and the API.

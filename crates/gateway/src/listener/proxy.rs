@@ -1,9 +1,9 @@
-//! Balancers in front of the port: from their addresses, and from no others, a connection begins with a
-//! header of the PROXY protocol.
+//! Balancers in front of the port: from their addresses, and from no others, a connection begins
+//! with a header of the PROXY protocol.
 //!
 //! # Invariants
-//! - From a balancer a header must come, within [`limits::PROXY_HEADER_TIMEOUT`]; else the connection
-//!   is closed. From elsewhere a header is garbage in place of TLS.
+//! - From a balancer a header must come, within [`limits::PROXY_HEADER_TIMEOUT`]; else the
+//!   connection is closed. From elsewhere a header is garbage in place of TLS.
 //! - The address that is told counts for everything: shares, failures, policy, activations, audit,
 //!   recordings. A health check counts as the balancer's own.
 

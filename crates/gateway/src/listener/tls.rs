@@ -1,8 +1,8 @@
 //! The TLS configurations behind one port, and the choice between them.
 //!
 //! The `ClientHello` is read first; the protocol it offers decides: `towline/1` is an agent (TLS
-//! 1.3, raw public key), `towline-peer/1` another gateway where several work together (raw public keys
-//! on both sides), anything else is HTTPS. So neither side can meet the other's rules by
+//! 1.3, raw public key), `towline-peer/1` another gateway where several work together (raw public
+//! keys on both sides), anything else is HTTPS. So neither side can meet the other's rules by
 //! accident.
 //!
 //! # Invariants

@@ -2,9 +2,10 @@
 //! connection to the agents' side or to the HTTP server.
 //!
 //! # Invariants
-//! - A connection has a place ([`Places`]) until its end; it is hung up on when it has to make room.
-//! - A handshake waits for its slot when its first message has come, and keeps it until TLS is done;
-//!   an agent's until the key is known.
+//! - A connection has a place ([`Places`]) until its end; it is hung up on when it has to make
+//!   room.
+//! - A handshake waits for its slot when its first message has come, and keeps it until TLS is
+//!   done; an agent's until the key is known.
 //! - An error of one connection ends that connection only.
 //!
 //! # Not here
@@ -108,8 +109,8 @@ async fn awaited(place: &Place) {
 }
 
 impl TlsListener {
-    /// Serves connections of the socket, and of `pipes`, until `stop` becomes true, then lets open HTTP requests finish within
-    /// [`limits::SHUTDOWN_GRACE`].
+    /// Serves connections of the socket, and of `pipes`, until `stop` becomes true, then lets open
+    /// HTTP requests finish within [`limits::SHUTDOWN_GRACE`].
     pub async fn serve(
         self: Arc<Self>,
         listener: TcpListener,

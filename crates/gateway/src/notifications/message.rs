@@ -1,7 +1,8 @@
 //! What is told: the events, and their text for each kind of receiver.
 //!
 //! # Invariants
-//! - A text for people names what happened, who did it, why, and where to decide. It holds no secret.
+//! - A text for people names what happened, who did it, why, and where to decide. It holds no
+//!   secret.
 //! - A link opens the console. Nothing is decided by opening it.
 //! - What users wrote cannot become a mention or a link of a chat.
 

@@ -1,13 +1,13 @@
 //! Sends messages to their receivers.
 //!
-//! Data flow: [`Bell`] rings, or the time of a message comes -> [`Sender::turn`]: for each receiver its
-//! first messages, until one fails or none is due.
+//! Data flow: [`Bell`] rings, or the time of a message comes -> [`Sender::turn`]: for each receiver
+//! its first messages, until one fails or none is due.
 //!
 //! # Invariants
 //! - A message that fails keeps the later ones of its receiver waiting: order is kept.
-//! - After [`NOTIFICATION_LIFE`] of failures, and not before [`NOTIFICATION_ATTEMPTS`], a message is given
-//!   up, and the next one has its turn: time in which the gateway did not run, or by which its clock
-//!   was set, is no failure.
+//! - After [`NOTIFICATION_LIFE`] of failures, and not before [`NOTIFICATION_ATTEMPTS`], a message
+//!   is given up, and the next one has its turn: time in which the gateway did not run, or by which
+//!   its clock was set, is no failure.
 
 use std::sync::Arc;
 use std::time::Duration;

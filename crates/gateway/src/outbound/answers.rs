@@ -1,6 +1,8 @@
-//! Answers of any form to one request: of providers, of receivers of webhooks, of any other listener.
+//! Answers of any form to one request: of providers, of receivers of webhooks, of any other
+//! listener.
 //!
-//! Data flow: a good answer with some bytes changed, or any bytes -> the client over a pipe in memory.
+//! Data flow: a good answer with some bytes changed, or any bytes -> the client over a pipe in
+//! memory.
 
 use std::time::Duration;
 

@@ -35,7 +35,8 @@ pub enum OutboundError {
     /// Name the address in the setting, if it is meant.
     #[error(
         "{host} has the address {address}, which the gateway does not dial: it is of this machine, \
-         its link or a cloud's metadata; `allow` in the section [outbound] of gateway.toml permits it"
+         its link or a cloud's metadata; `allow` in the section [outbound] of gateway.toml \
+         permits it"
     )]
     Guarded {
         /// The host.

@@ -47,8 +47,9 @@ fn inner(address: IpAddr) -> IpAddr {
         IpAddr::V4(Ipv4Addr::new(a, b, c, d))
     };
     match (a, b, c, d, e, f) {
-        (0x64, 0xff9b, 0, 0, 0, 0) | (0, 0, 0, 0, 0, 0) if g != 0 => four(g, h), // NAT64, compatible
-        (0x2002, high, low, ..) => four(high, low),                              // 6to4
+        // NAT64, compatible
+        (0x64, 0xff9b, 0, 0, 0, 0) | (0, 0, 0, 0, 0, 0) if g != 0 => four(g, h),
+        (0x2002, high, low, ..) => four(high, low), // 6to4
         _ => IpAddr::V6(six),
     }
 }

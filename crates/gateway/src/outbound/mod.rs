@@ -1,7 +1,7 @@
 //! The one client for requests that the gateway makes to addresses which people configure.
 //!
-//! Data flow: a URL -> scheme and host ([`url`]) -> addresses -> [`guard`] -> TLS -> one request -> an
-//! answer within bounds.
+//! Data flow: a URL -> scheme and host ([`url`]) -> addresses -> [`guard`] -> TLS -> one request ->
+//! an answer within bounds.
 //!
 //! # Invariants
 //! - The address that is dialled is the address that was judged: names are resolved once.

@@ -1,8 +1,8 @@
-//! The interfaces between the control plane (this crate's API and TLS listener) and the data plane (agents'
-//! links, sessions, data channels). Each side knows only what stands here.
+//! The interfaces between the control plane (this crate's API and TLS listener) and the data plane
+//! (agents' links, sessions, data channels). Each side knows only what stands here.
 //!
-//! Data flow: the TLS port hands agents to [`AgentAcceptor`] and websockets to [`DataChannels`]; the API
-//! asks [`Sessions`].
+//! Data flow: the TLS port hands agents to [`AgentAcceptor`] and websockets to [`DataChannels`];
+//! the API asks [`Sessions`].
 //!
 //! # Invariants
 //! - The API has decided by policy before it calls [`Sessions::start`]; the data plane asks no
@@ -124,8 +124,8 @@ pub trait Sessions: Send + Sync + 'static {
     fn start(&self, start: SessionStart) -> BoxFuture<'_, Result<SessionStarted, StartError>>;
     /// A new token for a session that is alive; `user`: who has it, if not the owner.
     fn resume(&self, id: &SessionId, user: Option<String>) -> BoxFuture<'_, Found<String>>;
-    /// A token with which this user takes the seat of a session. `ask`: only with the consent of who
-    /// has it, unless the user has it already.
+    /// A token with which this user takes the seat of a session. `ask`: only with the consent of
+    /// who has it, unless the user has it already.
     fn join(
         &self,
         id: &SessionId,
@@ -146,8 +146,8 @@ pub trait Sessions: Send + Sync + 'static {
     fn terminate(&self, id: &SessionId, sentence: &str) -> BoxFuture<'_, Found>;
     /// What a live session is doing.
     fn live(&self, id: &SessionId) -> BoxFuture<'_, Found<LiveState>>;
-    /// The device was deregistered or its key revoked: ends its sessions, waits a moment until it has
-    /// heard of that, and ends its connection.
+    /// The device was deregistered or its key revoked: ends its sessions, waits a moment until it
+    /// has heard of that, and ends its connection.
     fn drop_device(&self, device: &DeviceId, why: &str) -> BoxFuture<'_, Found<Dropped>>;
     /// Asks the device to make a new key, and admits that key; its fingerprint. The older keys are
     /// retired when the device has connected with it.
@@ -242,7 +242,8 @@ pub struct Person {
 /// What became of the sessions of a device that was removed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Dropped {
-    /// Sessions and steps of commands whose processes the device was told to end, and it has heard it.
+    /// Sessions and steps of commands whose processes the device was told to end, and it has heard
+    /// it.
     pub ended: u32,
     /// Those of which it has not: it is away, or did not answer. It ends them when it is refused.
     pub unreached: u32,
@@ -394,12 +395,14 @@ pub enum SeatError {
     Refused,
     /// Its client says nothing, or left.
     #[error(
-        "the user of the session did not answer in time: try again, or get the right towline:TakeOverSession"
+        "the user of the session did not answer in time: try again, or get the right \
+         towline:TakeOverSession"
     )]
     NoAnswer,
     /// No client is attached, or one that cannot be asked.
     #[error(
-        "nobody is attached to the session who can hand it over: it needs the right towline:TakeOverSession"
+        "nobody is attached to the session who can hand it over: it needs the right \
+         towline:TakeOverSession"
     )]
     NobodyToAsk,
     /// Another request waits.
@@ -460,7 +463,8 @@ pub enum StartError {
     },
     /// The principal has its share of the device's sessions.
     #[error(
-        "you have {share} sessions on this device, and one user may have half of the {most} that it allows (sessions.max): end one with `towline terminate`"
+        "you have {share} sessions on this device, and one user may have half of the {most} that \
+         it allows (sessions.max): end one with `towline terminate`"
     )]
     ShareTaken {
         /// What one principal may have.

@@ -1,5 +1,5 @@
-//! The interfaces between the control plane and the data plane ([`interfaces`]), and between gateways
-//! that work together ([`peers`]).
+//! The interfaces between the control plane and the data plane ([`interfaces`]), and between
+//! gateways that work together ([`peers`]).
 //!
 //! # Invariants
 //! - Each side knows only what stands here.

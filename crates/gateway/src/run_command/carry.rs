@@ -1,9 +1,9 @@
 //! One step on one device: from its order to its last byte, through lost links.
 //!
-//! Data flow: the scheduler stored that the step is given to this boot -> [`carry`] orders it (or awaits
-//! one that an earlier process ordered) -> output into the [`OutputWriter`], credit as it is written ->
-//! exit and both ends -> the scheduler stores the end -> the last credit, with which the device may
-//! forget the step.
+//! Data flow: the scheduler stored that the step is given to this boot -> [`carry`] orders it (or
+//! awaits one that an earlier process ordered) -> output into the [`OutputWriter`], credit as it is
+//! written -> exit and both ends -> the scheduler stores the end -> the last credit, with which the
+//! device may forget the step.
 //!
 //! # Invariants
 //! - The device is told that everything has arrived only after the end is stored: a crash before
@@ -133,8 +133,8 @@ struct Carrier {
 }
 
 impl Carrier {
-    /// Where several gateways work together: the output as far as the device was told that it is kept,
-    /// and no byte more. A gateway that works alone has that in its files.
+    /// Where several gateways work together: the output as far as the device was told that it is
+    /// kept, and no byte more. A gateway that works alone has that in its files.
     async fn recall(&mut self) {
         let Some(mut keeper) = self.keeper.take() else { return };
         self.writer.forget();
@@ -328,7 +328,8 @@ impl Carrier {
         }
     }
 
-    /// Tells the scheduler of the end, and waits until it is stored. False: another node carries it.
+    /// Tells the scheduler of the end, and waits until it is stored. False: another node carries
+    /// it.
     async fn tell(&mut self, over: Over) -> bool {
         let heads = matches!(over, Over::Ended(_)).then(|| self.writer.heads());
         if let Err(error) = self.writer.sync() {

@@ -1,12 +1,13 @@
-//! Output that other nodes could go on with: pieces in the store, of what the device was told that is
-//! kept.
+//! Output that other nodes could go on with: pieces in the store, of what the device was told that
+//! is kept.
 //!
-//! Data flow: a file of [`super::output`] -> pieces of at least [`KEPT_PIECE`] bytes -> the store -> credit
-//! to the device. At another node: the pieces -> its own file -> the device goes on from there.
+//! Data flow: a file of [`super::output`] -> pieces of at least [`KEPT_PIECE`] bytes -> the store
+//! -> credit to the device. At another node: the pieces -> its own file -> the device goes on from
+//! there.
 //!
 //! # Invariants
-//! - A device is told that bytes are kept only when the store has them. So a step's output is whole at
-//!   whichever node ends it.
+//! - A device is told that bytes are kept only when the store has them. So a step's output is whole
+//!   at whichever node ends it.
 //! - The bytes after the last piece stay with the device, in its window.
 
 use std::path::PathBuf;
@@ -70,8 +71,8 @@ impl Keeper {
         }
     }
 
-    /// Keeps a stream up to `end`, if that is enough for a piece. The position up to which the store
-    /// has it now; `None`: it has nothing new.
+    /// Keeps a stream up to `end`, if that is enough for a piece. The position up to which the
+    /// store has it now; `None`: it has nothing new.
     pub(super) async fn keep(
         &mut self,
         lane: Lane,

@@ -1,9 +1,10 @@
 //! Run Command: commands for many devices, carried to each at most once.
 //!
-//! Data flow: the API stores a command and its invocations, and says [`crate::plane::Commands::sent`] ->
-//! `scheduler` (one task: who gets it when, what is stored) -> `carry` (one task a device and step:
-//! order, output, end) over [`crate::sessions`] -> `output` (files) -> [`towline_archive`]. What is
-//! decided is decided in `live` and `step`, which do no I/O.
+//! Data flow: the API stores a command and its invocations, and says
+//! [`crate::plane::Commands::sent`] -> `scheduler` (one task: who gets it when, what is stored) ->
+//! `carry` (one task a device and step: order, output, end) over [`crate::sessions`] -> `output`
+//! (files) -> [`towline_archive`]. What is decided is decided in `live` and `step`, which do no
+//! I/O.
 //!
 //! # Invariants
 //! - That a step is given to a device stands in the store before the order leaves; how it ended

@@ -1,12 +1,13 @@
-//! The scheduler at one of several nodes: it claims what it may carry, reads what others have changed, and
-//! takes over the steps of devices that come from another node.
+//! The scheduler at one of several nodes: it claims what it may carry, reads what others have
+//! changed, and takes over the steps of devices that come from another node.
 //!
-//! Data flow: the store -> [`Scheduler::look`] (versions, then what is new) -> `live`; devices that are here
-//! -> [`Scheduler::give_claimed`] (one transaction, limits counted over all nodes) -> tasks.
+//! Data flow: the store -> [`Scheduler::look`] (versions, then what is new) -> `live`; devices that
+//! are here -> [`Scheduler::give_claimed`] (one transaction, limits counted over all nodes) ->
+//! tasks.
 //!
 //! # Invariants
-//! - A node gives a step only after it has claimed it, and changes only what it carries or what nobody
-//!   does: the store refuses anything else, and the command is read again.
+//! - A node gives a step only after it has claimed it, and changes only what it carries or what
+//!   nobody does: the store refuses anything else, and the command is read again.
 //! - A step of a device that has come is awaited before the device says whether it holds it.
 //! - A task whose invocation is at another node ends without a word to the device.
 
@@ -244,7 +245,8 @@ impl Scheduler {
         self.look_in_time(out).await;
     }
 
-    /// Another node has changed a command meanwhile: as it stands in the store, with what is carried here.
+    /// Another node has changed a command meanwhile: as it stands in the store, with what is
+    /// carried here.
     pub(super) async fn read_again(&mut self, id: &str) {
         let own = self.own();
         let (row, rows) = loop {

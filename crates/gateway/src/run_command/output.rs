@@ -2,8 +2,8 @@
 //! when it has ended.
 //!
 //! Data flow: bytes with their positions -> [`OutputWriter::write`] ->
-//! `evidence/commands/<command>/<device>/<folder>/stdout` -> [`OutputWriter::sync`] -> the end is stored
-//! -> [`hand_over`] -> `evidence/outbox/<key>` -> the sink.
+//! `evidence/commands/<command>/<device>/<folder>/stdout` -> [`OutputWriter::sync`] -> the end is
+//! stored -> [`hand_over`] -> `evidence/outbox/<key>` -> the sink.
 //!
 //! # Invariants
 //! - What is acknowledged to the device is in the file; the end of a step is stored only after the

@@ -144,7 +144,8 @@ impl plane::Commands for Commands {
     }
 
     fn accepts_logs(&self) -> Result<(), String> {
-        let why = "this gateway has no CloudWatch Logs ([evidence.cloudwatch] in gateway.toml): leave CloudWatchOutputEnabled out";
+        let why = "this gateway has no CloudWatch Logs ([evidence.cloudwatch] in gateway.toml): \
+                   leave CloudWatchOutputEnabled out";
         if self.shared.recorder.has_cloudwatch() { Ok(()) } else { Err(why.to_owned()) }
     }
 

@@ -1,8 +1,8 @@
 //! The scheduler: one task that hears all events, stores what they change, and gives steps to
 //! devices.
 //!
-//! Data flow: a batch of events -> `live` (what follows) -> one transaction -> tasks are started, and
-//! callers that wait are told.
+//! Data flow: a batch of events -> `live` (what follows) -> one transaction -> tasks are started,
+//! and callers that wait are told.
 //!
 //! # Invariants
 //! - Nothing is sent, and nobody is told, before it is stored. While the store fails it tries
@@ -252,7 +252,10 @@ impl Scheduler {
             Err(error) => Err(error),
         };
         if let Err(error) = taken_up {
-            tracing::error!(command = id, %error, "a command waits for the next start of the gateway");
+            tracing::error!(
+                command = id, %error,
+                "a command waits for the next start of the gateway"
+            );
         }
     }
 

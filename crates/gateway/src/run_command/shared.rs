@@ -85,7 +85,10 @@ pub(super) fn hand_over(
         recorder.record_output(key, path)
     };
     if let Err(error) = output::hand_over(path, &recorder.outbox_folder(), key, sent) {
-        tracing::error!(command, device, %error, "output waits here: it cannot be handed over; the next start tries again");
+        tracing::error!(
+            command, device, %error,
+            "output waits here: it cannot be handed over; the next start tries again"
+        );
         return;
     }
     recorder.wake_outbox();

@@ -148,12 +148,15 @@ fn judged(end: &End) -> (CommandStatus, &'static str, i64, Option<String>) {
         End::TooMuchOutput => {
             let most = crate::limits::MAX_SCRIPT_OUTPUT;
             failed(format!(
-                "the script printed more than {most} bytes, and was ended; what is kept is cut there"
+                "the script printed more than {most} bytes, and was ended; what is kept is cut \
+                 there"
             ))
         }
         End::Lost => {
             let why =
-                "the device did not come back in time; whether the script came to its end is not known".to_owned();
+                "the device did not come back in time; whether the script came to its end is not \
+                 known"
+                    .to_owned();
             (TimedOut, "ExecutionTimedOut", -1, Some(why))
         }
         End::Broken(why) => failed(why.clone()),

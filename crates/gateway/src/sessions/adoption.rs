@@ -1,14 +1,14 @@
 //! Sessions that change nodes, where several gateways work on one store.
 //!
-//! Data flow: a device arrives here -> the store gives its sessions to this node -> they wait for the
-//! device to name them, as after a restart. A node that has lost a session lets go of it without a word
-//! to the device: it is not over, it is elsewhere.
+//! Data flow: a device arrives here -> the store gives its sessions to this node -> they wait for
+//! the device to name them, as after a restart. A node that has lost a session lets go of it
+//! without a word to the device: it is not over, it is elsewhere.
 //!
 //! # Invariants
-//! - Reading what was lost and letting go of it, and taking a session over and keeping it, do not mix:
-//!   one lock is held over each pair.
-//! - A session that was let go of changes neither its row nor its device. Its client is hung up on, and
-//!   finds its session where that is.
+//! - Reading what was lost and letting go of it, and taking a session over and keeping it, do not
+//!   mix: one lock is held over each pair.
+//! - A session that was let go of changes neither its row nor its device. Its client is hung up on,
+//!   and finds its session where that is.
 
 use std::sync::Arc;
 
@@ -120,7 +120,10 @@ impl Hub {
                 "a gateway is dead: its lease is over"
             );
             if let Err(error) = self.adopt(&dead.sessions).await {
-                tracing::error!(%error, "sessions of a dead gateway wait for a restart of this one");
+                tracing::error!(
+                    %error,
+                    "sessions of a dead gateway wait for a restart of this one"
+                );
             }
         }
     }

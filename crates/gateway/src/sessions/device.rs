@@ -36,16 +36,16 @@ pub trait Device: Any + Send + Sync {
     fn take_sessions(&self) -> Vec<Arc<Session>>;
     /// Asks for a new key and admits it; its fingerprint.
     fn rotate_key(&self) -> BoxFuture<'_, Result<String, RotateError>>;
-    /// The gateway is about to stop: the device is told to reconnect after so many seconds, and where
-    /// other gateways are.
+    /// The gateway is about to stop: the device is told to reconnect after so many seconds, and
+    /// where other gateways are.
     fn go_away(&self, retry_after: u32, elsewhere: &[String]);
     /// Ends the connection; the first reason is kept.
     fn close(&self, why: &str);
     /// True as soon as the device has taken everything that was queued before this call; false when
     /// that takes longer than `patience`, or the connection is over.
     fn has_heard(&self, patience: Duration) -> BoxFuture<'_, bool>;
-    /// Whether the device has named all sessions that it holds: before that a new one could get what
-    /// an older one uses.
+    /// Whether the device has named all sessions that it holds: before that a new one could get
+    /// what an older one uses.
     fn is_settled(&self) -> bool {
         true
     }

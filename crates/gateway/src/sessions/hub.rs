@@ -4,7 +4,8 @@
 //! - A session stands in the map from before its open is sent until its end; its row is written at
 //!   both.
 //! - A device has at most one connection in the map, the one that came last.
-//! - After [`Hub::device_settled`], each session of the device is carried by its connection or over.
+//! - After [`Hub::device_settled`], each session of the device is carried by its connection or
+//!   over.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -157,8 +158,8 @@ impl Hub {
         lock(&self.sessions).has(device)
     }
 
-    /// How many sessions of a device are here, and whether one of them is just being opened. Steps of
-    /// commands do not count.
+    /// How many sessions of a device are here, and whether one of them is just being opened. Steps
+    /// of commands do not count.
     #[must_use]
     pub fn sessions_here(&self, device: &str) -> (usize, bool) {
         let sessions = self.sessions_of(device);
@@ -286,7 +287,10 @@ impl Hub {
         let (hub, name) = (Arc::clone(self), session.meta.name.clone());
         tokio::spawn(async move {
             if let Err(error) = hub.parts.store.sessions().mark(&name, status).await {
-                tracing::warn!(session = name, %error, "the status of a session could not be stored");
+                tracing::warn!(
+                    session = name, %error,
+                    "the status of a session could not be stored"
+                );
             }
             hub.parts.trail.changes().tell(Topic::Sessions);
         });

@@ -1,8 +1,8 @@
 //! Opening a session: prepared, ordered, answered.
 //!
-//! Data flow: a decided [`SessionStart`] -> [`Prepared`] (everything that is computed from it, once)
-//! -> an order to the device -> the device's answer, while the row is written and the recording
-//! begins -> a token for the caller.
+//! Data flow: a decided [`SessionStart`] -> [`Prepared`] (everything that is computed from it,
+//! once) -> an order to the device -> the device's answer, while the row is written and the
+//! recording begins -> a token for the caller.
 //!
 //! # Invariants
 //! - The row is in the store, and the recording on the disk, before the caller hears of success:
@@ -176,8 +176,8 @@ impl Prepared {
         }
     }
 
-    /// Sends the order. Among several nodes the row comes first: a node that has lost its lease opens
-    /// nothing, and the device's next node knows the session.
+    /// Sends the order. Among several nodes the row comes first: a node that has lost its lease
+    /// opens nothing, and the device's next node knows the session.
     async fn ordered(
         &self,
         hub: &Arc<Hub>,

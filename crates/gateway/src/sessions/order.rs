@@ -18,7 +18,8 @@ pub struct Order<'a> {
     pub session: &'a str,
     /// ARN of the principal.
     pub principal: &'a str,
-    /// Whose share of the device's grants it takes: the id of the user behind it, where it is known.
+    /// Whose share of the device's grants it takes: the id of the user behind it, where it is
+    /// known.
     pub share_of: &'a str,
     /// The document.
     pub document: &'a str,

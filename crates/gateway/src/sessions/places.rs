@@ -1,14 +1,14 @@
 //! Places of a device: how many one principal may have, and which sessions make room for a new one.
 //!
-//! Data flow: a start -> the principal's share is free, or one of its sessions without a client ends -> the
-//! order -> the device has no place -> a session that nobody is attached to ends, and the order is
-//! sent again -> at last the place for a repair, for who may use it.
+//! Data flow: a start -> the principal's share is free, or one of its sessions without a client
+//! ends -> the order -> the device has no place -> a session that nobody is attached to ends, and
+//! the order is sent again -> at last the place for a repair, for who may use it.
 //!
 //! # Invariants
 //! - Shares are of persons, by id: roles and names of their sessions give nobody more, and a later
 //!   user of a name ends no session of the former one.
-//! - A session with a client never makes room. Of another principal only one makes room whose program
-//!   has ended.
+//! - A session with a client never makes room. Of another principal only one makes room whose
+//!   program has ended.
 //! - A detached session never makes room.
 //! - Steps of commands neither take a share nor make room.
 

@@ -5,8 +5,8 @@
 //!
 //! # Invariants
 //! - Output is passed on without holes and never beyond the client's credit.
-//! - Nothing is passed on between [`Positions::stop`] and the [`Positions::start`] that answers the latest
-//!   [`Positions::attach`].
+//! - Nothing is passed on between [`Positions::stop`] and the [`Positions::start`] that answers the
+//!   latest [`Positions::attach`].
 
 use towline_wire::lane::{Lane, Lanes};
 

@@ -1,7 +1,7 @@
 //! What waits for one attached client: output, credits for its input, and words about the session.
 //!
-//! Data flow: the agent's link task pushes and goes on -> the client's own task takes batches and writes
-//! them.
+//! Data flow: the agent's link task pushes and goes on -> the client's own task takes batches and
+//! writes them.
 //!
 //! # Invariants
 //! - Data bytes never exceed the credit that the client gave, capped by [`MAX_WINDOW`]; who exceeds

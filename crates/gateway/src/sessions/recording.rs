@@ -1,5 +1,5 @@
-//! The recording of a session that is about to begin, or that this gateway goes on with: whether it is
-//! possible, and its start.
+//! The recording of a session that is about to begin, or that this gateway goes on with: whether it
+//! is possible, and its start.
 
 use std::sync::Arc;
 
@@ -89,8 +89,8 @@ pub(super) async fn begin(
     }
 }
 
-/// The recording of a session that this gateway goes on with: its own, or a further part after another
-/// gateway's. Inside: none is wanted, or why a wanted one is not possible.
+/// The recording of a session that this gateway goes on with: its own, or a further part after
+/// another gateway's. Inside: none is wanted, or why a wanted one is not possible.
 ///
 /// # Errors
 /// The store's.

@@ -1,8 +1,8 @@
 //! Steps of commands on their way to a device: a session whose client is this gateway.
 //!
-//! Data flow: [`Hub::open_step`] (grant, order, the script as the stream's input) -> the agent -> output
-//! into the queue of [`StepSession`], which `run_command` writes to the disk and gives credit
-//! for.
+//! Data flow: [`Hub::open_step`] (grant, order, the script as the stream's input) -> the agent ->
+//! output into the queue of [`StepSession`], which `run_command` writes to the disk and gives
+//! credit for.
 //!
 //! # Invariants
 //! - One that is lost with its link stays in the hub's map until the device says whether it holds
@@ -48,7 +48,8 @@ impl Hub {
         let _ = self.steps.set(who); // the first one stays
     }
 
-    /// Orders a step on a device. `room`: bytes of output that may be on their way, for each stream.
+    /// Orders a step on a device. `room`: bytes of output that may be on their way, for each
+    /// stream.
     ///
     /// # Errors
     /// Only what is ours: no random bytes, or an order that does not fit the device's protocol.

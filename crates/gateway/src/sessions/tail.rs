@@ -5,8 +5,8 @@
 //! # Invariants
 //! - At most [`TAIL_BYTES`] are kept, in at most [`TAIL_PIECES`] pieces. They share the memory of
 //!   the pieces that clients get.
-//! - What is shown of an output that was longer begins behind a line feed, so that it does not begin
-//!   within a character or a control sequence.
+//! - What is shown of an output that was longer begins behind a line feed, so that it does not
+//!   begin within a character or a control sequence.
 //!
 //! # Not here
 //! - Nothing is rendered: the viewer's terminal does that.

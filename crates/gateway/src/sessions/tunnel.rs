@@ -1,8 +1,8 @@
 //! What is known of a session that is a tunnel: where it leads, and how much went through it.
 //!
-//! Data flow: the plan -> [`destination_of`] -> order and store (as the session's resume state, so that a
-//! restarted gateway still knows) -> [`Meta`] -> at the end [`Totals`] into
-//! the log, the session's details and the audit trail.
+//! Data flow: the plan -> [`destination_of`] -> order and store (as the session's resume state, so
+//! that a restarted gateway still knows) -> [`Meta`] -> at the end [`Totals`] into the log, the
+//! session's details and the audit trail.
 //!
 //! # Invariants
 //! - Counts are the session's positions, which belong to its two ends: they hold over restarts and

@@ -1,4 +1,5 @@
-//! Any bytes as a discovery document: endpoints are URLs, and the issuer is the one that was asked for.
+//! Any bytes as a discovery document: endpoints are URLs, and the issuer is the one that was asked
+//! for.
 
 use towline_oidc::Discovery;
 

@@ -211,7 +211,8 @@ pub struct GetAccessTokenResponse {
 pub struct ApproveAccessRequestRequest {
     /// Which.
     pub access_request_id: String,
-    /// `Approve`, `Reject`, or `Revoke` and `Extend` for one that was approved; `Approve` when absent.
+    /// `Approve`, `Reject`, or `Revoke` and `Extend` for one that was approved; `Approve` when
+    /// absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decision: Option<String>,
     /// For how many minutes: 15 to 720, or to what the approval policy allows; when absent, 60, or

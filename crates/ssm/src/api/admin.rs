@@ -158,7 +158,8 @@ pub struct UpdateRoleRequest {
     /// Longest life of its credentials, seconds; as before when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_session_duration: Option<i64>,
-    /// End the sessions that were opened with the rights that go; as the gateway is set when absent.
+    /// End the sessions that were opened with the rights that go; as the gateway is set when
+    /// absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end_sessions: Option<bool>,
 }
@@ -189,7 +190,8 @@ pub struct GroupMemberRequest {
     pub group_name: String,
     /// The user's name.
     pub principal_name: String,
-    /// End the sessions that were opened with the rights that go; as the gateway is set when absent.
+    /// End the sessions that were opened with the rights that go; as the gateway is set when
+    /// absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end_sessions: Option<bool>,
 }
@@ -216,7 +218,8 @@ pub struct PutBoundaryRequest {
     pub principal_type: Option<String>,
     /// The policy as JSON text.
     pub policy_document: String,
-    /// End the sessions that were opened with the rights that go; as the gateway is set when absent.
+    /// End the sessions that were opened with the rights that go; as the gateway is set when
+    /// absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end_sessions: Option<bool>,
 }
@@ -350,7 +353,8 @@ pub struct PrincipalRequest {
     /// `User`, `Group` or `Role`; a user when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub principal_type: Option<String>,
-    /// End the sessions that were opened with the rights that go; as the gateway is set when absent.
+    /// End the sessions that were opened with the rights that go; as the gateway is set when
+    /// absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end_sessions: Option<bool>,
 }
@@ -437,7 +441,8 @@ pub struct UpdateAccessKeyRequest {
     pub access_key_id: String,
     /// `Active` or `Inactive`; text, so that another word is a broken limit and not broken JSON.
     pub status: String,
-    /// End the sessions that were opened with the rights that go; as the gateway is set when absent.
+    /// End the sessions that were opened with the rights that go; as the gateway is set when
+    /// absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end_sessions: Option<bool>,
 }
@@ -466,7 +471,8 @@ pub struct DeleteAccessKeyRequest {
     pub principal_name: String,
     /// Which.
     pub access_key_id: String,
-    /// End the sessions that were opened with the rights that go; as the gateway is set when absent.
+    /// End the sessions that were opened with the rights that go; as the gateway is set when
+    /// absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end_sessions: Option<bool>,
 }
@@ -491,7 +497,8 @@ pub struct PutPrincipalPolicyRequest {
     pub policy_name: String,
     /// The policy as JSON text.
     pub policy_document: String,
-    /// End the sessions that were opened with the rights that go; as the gateway is set when absent.
+    /// End the sessions that were opened with the rights that go; as the gateway is set when
+    /// absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end_sessions: Option<bool>,
 }
@@ -516,7 +523,8 @@ pub struct PolicyRequest {
     pub principal_type: Option<String>,
     /// Its name.
     pub policy_name: String,
-    /// End the sessions that were opened with the rights that go; as the gateway is set when absent.
+    /// End the sessions that were opened with the rights that go; as the gateway is set when
+    /// absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end_sessions: Option<bool>,
 }

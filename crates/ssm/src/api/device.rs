@@ -251,9 +251,9 @@ pub struct InstanceInformation {
     /// Our extension: `towline`, or `vendor` for amazon-ssm-agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub towline_agent_kind: Option<String>,
-    /// Our extension: `separate` when a process without rights reads the network on the device, `off`
-    /// when its settings want none, `impossible: WHY` when it cannot have one. Absent while it is not
-    /// connected, or has not said so.
+    /// Our extension: `separate` when a process without rights reads the network on the device,
+    /// `off` when its settings want none, `impossible: WHY` when it cannot have one. Absent while
+    /// it is not connected, or has not said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub towline_separation: Option<String>,
     /// Our extension: `pending`, `quarantined` or absent.

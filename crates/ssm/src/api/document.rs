@@ -427,7 +427,8 @@ const TYPES_NOT_KEPT: &[&str] = &[
 ];
 
 const KEPT: &str = "be Session, Command, ManualApprovalPolicy or AutoApprovalPolicy";
-const KEPT_ALONE: &str = "be Session, Command, ManualApprovalPolicy or AutoApprovalPolicy: other types are not kept \
+const KEPT_ALONE: &str = "be Session, Command, ManualApprovalPolicy or AutoApprovalPolicy: other \
+                          types are not kept \
      here";
 
 fn is_number(text: &str) -> bool {

@@ -45,20 +45,20 @@ pub struct GetRecordingResponse {
     /// Where the next one begins; absent when this was the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_offset: Option<u64>,
-    /// Bytes of the whole, as far as it has got; 0: there is no index, or none yet. An index that is
-    /// made while it is read has room between its screens and its table.
+    /// Bytes of the whole, as far as it has got; 0: there is no index, or none yet. An index that
+    /// is made while it is read has room between its screens and its table.
     #[serde(default)]
     pub size: u64,
     /// Key of the recording, or of the index, in the sink.
     pub object: String,
-    /// Whether the recording is finished; if not, it ends where the gateway has got to. Of an index:
-    /// whether it will not grow.
+    /// Whether the recording is finished; if not, it ends where the gateway has got to. Of an
+    /// index: whether it will not grow.
     pub finished: bool,
     /// Of an index that is made while it is read: bytes of the recording that it covers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub indexed: Option<u64>,
-    /// With the last piece: the name under which the next part of the recording is read, where another
-    /// gateway went on with the session.
+    /// With the last piece: the name under which the next part of the recording is read, where
+    /// another gateway went on with the session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_part: Option<String>,
 }

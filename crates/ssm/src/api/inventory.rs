@@ -1,7 +1,7 @@
 //! GetInventory, as far as `AWS:InstanceInformation` goes: what tools read to find devices.
 //!
-//! Data flow: as of [`super`]. The gateway brings the devices; [`GetInventoryRequest::takes`] filters
-//! them.
+//! Data flow: as of [`super`]. The gateway brings the devices; [`GetInventoryRequest::takes`]
+//! filters them.
 //!
 //! # Invariants
 //! - A filter on an attribute that is not there matches nothing but `NotEqual`, as at AWS.

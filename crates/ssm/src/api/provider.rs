@@ -1,5 +1,5 @@
-//! Identity providers (`Towline.<Operation>`): OpenID Connect issuers whose tokens are accepted, and
-//! the people and jobs that they vouched for.
+//! Identity providers (`Towline.<Operation>`): OpenID Connect issuers whose tokens are accepted,
+//! and the people and jobs that they vouched for.
 //!
 //! # Invariants
 //! - The client's secret goes in and never comes out.

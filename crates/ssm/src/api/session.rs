@@ -110,8 +110,8 @@ pub struct StartSessionResponse {
     /// Not of AWS: `vendor` when the device runs amazon-ssm-agent, which speaks version 1 of smux.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub towline_agent_kind: Option<String>,
-    /// Not of AWS, of ResumeSession only: the session type of the stream's handshake. It says whether
-    /// the session has a terminal.
+    /// Not of AWS, of ResumeSession only: the session type of the stream's handshake. It says
+    /// whether the session has a terminal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub towline_session_type: Option<String>,
 }
@@ -194,8 +194,8 @@ pub struct SessionFilter {
 
 /// Values of `DescribeSessions`' `State`.
 pub const SESSION_STATES: &[&str] = &["Active", "History"];
-/// Keys that sessions can be filtered by. The last two are not AWS's: the document's name, and how the
-/// sentence of the end begins.
+/// Keys that sessions can be filtered by. The last two are not AWS's: the document's name, and how
+/// the sentence of the end begins.
 pub const SESSION_FILTER_KEYS: &[&str] = &[
     "InvokedAfter",
     "InvokedBefore",
@@ -304,8 +304,8 @@ pub struct Session {
     pub towline_input_recorded: Option<bool>,
 }
 
-/// What the address of a stream ends with when the agent of its device is amazon-ssm-agent: a plugin of
-/// the AWS CLI gets nothing else of the answer.
+/// What the address of a stream ends with when the agent of its device is amazon-ssm-agent: a
+/// plugin of the AWS CLI gets nothing else of the answer.
 pub const VENDOR_STREAM: &str = "&agent=vendor";
 
 /// Where the record of a session is.

@@ -1,10 +1,10 @@
 //! Sign-ins of browsers (`Towline.CreateSignIn`, `Towline.GetSignIn`, `Towline.DeleteSignIn`,
-//! `Towline.RedeemSignInLink`, `Towline.ProveSecondFactor`), and requests of programs for one (`Towline.GetSignInRequest`,
-//! `Towline.DecideSignInRequest`).
+//! `Towline.RedeemSignInLink`, `Towline.ProveSecondFactor`), and requests of programs for one
+//! (`Towline.GetSignInRequest`, `Towline.DecideSignInRequest`).
 //!
 //! Way: as of [`super`]; operations of ours. The first three have an empty request: an access key
-//! signs CreateSignIn, the cookie that its answer sets proves the others. RedeemSignInLink is proved
-//! by what it sends.
+//! signs CreateSignIn, the cookie that its answer sets proves the others. RedeemSignInLink is
+//! proved by what it sends.
 
 use serde::{Deserialize, Serialize};
 

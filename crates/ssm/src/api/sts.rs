@@ -39,8 +39,8 @@ impl StsRequest {
     ///
     /// # Errors
     /// `UnknownOperationException` for an action or version that is not served,
-    /// `ValidationException` without one, `SerializationException` for a form that cannot be read or
-    /// has a field twice: readers differ in which of the two counts.
+    /// `ValidationException` without one, `SerializationException` for a form that cannot be read
+    /// or has a field twice: readers differ in which of the two counts.
     pub fn parse(body: &[u8]) -> Result<Self, ApiError> {
         let bad =
             || ApiError::new(ErrorCode::SerializationException, "the body is not a form in UTF-8");

@@ -1,5 +1,5 @@
-//! Temporary credentials: AssumeRole, AssumeRoleWithWebIdentity and GetSessionToken, from form fields
-//! to XML.
+//! Temporary credentials: AssumeRole, AssumeRoleWithWebIdentity and GetSessionToken, from form
+//! fields to XML.
 //!
 //! Data flow: [`super::sts::StsRequest::fields`] -> a request that keeps its limits -> the gateway
 //! -> [`TemporaryCredentials`] -> XML.

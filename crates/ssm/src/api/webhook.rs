@@ -1,6 +1,7 @@
 //! Receivers of notifications.
 //!
-//! Data flow: as in [`super`]; operations of ours. What is sent to a receiver is in `docs/approvals.md`.
+//! Data flow: as in [`super`]; operations of ours. What is sent to a receiver is in
+//! `docs/approvals.md`.
 //!
 //! # Invariants
 //! - The address and the secret of a receiver are shown to nobody; the secret once, to who made it.

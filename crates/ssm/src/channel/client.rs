@@ -133,9 +133,9 @@ impl ClientChannel {
         self.half.attach();
     }
 
-    /// The agent says that it is connected. A terminal of an official agent has no handshake: it takes
-    /// input from here on. If a handshake follows all the same, the agent has ignored what came before
-    /// it.
+    /// The agent says that it is connected. A terminal of an official agent has no handshake: it
+    /// takes input from here on. If a handshake follows all the same, the agent has ignored what
+    /// came before it.
     pub fn begin_without_handshake(&mut self, now: Duration) {
         if matches!(self.stage, Stage::New) {
             self.stage = Stage::Started;
@@ -144,8 +144,8 @@ impl ClientChannel {
         }
     }
 
-    /// Whether messages of the agent are better left on the websocket: official agents repeat what finds
-    /// no room one by one, ten in a second.
+    /// Whether messages of the agent are better left on the websocket: official agents repeat what
+    /// finds no room one by one, ten in a second.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.half.is_full()

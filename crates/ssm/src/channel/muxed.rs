@@ -1,18 +1,18 @@
-//! Messages of a port session with many connections: whole frames of smux, and what a message becomes
-//! when nobody can know whether the client has handled it.
+//! Messages of a port session with many connections: whole frames of smux, and what a message
+//! becomes when nobody can know whether the client has handled it.
 //!
 //! The official client handles a message before it acknowledges it. When the websocket is lost in
-//! between, it handles the same number once more: its connections would get bytes twice, and a frame
-//! that was cut would break all of them.
+//! between, it handles the same number once more: its connections would get bytes twice, and a
+//! frame that was cut would break all of them.
 //!
-//! Data flow: bytes of the device -> [`Muxed::whole`] (where a message ends) -> [`Muxed::passed`] -> the
-//! sender. After a lost websocket the oldest message -> [`Muxed::harmless`].
+//! Data flow: bytes of the device -> [`Muxed::whole`] (where a message ends) -> [`Muxed::passed`]
+//! -> the sender. After a lost websocket the oldest message -> [`Muxed::harmless`].
 //!
 //! # Invariants
 //! - A message holds whole frames. One frame that is larger than a message, and bytes that are no
 //!   frames, pass as they are.
-//! - Of the doubtful message the connections with data in it end; all others go on. No connection gets
-//!   bytes twice, and none has a hole: behind its end it gets no bytes at all.
+//! - Of the doubtful message the connections with data in it end; all others go on. No connection
+//!   gets bytes twice, and none has a hole: behind its end it gets no bytes at all.
 //! - At most [`MAX_ENDED`] connections are remembered, the latest.
 //!
 //! # Not here

@@ -1,5 +1,5 @@
-//! Command documents: schemas 2.2, 2.0 and 1.2 with `aws:runShellScript` and `aws:runPowerShellScript` steps,
-//! and what they mean with their parameters.
+//! Command documents: schemas 2.2, 2.0 and 1.2 with `aws:runShellScript` and
+//! `aws:runPowerShellScript` steps, and what they mean with their parameters.
 //!
 //! Data flow: a document's text -> [`CommandDocument::parse`] (all that could be wrong with it) ->
 //! [`CommandDocument::bind`] with the parameters of SendCommand -> a [`Plan`] of steps, each a

@@ -56,8 +56,8 @@ impl Plan {
         self.steps.iter().any(|step| step.skipped_on(host).is_none())
     }
 
-    /// The script of each step that runs on some device, without its last line end: what policies see
-    /// as `towline:CommandLine`.
+    /// The script of each step that runs on some device, without its last line end: what policies
+    /// see as `towline:CommandLine`.
     pub fn command_lines(&self) -> impl Iterator<Item = &str> {
         self.steps
             .iter()

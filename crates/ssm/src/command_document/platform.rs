@@ -1,4 +1,5 @@
-//! Systems that devices have, what runs a script on them, and the condition that a step is for one of them.
+//! Systems that devices have, what runs a script on them, and the condition that a step is for one
+//! of them.
 //!
 //! # Invariants
 //! - The words about a step that a device skips are those of AWS's agent.

@@ -6,8 +6,8 @@
 //! # Invariants
 //! - One set of properties is one step, in order. A single step has the plugin's name, as at AWS;
 //!   of several each has its `id`.
-//! - Another plugin is refused by name, and so are several: their order is not kept. Schema 1.2 has no
-//!   preconditions.
+//! - Another plugin is refused by name, and so are several: their order is not kept. Schema 1.2 has
+//!   no preconditions.
 
 use serde_json::Value;
 

@@ -1,11 +1,13 @@
 //! Steps of a document.
 //!
-//! Data flow: a member of `mainSteps`, or of a 1.2 document's `runtimeConfig` -> [`Step`] -> binding.
+//! Data flow: a member of `mainSteps`, or of a 1.2 document's `runtimeConfig` -> [`Step`] ->
+//! binding.
 //!
 //! # Invariants
-//! - A step for one platform is kept with that condition, and each device judges it. One with an action
-//!   of AWS's agent on Windows alone, or with another action and a condition, is kept as skipped
-//!   everywhere; its inputs are not read. A step that this gateway could not run as written is refused.
+//! - A step for one platform is kept with that condition, and each device judges it. One with an
+//!   action of AWS's agent on Windows alone, or with another action and a condition, is kept as
+//!   skipped everywhere; its inputs are not read. A step that this gateway could not run as written
+//!   is refused.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -160,9 +162,9 @@ pub(super) fn name_of(value: &Value) -> Result<&str, ApiError> {
 const PRECONDITIONS: &str = "its precondition must be {\"StringEquals\": [\"platformType\", \
      \"Linux\"]}, with Linux, Windows or MacOS, or be left out";
 
-/// The condition of a precondition; `Some(None)`: there is none. `None` for a precondition that cannot
-/// be judged here. As at AWS the two words may stand in either order, and the platform has no letter
-/// case.
+/// The condition of a precondition; `Some(None)`: there is none. `None` for a precondition that
+/// cannot be judged here. As at AWS the two words may stand in either order, and the platform has
+/// no letter case.
 fn condition(precondition: &Value) -> Option<Option<Condition>> {
     let conditions = match precondition {
         Value::Null => return Some(None),

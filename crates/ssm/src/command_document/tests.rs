@@ -189,7 +189,8 @@ fn each_platform_runs_its_own_steps_and_says_why_it_skips_the_others() {
     let words = |at: usize, host: Host| plan.steps[at].skipped_on(host).unwrap();
     assert_eq!(
         words(0, OURS),
-        "Step execution skipped due to unsatisfied preconditions: '\"StringEquals\": [platformType, Windows]'. Step name: there"
+        "Step execution skipped due to unsatisfied preconditions: '\"StringEquals\": \
+         [platformType, Windows]'. Step name: there"
     );
     for host in [OURS, WINDOWS] {
         assert_eq!(

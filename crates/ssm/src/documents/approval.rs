@@ -1,7 +1,8 @@
 //! Approval policies: documents that say which requests for access need which approvals.
 //!
 //! Data flow: a document of type `ManualApprovalPolicy` or `AutoApprovalPolicy` ->
-//! [`ManualApproval::read`] or [`AutoApproval::read`] -> the gateway, which compares it with requests.
+//! [`ManualApproval::read`] or [`AutoApproval::read`] -> the gateway, which compares it with
+//! requests.
 //!
 //! # Invariants
 //! - An unknown member is refused: a mistyped restriction must not vanish.
@@ -9,8 +10,8 @@
 //! - A level never needs more approvals than it has approvers, if approvers are users.
 //!
 //! # Not here
-//! - The right to decide: that is the action `towline:ApproveAccessRequest` of the policies. A document
-//!   restricts it.
+//! - The right to decide: that is the action `towline:ApproveAccessRequest` of the policies. A
+//!   document restricts it.
 //! - Time zones: the gateway knows them.
 
 use std::collections::BTreeSet;
@@ -39,7 +40,8 @@ pub const HOURS: core::ops::RangeInclusive<u32> = 1..=336;
 /// Minutes for which automatic approval holds, as at AWS.
 pub const AUTO_MINUTES: i64 = 60;
 
-/// A tag of devices. A policy is for a device when one of its targets has the device's tag and value.
+/// A tag of devices. A policy is for a device when one of its targets has the device's tag and
+/// value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Node {
@@ -98,8 +100,8 @@ fn minute(text: &str) -> Option<u16> {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Level {
-    /// `user/NAME`, `group/NAME` or `role/NAME`, of this account; everybody with the right to decide
-    /// when empty.
+    /// `user/NAME`, `group/NAME` or `role/NAME`, of this account; everybody with the right to
+    /// decide when empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub approvers: Vec<String>,
     /// How many different persons must approve.
@@ -292,7 +294,8 @@ fn check_principals(names: &[String], most: usize, what: &str) -> Result<(), Api
         return Ok(());
     }
     Err(invalid(&format!(
-        "{what} must be at most {most} of user/NAME, group/NAME and role/NAME, or their ARNs, each once"
+        "{what} must be at most {most} of user/NAME, group/NAME and role/NAME, or their ARNs, \
+         each once"
     )))
 }
 

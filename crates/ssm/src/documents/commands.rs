@@ -68,7 +68,8 @@ impl Commands {
             let there: Vec<_> = self.platforms().into_iter().map(Platform::name).collect();
             let name = platform.name();
             let message = format!(
-                "the document has no commands for {name}, which the device runs: it has them for {}",
+                "the document has no commands for {name}, which the device runs: it has them for \
+                 {}",
                 there.join(" and ")
             );
             ApiError::new(ErrorCode::InvalidDocument, message)

@@ -1,15 +1,15 @@
 //! A document's text: its format, its kind, and the outline that listings and policies need.
 //!
-//! Data flow: text of a request -> [`Content::outline`] (size, format, schema version, members of the
-//! outline) -> [`Content::read`], which judges it by its kind -> what is stored.
+//! Data flow: text of a request -> [`Content::outline`] (size, format, schema version, members of
+//! the outline) -> [`Content::read`], which judges it by its kind -> what is stored.
 //!
 //! # Invariants
 //! - What [`Content::read`] returned can be listed, described and started (sessions) or handed on
 //!   (commands): nothing of it has to be checked again but what its own kind adds.
 //!
 //! # Not here
-//! - The meaning of documents: [`super::own`], [`super::approval`] and [`crate::command_document`], whose
-//!   readers judge a text when it is stored and when it is used.
+//! - The meaning of documents: [`super::own`], [`super::approval`] and [`crate::command_document`],
+//!   whose readers judge a text when it is stored and when it is used.
 
 use serde_json::{Map, Value};
 

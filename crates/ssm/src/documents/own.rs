@@ -123,7 +123,8 @@ impl OwnDocument {
             Some("Port") => port(properties)?,
             _ => {
                 return Err(invalid(
-                    "sessionType must be Standard_Stream, InteractiveCommands, NonInteractiveCommands or Port",
+                    "sessionType must be Standard_Stream, InteractiveCommands, \
+                     NonInteractiveCommands or Port",
                 ));
             }
         };
@@ -150,8 +151,8 @@ impl OwnDocument {
     /// The session that it means with these parameters on a device of this system.
     ///
     /// # Errors
-    /// `InvalidParameters`, with the parameter and its rule; `InvalidDocument` when it has no command
-    /// for the system.
+    /// `InvalidParameters`, with the parameter and its rule; `InvalidDocument` when it has no
+    /// command for the system.
     pub fn resolve(&self, given: &Parameters, platform: Platform) -> Result<Resolved, ApiError> {
         for (name, values) in given {
             let Some(parameter) = self.parameters.iter().find(|parameter| parameter.name == *name)
@@ -340,7 +341,8 @@ fn port(properties: &Map<String, Value>) -> Result<Work, ApiError> {
         }
         None if host.is_none() && local_port.is_none() => Ok(Work::Ssh { port }),
         _ => Err(invalid(
-            "properties.type must be LocalPortForwarding, or be left out for the stream of an SSH client",
+            "properties.type must be LocalPortForwarding, or be left out for the stream of an SSH \
+             client",
         )),
     }
 }

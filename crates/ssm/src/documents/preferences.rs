@@ -150,7 +150,8 @@ impl SessionPreferences {
                 "kmsKeyId" if text(key, value)?.is_none() => {}
                 "kmsKeyId" => {
                     return Err(invalid(
-                        "inputs.kmsKeyId must be empty: there is no KMS here, and TLS protects every session",
+                        "inputs.kmsKeyId must be empty: there is no KMS here, and TLS protects \
+                         every session",
                     ));
                 }
                 _ => return Err(invalid(&format!("inputs.{key} is not a preference of sessions"))),

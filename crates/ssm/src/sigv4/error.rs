@@ -49,7 +49,8 @@ pub enum SignatureError {
     },
     /// Signed too long ago, or with a clock that is behind. Times in epoch seconds.
     #[error(
-        "Signature expired: it was made at {}, and at {} that is over {allowed} s ago; check the clock of the client",
+        "Signature expired: it was made at {}, and at {} that is over {allowed} s ago; check the \
+         clock of the client",
         format_amz_date(*.signed_at), format_amz_date(*.now)
     )]
     Expired {
@@ -62,7 +63,8 @@ pub enum SignatureError {
     },
     /// Signed in the future. Times in epoch seconds.
     #[error(
-        "Signature not yet current: it was made for {}, and here it is {}, over {allowed} s earlier; check the clock of the client",
+        "Signature not yet current: it was made for {}, and here it is {}, over {allowed} s \
+         earlier; check the clock of the client",
         format_amz_date(*.signed_at), format_amz_date(*.now)
     )]
     NotYetCurrent {
@@ -75,7 +77,8 @@ pub enum SignatureError {
     },
     /// The secret of this access key gives another signature.
     #[error(
-        "the signature does not match this request: check the secret access key, and that nothing on the way changes headers or body"
+        "the signature does not match this request: check the secret access key, and that nothing \
+         on the way changes headers or body"
     )]
     Mismatch,
 }

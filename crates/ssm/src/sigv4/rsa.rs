@@ -1,11 +1,12 @@
 //! Signatures of a device's own RSA key, as amazon-ssm-agent makes them: the string to sign of
 //! Signature Version 4, signed by RSA-PSS with SHA-256 in place of the HMAC, in base64.
 //!
-//! Data flow: `Authorization` header -> [`RsaAuthorization`] (the id of a device stands where the access
-//! key stands) -> the caller looks the device's key up -> [`verify_rsa`].
+//! Data flow: `Authorization` header -> [`RsaAuthorization`] (the id of a device stands where the
+//! access key stands) -> the caller looks the device's key up -> [`verify_rsa`].
 //!
 //! # Invariants
-//! - A key has 2048 to 4096 bits and an odd exponent of at most 32 bits: a check has a bounded cost.
+//! - A key has 2048 to 4096 bits and an odd exponent of at most 32 bits: a check has a bounded
+//!   cost.
 //! - The key's form is DER without a byte to spare: one key has one spelling, and one fingerprint.
 
 use core::fmt;
@@ -30,8 +31,8 @@ const MAX_BITS: usize = 4096;
 pub const MAX_PUBLIC_KEY: usize = 1024;
 /// Longest signature in base64, bytes: that of a key of 4096 bits has 684.
 const MAX_SIGNATURE: usize = 700;
-/// [`MUST_SIGN`](super::MUST_SIGN) without [`BODY_HASH`]: amazon-ssm-agent adds that header when it has
-/// made the list of signed headers. The signature covers the hash of the body in any case.
+/// [`MUST_SIGN`](super::MUST_SIGN) without [`BODY_HASH`]: amazon-ssm-agent adds that header when it
+/// has made the list of signed headers. The signature covers the hash of the body in any case.
 const MUST_SIGN_BY_RSA: [&str; 5] =
     ["host", "x-amz-date", "x-amz-target", "content-type", "x-amz-security-token"];
 /// What stands before the key's own bytes: the algorithm rsaEncryption with its NULL.

@@ -39,7 +39,8 @@ pub struct NewKey {
     pub new_public_key: String,
 }
 
-/// Keys for a device, in the answer to RequestManagedInstanceRoleToken. The agent needs all members.
+/// Keys for a device, in the answer to RequestManagedInstanceRoleToken. The agent needs all
+/// members.
 #[derive(Clone, PartialEq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct IssuedKeys {

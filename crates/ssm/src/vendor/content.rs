@@ -2,8 +2,8 @@
 //! filled in.
 //!
 //! # Invariants
-//! - Parameters are empty, for the gateway has resolved the document already: the agent has nothing to
-//!   fill in.
+//! - Parameters are empty, for the gateway has resolved the document already: the agent has nothing
+//!   to fill in.
 //! - A user other than `ssm-user` is always sent. The agent makes the account `ssm-user` by itself.
 //! - What the agent cannot do is refused in words, never sent as something else.
 
@@ -89,8 +89,8 @@ fn on_each(command: &str) -> Value {
     json!({ "linux": branch, "macos": branch, "windows": branch })
 }
 
-/// A command without a terminal on each platform. On Linux and macOS the agent reads it as a program with
-/// its arguments, so the shell is named.
+/// A command without a terminal on each platform. On Linux and macOS the agent reads it as a
+/// program with its arguments, so the shell is named.
 fn by_shell(command: &str) -> Value {
     let mut properties = on_each(command);
     let words = ["sh".to_owned(), "-c".to_owned(), command.to_owned()];

@@ -1,7 +1,7 @@
 //! The control channel: how it is opened, and the payloads of its messages.
 //!
-//! Data flow: `POST` -> [`channel_opened`] (XML, status 201) -> websocket -> [`OpenControlChannel`] as
-//! text -> messages of `crate::message` with the payloads below.
+//! Data flow: `POST` -> [`channel_opened`] (XML, status 201) -> websocket -> [`OpenControlChannel`]
+//! as text -> messages of `crate::message` with the payloads below.
 //!
 //! # Invariants
 //! - Content travels as JSON in a JSON text, in both directions, as the agent has it.
@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 
 use crate::message::payload::OPEN_SCHEMA_VERSION;
 
-/// The answer to the `POST` before a websocket of an agent: control channel or data channel. The token
-/// must hold no character that XML gives a meaning, as base64 does not.
+/// The answer to the `POST` before a websocket of an agent: control channel or data channel. The
+/// token must hold no character that XML gives a meaning, as base64 does not.
 #[must_use]
 pub fn channel_opened(token: &str) -> String {
     format!(

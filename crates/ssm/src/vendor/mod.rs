@@ -1,8 +1,8 @@
 //! What amazon-ssm-agent and its service say to each other, besides the data channel.
 //!
-//! Data flow: `X-Amz-Target` -> [`DeviceOperation`] -> a request of [`calls`]; control channel: text frame
-//! [`control::OpenControlChannel`], then binary messages whose payloads are in [`control`]. What a
-//! session is to do: [`session_content()`].
+//! Data flow: `X-Amz-Target` -> [`DeviceOperation`] -> a request of [`calls`]; control channel:
+//! text frame [`control::OpenControlChannel`], then binary messages whose payloads are in
+//! [`control`]. What a session is to do: [`session_content()`].
 //!
 //! # Invariants
 //! - Unknown members are ignored, as both ends of AWS do; unknown operations are not.

@@ -1,7 +1,8 @@
 //! The closed list of operations that a device with amazon-ssm-agent may call.
 //!
 //! # Invariants
-//! - The list is complete and no operation of an operator is on it: a device's key opens nothing else.
+//! - The list is complete and no operation of an operator is on it: a device's key opens nothing
+//!   else.
 
 /// What proves a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

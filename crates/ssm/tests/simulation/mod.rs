@@ -3,7 +3,8 @@
 //!
 //! Shared by the tests of the channel. Nothing here uses a clock: time is a number that the tests
 //! move.
-#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)] // each test uses its part of it
+// each test uses its part of it
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;

@@ -26,25 +26,33 @@ impl Store {
     }
 }
 
-const INSERT: &str = "INSERT INTO command_log (device_id, boot, number, covers, kind, session, at, stored_at, pid, parent, \
-     uid, arguments, cut, directory, code, signal, lasted_ms, detail, exe_path, exe_device, exe_inode, exe_origin) \
+const INSERT: &str = "INSERT INTO command_log (device_id, boot, number, covers, kind, session, \
+                      at, stored_at, pid, parent, \
+     uid, arguments, cut, directory, code, signal, lasted_ms, detail, exe_path, exe_device, \
+     exe_inode, exe_origin) \
      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
 /// The rows of a session: each program with the next event of its process, all other records, and
 /// the gaps of the device during the session.
-const OF_SESSION: &str = "WITH bounds AS (SELECT device_id, boot, MIN(number) AS low, MAX(CASE WHEN kind = 'end' THEN number END) AS high
+const OF_SESSION: &str = "WITH bounds AS (SELECT device_id, boot, MIN(number) AS low, MAX(CASE \
+                          WHEN kind = 'end' THEN number END) AS high
        FROM command_log WHERE session = ? GROUP BY device_id, boot),
      wanted AS (SELECT id FROM command_log WHERE session = ? AND kind <> 'exit'
-       UNION SELECT g.id FROM command_log g JOIN bounds b ON g.device_id = b.device_id AND g.boot = b.boot
+       UNION SELECT g.id FROM command_log g JOIN bounds b ON g.device_id = b.device_id AND g.boot \
+       = b.boot
        WHERE g.kind = 'gap' AND g.number >= b.low AND (b.high IS NULL OR g.number <= b.high))
-     SELECT e.*, x.kind AS end_kind, x.at AS ended_at, x.code AS end_code, x.signal AS end_signal, x.lasted_ms AS end_lasted
-       FROM command_log e LEFT JOIN command_log x ON e.kind = 'exec' AND x.id = (SELECT n.id FROM command_log n
-         WHERE n.device_id = e.device_id AND n.boot = e.boot AND n.pid = e.pid AND n.number > e.number
+     SELECT e.*, x.kind AS end_kind, x.at AS ended_at, x.code AS end_code, x.signal AS \
+     end_signal, x.lasted_ms AS end_lasted
+       FROM command_log e LEFT JOIN command_log x ON e.kind = 'exec' AND x.id = (SELECT n.id FROM \
+       command_log n
+         WHERE n.device_id = e.device_id AND n.boot = e.boot AND n.pid = e.pid AND n.number > \
+         e.number
            AND n.kind IN ('exec', 'exit') ORDER BY n.number LIMIT 1)
        WHERE e.id IN (SELECT id FROM wanted) AND e.id > ? ORDER BY e.id LIMIT ?";
 
 /// What a search reads.
-const TEXTS: &str = "SELECT id, device_id, session, kind, at, stored_at, arguments, exe_path, detail FROM command_log \
+const TEXTS: &str = "SELECT id, device_id, session, kind, at, stored_at, arguments, exe_path, \
+                     detail FROM command_log \
      WHERE kind IN ('exec', 'line')";
 
 impl CommandLog<'_> {
@@ -191,7 +199,8 @@ async fn append_one(
     count(tx, &counts).await?;
     engine::query(
         "INSERT INTO log_heads (device_id, boot, next, closed, heard_at) VALUES (?, ?, ?, ?, ?)
-         ON CONFLICT (device_id, boot) DO UPDATE SET next = excluded.next, closed = excluded.closed, heard_at = excluded.heard_at",
+         ON CONFLICT (device_id, boot) DO UPDATE SET next = excluded.next, closed = \
+         excluded.closed, heard_at = excluded.heard_at",
     )
     .bind(&batch.device)
     .bind(batch.boot.as_slice())

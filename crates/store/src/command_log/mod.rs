@@ -1,7 +1,7 @@
 //! The command log: records of devices, each stored once, in the order of their numbers.
 //!
-//! Data flow: batches of a link -> [`CommandLog::append`], one transaction -> the number to confirm to
-//! the device.
+//! Data flow: batches of a link -> [`CommandLog::append`], one transaction -> the number to confirm
+//! to the device.
 //!
 //! # Invariants
 //! - A record is identified by (device, boot, number). A repeated record is skipped; a number that

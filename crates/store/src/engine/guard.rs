@@ -1,4 +1,5 @@
-//! What each write on a server begins with: the writers' lock, and the proof that this gateway may write.
+//! What each write on a server begins with: the writers' lock, and the proof that this gateway may
+//! write.
 
 /// Begins a transaction that holds the writers' lock: the number is "towline" in ASCII.
 pub(super) const WRITING: &str = "BEGIN; SELECT pg_advisory_xact_lock(32774914104782437)";

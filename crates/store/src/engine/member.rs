@@ -4,13 +4,15 @@
 //! connection of its own -> each write compares name, generation and lease in its own transaction.
 //!
 //! # Invariants
-//! - A node whose lease is over writes nothing until it has renewed it, and nothing at all once another
-//!   node has declared it dead: the comparison is made under the writers' lock, by the clock of the
-//!   database.
-//! - A gateway that works alone ([`super::place`]) and nodes exclude each other: nodes share its lock.
-//! - One node does the chores of the cluster: it holds a second lock on the connection that renews its
-//!   lease. A node that has lost the lock does not renew again before it has it back; when another one
-//!   has it, the node is lost. A node begins with chores when a lease's time has passed with the lock.
+//! - A node whose lease is over writes nothing until it has renewed it, and nothing at all once
+//!   another node has declared it dead: the comparison is made under the writers' lock, by the
+//!   clock of the database.
+//! - A gateway that works alone ([`super::place`]) and nodes exclude each other: nodes share its
+//!   lock.
+//! - One node does the chores of the cluster: it holds a second lock on the connection that renews
+//!   its lease. A node that has lost the lock does not renew again before it has it back; when
+//!   another one has it, the node is lost. A node begins with chores when a lease's time has passed
+//!   with the lock.
 //!
 //! # Not here
 //! - Who is declared dead: [`crate::nodes`].
@@ -170,8 +172,8 @@ async fn shared(options: &PgConnectOptions) -> Result<Option<PgConnection>, sqlx
     Ok(got.then_some(connection))
 }
 
-/// Writes the node's row; its generation, and whether no other node lives. What an earlier process of
-/// the name held is over, but for its sessions.
+/// Writes the node's row; its generation, and whether no other node lives. What an earlier process
+/// of the name held is over, but for its sessions.
 async fn enter(
     connection: &mut PgConnection,
     node: &NodeIdentity,
@@ -181,8 +183,10 @@ async fn enter(
     let lease = i64::try_from(NODE_LEASE.as_millis()).unwrap_or(i64::MAX);
     let generation: i64 = sqlx::query_scalar(&format!(
         "INSERT INTO nodes (name, generation, expires_at, spki, address, version, joined_at, \
-         device_address) VALUES ($1, 1, {NOW} + $2, $3, $4, $5, {NOW}, $6) ON CONFLICT (name) DO UPDATE SET \
-         generation = nodes.generation + 1, expires_at = excluded.expires_at, spki = excluded.spki, \
+         device_address) VALUES ($1, 1, {NOW} + $2, $3, $4, $5, {NOW}, $6) ON CONFLICT (name) DO \
+         UPDATE SET \
+         generation = nodes.generation + 1, expires_at = excluded.expires_at, spki = \
+         excluded.spki, \
          address = excluded.address, version = excluded.version, joined_at = excluded.joined_at, \
          device_address = excluded.device_address, draining = 0 \
          RETURNING generation"
@@ -342,7 +346,8 @@ async fn take_chores(connection: &mut PgConnection) -> Result<bool, sqlx::Error>
 fn guard(name: &str, generation: i64) -> WriteGuard {
     WriteGuard {
         statement: format!(
-            "; SELECT 1 / (CASE WHEN (SELECT value FROM settings WHERE key = '{WORD}') = '{CLUSTER}' \
+            "; SELECT 1 / (CASE WHEN (SELECT value FROM settings WHERE key = '{WORD}') = \
+             '{CLUSTER}' \
              AND EXISTS (SELECT 1 FROM nodes WHERE name = '{name}' AND generation = {generation} \
              AND expires_at > {NOW}) THEN 1 ELSE 0 END)"
         ),

@@ -1,14 +1,14 @@
 //! The engine below the SQL of this crate: SQLite in a file, or a PostgreSQL server.
 //!
-//! Data flow: a statement with `?` and bound values ([`query()`]) -> [`Pool`] or [`Tx`] -> the driver of
-//! the engine -> [`Row`]s, read column by column.
+//! Data flow: a statement with `?` and bound values ([`query()`]) -> [`Pool`] or [`Tx`] -> the
+//! driver of the engine -> [`Row`]s, read column by column.
 //!
 //! # Invariants
 //! - The text of a statement is the same for both engines; placeholders become `$n` in one place
 //!   ([`placeholders`]).
-//! - One transaction writes at a time, on both engines: SQLite has one writer, and on PostgreSQL each
-//!   write holds one advisory lock of the database until its commit. So ids that are given by the
-//!   database become visible in their order, and what is counted before an insert stays true
+//! - One transaction writes at a time, on both engines: SQLite has one writer, and on PostgreSQL
+//!   each write holds one advisory lock of the database until its commit. So ids that are given by
+//!   the database become visible in their order, and what is counted before an insert stays true
 //!   (decision 203).
 //!
 //! # Not here

@@ -1,13 +1,14 @@
 //! The place of the one gateway that works with a store on a server.
 //!
 //! Data flow: [`Place::take`] -> an advisory lock on a connection of its own, and a new word in the
-//! settings -> each write compares that word in its own transaction -> the connection is looked at, and
-//! made again when it broke.
+//! settings -> each write compares that word in its own transaction -> the connection is looked at,
+//! and made again when it broke.
 //!
 //! # Invariants
-//! - A gateway whose place was taken writes nothing more, whatever it believes: the word is compared
-//!   under the writers' lock.
-//! - The server gives the place of a machine that vanished away after some seconds (TCP keep-alives).
+//! - A gateway whose place was taken writes nothing more, whatever it believes: the word is
+//!   compared under the writers' lock.
+//! - The server gives the place of a machine that vanished away after some seconds (TCP
+//!   keep-alives).
 //!
 //! # Not here
 //! - Several gateways at work at once: [`super::member`].
@@ -132,7 +133,8 @@ async fn keep(
     }
 }
 
-/// What begins a transaction that writes: it fails with [`super::guard::NOT_OURS`] when the word is another one.
+/// What begins a transaction that writes: it fails with [`super::guard::NOT_OURS`] when the word is
+/// another one.
 fn guard(word: &str) -> String {
     format!(
         "; SELECT 1 / (CASE WHEN (SELECT value FROM settings WHERE key = '{WORD}') = '{word}' \

@@ -1,8 +1,8 @@
 //! Where a statement is executed: on any connection of a pool, or in a transaction.
 //!
 //! # Invariants
-//! - A statement that changes rows on a pool is a transaction of its own; on PostgreSQL it takes the
-//!   writers' lock, as [`Pool::writing`] does.
+//! - A statement that changes rows on a pool is a transaction of its own; on PostgreSQL it takes
+//!   the writers' lock, as [`Pool::writing`] does.
 
 use sqlx::sqlite::SqlitePool;
 use sqlx::{Sqlite, SqliteConnection};

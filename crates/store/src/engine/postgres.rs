@@ -1,9 +1,9 @@
 //! PostgreSQL: the address, connections with bounded waiting, and transactions.
 //!
 //! # Invariants
-//! - Nothing waits for the server without end. The server ends a statement after the pool's patience,
-//!   and a transaction in which nothing happens; when no answer comes at all, the connection is cut.
-//!   So a gateway that is stopped in a transaction keeps no lock.
+//! - Nothing waits for the server without end. The server ends a statement after the pool's
+//!   patience, and a transaction in which nothing happens; when no answer comes at all, the
+//!   connection is cut. So a gateway that is stopped in a transaction keeps no lock.
 //! - One writer at a time, in this process by a permit, in the cluster by an advisory lock that the
 //!   transaction holds. A connection is taken only with the permit: writers that wait take no
 //!   connections from readers.

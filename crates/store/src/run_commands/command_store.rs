@@ -92,7 +92,8 @@ impl CommandStore<'_> {
         }
         for command in commands {
             engine::query(
-                "UPDATE commands SET status = ?, details = ?, completed_count = ?, error_count = ?, \
+                "UPDATE commands SET status = ?, details = ?, completed_count = ?, error_count = \
+                 ?, \
                  undelivered_count = ?, ended_at = ? WHERE id = ? AND ended_at IS NULL",
             )
             .bind(&command.status)
@@ -128,7 +129,8 @@ async fn change_invocation(
 ) -> Result<bool, StoreError> {
     let given: Vec<u8> = change.given_to.concat();
     let done = engine::query(
-        "UPDATE command_invocations SET status = ?, details = ?, reason = ?, step = ?, given_to = ?, steps = ?, \
+        "UPDATE command_invocations SET status = ?, details = ?, reason = ?, step = ?, given_to = \
+         ?, steps = ?, \
          ended_at = ?, active = ?, node = ?, \
          version = (SELECT c.version FROM commands c WHERE c.id = command_invocations.command_id) \
          WHERE command_id = ? AND device_id = ? AND ended_at IS NULL AND node IN ('', ?)",
@@ -156,8 +158,10 @@ async fn change_invocation(
     }
     let Some(heads) = &change.heads else { return Ok(true) };
     engine::query(
-        "INSERT INTO command_outputs (command_id, device_id, step, stdout, stderr) VALUES (?, ?, ?, ?, ?) \
-         ON CONFLICT (command_id, device_id, step) DO UPDATE SET stdout = excluded.stdout, stderr = excluded.stderr",
+        "INSERT INTO command_outputs (command_id, device_id, step, stdout, stderr) VALUES (?, ?, \
+         ?, ?, ?) \
+         ON CONFLICT (command_id, device_id, step) DO UPDATE SET stdout = excluded.stdout, stderr \
+         = excluded.stderr",
     )
     .bind(&change.command)
     .bind(&change.device)
@@ -188,9 +192,12 @@ async fn forget_pieces(
 
 async fn insert_command(tx: &mut Tx, new: &NewCommand, devices: i64) -> Result<(), StoreError> {
     engine::query(
-        "INSERT INTO commands (id, document, document_version, comment, parameters, instance_ids, targets, principal_arn, \
-         run_as, max_concurrency, max_errors, plan, output, timeout_s, requested_at, deliver_by, expires_at, status, \
-         details, target_count) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'Pending', 'Pending', ?)",
+        "INSERT INTO commands (id, document, document_version, comment, parameters, instance_ids, \
+         targets, principal_arn, \
+         run_as, max_concurrency, max_errors, plan, output, timeout_s, requested_at, deliver_by, \
+         expires_at, status, \
+         details, target_count) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, \
+         'Pending', 'Pending', ?)",
     )
     .bind(&new.id)
     .bind(&new.document)
@@ -226,7 +233,8 @@ async fn prune(tx: &mut Tx, now: UnixMillis) -> Result<(), StoreError> {
     .execute(&mut **tx)
     .await?;
     engine::query(
-        "DELETE FROM commands WHERE id IN (SELECT id FROM commands WHERE ended_at IS NOT NULL ORDER BY requested_at DESC \
+        "DELETE FROM commands WHERE id IN (SELECT id FROM commands WHERE ended_at IS NOT NULL \
+         ORDER BY requested_at DESC \
          LIMIT ? OFFSET ?)",
     )
     .bind(i64::MAX)

@@ -95,7 +95,8 @@ impl CommandStore<'_> {
         step: i64,
     ) -> Result<Option<OutputHeads>, StoreError> {
         let row = engine::query(
-            "SELECT stdout, stderr FROM command_outputs WHERE command_id = ? AND device_id = ? AND step = ?",
+            "SELECT stdout, stderr FROM command_outputs WHERE command_id = ? AND device_id = ? \
+             AND step = ?",
         )
         .bind(id)
         .bind(device)

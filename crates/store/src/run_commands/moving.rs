@@ -1,8 +1,8 @@
 //! Invocations that change nodes: with the link of their device, and when their node is dead.
 //!
 //! # Invariants
-//! - A step that was given to a device is of the node that has the device's link; one that was claimed and
-//!   not given is nobody's.
+//! - A step that was given to a device is of the node that has the device's link; one that was
+//!   claimed and not given is nobody's.
 
 use crate::engine::{self, Tx};
 use crate::error::StoreError;
@@ -27,7 +27,8 @@ pub(crate) async fn come_with_device(
         engine::query(
             "UPDATE command_invocations SET active = 0, \
              node = CASE WHEN LENGTH(given_to) > 0 THEN ? ELSE '' END, \
-             version = (SELECT c.version FROM commands c WHERE c.id = command_invocations.command_id) \
+             version = (SELECT c.version FROM commands c WHERE c.id = \
+             command_invocations.command_id) \
              WHERE command_id = ? AND device_id = ?",
         )
         .bind(own)

@@ -194,7 +194,8 @@ pub struct OutputPiece {
 }
 
 pub(super) const COMMAND: &str = "SELECT id, document, document_version, comment, parameters, instance_ids, targets, principal_arn, \
-     run_as, max_concurrency, max_errors, plan, output, timeout_s, requested_at, deliver_by, expires_at, status, details, \
+     run_as, max_concurrency, max_errors, plan, output, timeout_s, requested_at, deliver_by, \
+     expires_at, status, details, \
      target_count, completed_count, error_count, undelivered_count FROM commands c";
 
 pub(super) fn command(row: &Row) -> Result<SentCommand, sqlx::Error> {

@@ -1,12 +1,14 @@
-//! What several gateways share of a command: who carries what, what was cancelled, what is new, and the
-//! output that a device need not keep any more.
+//! What several gateways share of a command: who carries what, what was cancelled, what is new, and
+//! the output that a device need not keep any more.
 //!
-//! Data flow: a node sees what is new ([`CommandStore::open_versions`], [`CommandStore::changed_since`]) ->
-//! claims devices that it holds ([`CommandStore::claim`]) -> changes them as if it were alone.
+//! Data flow: a node sees what is new ([`CommandStore::open_versions`],
+//! [`CommandStore::changed_since`]) -> claims devices that it holds ([`CommandStore::claim`]) ->
+//! changes them as if it were alone.
 //!
 //! # Invariants
 //! - Concurrency and errors are counted over all nodes in the transaction that claims.
-//! - A node claims only what it has the device's link for, and stores output only of what it carries.
+//! - A node claims only what it has the device's link for, and stores output only of what it
+//!   carries.
 
 use super::command_store::{CommandStore, count_up};
 use super::rows::{INVOCATION, InvocationRow, OpenCommand, OutputPiece, Wanted, invocation};
@@ -14,8 +16,8 @@ use crate::engine::{self, Row, Tx};
 use crate::error::StoreError;
 
 impl CommandStore<'_> {
-    /// Takes invocations for this node, as far as the limits of their commands allow; these, as they
-    /// stand.
+    /// Takes invocations for this node, as far as the limits of their commands allow; these, as
+    /// they stand.
     ///
     /// # Errors
     /// [`StoreError::Database`]; nothing has changed then.
@@ -63,7 +65,8 @@ impl CommandStore<'_> {
         let mut tx = self.store.writing().await?;
         count_up(&mut tx, id).await?;
         let cancel = "UPDATE command_invocations SET cancelled = 1, \
-             version = (SELECT c.version FROM commands c WHERE c.id = command_invocations.command_id) \
+             version = (SELECT c.version FROM commands c WHERE c.id = \
+             command_invocations.command_id) \
              WHERE ended_at IS NULL AND command_id = ?";
         match devices {
             None => {
@@ -188,18 +191,21 @@ impl CommandStore<'_> {
     }
 }
 
-/// One statement: nobody carries it, nobody wants it stopped, its device is here, and there is room.
+/// One statement: nobody carries it, nobody wants it stopped, its device is here, and there is
+/// room.
 async fn claim_one(tx: &mut Tx, one: &Wanted, own: &str) -> Result<bool, StoreError> {
     let done = engine::query(
         "UPDATE command_invocations SET node = ?, active = 1, \
-         version = (SELECT c.version + 1 FROM commands c WHERE c.id = command_invocations.command_id) \
+         version = (SELECT c.version + 1 FROM commands c WHERE c.id = \
+         command_invocations.command_id) \
          WHERE command_id = ? AND device_id = ? AND ended_at IS NULL AND cancelled = 0 \
          AND active = 0 AND node IN ('', ?) \
          AND EXISTS (SELECT 1 FROM presence p WHERE p.device_id = command_invocations.device_id \
          AND p.node = ?) \
          AND EXISTS (SELECT 1 FROM commands c WHERE c.id = command_invocations.command_id \
          AND c.ended_at IS NULL AND c.cancelled = 0) \
-         AND (SELECT COUNT(*) FROM command_invocations a WHERE a.command_id = ? AND a.active = 1) < ? \
+         AND (SELECT COUNT(*) FROM command_invocations a WHERE a.command_id = ? AND a.active = 1) \
+         < ? \
          AND (SELECT COUNT(*) FROM command_invocations f WHERE f.command_id = ? \
          AND f.ended_at IS NOT NULL AND f.status IN ('Failed', 'TimedOut') \
          AND f.details NOT IN ('Undeliverable', 'DeliveryTimedOut')) <= ?",

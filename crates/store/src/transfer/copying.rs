@@ -29,8 +29,8 @@ pub struct Copied {
 /// Copies the store of a file, which no gateway has open, to a database that holds none.
 ///
 /// # Errors
-/// [`StoreError::Server`] when the database cannot be used or holds a store; [`StoreError::Transfer`];
-/// the database has no row then.
+/// [`StoreError::Server`] when the database cannot be used or holds a store;
+/// [`StoreError::Transfer`]; the database has no row then.
 pub async fn copy_to_server(
     path: &Path,
     address: &ServerAddress,
@@ -93,7 +93,8 @@ async fn copy(file: &Pool, from: &Pool, to: &Pool) -> Result<Vec<Copied>, StoreE
         if read != written {
             let (name, had, has) = (&table.name, read.rows, written.rows);
             return Err(StoreError::Transfer(format!(
-                "table {name} differs after the copy ({had} rows read, {has} rows written): nothing \
+                "table {name} differs after the copy ({had} rows read, {has} rows written): \
+                 nothing \
                  was copied"
             )));
         }

@@ -1,5 +1,5 @@
-//! The tables of the schema, as a file of SQLite tells them. PostgreSQL has the same (a test compares
-//! them).
+//! The tables of the schema, as a file of SQLite tells them. PostgreSQL has the same (a test
+//! compares them).
 //!
 //! # Invariants
 //! - A table comes after those that it refers to.

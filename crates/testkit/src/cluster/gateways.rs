@@ -1,4 +1,5 @@
-//! Gateways that work together on one PostgreSQL server, each with a relay for devices in front of it.
+//! Gateways that work together on one PostgreSQL server, each with a relay for devices in front of
+//! it.
 //!
 //! # Not here
 //! - What happens to them: [`super::faults`]. What must hold: [`super::invariants`].
@@ -125,8 +126,8 @@ impl Gateways {
         Ok(self.server.psql("towline", &format!("select count(*) from {what}"))?.parse()?)
     }
 
-    /// Starts what does not run, and waits until all gateways have their lease, and all devices are at
-    /// one of them.
+    /// Starts what does not run, and waits until all gateways have their lease, and all devices are
+    /// at one of them.
     ///
     /// # Errors
     /// They are not in time.

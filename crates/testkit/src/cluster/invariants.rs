@@ -46,7 +46,8 @@ impl Gateways {
     }
 
     /// Each line of the audit trail is in the sink once. Returns their number. The gateway
-    /// that exports is restarted: one that is told to stop writes the file of what was not yet in one.
+    /// that exports is restarted: one that is told to stop writes the file of what was not yet in
+    /// one.
     ///
     /// # Errors
     /// One is missing or doubled.

@@ -1,7 +1,9 @@
-//! Several gateways at work on one PostgreSQL server, their devices and shells, and a run of faults.
+//! Several gateways at work on one PostgreSQL server, their devices and shells, and a run of
+//! faults.
 //!
-//! Data flow: [`Gateways::start`] (a server, gateways with one CA and a shared sink, a relay for devices in
-//! front of each) -> [`run()`] (rounds of one fault each, under open shells) -> [`Told`].
+//! Data flow: [`Gateways::start`] (a server, gateways with one CA and a shared sink, a relay for
+//! devices in front of each) -> [`run()`] (rounds of one fault each, under open shells) ->
+//! [`Told`].
 //!
 //! # Invariants
 //! - Chance comes from a seed.

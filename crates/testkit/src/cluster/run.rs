@@ -40,8 +40,8 @@ struct Shell {
     text: Text,
 }
 
-/// So many rounds with one of these faults each, with shells on the first `shells` of `devices` devices.
-/// `say` hears of each round.
+/// So many rounds with one of these faults each, with shells on the first `shells` of `devices`
+/// devices. `say` hears of each round.
 ///
 /// # Errors
 /// An invariant does not hold.

@@ -1,7 +1,7 @@
 //! Many pipes over one unix socket: links between two processes that cost no open file each.
 //!
-//! Data flow: [`Mux::open`] here, the first piece of a link there -> a [`Pipe`] in each process; its
-//! bytes travel in pieces (link, length, bytes) in the socket.
+//! Data flow: [`Mux::open`] here, the first piece of a link there -> a [`Pipe`] in each process;
+//! its bytes travel in pieces (link, length, bytes) in the socket.
 //!
 //! # Invariants
 //! - A pipe that is dropped ends the other one. Pieces of a link that has ended are dropped.

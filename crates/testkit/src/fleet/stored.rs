@@ -1,5 +1,5 @@
-//! Devices written into the store of a gateway that is stopped: by Python's SQLite, since the kit links
-//! no product.
+//! Devices written into the store of a gateway that is stopped: by Python's SQLite, since the kit
+//! links no product.
 
 use std::io::Write as _;
 use std::path::Path;

@@ -251,7 +251,8 @@ fn plain_logins() -> Vec<String> {
         probe.is_ok_and(|out| out.status.success())
     });
     let hide = "for f in .profile .bash_profile .bash_login .bashrc; do \
-                if [ -e \"$HOME/$f\" ]; then mount --bind /dev/null \"$HOME/$f\" || exit 1; fi; done; exec \"$@\"";
+                if [ -e \"$HOME/$f\" ]; then mount --bind /dev/null \"$HOME/$f\" || exit 1; fi; \
+                done; exec \"$@\"";
     let words =
         ["unshare", "--mount", "--propagation", "private", "sh", "-c", hide, "plain-logins"];
     if possible { words.map(str::to_owned).to_vec() } else { Vec::new() }

@@ -1,8 +1,8 @@
 //! A gateway, its devices and its operators in a scratch directory on loopback: the real programs,
 //! as separate processes.
 //!
-//! Data flow: [`Lab::start`] (init, serve) -> [`Lab::device`] (activation, enroll, run) -> [`Lab::admin`]
-//! drives the command line.
+//! Data flow: [`Lab::start`] (init, serve) -> [`Lab::device`] (activation, enroll, run) ->
+//! [`Lab::admin`] drives the command line.
 //!
 //! # Invariants
 //! - The gateway listens on a free port and keeps that port when it is started again.

@@ -58,7 +58,8 @@ fn leave_order(start: usize, next: &[Vec<usize>], seen: &mut [bool], left: &mut 
     }
 }
 
-/// The shortest circle among these files, one sentence for each edge: the line, the file that names, the file that is named.
+/// The shortest circle among these files, one sentence for each edge: the line, the file that
+/// names, the file that is named.
 #[must_use]
 pub fn shortest(graph: &Graph, component: &[usize]) -> Vec<String> {
     let rounds = component.iter().filter_map(|start| round(graph, component, *start));

@@ -1,7 +1,7 @@
 //! The files of one crate, and which of them names which.
 //!
-//! Data flow: files -> [`parse`] -> module path of each file -> every path resolved to the file that
-//! defines its name -> edges.
+//! Data flow: files -> [`parse`] -> module path of each file -> every path resolved to the file
+//! that defines its name -> edges.
 //!
 //! # Invariants
 //! - An import of a module alone is no edge; what is named through it is.

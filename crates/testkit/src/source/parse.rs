@@ -380,7 +380,8 @@ mod tests {
 
     #[test]
     fn paths_inside_of_macros_and_signatures_are_seen_and_visibilities_are_not() {
-        let text = "pub(in crate::v) fn f(x: [crate::a::T; 2]) -> u8 { debug!(\"{}\", crate::b::c()); x.y::<u8>() }";
+        let text = "pub(in crate::v) fn f(x: [crate::a::T; 2]) -> u8 { debug!(\"{}\", \
+                    crate::b::c()); x.y::<u8>() }";
         let file = parse(text);
         let paths: Vec<String> = file.paths.iter().map(|named| named.path.join("::")).collect();
         assert_eq!(paths, ["crate::a::T", "crate::b::c"]);

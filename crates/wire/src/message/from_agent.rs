@@ -93,7 +93,8 @@ pub enum FromAgent {
     Echoed(Echoed),
     /// Asks for the authority's time once more. Since version 3.
     AskTime {
-        /// Random bytes of this question, to be signed into [`ToAgent::Time`](super::ToAgent::Time).
+        /// Random bytes of this question, to be signed into
+        /// [`ToAgent::Time`](super::ToAgent::Time).
         challenge: [u8; 16],
     },
     /// What the device allows, after `HeldEnd` and when it changes. Since version 3.

@@ -60,8 +60,8 @@ pub enum Launch {
         /// As in [`Self::Copy`].
         put: bool,
     },
-    /// A program that needs no link, without a terminal, without input and output. Only for an agent
-    /// of version [`DETACHES`](crate::DETACHES).
+    /// A program that needs no link, without a terminal, without input and output. Only for an
+    /// agent of version [`DETACHES`](crate::DETACHES).
     Detached {
         /// Program and arguments; never empty.
         argv: Vec<String>,

@@ -18,7 +18,8 @@
 //! # Invariants
 //! - No payload is kept here: what arrives is handed out at once. Who holds it is bounded by the
 //!   windows that were given (version 2) or by the session's own credit (version 1).
-//! - Streams, and resets that wait to be sent, are bounded by the [`Rule`] given to [`Streams::server`].
+//! - Streams, and resets that wait to be sent, are bounded by the [`Rule`] given to
+//!   [`Streams::server`].
 //!
 //! # Not here
 //! - No keep-alive frames are sent: the link below has its own. Those that come are ignored.

@@ -167,7 +167,8 @@ impl Receiver {
         }
         if length == self.received {
             self.length = Some(length);
-            self.fin_told = false; // the end may have come again because the acknowledgement was lost
+            // the end may have come again because the acknowledgement was lost
+            self.fin_told = false;
         }
         Ok(self.is_complete())
     }

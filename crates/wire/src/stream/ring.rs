@@ -9,9 +9,9 @@
 //! - The capacity is a power of two times [`SMALLEST`]; the sum of all capacities is what the
 //!   budget says is used, except that each ring may hold one [`SMALLEST`] in any case: a session
 //!   can always make progress.
-//! - A ring that grows takes no more than half of what is left, so a ring that comes later has a share
-//!   too. Without this, two rings that are full for clients who have gone leave the third as slow
-//!   as one smallest ring by the round trip (seen: 0.1 MB/s).
+//! - A ring that grows takes no more than half of what is left, so a ring that comes later has a
+//!   share too. Without this, two rings that are full for clients who have gone leave the third as
+//!   slow as one smallest ring by the round trip (seen: 0.1 MB/s).
 
 use alloc::vec::Vec;
 

@@ -21,7 +21,8 @@ pub enum Violation {
     },
     /// It wants to go back to bytes that it has acknowledged already.
     #[error(
-        "bytes from {wanted} on were asked for, but they were acknowledged up to {base} and are gone"
+        "bytes from {wanted} on were asked for, but they were acknowledged up to {base} and are \
+         gone"
     )]
     Forgotten {
         /// Where it wants to go on.

@@ -1,5 +1,5 @@
-//! Run Command on the agent's side: jobs by name, each once; replies that are sent again until they are
-//! acknowledged; cancel.
+//! Run Command on the agent's side: jobs by name, each once; replies that are sent again until they
+//! are acknowledged; cancel.
 
 use std::process::{Command, Stdio};
 use std::sync::Arc;

@@ -1,8 +1,8 @@
-//! amazon-ssm-agent, played by a test: registration, keys, health, control channel and sessions, in the
-//! order and the form in which the real one was seen to do it.
+//! amazon-ssm-agent, played by a test: registration, keys, health, control channel and sessions, in
+//! the order and the form in which the real one was seen to do it.
 //!
-//! Data flow: [`VendorAgent::register`] -> [`VendorAgent::start`] (keys, health, control channel) -> a
-//! thread for each session ([`session`]), over the numbered stream of [`stream`].
+//! Data flow: [`VendorAgent::register`] -> [`VendorAgent::start`] (keys, health, control channel)
+//! -> a thread for each session ([`session`]), over the numbered stream of [`stream`].
 //!
 //! # Not here
 //! - Nothing of the product's own halves of the channel: only the frames' layout is shared. The
@@ -72,8 +72,8 @@ pub(crate) struct Faults {
     pub(crate) false_frames: AtomicU32,
     /// So many jobs are dropped without a word, as by an agent that starts.
     pub(crate) drop_jobs: AtomicU32,
-    /// It sends without waiting for acknowledgements, and repeats the oldest message alone, as the real
-    /// agent does.
+    /// It sends without waiting for acknowledgements, and repeats the oldest message alone, as the
+    /// real agent does.
     pub(crate) hurried: AtomicBool,
     /// It leaves without the exit code.
     pub(crate) no_exit_code: AtomicBool,

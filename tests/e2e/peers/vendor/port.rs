@@ -1,4 +1,5 @@
-//! Port sessions on the agent's side: version 1 of smux for forwarded ports, one raw connection for SSH.
+//! Port sessions on the agent's side: version 1 of smux for forwarded ports, one raw connection for
+//! SSH.
 
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};

@@ -54,8 +54,8 @@ pub(crate) fn run(agent: &Arc<VendorAgent>, payload: &Value, up: &SyncSender<Up>
     let _ = up.send((MessageType::AgentTaskComplete, complete));
 }
 
-/// A user that the device does not have: the words go out as an error after the agent's own second, and
-/// the data channel ends without "Terminating".
+/// A user that the device does not have: the words go out as an error after the agent's own second,
+/// and the data channel ends without "Terminating".
 fn fail(agent: &Arc<VendorAgent>, session: &str, kind: &str, properties: &Value) -> Outcome {
     let mut stream = Stream::open(agent, session)?;
     let is_terminal = matches!(kind, "Standard_Stream" | "InteractiveCommands");
@@ -182,8 +182,8 @@ fn together(stream: &mut Stream, mut command: Command) -> Outcome {
     Ok(())
 }
 
-/// A command without a terminal as the agent starts it on Linux: words are split as a shell splits them,
-/// and no shell reads them.
+/// A command without a terminal as the agent starts it on Linux: words are split as a shell splits
+/// them, and no shell reads them.
 fn program(command: &str) -> Command {
     let mut words = words_of(command).into_iter();
     let mut made = Command::new(words.next().unwrap_or_default());
@@ -191,8 +191,8 @@ fn program(command: &str) -> Command {
     made
 }
 
-/// A command as PowerShell reads it, as far as tests need that: words in single quotes after the call
-/// operator are a program with its arguments; any other line is given to a shell as it is.
+/// A command as PowerShell reads it, as far as tests need that: words in single quotes after the
+/// call operator are a program with its arguments; any other line is given to a shell as it is.
 fn by_powershell(command: &str) -> Command {
     let Some(called) = command.strip_prefix("& ") else { return shell(&["-c", command]) };
     let bare = called.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\''));

@@ -1,5 +1,5 @@
-//! Signature Version 4 as amazon-ssm-agent makes it, with its own lists of signed headers: written here
-//! once more, so that a fault of the product's own code shows.
+//! Signature Version 4 as amazon-ssm-agent makes it, with its own lists of signed headers: written
+//! here once more, so that a fault of the product's own code shows.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -1,5 +1,5 @@
-//! The agent's end of a data channel: numbered messages of at most 1,024 bytes, sent again until they
-//! are acknowledged; over one websocket after the other.
+//! The agent's end of a data channel: numbered messages of at most 1,024 bytes, sent again until
+//! they are acknowledged; over one websocket after the other.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::ErrorKind;
@@ -166,9 +166,9 @@ impl Stream {
         }
     }
 
-    /// What goes beside a message of an agent that does not keep to the protocol: the same with another
-    /// digest, cut and too long; numbers far ahead and below zero; an end with a wrong digest;
-    /// acknowledgements of what was never sent, and one that cannot be read.
+    /// What goes beside a message of an agent that does not keep to the protocol: the same with
+    /// another digest, cut and too long; numbers far ahead and below zero; an end with a wrong
+    /// digest; acknowledgements of what was never sent, and one that cannot be read.
     fn false_frames(&mut self, bytes: &[u8]) -> Vec<Vec<u8>> {
         let mut spoilt = bytes.to_vec();
         if let Some(last) = spoilt.last_mut() {

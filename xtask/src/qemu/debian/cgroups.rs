@@ -36,7 +36,8 @@ pub(super) fn bomb(debian: &mut Debian) -> Outcome {
     for number in 2..5 {
         answers(&mut other, number)?;
         let kept = format!(
-            "for f in {HOME}/towline-[0-9]*/pids.current; do test $(cat $f) -le {MOST} || exit 1; done"
+            "for f in {HOME}/towline-[0-9]*/pids.current; do test $(cat $f) -le {MOST} || exit 1; \
+             done"
         );
         debian.machine.run(&format!("({kept})"))?;
     }
@@ -54,7 +55,8 @@ pub(super) fn bomb(debian: &mut Debian) -> Outcome {
 pub(super) fn limited(debian: &mut Debian) -> Outcome {
     in_its_leaf(debian)?;
     let all = format!(
-        "for f in $(ls {HOME}/towline-[0-9]*/pids.max 2>/dev/null); do grep -qx {MOST} $f || exit 1; done"
+        "for f in $(ls {HOME}/towline-[0-9]*/pids.max 2>/dev/null); do grep -qx {MOST} $f || exit \
+         1; done"
     );
     debian.machine.run(&format!("({all})")).map(drop)
 }

@@ -83,7 +83,8 @@ pub(crate) fn tell(suite: &str, class: &Class, agent: &Path) -> Outcome {
             // Whatever still runs on the console is interrupted, and shown with what waits for
             // what.
             let look = format!(
-                "\u{3}systemctl list-jobs --no-pager; ps axf | tail -n 25; journalctl --no-pager -n 30 -u {UNIT}"
+                "\u{3}systemctl list-jobs --no-pager; ps axf | tail -n 25; journalctl --no-pager \
+                 -n 30 -u {UNIT}"
             );
             let log = debian.machine.run(&look);
             let log = log.unwrap_or_else(|e| e.to_string());
@@ -364,7 +365,8 @@ fn furnish(root: &Path, class: &Class, agent: &Path, ca: &Path) -> Outcome {
     )?;
     write(
         "root/.bashrc",
-        "stty -echo cols 500\nPS1='console> '\nPROMPT_COMMAND=\nbind 'set enable-bracketed-paste off'\n",
+        "stty -echo cols 500\nPS1='console> '\nPROMPT_COMMAND=\nbind 'set enable-bracketed-paste \
+         off'\n",
     )?;
     write("root/.bash_profile", ". ~/.bashrc\n")?;
     write(

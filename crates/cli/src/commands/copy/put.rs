@@ -203,8 +203,8 @@ fn has_changed(file: &File, before: &fs::Metadata) -> bool {
     file.metadata().is_ok_and(|now| platform::stamp(&now) != platform::stamp(before))
 }
 
-/// SHA-256 of a file, and its length. What is appended meanwhile is no part of it; files of /proc say
-/// that they have no bytes, and have some.
+/// SHA-256 of a file, and its length. What is appended meanwhile is no part of it; files of /proc
+/// say that they have no bytes, and have some.
 fn digest_of(file: &File, bytes: u64) -> io::Result<([u8; 32], u64)> {
     let mut file = file.take(if bytes > 0 { bytes } else { u64::MAX });
     let (mut digest, mut size, mut buffer) = (Context::new(&SHA256), 0, vec![0; FILE_READ]);

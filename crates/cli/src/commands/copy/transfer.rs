@@ -1,7 +1,7 @@
 //! `cp`: files and folders between this machine and a device, without any server there.
 //!
-//! Data flow: which side is the device's (`side`) -> a session of [`TOWLINE_COPY`] for that one place
-//! -> file by file, each with its digest ([`put`], [`get`]).
+//! Data flow: which side is the device's (`side`) -> a session of [`TOWLINE_COPY`] for that one
+//! place -> file by file, each with its digest ([`put`], [`get`]).
 //!
 //! # Invariants
 //! - A file has its own name only when its digest is right; the next copy continues what was begun.
@@ -36,7 +36,8 @@ pub(crate) async fn run(mut context: Context, args: CopyArgs) -> Result<u8, Fail
         (Side::Here(_), Side::Device { device, path }) => (device, path, true),
         (Side::Device { device, path }, Side::Here(_)) => (device, path, false),
         _ => {
-            let what = "expected one DEVICE:PATH and one local path (write ./a:b for a local path with a colon)";
+            let what = "expected one DEVICE:PATH and one local path (write ./a:b for a local path \
+                        with a colon)";
             return Err(Failure::Usage(what.to_owned()));
         }
     };

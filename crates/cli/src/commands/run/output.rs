@@ -1,7 +1,7 @@
 //! `outputs`: the whole output of a command, where `run` shows its first characters only.
 //!
-//! Data flow: devices of the command -> steps -> GetCommandOutput, piece by piece -> standard output and
-//! standard error.
+//! Data flow: devices of the command -> steps -> GetCommandOutput, piece by piece -> standard
+//! output and standard error.
 //!
 //! # Invariants
 //! - Bytes are written as the device sent them, except to a terminal: there, control characters

@@ -118,7 +118,8 @@ impl Progress {
             return Answer::Leave;
         }
         write(
-            "\ncancel the command on all devices? [y]es, [n]o (keep waiting), Ctrl-C (leave it running) ",
+            "\ncancel the command on all devices? [y]es, [n]o (keep waiting), Ctrl-C (leave it \
+             running) ",
         );
         let line = typed_line();
         tokio::select! {

@@ -1,7 +1,7 @@
 //! `run`: one command for many devices, followed to its end.
 //!
-//! Data flow: targets and command -> SendCommand -> asked for its standing once a second -> progress on
-//! stderr -> the summary on stdout.
+//! Data flow: targets and command -> SendCommand -> asked for its standing once a second ->
+//! progress on stderr -> the summary on stdout.
 //!
 //! # Invariants
 //! - The command belongs to the gateway: whatever ends this program, it goes on, and its id was

@@ -85,7 +85,8 @@ pub(super) fn text(command: &Command, invocations: &[CommandInvocation]) -> Stri
         command;
     let details = &command.status_details;
     text.push_str(&format!(
-        "{details}: {completed_count} of {target_count} devices, {error_count} errors, {delivery_timed_out_count} not reached\n"
+        "{details}: {completed_count} of {target_count} devices, {error_count} errors, \
+         {delivery_timed_out_count} not reached\n"
     ));
     text
 }
@@ -136,7 +137,8 @@ mod tests {
             invocation("mi-2", "Success", 0, "up 3 days\n"),
             invocation("mi-3", "Success", 0, "up 3 days\n"),
         ];
-        let expected = "== 2 × Success, exit 0: mi-2, mi-3\n   up 3 days\n== 1 × Failed, exit 2: mi-1\n   oh\n\
+        let expected = "== 2 × Success, exit 0: mi-2, mi-3\n   up 3 days\n== 1 × Failed, exit 2: \
+                        mi-1\n   oh\n\
                         Failed: 3 of 3 devices, 1 errors, 0 not reached\n";
         assert_eq!(text(&command("Failed", "Failed"), &all), expected);
     }

@@ -72,8 +72,8 @@ pub(crate) fn mode(what: &Metadata) -> u32 {
     what.mode() & 0o777
 }
 
-/// Opens what stands at `below`, downwards from the directory `root`. A link below `root` is refused,
-/// also where another program puts one meanwhile.
+/// Opens what stands at `below`, downwards from the directory `root`. A link below `root` is
+/// refused, also where another program puts one meanwhile.
 ///
 /// # Errors
 /// [`Fault`].

@@ -1,8 +1,8 @@
 //! Raw mode of the local terminal, and the promise that it ends.
 //!
 //! Data flow: [`RawMode::enter`] keeps the settings in one place of the process. The first of these
-//! restores them: the guard's end (normal, error, unwinding), [`RawMode::pause`] (suspended), or the
-//! panic hook (a build that aborts). Signals need nothing here: they are events of the session,
+//! restores them: the guard's end (normal, error, unwinding), [`RawMode::pause`] (suspended), or
+//! the panic hook (a build that aborts). Signals need nothing here: they are events of the session,
 //! which ends and drops the guard.
 //!
 //! # Invariants

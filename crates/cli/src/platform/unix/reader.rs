@@ -1,7 +1,7 @@
 //! Whether the reader of an output is still there.
 //!
-//! The kernel reports a closed pipe on a write, or on request. A proxy whose connection is silent or
-//! lost does not write, and would outlive the program that started it.
+//! The kernel reports a closed pipe on a write, or on request. A proxy whose connection is silent
+//! or lost does not write, and would outlive the program that started it.
 //!
 //! # Invariants
 //! - It has its own descriptor: waiting here takes no readiness from the writer.

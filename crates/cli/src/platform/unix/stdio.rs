@@ -31,8 +31,8 @@ use crate::platform::Access;
 /// as writable has room for them.
 const SMALL_WRITE: usize = 512;
 
-/// A broken socket is an error, not a signal; macOS has no such flag, and there this program ignores
-/// the signal.
+/// A broken socket is an error, not a signal; macOS has no such flag, and there this program
+/// ignores the signal.
 #[cfg(not(target_os = "macos"))]
 const AT_ONCE: SendFlags = SendFlags::DONTWAIT.union(SendFlags::NOSIGNAL);
 #[cfg(target_os = "macos")]
@@ -118,8 +118,8 @@ impl LocalStream {
         }
     }
 
-    /// Writes what fits now; `WouldBlock` when that is nothing, or when the last write did not fit and
-    /// [`LocalStream::writable`] was not waited for.
+    /// Writes what fits now; `WouldBlock` when that is nothing, or when the last write did not fit
+    /// and [`LocalStream::writable`] was not waited for.
     ///
     /// # Errors
     /// What the kernel says; `EPIPE` when nobody reads any more.

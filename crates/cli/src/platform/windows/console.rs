@@ -39,7 +39,8 @@ pub(crate) fn keyboard() -> Option<std::fs::File> {
 #[must_use]
 pub(crate) fn notice(input: &(impl AsHandle + IsTerminal)) -> Option<&'static str> {
     (input.is_terminal() && !is_terminal(input)).then_some(
-        "this window is not a Windows console, so input is sent line by line: use Windows Terminal, \
+        "this window is not a Windows console, so input is sent line by line: use Windows \
+         Terminal, \
          or start towline with winpty",
     )
 }

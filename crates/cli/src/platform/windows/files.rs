@@ -91,7 +91,8 @@ pub(crate) fn mode(what: &Metadata) -> u32 {
     }
 }
 
-/// Opens what stands at `below`, downwards from the directory `root`. A link below `root` is refused.
+/// Opens what stands at `below`, downwards from the directory `root`. A link below `root` is
+/// refused.
 ///
 /// # Errors
 /// [`Fault`].

@@ -2,9 +2,9 @@
 //! have no readiness that one could wait for.
 //!
 //! Data flow in: [`LocalStream::read`] gives the stream to a thread, which waits for the system and
-//! leaves the bytes in the slot. Data flow out: [`LocalStream::try_write`] gives a copy of the bytes to
-//! a thread and says `WouldBlock`; once they are written, the call that brings the same bytes again
-//! hears how many the system took.
+//! leaves the bytes in the slot. Data flow out: [`LocalStream::try_write`] gives a copy of the
+//! bytes to a thread and says `WouldBlock`; once they are written, the call that brings the same
+//! bytes again hears how many the system took.
 //!
 //! A console that is not raw is read by the line, with its own editing.
 //!

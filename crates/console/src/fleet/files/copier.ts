@@ -99,7 +99,9 @@ export class Copier {
   }
 
   /** The entries of a folder by name, and how many have names that cannot be said. */
-  async list(path: string): Promise<{ entries: { name: string; entry: Entry }[]; unnamed: number }> {
+  async list(
+    path: string,
+  ): Promise<{ entries: { name: string; entry: Entry }[]; unnamed: number }> {
     this.send({ type: "list", path });
     const entries: { name: string; entry: Entry }[] = [];
     for (;;) {
@@ -251,7 +253,8 @@ export class Copier {
 
   private onStatus(status: Status): void {
     this.told(status);
-    if (status.is === "ended") this.fail(new Over(t("sessionOver", { why: status.text || status.reason })));
+    if (status.is === "ended")
+      this.fail(new Over(t("sessionOver", { why: status.text || status.reason })));
     if (status.is === "gone") this.fail(new Over(t("sessionOver", { why: status.why })));
     if (status.is === "takenOver") this.fail(new Over(t("takenOver")));
   }

@@ -77,7 +77,10 @@ export function encodeAsk(ask: Ask): Uint8Array<ArrayBuffer> {
 }
 
 /** The bytes of content in the session's stream, cut into frames. */
-export function* encodeContent(offset: number, bytes: Uint8Array): Generator<Uint8Array<ArrayBuffer>> {
+export function* encodeContent(
+  offset: number,
+  bytes: Uint8Array,
+): Generator<Uint8Array<ArrayBuffer>> {
   for (let at = 0; at < bytes.length; at += MAX_DATA) {
     const data = bytes.subarray(at, at + MAX_DATA);
     yield prefixed(encodeFrame({ kind: "data", stream: 0, offset: offset + at, data }));

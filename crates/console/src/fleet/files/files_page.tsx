@@ -12,7 +12,16 @@ import { Section, Table, bytesOf } from "../../parts.tsx";
 import { Copier } from "./copier.ts";
 import { type Entry, below, isName, pathFrom } from "./copy_messages.ts";
 import { filesOf } from "./dropped.ts";
-import { type State, type Transfer, add, addFiles, remove, stop, transfers, tryAgain } from "./transfers.ts";
+import {
+  type State,
+  type Transfer,
+  add,
+  addFiles,
+  remove,
+  stop,
+  transfers,
+  tryAgain,
+} from "./transfers.ts";
 
 /** Most files that one drop takes. */
 const MOST_FILES = 2000;
@@ -108,7 +117,8 @@ function Folder({ device, path }: { device: string; path: string }) {
   };
   useEffect(read, []);
   const uploaded = transfers.value.filter(
-    (one) => one.way === "up" && one.device === device && one.root === path && one.state.is === "done",
+    (one) =>
+      one.way === "up" && one.device === device && one.root === path && one.state.is === "done",
   ).length;
   useEffect(() => {
     if (uploaded > 0) read();
@@ -178,7 +188,12 @@ function Entries(props: {
 function row(device: string, root: string, name: string, entry: Entry) {
   const path = name === root ? root : below(root, name);
   const own = path.slice(path.lastIndexOf("/") + 1);
-  const kind = { nothing: "nothingThere", file: "kindFile", folder: "kindFolder", other: "kindOther" } as const;
+  const kind = {
+    nothing: "nothingThere",
+    file: "kindFile",
+    folder: "kindFolder",
+    other: "kindOther",
+  } as const;
   return [
     entry.kind === "folder" ? (
       <a href={addressOf("files", [device], { path: pathFrom(path) })}>{name}</a>
@@ -306,11 +321,19 @@ function Row({ one }: { one: Transfer }) {
         {one.from > 0 && ` (${t("continuedAt", { at: bytesOf(one.from) })})`}
       </span>
       {busy && (
-        <progress max={Math.max(1, one.size, done)} value={done} aria-label={t("transferOf", { name, state: "" })} />
+        <progress
+          max={Math.max(1, one.size, done)}
+          value={done}
+          aria-label={t("transferOf", { name, state: "" })}
+        />
       )}
       {state.is === "done" && state.link && <SaveLink blob={state.link} name={name} />}
       {(state.is === "failed" || state.is === "stopped") && (
-        <button type="button" aria-label={t("tryTransfer", { name })} onClick={() => tryAgain(one.id)}>
+        <button
+          type="button"
+          aria-label={t("tryTransfer", { name })}
+          onClick={() => tryAgain(one.id)}
+        >
           {t("askAgain")}
         </button>
       )}

@@ -41,7 +41,7 @@ export class Sha256 {
   /** The digest of all of it. Nothing can be added afterwards. */
   digest(): Uint8Array<ArrayBuffer> {
     const bits = this.length * 8;
-    const padding = new Uint8Array(((this.filled < 56 ? 56 : 120) - this.filled) + 8);
+    const padding = new Uint8Array((this.filled < 56 ? 56 : 120) - this.filled + 8);
     padding[0] = 0x80;
     const tail = new DataView(padding.buffer, padding.length - 8);
     tail.setUint32(0, Math.floor(bits / 2 ** 32));
@@ -64,7 +64,14 @@ export class Sha256 {
       const high = ((y >>> 17) | (y << 15)) ^ ((y >>> 19) | (y << 13)) ^ (y >>> 10);
       w[i] = (w[i - 16]! + low + w[i - 7]! + high) | 0;
     }
-    let a = s[0]!, b = s[1]!, c = s[2]!, d = s[3]!, e = s[4]!, f = s[5]!, g = s[6]!, h = s[7]!;
+    let a = s[0]!,
+      b = s[1]!,
+      c = s[2]!,
+      d = s[3]!,
+      e = s[4]!,
+      f = s[5]!,
+      g = s[6]!,
+      h = s[7]!;
     for (let i = 0; i < 64; i += 1) {
       const high = ((e >>> 6) | (e << 26)) ^ ((e >>> 11) | (e << 21)) ^ ((e >>> 25) | (e << 7));
       const one = (h + high + ((e & f) ^ (~e & g)) + K[i]! + w[i]!) | 0;

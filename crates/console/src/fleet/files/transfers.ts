@@ -231,7 +231,11 @@ async function forgetKept(one: Transfer): Promise<void> {
 }
 
 /** Puts files of the user into a folder of a device, with the folders that they are in. */
-export function addFiles(device: string, root: string, files: { file: File; in: string[] }[]): void {
+export function addFiles(
+  device: string,
+  root: string,
+  files: { file: File; in: string[] }[],
+): void {
   for (const one of files) {
     let folder = root;
     const folders = one.in.map((name) => {

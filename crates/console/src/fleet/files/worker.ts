@@ -117,7 +117,7 @@ async function keptFile(
   let at = access.getSize();
   const sink: Sink = {
     write: async (bytes) => {
-      for (let from = 0; from < bytes.length; ) {
+      for (let from = 0; from < bytes.length;) {
         const written = access.write(bytes.subarray(from), { at });
         if (written === 0) throw new Error("nothing more can be written");
         from += written;

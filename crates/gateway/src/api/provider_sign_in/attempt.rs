@@ -121,8 +121,8 @@ impl Api {
         format!("__Host-towline-attempt-{}", self.parts.sign_in.gateway_id)
     }
 
-    /// The value of `Set-Cookie` for an attempt. It comes back with the provider's redirect, so it is
-    /// SameSite=Lax.
+    /// The value of `Set-Cookie` for an attempt. It comes back with the provider's redirect, so it
+    /// is SameSite=Lax.
     pub(super) fn cookie_of_attempt(&self, attempt: &Attempt) -> Result<String, ApiError> {
         let text = serde_json::to_vec(attempt).map_err(|error| internal("an attempt", &error))?;
         let vault = &self.parts.vault;

@@ -1,11 +1,11 @@
 //! From the provider's code to a person with a role.
 //!
-//! Data flow: code -> the provider's token endpoint -> ID token (and userinfo for groups) -> claims ->
-//! groups -> role -> [`Token`].
+//! Data flow: code -> the provider's token endpoint -> ID token (and userinfo for groups) -> claims
+//! -> groups -> role -> [`Token`].
 //!
 //! # Invariants
-//! - The ID token is for this gateway's client and for this attempt (nonce), and belongs to the access
-//!   token beside it.
+//! - The ID token is for this gateway's client and for this attempt (nonce), and belongs to the
+//!   access token beside it.
 //! - Userinfo is believed for the same subject alone, and replaces no claim of the ID token.
 
 use std::sync::Arc;
@@ -90,7 +90,8 @@ impl Api {
         let vouch = self.vouch_of_answer(provider, &known, &answer, nonce, now).await?;
         if !attempt.is_proved_at(vouch.claims.auth_time()) {
             return Err(refused(
-                "the identity provider does not say that it asked you again: it ignores max_age, or \
+                "the identity provider does not say that it asked you again: it ignores max_age, \
+                 or \
                  its tokens have no auth_time",
             ));
         }
@@ -138,9 +139,9 @@ impl Api {
         known.await.map_err(|error| away(&error))
     }
 
-    /// Asks the provider's token endpoint, as its client: with the secret in a header as RFC 6749 has it
-    /// (section 2.3.1), then in a header as it is, then in the form. Providers differ in which of them
-    /// they read, and take no code of a client that they do not know.
+    /// Asks the provider's token endpoint, as its client: with the secret in a header as RFC 6749
+    /// has it (section 2.3.1), then in a header as it is, then in the form. Providers differ in
+    /// which of them they read, and take no code of a client that they do not know.
     pub(super) async fn redeem(
         &self,
         provider: &IdentityProvider,

@@ -1,18 +1,19 @@
 //! People sign in through an identity provider, for `towline login` and in the console.
 //!
-//! Data flow: [`routes()`] `/sign-in/start` or `/console/sign-in/PROVIDER` ([`start`]: state, nonce,
-//! verifier into a cookie) -> the provider -> `/sign-in/callback` ([`callback`]; [`exchange`]: code to
-//! ID token, claims to a role) -> for a program a code to where it listens on loopback, then
-//! `/sign-in/token` and temporary credentials; for the console a sign-in and its cookie.
+//! Data flow: [`routes()`] `/sign-in/start` or `/console/sign-in/PROVIDER` ([`start`]: state,
+//! nonce, verifier into a cookie) -> the provider -> `/sign-in/callback` ([`callback`];
+//! [`exchange`]: code to ID token, claims to a role) -> for a program a code to where it listens on
+//! loopback, then `/sign-in/token` and temporary credentials; for the console a sign-in and its
+//! cookie.
 //!
 //! A program's credentials are renewed by the provider's refresh token: [`renewal`].
 //!
 //! # Invariants
 //! - The gateway is the provider's client; no token of the provider reaches a page or a program.
-//! - What a sign-in began with stands in a cookie that is sealed, lasts ten minutes and is used once;
-//!   the answer belongs to it by state, nonce and verifier (PKCE).
-//! - A program's way back is loopback, and what arrives there is of use with its verifier alone. The
-//!   console's is a page of the console.
+//! - What a sign-in began with stands in a cookie that is sealed, lasts ten minutes and is used
+//!   once; the answer belongs to it by state, nonce and verifier (PKCE).
+//! - A program's way back is loopback, and what arrives there is of use with its verifier alone.
+//!   The console's is a page of the console.
 //! - The mapping of groups alone gives a role. Who has none is not let in.
 //!
 //! # Not here

@@ -1,4 +1,5 @@
-//! What is kept between the requests of sign-ins: states that were answered, and codes for programs.
+//! What is kept between the requests of sign-ins: states that were answered, and codes for
+//! programs.
 //!
 //! # Invariants
 //! - Bounded; a full table refuses new sign-ins and forgets nothing that still counts.

@@ -1,8 +1,8 @@
 //! A program's credentials are renewed while the provider allows, without a question to the person.
 //!
-//! Data flow: the provider's refresh token, sealed in a row; the program's secret, whose digest names the
-//! row -> `POST /sign-in/refresh` -> the provider's token endpoint -> ID token, claims and role as at a
-//! sign-in -> new credentials.
+//! Data flow: the provider's refresh token, sealed in a row; the program's secret, whose digest
+//! names the row -> `POST /sign-in/refresh` -> the provider's token endpoint -> ID token, claims
+//! and role as at a sign-in -> new credentials.
 //!
 //! # Invariants
 //! - The provider's token never leaves the gateway. The program's secret is stored as a digest.
@@ -111,8 +111,8 @@ fn digest_of(secret: &str) -> String {
 }
 
 impl Api {
-    /// Keeps the refresh token of a provider's answer. The program's secret; nothing when the provider
-    /// gave no token.
+    /// Keeps the refresh token of a provider's answer. The program's secret; nothing when the
+    /// provider gave no token.
     pub(super) async fn keep_renewal(
         &self,
         answer: &Answer,

@@ -1,7 +1,7 @@
 //! GetCommandOutput: the whole output of a step, by the rights of who reads it.
 //!
-//! Data flow: the row -> policy on the command, with the tags of the device -> a file of this machine,
-//! or else the object in the sink -> one piece.
+//! Data flow: the row -> policy on the command, with the tags of the device -> a file of this
+//! machine, or else the object in the sink -> one piece.
 //!
 //! # Invariants
 //! - Memory is one piece, whatever the output's size.

@@ -1,11 +1,11 @@
 //! Which steps of a command a device skips, by its system and its agent.
 //!
-//! Data flow: devices that are meant, plan -> [`Api::suited`] -> the devices that run a step, and the
-//! initial steps of each.
+//! Data flow: devices that are meant, plan -> [`Api::suited`] -> the devices that run a step, and
+//! the initial steps of each.
 //!
 //! # Invariants
-//! - A device that was named and runs no step is refused by its name; one that a description means is
-//!   left out.
+//! - A device that was named and runs no step is refused by its name; one that a description means
+//!   is left out.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;

@@ -107,7 +107,8 @@ impl Api {
             if denied == devices.len() { "the devices" } else { "some of the devices" };
         call.asked("*", false);
         let message = format!(
-            "User: {} is not authorized to perform: {} on {devices_text} that the targets mean; nothing was sent: \
+            "User: {} is not authorized to perform: {} on {devices_text} that the targets mean; \
+             nothing was sent: \
              narrow the targets to devices that you may use",
             call.caller.arn,
             call.operation.iam_action()

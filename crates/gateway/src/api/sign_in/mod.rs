@@ -4,7 +4,8 @@
 //! Data flow: CreateSignIn, signed by the page, or a provider's answer
 //! ([`super::provider_sign_in`]) -> a row in the store ([`rows`]) -> [`cookie`] (the row's id,
 //! sealed) -> [`proof`] (cookie, origin, CSRF value, times) -> the same
-//! [`Caller`](super::call::Caller) as of a signature -> policy, audit and limits as for every caller.
+//! [`Caller`](super::call::Caller) as of a signature -> policy, audit and limits as for every
+//! caller.
 //!
 //! # Invariants
 //! - The row decides: sign-out, the end of what made it and the end of the time count at once.

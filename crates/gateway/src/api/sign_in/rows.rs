@@ -1,7 +1,7 @@
 //! The row of a sign-in: made, and read back as a caller.
 //!
-//! Data flow: an access key, or a [`Token`] -> the row, which holds the token sealed -> with each request
-//! the row again, and the key or the token behind it.
+//! Data flow: an access key, or a [`Token`] -> the row, which holds the token sealed -> with each
+//! request the row again, and the key or the token behind it.
 //!
 //! # Invariants
 //! - A sign-in lasts no longer than the token that made it.

@@ -1,5 +1,5 @@
-//! The pace of programs that poll for their sign-in. The requests themselves are in the store, so that
-//! a restart of the gateway voids none.
+//! The pace of programs that poll for their sign-in. The requests themselves are in the store, so
+//! that a restart of the gateway voids none.
 //!
 //! # Invariants
 //! - Bounded: a pace is forgotten with its request.

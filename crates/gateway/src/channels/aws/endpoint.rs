@@ -2,13 +2,13 @@
 //! gateway is an end itself: it counts what the plugin has acknowledged, and keeps what the device
 //! has not taken.
 //!
-//! Data flow of output: session's queue -> [`AwsEndpoint::take`] -> held until there is room -> `AgentChannel`
-//! -> websocket; the device's ring is released only by the plugin's own acknowledgements. Way of
-//! input: websocket -> `AgentChannel` -> replay ring -> session.
+//! Data flow of output: session's queue -> [`AwsEndpoint::take`] -> held until there is room ->
+//! `AgentChannel` -> websocket; the device's ring is released only by the plugin's own
+//! acknowledgements. Way of input: websocket -> `AgentChannel` -> replay ring -> session.
 //!
 //! # Invariants
-//! - Output held and unacknowledged never exceeds [`AWS_WINDOW`] a lane: that is the credit which the
-//!   device gets.
+//! - Output held and unacknowledged never exceeds [`AWS_WINDOW`] a lane: that is the credit which
+//!   the device gets.
 //! - Input held never exceeds [`AWS_INPUT_RING`] and one payload; what finds no room is not
 //!   acknowledged to the plugin.
 //! - The end outlives its websockets, as long as its session lives, and by its [`Record`] the
@@ -450,8 +450,8 @@ impl AwsEndpoint {
         }
     }
 
-    /// Writes a piece of output into the channel, as much as there is room for. As the vendor's agent
-    /// does, each piece that begins a line is preceded by the prefix.
+    /// Writes a piece of output into the channel, as much as there is room for. As the vendor's
+    /// agent does, each piece that begins a line is preceded by the prefix.
     fn write(&mut self, lane: Lane, piece: &[u8], now: Duration) -> usize {
         let stream = channel_stream_of(lane);
         if !self.separate_output || self.prefixes.iter().all(String::is_empty) {

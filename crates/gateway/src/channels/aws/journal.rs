@@ -82,8 +82,8 @@ pub(super) enum Found {
 }
 
 impl Journal {
-    /// A new one, in place of what may be there: an endpoint that still writes into that one writes what
-    /// nobody will find.
+    /// A new one, in place of what may be there: an endpoint that still writes into that one writes
+    /// what nobody will find.
     ///
     /// # Errors
     /// The system's.

@@ -1,8 +1,9 @@
 //! What is written down of one end, so that another process goes on with its client: numbers, and
 //! no byte of output.
 //!
-//! Data flow: [`AwsEndpoint::record`](super::endpoint::AwsEndpoint::record) -> [`Record::encode`] -> journal; journal ->
-//! [`Record::decode`] -> [`AwsEndpoint::resume`](super::endpoint::AwsEndpoint::resume).
+//! Data flow: [`AwsEndpoint::record`](super::endpoint::AwsEndpoint::record) -> [`Record::encode`]
+//! -> journal; journal -> [`Record::decode`] ->
+//! [`AwsEndpoint::resume`](super::endpoint::AwsEndpoint::resume).
 //!
 //! # Invariants
 //! - At most [`MAX_RECORD`] bytes.

@@ -28,7 +28,8 @@ use crate::sessions::{Session, ToChannel};
 /// Name of the folder.
 const FOLDER: &str = "channels";
 /// For a client that would go on, and cannot.
-const LOST: &str = "the gateway has lost this client's place in the session; the shell still runs: start again with `towline attach`";
+const LOST: &str = "the gateway has lost this client's place in the session; the shell still \
+                    runs: start again with `towline attach`";
 
 /// An end with its journal.
 pub(super) struct Kept {
@@ -64,8 +65,8 @@ impl Kept {
         Some(self.state()).filter(|state| state.turn == turn)
     }
 
-    /// Takes what came of the session, and is as [`AwsEndpoint::step`]; on its return everything that
-    /// changed is written down. Nothing when the end is another websocket's by now.
+    /// Takes what came of the session, and is as [`AwsEndpoint::step`]; on its return everything
+    /// that changed is written down. Nothing when the end is another websocket's by now.
     pub(super) fn step(
         &self,
         turn: u64,
@@ -106,9 +107,15 @@ fn write(journal: &mut Option<Journal>, change: Option<Change>, session: &str) {
     let (Some(open), Some(change)) = (journal.as_mut(), change) else { return };
     let written = block_in_place(|| {
         let Err(error) = open.write(&change) else { return true };
-        tracing::warn!(session, %error, "the journal of an AWS client cannot be written: it will not survive a restart");
+        tracing::warn!(
+            session, %error,
+            "the journal of an AWS client cannot be written: it will not survive a restart"
+        );
         if let Err(error) = open.give_up(change) {
-            tracing::error!(session, %error, "the journal of an AWS client cannot be given up either");
+            tracing::error!(
+                session, %error,
+                "the journal of an AWS client cannot be given up either"
+            );
         }
         false
     });
@@ -205,7 +212,10 @@ impl Registry {
     fn begin(&self, session: &str) -> Option<Journal> {
         let journal = Journal::create(&self.folder.join(session));
         let said = |error: &io::Error| {
-            tracing::warn!(session, %error, "no journal for an AWS client: it will not survive a restart");
+            tracing::warn!(
+                session, %error,
+                "no journal for an AWS client: it will not survive a restart"
+            );
         };
         journal.inspect_err(said).ok()
     }
@@ -223,7 +233,10 @@ impl Registry {
 fn remove(path: &Path) {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            tracing::warn!(path = %path.display(), %error, "a journal that nobody needs cannot be removed");
+            tracing::warn!(
+                path = %path.display(), %error,
+                "a journal that nobody needs cannot be removed"
+            );
         }
         Ok(()) | Err(_) => {}
     }

@@ -1,12 +1,12 @@
 //! The operations of devices on `POST /`, in front of the API's own.
 //!
-//! Data flow: a request whose `X-Amz-Target` is a [`DeviceOperation`] -> proof -> answer. Every other
-//! request goes on to the API.
+//! Data flow: a request whose `X-Amz-Target` is a [`DeviceOperation`] -> proof -> answer. Every
+//! other request goes on to the API.
 //!
 //! # Invariants
 //! - A body has at most [`FREE_BODY`] bytes, which every connection may have.
-//! - Failed proofs count against their source; beyond a bound they get no reason, and a right signature
-//!   is always taken.
+//! - Failed proofs count against their source; beyond a bound they get no reason, and a right
+//!   signature is always taken.
 //! - A long poll holds its connection and a timer, no thread and no lock.
 
 use std::net::{IpAddr, SocketAddr};
@@ -65,7 +65,10 @@ impl VendorAgents {
                 response
             }
             Err(error) => {
-                tracing::debug!(%source, operation = operation.target(), %error, "a device's call was refused");
+                tracing::debug!(
+                    %source, operation = operation.target(), %error,
+                    "a device's call was refused"
+                );
                 let error = match operation.proof() {
                     DeviceProof::Activation => error, // counted by the activation's own bounds
                     _ => self.refused(error, source, now),

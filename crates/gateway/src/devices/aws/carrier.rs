@@ -1,18 +1,18 @@
-//! The task that carries one session: the channel's state machine between the agent's websockets and
-//! the session.
+//! The task that carries one session: the channel's state machine between the agent's websockets
+//! and the session.
 //!
 //! Data flow: agent -> websocket -> `ClientChannel` -> [`Output`] -> session; session -> `Told` ->
 //! `ClientChannel` -> websocket -> agent.
 //!
 //! # Invariants
-//! - The task outlives websockets: the agent comes back with another one, and both ends repeat what was
-//!   not acknowledged.
-//! - A session on a terminal is opened when the agent says that it is connected: its program may wait
-//!   for a key in silence. Others are opened when the agent has shaken hands.
-//! - A session is over when the agent has said so and its output was taken, or when the gateway ends
-//!   it.
-//! - Reading never waits for writing: both ends may have much to say. It waits for room: what the agent
-//!   sends beyond it stays on the websocket, and the agent's program waits.
+//! - The task outlives websockets: the agent comes back with another one, and both ends repeat what
+//!   was not acknowledged.
+//! - A session on a terminal is opened when the agent says that it is connected: its program may
+//!   wait for a key in silence. Others are opened when the agent has shaken hands.
+//! - A session is over when the agent has said so and its output was taken, or when the gateway
+//!   ends it.
+//! - Reading never waits for writing: both ends may have much to say. It waits for room: what the
+//!   agent sends beyond it stays on the websocket, and the agent's program waits.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,8 +50,10 @@ const INTERRUPT: u8 = 0x03;
 /// What ends the input of a terminal: Ctrl-D.
 const END_OF_FILE: u8 = 0x04;
 /// What stands for an exit code that the agent sends behind the output, and which did not come.
-const NOT_WHOLE: &str = "ended: amazon-ssm-agent left before all output was sent, as it does 2 seconds \
-                         after the end of a program: the rest of the output and the exit code are lost";
+const NOT_WHOLE: &str = "ended: amazon-ssm-agent left before all output was sent, as it does 2 \
+                         seconds \
+                         after the end of a program: the rest of the output and the exit code are \
+                         lost";
 /// The version that this gateway has as a client: new enough for ports with many connections.
 const CLIENT_VERSION: &str = "1.2.677.0";
 
@@ -222,8 +224,8 @@ impl Carrier {
         self.apart.get_or_insert_with(Instant::now);
     }
 
-    /// When the session is to be told that its device is away: an agent that ends without a word on the
-    /// data channel says so on the other one a moment later.
+    /// When the session is to be told that its device is away: an agent that ends without a word on
+    /// the data channel says so on the other one a moment later.
     fn lost_at(&self) -> Option<Instant> {
         let waits = self.opened && !self.lost && !self.ending.terminating && !self.ending.told;
         self.apart.filter(|_| waits).map(|apart| apart + VENDOR_LOST_WAIT)
@@ -303,7 +305,8 @@ impl Carrier {
             return;
         }
         if self.own.kind == Kind::Command {
-            // A client that took the session for a terminal's ends its input so: there is none to end.
+            // A client that took the session for a terminal's ends its input so: there is none to
+            // end.
             if told.input.iter().all(|byte| *byte == END_OF_FILE) {
                 return;
             }
@@ -432,8 +435,8 @@ impl Carrier {
         }
     }
 
-    /// Puts what is due onto the websocket, whose buffer is empty: whether that was anything. `None`:
-    /// the websocket is lost.
+    /// Puts what is due onto the websocket, whose buffer is empty: whether that was anything.
+    /// `None`: the websocket is lost.
     async fn feed(&mut self, sink: &mut Sink) -> Option<bool> {
         let mut fed = false;
         while let Some(transmit) = self.channel.poll_transmit(self.agents.time()) {

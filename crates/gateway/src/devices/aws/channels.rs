@@ -1,8 +1,8 @@
 //! The requests for websockets of devices: the control channel, and the data channel of a session.
 //!
 //! # Invariants
-//! - Both requests of a channel, the `POST` for its token and the upgrade, are signed by a key that was
-//!   issued to the device.
+//! - Both requests of a channel, the `POST` for its token and the upgrade, are signed by a key that
+//!   was issued to the device.
 //! - A device that waits for a person gets 503: any other refusal makes the agent sleep for half an
 //!   hour, or turn to its older protocol.
 //! - A data channel that no session waits for is opened and told that it is over.

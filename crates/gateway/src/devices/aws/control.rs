@@ -1,11 +1,12 @@
 //! The control channel of a device: orders go down, ends of sessions come up.
 //!
-//! Data flow: websocket -> opening frame -> [`VendorAgents::admit`] -> the hub -> [`serve`] until its
-//! end. Orders: [`ControlChannel::send`] -> outbox -> websocket.
+//! Data flow: websocket -> opening frame -> [`VendorAgents::admit`] -> the hub -> [`serve`] until
+//! its end. Orders: [`ControlChannel::send`] -> outbox -> websocket.
 //!
 //! # Invariants
 //! - What waits has at most [`VENDOR_CONTROL_BYTES`]; beyond, the channel is closed.
-//! - A channel over which nothing is heard for [`VENDOR_SILENCE`] is dead: the agent pings each 54 s.
+//! - A channel over which nothing is heard for [`VENDOR_SILENCE`] is dead: the agent pings each 54
+//!   s.
 //! - Two live channels with one key: both are locked out, as for our own agent.
 
 use std::any::Any;
@@ -231,8 +232,8 @@ impl ControlChannel {
 }
 
 impl ControlChannel {
-    /// How a job stands. A reply to which nobody waits may be of a step that the scheduler is about to
-    /// order again: it is acknowledged when that time is over.
+    /// How a job stands. A reply to which nobody waits may be of a step that the scheduler is about
+    /// to order again: it is acknowledged when that time is over.
     fn reply(&self, message: &AgentMessage) {
         let Some(reply) = parsed::<JobReply>(message) else { return };
         let id = message.id.to_string();

@@ -2,8 +2,8 @@
 //!
 //! # Invariants
 //! - Sessions have data channels of their own: they go on when the control channel is lost.
-//! - The device has heard everything when the sessions that are to end have ended there, and its control
-//!   channel answers. Sessions that go on do not count.
+//! - The device has heard everything when the sessions that are to end have ended there, and its
+//!   control channel answers. Sessions that go on do not count.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,8 +1,9 @@
 //! UpdateInstanceInformation: what a device says about itself.
 //!
 //! # Invariants
-//! - It is written when it is news, or when the last sign of life is older than [`VENDOR_HEALTH_EVERY`]:
-//!   10,000 devices with an agent that reports every five minutes cost few writes.
+//! - It is written when it is news, or when the last sign of life is older than
+//!   [`VENDOR_HEALTH_EVERY`]: 10,000 devices with an agent that reports every five minutes cost few
+//!   writes.
 //! - Every text is made harmless before it is stored.
 
 use std::net::IpAddr;

@@ -1,16 +1,16 @@
 //! A step of a command on such a device: one job of the agent.
 //!
-//! Data flow: order -> `agent_job` -> `agent_job_ack` (it runs) -> `agent_job_reply` (how it ended, with
-//! both outputs) -> [`Output`] -> the step's session, as for our own agent.
+//! Data flow: order -> `agent_job` -> `agent_job_ack` (it runs) -> `agent_job_reply` (how it ended,
+//! with both outputs) -> [`Output`] -> the step's session, as for our own agent.
 //!
 //! # Invariants
-//! - The name of a job follows from its step. The agent refuses a second job of a name, so a step that is
-//!   ordered again is not run again; its reply is awaited then. The agent forgets names after 30 minutes:
-//!   from [`VENDOR_JOB_KNOWN`] on a step is not ordered again.
+//! - The name of a job follows from its step. The agent refuses a second job of a name, so a step
+//!   that is ordered again is not run again; its reply is awaited then. The agent forgets names
+//!   after 30 minutes: from [`VENDOR_JOB_KNOWN`] on a step is not ordered again.
 //! - A job that the agent has not taken is ordered again each [`VENDOR_ORDER_AGAIN`]: an agent that
 //!   starts drops jobs without a word.
-//! - The last reply is acknowledged when the end is stored, and not before: until then the agent sends it
-//!   again, also to the next process of the gateway.
+//! - The last reply is acknowledged when the end is stored, and not before: until then the agent
+//!   sends it again, also to the next process of the gateway.
 //! - The agent's reply holds the beginning of each output, and not more.
 
 use std::sync::Arc;
@@ -82,7 +82,8 @@ impl ControlChannel {
         Ok(())
     }
 
-    /// Sends the order of a job, while the agent knows its name: later, its reply is awaited and no more.
+    /// Sends the order of a job, while the agent knows its name: later, its reply is awaited and no
+    /// more.
     fn order_again(&self, own: &VendorSession) -> bool {
         let Some(job) = &own.job else { return true };
         !job.is_known(self.agents.parts.clock.now())

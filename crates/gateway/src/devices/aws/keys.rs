@@ -1,8 +1,8 @@
 //! Keys that are issued to devices: sealed tokens, of which nothing is stored.
 //!
 //! # Invariants
-//! - A token is bound to its access key, its device and the device's own key. It opens for no other, and
-//!   ends with the device, with its own key, or after [`VENDOR_KEY_LIFE`].
+//! - A token is bound to its access key, its device and the device's own key. It opens for no
+//!   other, and ends with the device, with its own key, or after [`VENDOR_KEY_LIFE`].
 //! - Tokens of operators are sealed for another name: neither opens as the other.
 
 use base64::Engine as _;
@@ -38,8 +38,8 @@ impl Issued {
 }
 
 impl VendorAgents {
-    /// Issues keys to a device that proved its own key. One that waits for a person gets short ones,
-    /// so that it comes again soon.
+    /// Issues keys to a device that proved its own key. One that waits for a person gets short
+    /// ones, so that it comes again soon.
     pub(super) fn issue(&self, proven: &ByOwnKey, now: UnixMillis) -> Result<IssuedKeys, ApiError> {
         let id = entropy::random().map_err(|error| internal("no access key id", &error))?;
         let id = AccessKeyId::temporary_from_random(id);

@@ -1,13 +1,13 @@
-//! Devices that run amazon-ssm-agent: its calls, its control channel, and the data channel of each of
-//! its sessions.
+//! Devices that run amazon-ssm-agent: its calls, its control channel, and the data channel of each
+//! of its sessions.
 //!
-//! Data flow: HTTP -> `calls` (operations on `POST /`) and `channels` (websockets) -> `proof` (which
-//! device) -> `control` (the connection in the hub) -> `order` (a session begins) -> `carrier` (its
-//! bytes).
+//! Data flow: HTTP -> `calls` (operations on `POST /`) and `channels` (websockets) -> `proof`
+//! (which device) -> `control` (the connection in the hub) -> `order` (a session begins) ->
+//! `carrier` (its bytes).
 //!
 //! # Invariants
-//! - A device's key opens the operations of `towline_ssm::vendor::DeviceOperation` and its own channels,
-//!   nothing else. No operator's key opens these.
+//! - A device's key opens the operations of `towline_ssm::vendor::DeviceOperation` and its own
+//!   channels, nothing else. No operator's key opens these.
 //! - A request counts for the device of its key, whatever its path or body names.
 //! - Nothing of a session survives the gateway's process: the agent is told that it is over.
 //!

@@ -1,10 +1,11 @@
 //! An order to a device: what its document means, in the agent's form.
 //!
 //! # Invariants
-//! - A device of Linux or macOS is always told the user. The agent makes the account `ssm-user`, with
-//!   every right by sudo, when it is told none: that happens when `ssm-user` was asked for by name, and
-//!   not otherwise.
-//! - Windows has no run-as: there the session is `ssm-user`'s, and somebody has asked for it by name.
+//! - A device of Linux or macOS is always told the user. The agent makes the account `ssm-user`,
+//!   with every right by sudo, when it is told none: that happens when `ssm-user` was asked for by
+//!   name, and not otherwise.
+//! - Windows has no run-as: there the session is `ssm-user`'s, and somebody has asked for it by
+//!   name.
 
 use std::sync::Arc;
 

@@ -3,8 +3,8 @@
 //! Data flow: `ClientChannel` -> [`Output::push`] -> [`Output::flow`] -> session.
 //!
 //! # Invariants
-//! - A lane holds at most [`VENDOR_RING`] bytes. What finds no room stays with the channel, which does
-//!   not acknowledge it to the agent.
+//! - A lane holds at most [`VENDOR_RING`] bytes. What finds no room stays with the channel, which
+//!   does not acknowledge it to the agent.
 
 use towline_wire::frame::{Frame, MAX_DATA};
 use towline_wire::lane::{Lane, Lanes};

@@ -2,8 +2,8 @@
 //!
 //! # Invariants
 //! - The device is the key's. What path or body say is compared with it by the caller.
-//! - A device that is gone or revoked proves nothing; one that waits for a person, or is quarantined,
-//!   proves itself and [`active`] refuses it.
+//! - A device that is gone or revoked proves nothing; one that waits for a person, or is
+//!   quarantined, proves itself and [`active`] refuses it.
 
 use std::fmt::Display;
 

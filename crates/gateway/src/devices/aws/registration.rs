@@ -2,7 +2,8 @@
 //!
 //! # Invariants
 //! - The activation is judged as for our own agent, by the same code and within the same bounds.
-//! - Nothing proves the key here: who registers another's public key has a device that it cannot use.
+//! - Nothing proves the key here: who registers another's public key has a device that it cannot
+//!   use.
 
 use std::net::IpAddr;
 

@@ -1,4 +1,5 @@
-//! Sessions of these devices that begin or run, by name, and the devices that are to make a new key.
+//! Sessions of these devices that begin or run, by name, and the devices that are to make a new
+//! key.
 //!
 //! # Invariants
 //! - A session is in here from its order until its task ends.
@@ -72,8 +73,8 @@ impl Registry {
         own.map(|session| session.name().to_owned()).collect()
     }
 
-    /// The device is to make a new key when it asks for keys, and is told so until it has made one: an
-    /// answer may be lost, and a device may wait for approval meanwhile.
+    /// The device is to make a new key when it asks for keys, and is told so until it has made one:
+    /// an answer may be lost, and a device may wait for approval meanwhile.
     pub(super) fn wants_rotation(&self, device: &str) {
         let mut rotations = lock(&self.rotations);
         if rotations.len() < MAX_VENDOR_ROTATIONS {

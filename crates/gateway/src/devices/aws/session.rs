@@ -1,11 +1,12 @@
-//! One session of such a device as the hub sees it: what the session told, for the task that carries it.
+//! One session of such a device as the hub sees it: what the session told, for the task that
+//! carries it.
 //!
 //! Data flow: session -> [`Told`] -> `carrier`, which has the channel and the websocket. The other
 //! direction: `carrier` calls the session.
 //!
 //! # Invariants
-//! - Nothing here waits, and no lock but the one around [`Told`] is taken: the session is locked while
-//!   it calls.
+//! - Nothing here waits, and no lock but the one around [`Told`] is taken: the session is locked
+//!   while it calls.
 //! - Input that waits is at most [`VENDOR_INPUT`]: that is the credit which clients get.
 
 use std::collections::VecDeque;

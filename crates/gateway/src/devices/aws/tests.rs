@@ -1,4 +1,5 @@
-//! A device whose control channel is up, and a step of a command there, with a clock that the test sets.
+//! A device whose control channel is up, and a step of a command there, with a clock that the test
+//! sets.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,8 +1,8 @@
 //! Tokens for websockets of devices: what the `POST` before a websocket answers with.
 //!
 //! # Invariants
-//! - A token is bound to one device and one channel, and good for [`TOKEN_LIFE`]. The upgrade itself is
-//!   signed by the device as well.
+//! - A token is bound to one device and one channel, and good for [`TOKEN_LIFE`]. The upgrade
+//!   itself is signed by the device as well.
 //! - Nothing is stored: a token is sealed.
 
 use base64::Engine as _;

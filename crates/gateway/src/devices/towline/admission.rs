@@ -51,8 +51,8 @@ impl AgentsHandle {
 impl AgentAcceptor for AgentsHandle {
     fn serve(&self, connection: AgentConnection) -> BoxFuture<'static, ()> {
         let agents = Arc::clone(&self.0);
-        // A box of its own: the room of the handshake is given back before the link, which lasts for
-        // days, begins.
+        // A box of its own: the room of the handshake is given back before the link, which lasts
+        // for days, begins.
         let handshake = Box::pin(Arc::clone(&agents).shake_hands(connection));
         Box::pin(async move {
             let admitted = handshake.await;
@@ -70,7 +70,8 @@ impl AgentAcceptor for AgentsHandle {
 }
 
 impl Agents {
-    /// Completes the handshake; a caller that may not connect gets the reason, and the connection is closed.
+    /// Completes the handshake; a caller that may not connect gets the reason, and the connection
+    /// is closed.
     async fn shake_hands(self: Arc<Self>, connection: AgentConnection) -> Option<Admitted> {
         let AgentConnection { stream, spki, peer, visitor } = connection;
         let mut io = Io::new(stream);
@@ -181,7 +182,10 @@ impl Agents {
         }
         self.hub.device_up(Arc::clone(&link) as Arc<dyn Device>);
         self.retire_older_keys(handshake, &link).await;
-        tracing::info!(device = %link.device, peer = %handshake.peer, version = hello.platform.agent_version, "link up");
+        tracing::info!(
+            device = %link.device, peer = %handshake.peer, version = hello.platform.agent_version,
+            "link up"
+        );
         Ok(link)
     }
 
@@ -214,7 +218,10 @@ impl Agents {
         match keys.retire_older(link.device.as_str(), handshake.spki, now).await {
             Ok(0) => {}
             Ok(retired) => {
-                tracing::info!(device = %link.device, retired, "the device has come with its new key");
+                tracing::info!(
+                    device = %link.device, retired,
+                    "the device has come with its new key"
+                );
                 let facts = vec![
                     ("deviceId", link.device.to_string()),
                     ("keyFingerprint", fingerprint(handshake.spki)),

@@ -1,13 +1,14 @@
 //! The command log's way in: batches of all links, one transaction after the other, and the
 //! confirmation.
 //!
-//! Data flow: a link's task -> [`Intake::put`](super::intake::Intake::put), which never waits -> one task ([`keep`]) -> the store ->
-//! `LogStored` to the agent, and a marker in the session's recording for each program.
+//! Data flow: a link's task -> [`Intake::put`](super::intake::Intake::put), which never waits ->
+//! one task ([`keep`]) -> the store -> `LogStored` to the agent, and a marker in the session's
+//! recording for each program.
 //!
 //! # Invariants
-//! - Confirmed after the transaction, never before. While the store takes no writes (it is away, full
-//!   or read-only), records wait. Another failure closes the links whose records it was about: the
-//!   agents send them again on the next.
+//! - Confirmed after the transaction, never before. While the store takes no writes (it is away,
+//!   full or read-only), records wait. Another failure closes the links whose records it was about:
+//!   the agents send them again on the next.
 //! - At most `MOST` bytes wait, and of one link what the wire lets an agent send ahead; beyond,
 //!   that link is closed.
 //! - A device says nothing about another device's sessions: such a record is kept, and belongs to
@@ -30,7 +31,10 @@ pub(super) async fn keep(agents: Arc<Agents>) {
     loop {
         let batches = agents.intake.next().await;
         if let Err(error) = store_patiently(&agents, &batches).await {
-            tracing::error!(%error, "records of the command log could not be stored: their links are closed");
+            tracing::error!(
+                %error,
+                "records of the command log could not be stored: their links are closed"
+            );
             for (link, _) in &batches {
                 link.close("the store failed: the records will be asked for again");
             }
@@ -47,7 +51,10 @@ async fn store_patiently(
     loop {
         match store(agents, batches).await {
             Err(error) if error.is_passing() => {
-                tracing::warn!(%error, "records of the command log wait: the store takes no writes");
+                tracing::warn!(
+                    %error,
+                    "records of the command log wait: the store takes no writes"
+                );
                 tokio::time::sleep(STORE_AGAIN).await;
             }
             done => return done,
@@ -237,12 +244,16 @@ fn reason(lost: Lost) -> String {
         Lost::Reader { events } => format!("the agent did not get round to {events} events"),
         Lost::Memory => "the agent's memory for records was full; the oldest went".to_owned(),
         Lost::Renewal => {
-            "the agent was upgraded; programs that ran are listed anew, and what was executed meanwhile is not known"
+            "the agent was upgraded; programs that ran are listed anew, and what was executed \
+             meanwhile is not known"
                 .to_owned()
         }
         Lost::Disk => "the agent's share of the disk was full; the oldest went".to_owned(),
         Lost::Arguments { programs } => {
-            format!("the arguments of {programs} programs before this were gone when they were read")
+            format!(
+                "the arguments of {programs} programs before this were gone when they were \
+                     read"
+            )
         }
     }
 }

@@ -1,8 +1,8 @@
 //! An agent's link as the hub sees it: the implementation of [`Device`].
 //!
 //! # Invariants
-//! - A script's bytes follow their order on the same link at once, within the room that an agent has
-//!   before any credit.
+//! - A script's bytes follow their order on the same link at once, within the room that an agent
+//!   has before any credit.
 
 use std::any::Any;
 use std::sync::Arc;

@@ -1,8 +1,8 @@
 //! Batches of the command log that wait for the store, of all links.
 //!
 //! # Invariants
-//! - At most [`INTAKE_BYTES`] bytes wait, and of one link what the wire lets an agent send ahead; beyond,
-//!   that link is closed.
+//! - At most [`INTAKE_BYTES`] bytes wait, and of one link what the wire lets an agent send ahead;
+//!   beyond, that link is closed.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};

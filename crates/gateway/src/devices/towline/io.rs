@@ -1,7 +1,8 @@
 //! One agent's socket with its frame reader, and the last message to an agent that is refused.
 //!
 //! # Invariants
-//! - The last message has [`LAST_MESSAGE_TIMEOUT`]; an agent that does not read it costs no more than that.
+//! - The last message has [`LAST_MESSAGE_TIMEOUT`]; an agent that does not read it costs no more
+//!   than that.
 
 use std::io;
 

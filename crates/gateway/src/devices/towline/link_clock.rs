@@ -1,13 +1,15 @@
-//! The authority's time as one link knows it: grants and signed times of a link come from one clock.
+//! The authority's time as one link knows it: grants and signed times of a link come from one
+//! clock.
 //!
-//! Data flow: the time of day when the link is made -> advanced by the time since boot -> signed times
-//! and grants.
+//! Data flow: the time of day when the link is made -> advanced by the time since boot -> signed
+//! times and grants.
 //!
 //! # Invariants
 //! - A step of the time of day does not reach a grant that the agent would judge by an older time:
 //!   this clock follows the time of day only together with a signed time, and only when no grant of
 //!   the link is alive.
-//! - Of all grants that an agent remembers at once, one principal has at most half for its sessions.
+//! - Of all grants that an agent remembers at once, one principal has at most half for its
+//!   sessions.
 //! - An agent may ask for the time [`TIMES_AT_ONCE`] times, and then once a second.
 
 use std::collections::VecDeque;
@@ -32,7 +34,8 @@ pub(super) struct LinkClock {
     unix_ms: u64,
     /// When the time was told, since boot.
     told: Duration,
-    /// When the grants that are alive were issued, since boot, and a digest of whose share each takes.
+    /// When the grants that are alive were issued, since boot, and a digest of whose share each
+    /// takes.
     granted: VecDeque<(Duration, u64)>,
     /// Answers that the agent may ask for, and since when they are counted.
     answers: (u32, Duration),
@@ -60,8 +63,8 @@ impl LinkClock {
         self.at(now)
     }
 
-    /// The time that a grant is issued at now. `None`: too many are alive. One principal may have half
-    /// of them with its sessions, so that the others always have some.
+    /// The time that a grant is issued at now. `None`: too many are alive. One principal may have
+    /// half of them with its sessions, so that the others always have some.
     pub(super) fn grant(&mut self, clock: &Clock, order: &Order<'_>) -> Option<u64> {
         let now = clock.since_boot();
         while self.granted.front().is_some_and(|(at, _)| now.saturating_sub(*at) >= GRANT_LIFE) {

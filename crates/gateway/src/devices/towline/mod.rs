@@ -1,7 +1,7 @@
 //! Agents' links: who is calling, whether it may, and the task that carries its frames.
 //!
-//! Data flow: TLS listener -> [`AgentsHandle`] -> `handshake` (version, hello or enrollment) -> `Link` in
-//! the hub -> `drive` (frames in and out) -> link down.
+//! Data flow: TLS listener -> [`AgentsHandle`] -> `handshake` (version, hello or enrollment) ->
+//! `Link` in the hub -> `drive` (frames in and out) -> link down.
 //!
 //! # Invariants
 //! - Nothing of an agent is believed but its key, which the TLS handshake proved.

@@ -1,8 +1,8 @@
 //! What waits for one agent's link: control messages, credits, and stream data in fair turns.
 //!
-//! Data flow: sessions push from any task -> the link's own task takes batches and writes them. Nobody
-//! waits here: what does not fit is an error, and the error ends the link, because everything in
-//! here is sent again after a reconnect.
+//! Data flow: sessions push from any task -> the link's own task takes batches and writes them.
+//! Nobody waits here: what does not fit is an error, and the error ends the link, because
+//! everything in here is sent again after a reconnect.
 //!
 //! # Invariants
 //! - Control bytes stay below [`MAX_CONTROL_BYTES`]; data bytes are bounded by the credit that the

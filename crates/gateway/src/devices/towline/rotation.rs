@@ -37,11 +37,17 @@ impl Agents {
     /// The agent shows a new key.
     pub(super) fn admit_key(self: &Arc<Self>, link: &Arc<Link>, key: NewKey) {
         let Some(asked) = link.take_rotation() else {
-            tracing::warn!(device = %link.device, "the agent shows a new key that nobody asked for: ignored");
+            tracing::warn!(
+                device = %link.device,
+                "the agent shows a new key that nobody asked for: ignored"
+            );
             return;
         };
         if !is_proved(link, &key) {
-            tracing::warn!(device = %link.device, "the agent shows a new key without proof of its private half: refused");
+            tracing::warn!(
+                device = %link.device,
+                "the agent shows a new key without proof of its private half: refused"
+            );
             let _ = asked.send(Err(RotateError::Refused {
                 why: "it did not prove the key that it showed".into(),
             }));
@@ -55,7 +61,10 @@ impl Agents {
                 .map(|()| fingerprint(&key.spki))
                 .map_err(|e| RotateError::Internal(e.to_string()));
             if let Ok(fingerprint) = &outcome {
-                tracing::info!(device = %link.device, fingerprint, "new key of the device admitted");
+                tracing::info!(
+                    device = %link.device, fingerprint,
+                    "new key of the device admitted"
+                );
                 link.send(&ToAgent::KeyAdded);
             }
             let _ = asked.send(outcome); // nobody waits any more: the key counts nevertheless

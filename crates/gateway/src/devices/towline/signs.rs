@@ -1,7 +1,7 @@
 //! Signs of life of devices on their way to the store, many in one transaction.
 //!
-//! Data flow: a hello, or the end of a link -> [`Signs::note`] -> a bounded queue -> one transaction for
-//! all that came meanwhile -> the caller goes on.
+//! Data flow: a hello, or the end of a link -> [`Signs::note`] -> a bounded queue -> one
+//! transaction for all that came meanwhile -> the caller goes on.
 //!
 //! # Invariants
 //! - A device that was welcomed is in the store as it has come, unless the store has failed, which

@@ -1,10 +1,11 @@
-//! Texts of a device, at the edge of the wire: made harmless before anything stores, logs or shows them.
+//! Texts of a device, at the edge of the wire: made harmless before anything stores, logs or shows
+//! them.
 //!
 //! Data flow: hello, enrollment, or report of an agent -> one of these -> store, log, caller.
 //!
 //! # Invariants
-//! - No text of an agent is used as it came, except by the command log: there it is evidence, and is made
-//!   harmless where it is shown.
+//! - No text of an agent is used as it came, except by the command log: there it is evidence, and
+//!   is made harmless where it is shown.
 
 use towline_wire::message::FromAgent;
 use towline_wire::text::plain;

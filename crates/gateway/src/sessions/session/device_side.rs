@@ -80,8 +80,8 @@ impl Session {
         matches!(self.lock().phase, Phase::Opening(_) | Phase::TurnedAway)
     }
 
-    /// Another node carries it: nothing is told to the device, and the client is hung up on. True for a
-    /// session that was not over.
+    /// Another node carries it: nothing is told to the device, and the client is hung up on. True
+    /// for a session that was not over.
     #[must_use]
     pub fn let_go(&self, why: &str) -> bool {
         let mut core = self.lock();

@@ -1,14 +1,14 @@
-//! One session: a client on one side, a device's connection on the other, either of which may vanish and
-//! come back.
+//! One session: a client on one side, a device's connection on the other, either of which may
+//! vanish and come back.
 //!
-//! Data flow of output: connection's task -> [`Session::output`] -> client's queue. Way of input: client's task
-//! -> [`Session::input`] -> device's outbox. The positions in both are the device's and the client's
-//! own; this file only checks and passes on, so nothing is lost with this process.
+//! Data flow of output: connection's task -> [`Session::output`] -> client's queue. Way of input:
+//! client's task -> [`Session::input`] -> device's outbox. The positions in both are the device's
+//! and the client's own; this file only checks and passes on, so nothing is lost with this process.
 //!
 //! # Invariants
 //! - At most one client is attached; a newer one takes over, and the older one is told.
-//! - Bytes flow only between an answer to the latest attach and the next loss. What comes outside of that is dropped, since it
-//!   will be sent again.
+//! - Bytes flow only between an answer to the latest attach and the next loss. What comes outside
+//!   of that is dropped, since it will be sent again.
 //! - The first end is the end: [`Session::end`] gives true exactly once.
 //!
 //! # Not here

@@ -6,8 +6,8 @@ use towline_wire::echo::{Echo, Echoed};
 
 use super::*;
 
-/// A session that runs on a device that can report echo, or cannot, with a client attached at position 0, and its
-/// tape.
+/// A session that runs on a device that can report echo, or cannot, with a client attached at
+/// position 0, and its tape.
 fn recorded(
     input: bool,
     tells_echo: bool,

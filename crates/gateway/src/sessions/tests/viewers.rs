@@ -1,5 +1,5 @@
-//! Viewers beside a client: permitted by a token, bounded, never waited for, told what they missed and
-//! how it ended.
+//! Viewers beside a client: permitted by a token, bounded, never waited for, told what they missed
+//! and how it ended.
 
 use towline_wire::message::Size;
 

@@ -1,158 +1,21 @@
-//! Sessions: one row from the decision to open a session until thirty days after its end.
-//!
-//! Data flow: `insert` (Connecting) -> `mark` as clients attach and detach -> `end`. After a restart
-//! of the gateway `list_active` returns the sessions that may be alive on their devices.
+//! The table of sessions: rows are inserted, marked, ended and found.
 //!
 //! # Invariants
-//! - Only the node that carries a session changes its row: one that lost it changes nothing.
-//! - The end of a session never changes: the first reason is kept. Its commands and the size of its
-//!   recording are still counted afterwards, because both may arrive later.
-//! - Ended rows older than [`limits::SESSION_HISTORY_DAYS`] are removed when a session is inserted.
+//! - Those of [`crate::sessions`].
+//!
+//! # Not here
+//! - What a row holds: `rows`.
 
 use std::time::Duration;
 
-use crate::engine::{self, QueryBuilder, Row};
+use super::rows::{
+    COLUMNS, JUST_IN_TIME, NewSession, Session, SessionFilter, SessionStatus, as_millis, session,
+};
+use crate::engine::{self, QueryBuilder};
 use crate::error::StoreError;
 use crate::limits;
 use crate::store::{Store, one_of};
 use towline_host::clock::UnixMillis;
-
-/// A session's status, in AWS's terms.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SessionStatus {
-    /// Decided; no client has attached.
-    Connecting,
-    /// A client is attached.
-    Connected,
-    /// No client is attached; the shell goes on.
-    Disconnected,
-    /// Ending.
-    Terminating,
-    /// Ended.
-    Terminated,
-    /// Never began.
-    Failed,
-}
-
-impl SessionStatus {
-    /// All of them.
-    pub const ALL: [Self; 6] = [
-        Self::Connecting,
-        Self::Connected,
-        Self::Disconnected,
-        Self::Terminating,
-        Self::Terminated,
-        Self::Failed,
-    ];
-
-    /// Its name in the store and in the API.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Connecting => "Connecting",
-            Self::Connected => "Connected",
-            Self::Disconnected => "Disconnected",
-            Self::Terminating => "Terminating",
-            Self::Terminated => "Terminated",
-            Self::Failed => "Failed",
-        }
-    }
-
-    /// The status with this name.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|s| s.as_str() == text)
-    }
-}
-
-/// A session about to be opened.
-#[derive(Debug, Clone)]
-pub struct NewSession {
-    /// `<owner>-<17 characters>`.
-    pub id: String,
-    /// The device.
-    pub device_id: String,
-    /// ARN of the owner.
-    pub principal_arn: String,
-    /// Name of the owner.
-    pub principal_name: String,
-    /// Id of the owner: a user, or the role that was assumed. Empty: not known.
-    pub principal_id: String,
-    /// Id of the user whose access key is behind it. Empty: not known.
-    pub person_id: String,
-    /// The session document.
-    pub document: String,
-    /// The caller's reason; empty when not given.
-    pub reason: String,
-    /// User to run as; empty for the device's default.
-    pub run_as: String,
-    /// Address of the request.
-    pub source_ip: String,
-    /// Whether an approved access request permits it.
-    pub just_in_time: bool,
-    /// That request; empty: none, or not known.
-    pub access_request: String,
-    /// Session type in the data channel's handshake, for the time after a restart.
-    pub session_type: String,
-    /// Where its output is kept: an OutputUrl as JSON; empty when nowhere.
-    pub output_url: String,
-    /// Whether its input is recorded, as far as it is echoed.
-    pub input_recorded: bool,
-    /// Idle time after which it ends.
-    pub idle: Duration,
-    /// Age at which it ends.
-    pub max: Option<Duration>,
-}
-
-/// A session as stored.
-#[derive(Debug, Clone)]
-pub struct Session {
-    /// What it was opened with.
-    pub new: NewSession,
-    /// Its status.
-    pub status: SessionStatus,
-    /// Why it ended, or what happened last; for users.
-    pub details: String,
-    /// When it was decided.
-    pub started_at: UnixMillis,
-    /// When it ended.
-    pub ended_at: Option<UnixMillis>,
-    /// What the data plane needs to resume the session after a restart. Opaque here.
-    pub resume_state: Option<Vec<u8>>,
-    /// Number of programs it executed, as far as its device reported; `None` without a report.
-    pub commands: Option<i64>,
-    /// Bytes of its recording, once that has ended.
-    pub recording_bytes: Option<i64>,
-    /// The node that carries it; empty where one gateway works alone.
-    pub node: String,
-    /// The part of its recording that is being written, or was the last one.
-    pub recording_part: u32,
-}
-
-/// Which sessions to list. `None` or empty: any.
-#[derive(Debug, Clone, Default)]
-pub struct SessionFilter {
-    /// Ended ones (History) or the others (Active).
-    pub ended: bool,
-    /// Ids.
-    pub ids: Vec<String>,
-    /// Devices.
-    pub device_ids: Vec<String>,
-    /// Owners' ARNs.
-    pub owners: Vec<String>,
-    /// Statuses.
-    pub statuses: Vec<SessionStatus>,
-    /// Documents.
-    pub documents: Vec<String>,
-    /// How the sentence of the end begins.
-    pub end: Option<String>,
-    /// Started at or after this.
-    pub invoked_after: Option<UnixMillis>,
-    /// Started at or before this.
-    pub invoked_before: Option<UnixMillis>,
-    /// Those that an approved request permits, or the others.
-    pub just_in_time: Option<bool>,
-}
 
 /// Operations on sessions.
 pub struct SessionStore<'a> {
@@ -165,53 +28,6 @@ impl Store {
     pub const fn sessions(&self) -> SessionStore<'_> {
         SessionStore { store: self }
     }
-}
-
-pub(crate) const COLUMNS: &str = "SELECT id, device_id, principal_arn, principal_name, principal_id, person_id, document, reason, run_as, source_ip, access_type, \
-     access_request, session_type, output_url, status, details, idle_ms, max_ms, started_at, ended_at, resume_state, commands, \
-     recording_bytes, input_recorded, node, recording_part FROM sessions";
-
-pub(crate) fn session(row: &Row) -> Result<Session, sqlx::Error> {
-    let status: String = row.try_get("status")?;
-    let millis = |n: i64| Duration::from_millis(u64::try_from(n).unwrap_or(0));
-    Ok(Session {
-        new: NewSession {
-            id: row.try_get("id")?,
-            device_id: row.try_get("device_id")?,
-            principal_arn: row.try_get("principal_arn")?,
-            principal_name: row.try_get("principal_name")?,
-            principal_id: row.try_get("principal_id")?,
-            person_id: row.try_get("person_id")?,
-            document: row.try_get("document")?,
-            reason: row.try_get("reason")?,
-            run_as: row.try_get("run_as")?,
-            source_ip: row.try_get("source_ip")?,
-            just_in_time: row.try_get::<String, _>("access_type")? == JUST_IN_TIME,
-            access_request: row.try_get("access_request")?,
-            session_type: row.try_get("session_type")?,
-            output_url: row.try_get("output_url")?,
-            input_recorded: row.try_get("input_recorded")?,
-            idle: millis(row.try_get("idle_ms")?),
-            max: row.try_get::<Option<i64>, _>("max_ms")?.map(millis),
-        },
-        status: SessionStatus::parse(&status)
-            .ok_or_else(|| sqlx::Error::Decode(format!("session status {status:?}").into()))?,
-        details: row.try_get("details")?,
-        started_at: UnixMillis(row.try_get("started_at")?),
-        ended_at: row.try_get::<Option<i64>, _>("ended_at")?.map(UnixMillis),
-        resume_state: row.try_get("resume_state")?,
-        commands: row.try_get("commands")?,
-        recording_bytes: row.try_get("recording_bytes")?,
-        node: row.try_get("node")?,
-        recording_part: u32::try_from(row.try_get::<i64, _>("recording_part")?).unwrap_or(1),
-    })
-}
-
-/// `access_type` of a session that an approved request permits.
-const JUST_IN_TIME: &str = "JustInTime";
-
-fn as_millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 impl SessionStore<'_> {
@@ -232,11 +48,14 @@ impl SessionStore<'_> {
         .execute(&mut *tx)
         .await?;
         let stored = engine::query(
-            "INSERT INTO sessions (id, device_id, principal_arn, principal_name, principal_id, person_id, document, reason, run_as, source_ip, \
-             access_type, access_request, session_type, output_url, input_recorded, status, idle_ms, max_ms, started_at, node, commands) \
+            "INSERT INTO sessions (id, device_id, principal_arn, principal_name, principal_id, \
+             person_id, document, reason, run_as, source_ip, \
+             access_type, access_request, session_type, output_url, input_recorded, status, \
+             idle_ms, max_ms, started_at, node, commands) \
              SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'Connecting', ?, ?, ?, ?, \
              (SELECT SUM(CASE WHEN kind = 'exec' THEN 1 ELSE 0 END) FROM command_log \
-             WHERE session = ? AND (kind = 'exec' OR (kind = 'begin' AND SUBSTR(detail, 1, 3) <> 'off'))) \
+             WHERE session = ? AND (kind = 'exec' OR (kind = 'begin' AND SUBSTR(detail, 1, 3) <> \
+             'off'))) \
              WHERE (? = '' OR EXISTS (SELECT 1 FROM principals WHERE unique_id = ?) \
              OR EXISTS (SELECT 1 FROM federated_people WHERE id = ? AND blocked = 0)) \
              AND (? = '' OR EXISTS (SELECT 1 FROM principals WHERE unique_id = ?))",
@@ -308,8 +127,8 @@ impl SessionStore<'_> {
         Ok(done.rows_affected() > 0)
     }
 
-    /// Ends a live session: Terminated, or Failed when it never began. `false`: it has ended before,
-    /// or does not exist.
+    /// Ends a live session: Terminated, or Failed when it never began. `false`: it has ended
+    /// before, or does not exist.
     ///
     /// # Errors
     /// [`StoreError::Database`].
@@ -381,8 +200,8 @@ impl SessionStore<'_> {
         Ok(row.as_ref().map(session).transpose()?)
     }
 
-    /// Up to `limit` sessions of this node that have not ended, with ids after `after`, by id. For the
-    /// start of the data plane.
+    /// Up to `limit` sessions of this node that have not ended, with ids after `after`, by id. For
+    /// the start of the data plane.
     ///
     /// # Errors
     /// [`StoreError::Database`].
@@ -404,7 +223,8 @@ impl SessionStore<'_> {
     /// [`StoreError::Database`].
     pub async fn live_by_approval(&self, person_id: &str) -> Result<Vec<String>, StoreError> {
         Ok(engine::query_scalar(
-            "SELECT id FROM sessions WHERE ended_at IS NULL AND person_id = ? AND access_type = ? ORDER BY id",
+            "SELECT id FROM sessions WHERE ended_at IS NULL AND person_id = ? AND access_type = ? \
+             ORDER BY id",
         )
         .bind(person_id)
         .bind(JUST_IN_TIME)
@@ -436,7 +256,8 @@ impl SessionStore<'_> {
         one_of(&mut query, "status", &statuses);
         one_of(&mut query, "document", &filter.documents);
         if let Some(end) = &filter.end {
-            // Text sorts by bytes: what begins with it lies between it and it with the last character.
+            // Text sorts by bytes: what begins with it lies between it and it with the last
+            // character.
             query.push(" AND details >= ").push_bind(end.clone());
             query.push(" AND details < ").push_bind(format!("{end}{}", char::MAX));
         }
@@ -469,7 +290,7 @@ impl SessionStore<'_> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::testing::scratch;
 
