@@ -102,6 +102,9 @@ fn an_order_that_never_reached_a_device_which_then_lost_its_power_is_given_again
     let lab = Lab::start()?;
     let mut device = lab.device()?;
     let starts = mark(&lab, "starts");
+    // A device gets orders once it has named what it holds.
+    let first = send(&lab, &device, "true", 60)?;
+    is(&ended(&lab, &device, &first)?, "Success")?;
     // From here on nothing goes through: the gateway gives the order to a device that is as good as
     // dead.
     device.relay.hold(true);
