@@ -7,7 +7,8 @@
 //! - Only the node that carries a session changes its row: one that lost it changes nothing.
 //! - The end of a session never changes: the first reason is kept. Its commands and the size of its
 //!   recording are still counted afterwards, because both may arrive later.
-//! - Ended rows older than [`limits::SESSION_HISTORY_DAYS`] are removed when a session is inserted.
+//! - Ended rows older than [`SESSION_HISTORY_DAYS`](crate::limits::SESSION_HISTORY_DAYS) are
+//!   removed when a session is inserted.
 
 mod rows;
 mod table;
