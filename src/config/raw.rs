@@ -5,9 +5,12 @@
 //! there.
 
 use crate::limits;
+use crate::sys::owner::other_writer;
+use nix::unistd::geteuid;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::ops::Range;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use toml::de::{DeTable, DeValue};
 
@@ -87,7 +90,14 @@ pub fn read_files(main: &Path, must_exist: bool, findings: &mut Vec<Finding>) ->
     files.extend(more);
     for file in files {
         match read(&file) {
-            Ok(text) => parse(&file, &text, &mut entries, findings),
+            Ok((text, other_writer)) => {
+                findings.extend(other_writer.map(|why| Finding {
+                    place: Place::File(file.clone(), 0),
+                    fatal: false,
+                    text: format!("{why}, and the agent obeys it: chown root and chmod go-w it"),
+                }));
+                parse(&file, &text, &mut entries, findings);
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound && !must_exist => {}
             Err(error) => findings.push(Finding {
                 place: Place::File(file, 0),
@@ -99,10 +109,13 @@ pub fn read_files(main: &Path, must_exist: bool, findings: &mut Vec<Finding>) ->
     entries
 }
 
-fn read(file: &Path) -> io::Result<String> {
+/// The text of a file, and why it may be somebody else's.
+fn read(file: &Path) -> io::Result<(String, Option<&'static str>)> {
     let mut text = String::new();
-    File::open(file)?.take(limits::CONFIG_FILE as u64).read_to_string(&mut text)?;
-    Ok(text)
+    let opened = File::open(file)?;
+    let about = opened.metadata()?;
+    opened.take(limits::CONFIG_FILE as u64).read_to_string(&mut text)?;
+    Ok((text, other_writer(about.uid(), about.mode(), geteuid().as_raw())))
 }
 
 /// The entries of one file's text.
@@ -183,6 +196,7 @@ pub fn read_variables(keys: &[&str], variable: impl Fn(&str) -> Option<String>) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
 
     #[track_caller]
     fn check(text: &str, expected: &[(&str, Value, usize)], problem: Option<&str>) {
@@ -248,5 +262,17 @@ mod tests {
             read_files(&main, true, &mut findings).into_iter().map(|entry| entry.value).collect();
         assert_eq!(values, ["1", "2", "3"].map(|text| Value::Text(text.into())));
         assert!(findings.is_empty());
+    }
+
+    #[test]
+    fn a_file_that_others_can_write_is_obeyed_with_a_warning() {
+        let temp = tempfile::tempdir().unwrap();
+        let main = temp.path().join("agent.toml");
+        crate::state::atomic::replace(&main, b"log = \"1\"", 0o664).unwrap();
+        fs::set_permissions(&main, PermissionsExt::from_mode(0o664)).unwrap();
+        let mut findings = Vec::new();
+        assert_eq!(read_files(&main, true, &mut findings).len(), 1);
+        assert!(!findings[0].fatal);
+        assert!(findings[0].to_string().contains("other users can write it"), "{}", findings[0]);
     }
 }

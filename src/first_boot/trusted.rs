@@ -20,6 +20,8 @@ use nix::fcntl::{OFlag, open, openat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
 use nix::unistd::geteuid;
 
+use crate::sys::owner::other_writer;
+
 /// Why a file is not obeyed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Untrusted {
@@ -96,13 +98,8 @@ fn objection(stat: &FileStat, kind: SFlag, own: u32) -> Option<&'static str> {
     if SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT != kind {
         return Some(if is_file { "it is not a regular file" } else { "it is not a folder" });
     }
-    if stat.st_uid != 0 && stat.st_uid != own {
-        return Some("it belongs to another user");
-    }
-    if stat.st_mode & 0o022 != 0 {
-        return Some("its group or other users can write it");
-    }
-    (is_file && stat.st_nlink != 1).then_some("it has a second name")
+    other_writer(stat.st_uid, stat.st_mode, own)
+        .or_else(|| (is_file && stat.st_nlink != 1).then_some("it has a second name"))
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ pub(crate) mod calls;
 pub mod cgroup;
 pub(crate) mod landlock;
 pub mod memory;
+pub mod owner;
 pub mod proc_table;
 pub(crate) mod seccomp;
 mod watch;
