@@ -73,7 +73,7 @@ fn activations(lab: &Lab, description: &str) -> Outcome<usize> {
 
 /// Lines of the trail of creations that were done, or of which nobody knows.
 fn lines(lab: &Lab) -> Outcome<usize> {
-    let text = lab.admin().text(&["audit", "--since", "1h", "-o", "json"])?;
+    let text = lab.admin().text(&["audit", "--limit", "1000", "-o", "json"])?;
     let answer: Value = serde_json::from_str(&text)?;
     let events = answer["Events"].as_array().cloned().unwrap_or_default();
     Ok(events
