@@ -59,9 +59,9 @@ fn a_gateway_that_is_drained_gives_its_shells_to_the_other_one_without_a_lost_by
     let logged = pair.lab.gateway.logged();
     let is_empty = logged.contains("all devices and sessions are at other gateways");
     ensure(ended.success() && is_empty, || format!("gateway a ended with {ended}: {logged}"))?;
-    let (a, b) = (pair.node("a")?, pair.node("b")?);
-    ensure(a["Alive"] == false && b["Devices"] == 2 && b["Sessions"] == 1, || {
-        format!("after the drain: {a} {b}")
+    eventually("both devices at gateway b", PATIENCE, || {
+        let (a, b) = (pair.node("a").ok()?, pair.node("b").ok()?);
+        (a["Alive"] == false && b["Devices"] == 2 && b["Sessions"] == 1).then_some(())
     })?;
     round_trip(&mut shell, &text.take_bytes(20_000), "at b")?;
     exec(&admin, &idle, "new")?;

@@ -95,6 +95,8 @@ async function flood(page, terminal) {
   step(`endless output had stopped after ${Math.round(performance.now() - began)} ms`);
   await terminal.type("echo dry-$((40+2))");
   await terminal.sees("dry-42");
+  // A search looks at screens each 0.2 s (screens.ts): what is to be found stays in sight for longer.
+  await page.waitForTimeout(400);
 }
 
 const LINES = 100_000;

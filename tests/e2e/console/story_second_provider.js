@@ -29,6 +29,7 @@ async function signedOut(page, context) {
   await page.click("text=Sign out");
   await page.locator('input[name="key"]').waitFor();
   await context.clearCookies();
+  await page.goto("about:blank"); // what the page still does after a sign-out leads nowhere
 }
 
 story(async (page, context, forgive) => {
