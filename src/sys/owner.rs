@@ -1,7 +1,7 @@
 //! Who can write a file that the agent obeys.
 
-/// Why a file of this owner and mode may be somebody else's work; `None` when only root, or the user
-/// `own`, can write it.
+/// Why a file of this owner and mode may be somebody else's work; `None` when only root, or the
+/// user `own`, can write it.
 ///
 /// Access control lists: the mode's group bits include their mask (acl(5)).
 #[must_use]
