@@ -54,8 +54,9 @@ class Terminal {
     await eventually(`the terminal is ${status}`, async () => {
       last = await this.status().catch(() => null);
       return last === status;
-    }).catch((error) => {
-      throw new Error(`${error.message}, it is ${last}`);
+    }).catch(async (error) => {
+      const words = await (await this.part()).locator("[data-status]").innerText().catch(() => "");
+      throw new Error(`${error.message}, it is ${last}: ${words}`);
     });
   }
 

@@ -37,7 +37,10 @@ impl Session {
         if matches!(core.phase, Phase::Ended) {
             return Err("the session is over");
         }
-        if core.token.take_if(|held| held.opens(token, Instant::now())).is_none() {
+        let now = Instant::now();
+        let is_newest = core.token.take_if(|held| held.opens(token, now)).is_some();
+        if core.earlier.take_if(|held| is_newest || held.opens(token, now)).is_none() && !is_newest
+        {
             return Err("the token is wrong, used, or too old: call ResumeSession for a new one");
         }
         let queue = Arc::new(ClientQueue::default());

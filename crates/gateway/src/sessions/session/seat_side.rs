@@ -46,7 +46,8 @@ impl Session {
     /// Keeps a token for this user; `None`: the owner.
     pub fn set_token_of(&self, token: Token, user: Option<String>) {
         let mut core = self.lock();
-        core.token = Some(token);
+        let former = core.token.replace(token);
+        core.earlier = former.filter(|_| core.seat.next == user);
         core.seat.next = user;
     }
 

@@ -52,6 +52,9 @@ pub(super) struct Core {
     pub(super) device: Option<Arc<dyn DeviceEnd>>,
     pub(super) client: Option<Arc<ClientQueue>>,
     pub(super) token: Option<Token>,
+    /// The one before it, for the same user: an answer that its page did not wait for may be later
+    /// than that to the next page.
+    pub(super) earlier: Option<Token>,
     pub(super) positions: Positions,
     pub(super) exited: Option<ExitStatus>,
     pub(super) since: Since,
@@ -109,6 +112,7 @@ impl Session {
             device: None,
             client: None,
             token: None,
+            earlier: None,
             positions: Positions::new(false),
             exited: None,
             since,
