@@ -12,52 +12,22 @@ import queue
 import re
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from urllib.parse import parse_qs, urljoin, urlsplit
 
 import requests
 
+from browser import CALLBACK, CLI, HOME, KEYLESS, ORIGIN, Browser, back_of, begin, cli
 from checks import DEVICE, check, run
 from towline_client import CA, ENDPOINT, REGION, towline
-
-CLI = os.environ["TOWLINE_CLI"]
-ORIGIN = os.environ["TOWLINE_ORIGIN"]
-CALLBACK = f"{ORIGIN}/sign-in/callback"
-HOME = tempfile.mkdtemp()
-# Nothing but the gateway's address: no key.
-KEYLESS = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "XDG_"))} | {
-    "HOME": HOME, "TOWLINE_ENDPOINT": ENDPOINT, "TOWLINE_CA": CA, "AWS_REGION": REGION}
 
 PROVIDER = subprocess.Popen(["node", os.environ["TOWLINE_NODE"]], stdout=subprocess.PIPE, text=True,
                             env=os.environ | {"REDIRECT_URI": CALLBACK})
 ISSUER = PROVIDER.stdout.readline().strip()
 
 
-def cli(*words, **more):
-    return subprocess.run([CLI, *words], env=KEYLESS, capture_output=True, text=True, timeout=60, **more)
-
-
-class Browser:
-    """Goes where it is sent, until an address that `stop` names."""
-
-    def __init__(self):
-        self.session = requests.Session()
-        self.session.trust_env = False  # else a CA file of the environment goes before this one
-        self.session.verify = CA
-
-    def go(self, url, stop, data=None):
-        for _ in range(20):
-            answer = self.session.request("POST" if data else "GET", url, data=data, allow_redirects=False)
-            data = None
-            if "Location" not in answer.headers:
-                return answer
-            url = urljoin(url, answer.headers["Location"])
-            if url.startswith(stop):
-                return url
-        raise AssertionError("too many redirects")
-
+class Person(Browser):
     def sign_in(self, url, person, stop):
         """Fills the forms in: who it is, then consent."""
         page = self.go(url, stop)
@@ -68,17 +38,6 @@ class Browser:
             assert action, page.text
             page = self.go(urljoin(page.url, action[1]), stop, fields)
         return page
-
-
-def begin(*words):
-    """`towline login`, up to the address that it prints."""
-    # Without a path there is no program that opens a browser.
-    process = subprocess.Popen([CLI, "login", *words], env=KEYLESS | {"PATH": ""}, stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE, text=True)
-    process.stderr.readline()
-    url = process.stderr.readline().removeprefix("towline: ").strip()
-    assert url.startswith(f"https://{urlsplit(ENDPOINT).netloc}/sign-in/start?"), url
-    return process, url.replace(ENDPOINT, ORIGIN)
 
 
 @check
@@ -103,7 +62,7 @@ def a_person_signs_in_and_has_the_role_of_her_group():
     before = cli("whoami")
     assert before.returncode != 0, before
     process, url = begin()
-    done = Browser().sign_in(url, "ann", "http://127.0.0.1:" + parse_qs(urlsplit(url).query)["redirect"][0].split(":")[2].split("/")[0])
+    done = Person().sign_in(url, "ann", back_of(url))
     assert requests.get(done).status_code == 200
     out, err = process.communicate(timeout=30)
     assert process.returncode == 0 and "signed in until" in out, (out, err)
@@ -129,10 +88,6 @@ def aws_tools_work_by_the_credential_process():
     assert done.returncode == 0, done
 
 
-def back_of(url):
-    return "http://127.0.0.1:" + parse_qs(urlsplit(url).query)["redirect"][0].split(":")[2].split("/")[0]
-
-
 @check
 def a_policy_that_wants_a_fresh_second_factor_says_so_and_the_provider_asks_again():
     wanted = {"PrincipalName": "operator", "PrincipalType": "Role", "PolicyName": "factor",
@@ -143,7 +98,7 @@ def a_policy_that_wants_a_fresh_second_factor_says_so_and_the_provider_asks_agai
     refused = cli("sessions")
     assert refused.returncode != 0 and "towline login --fresh" in refused.stderr, refused
     towline("DeletePrincipalPolicy", {name: wanted[name] for name in ["PrincipalName", "PrincipalType", "PolicyName"]})
-    browser = Browser()
+    browser = Person()
     for words, asked in [([], True), ([], False), (["--fresh"], True)]:
         process, url = begin(*words)
         back = back_of(url)
@@ -157,7 +112,7 @@ def a_policy_that_wants_a_fresh_second_factor_says_so_and_the_provider_asks_agai
         "NameClaim": "preferred_username", "GroupsClaim": "groups", "AcrValues": ["urn:mfa", "phr"],
         "GroupRoles": [{"Group": "ops", "Role": "operator"}]})
     process, url = begin("--fresh")
-    asked = parse_qs(urlsplit(Browser().go(url, ISSUER)).query)
+    asked = parse_qs(urlsplit(Person().go(url, ISSUER)).query)
     assert (asked["max_age"], asked["prompt"], asked["acr_values"]) == (["0"], ["login"], ["urn:mfa phr"]), asked
     process.kill()
     process.communicate()
@@ -187,7 +142,7 @@ def a_sign_in_is_renewed_without_a_question_until_the_provider_refuses():
                 "GroupRoles": [{"Group": "ops", "Role": "operator"}]}
     towline("UpdateIdentityProvider", settings | {"Scopes": ["groups", "offline_access"]})
     process, url = begin()
-    done = Browser().sign_in(url, "ann", "http://127.0.0.1:" + parse_qs(urlsplit(url).query)["redirect"][0].split(":")[2].split("/")[0])
+    done = Person().sign_in(url, "ann", back_of(url))
     assert requests.get(done).status_code == 200
     assert process.wait(30) == 0
     file, = pathlib.Path(HOME, ".cache/towline").iterdir()
@@ -234,7 +189,7 @@ def a_sign_in_is_renewed_without_a_question_until_the_provider_refuses():
 def a_person_without_a_group_and_a_role_that_no_group_gives_are_refused():
     for person, words, why in [("eve", [], "none of your groups"), ("ann", ["--role", "other"], "do not give the role")]:
         process, url = begin(*words)
-        page = Browser().sign_in(url, person, "http://127.0.0.1:0/never")
+        page = Person().sign_in(url, person, "http://127.0.0.1:0/never")
         assert page.status_code == 403 and why in page.text, page.text
         assert "Content-Security-Policy" in page.headers
         process.kill()
@@ -244,7 +199,7 @@ def a_person_without_a_group_and_a_role_that_no_group_gives_are_refused():
 @check
 def an_answer_that_belongs_to_no_sign_in_is_refused():
     process, url = begin()
-    browser = Browser()
+    browser = Person()
     answer = browser.go(url, ISSUER)
     state = parse_qs(urlsplit(answer).query)["state"][0]
     assert parse_qs(urlsplit(answer).query)["code_challenge_method"] == ["S256"]
@@ -261,7 +216,7 @@ def an_answer_that_belongs_to_no_sign_in_is_refused():
 @check
 def a_code_is_taken_once_and_the_way_back_is_loopback_alone():
     process, url = begin()
-    browser = Browser()
+    browser = Person()
     done = browser.sign_in(url, "ann", CALLBACK)
     cookies = browser.session.cookies.copy()
     first = browser.session.get(done, allow_redirects=False)
@@ -289,7 +244,7 @@ def a_person_of_a_provider_asks_for_access_and_gets_it_in_her_role_alone():
                 "NameClaim": "preferred_username", "GroupsClaim": "groups"}
     towline("UpdateIdentityProvider", settings | {"GroupRoles": [{"Group": "ops", "Role": "other"}]})
     process, url = begin()
-    done = Browser().sign_in(url, "ann", back_of(url))
+    done = Person().sign_in(url, "ann", back_of(url))
     assert requests.get(done).status_code == 200 and process.wait(30) == 0
     assert "AccessDenied" in cli("exec", DEVICE, "--", "true").stderr
     asked = cli("access", "request", DEVICE, "--reason", "pump 7 leaks")
@@ -387,7 +342,7 @@ def a_request_is_told_within_two_seconds_and_a_decision_gives_credentials_within
 @check
 def a_change_of_a_provider_counts_its_peoples_sessions_and_ends_them_when_told():
     process, url = begin()
-    done = Browser().sign_in(url, "ann", back_of(url))
+    done = Person().sign_in(url, "ann", back_of(url))
     assert requests.get(done).status_code == 200 and process.wait(30) == 0
     shell = subprocess.Popen([CLI, "exec", DEVICE, "--", "sh", "-c", "echo in; sleep 300"], env=KEYLESS,
                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -431,7 +386,7 @@ def a_role_that_a_provider_gives_is_not_made_again_for_somebody_else():
 @check
 def removing_the_mapping_ends_what_hangs_on_it_with_the_next_request():
     process, url = begin()
-    done = Browser().sign_in(url, "ann", "http://127.0.0.1:" + parse_qs(urlsplit(url).query)["redirect"][0].split(":")[2].split("/")[0])
+    done = Person().sign_in(url, "ann", back_of(url))
     assert requests.get(done).status_code == 200 and process.wait(30) == 0
     assert cli("whoami").returncode == 0
     settings = {"ProviderName": "corp", "ClientId": "towline", "Scopes": ["groups"], "GroupsClaim": "groups"}

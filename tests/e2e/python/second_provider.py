@@ -16,37 +16,26 @@ import subprocess
 import sys
 import tempfile
 import time
-from urllib.parse import parse_qs, urljoin, urlsplit
 
 import boto3
 import requests
 from botocore import UNSIGNED
 from botocore.config import Config
 
+from browser import CALLBACK, HOME, ORIGIN, Browser, back_of, begin, cli
 from checks import DEVICE, check, run
 from nano_provider import TOTP
 from towline_client import CA, ENDPOINT, REGION, towline
 
-CLI = os.environ["TOWLINE_CLI"]
-ORIGIN = os.environ["TOWLINE_ORIGIN"]
-HOME = tempfile.mkdtemp()
-# Nothing but the gateway's address: no key.
-KEYLESS = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "XDG_"))} | {
-    "HOME": HOME, "TOWLINE_ENDPOINT": ENDPOINT, "TOWLINE_CA": CA, "AWS_REGION": REGION}
-
 PROVIDER = subprocess.Popen(
     [sys.executable, str(pathlib.Path(__file__).with_name("nano_provider.py")), tempfile.mkdtemp()],
     stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-    env=os.environ | {"REDIRECT_URI": f"{ORIGIN}/sign-in/callback"})
+    env=os.environ | {"REDIRECT_URI": CALLBACK})
 ISSUER = PROVIDER.stdout.readline().strip()
 ARN = f"arn:aws:iam::000000000000:oidc-provider/{ISSUER.removeprefix('http://')}"
 SETTINGS = {"ProviderName": "nano", "ClientId": "towline", "ClientSecret": "hush+&=:%",
             "Scopes": ["profile", "email", "offline_access"], "NameClaim": "preferred_username", "GroupsClaim": "groups",
             "SecondFactors": ["otp"], "GroupRoles": [{"Group": "ops", "Role": "operator"}]}
-
-
-def cli(*words):
-    return subprocess.run([CLI, *words], env=KEYLESS, capture_output=True, text=True, timeout=60)
 
 
 def answers(url):
@@ -63,24 +52,8 @@ def code():
     return f"{(struct.unpack('>I', mac[at:at + 4])[0] & 0x7fffffff) % 1000000:06d}"
 
 
-class Browser:
-    """Goes where it is sent, and fills the provider's forms in, until an address that `stop` names."""
-
-    def __init__(self):
-        self.session = requests.Session()
-        self.session.trust_env = False  # else a CA file of the environment goes before this one
-        self.session.verify = CA
-
-    def go(self, url, stop, data=None):
-        for _ in range(20):
-            answer = self.session.request("POST" if data else "GET", url, data=data, allow_redirects=False)
-            data = None
-            if "Location" not in answer.headers:
-                return answer
-            url = urljoin(url, answer.headers["Location"])
-            if url.startswith(stop):
-                return url
-        raise AssertionError("too many redirects")
+class Person(Browser):
+    """Fills the provider's forms in."""
 
     def sign_in(self, url, person, stop, password="x"):
         page = self.go(url, stop)
@@ -96,13 +69,8 @@ class Browser:
 
 def login(person, *words):
     """`towline login` as this person: the finished process, and what it printed."""
-    # Without a path there is no program that opens a browser.
-    process = subprocess.Popen([CLI, "login", *words], env=KEYLESS | {"PATH": ""}, stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE, text=True)
-    process.stderr.readline()
-    url = process.stderr.readline().removeprefix("towline: ").strip().replace(ENDPOINT, ORIGIN)
-    back = "http://127.0.0.1:" + parse_qs(urlsplit(url).query)["redirect"][0].split(":")[2].split("/")[0]
-    page = Browser().sign_in(url, person, back)
+    process, url = begin(*words)
+    page = Person().sign_in(url, person, back_of(url))
     if not isinstance(page, str):
         process.kill()
         process.communicate()
