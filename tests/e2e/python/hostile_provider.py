@@ -497,6 +497,25 @@ def a_name_of_people_holds_no_markup_and_no_path():
 
 
 @check
+def a_person_has_one_name_whichever_way_she_comes():
+    trust = {"Version": "2012-10-17", "Statement": [{
+        "Effect": "Allow", "Principal": {"Federated": "arn:aws:iam::000000000000:oidc-provider/" + LIAR.issuer[7:]},
+        "Action": "sts:AssumeRoleWithWebIdentity", "Condition": {"StringEquals": {LIAR.issuer[7:] + ":sub": "both"}}}]}
+    towline("CreatePrincipal", {"PrincipalName": "both", "PrincipalType": "Role", "TrustPolicyDocument": json.dumps(trust)})
+
+    def name():
+        people = towline("ListFederatedPeople", {"ProviderName": "liar"})["People"]
+        return [person["Name"] for person in people if person["Subject"] == "both"]
+
+    LIAR.good(sub="both", preferred_username="Both Ways")
+    session = sign_in(LIAR)
+    assert arn(session).endswith("/operator/BothWays") and name() == ["BothWays"], name()
+    boto("sts", session).assume_role_with_web_identity(
+        RoleArn="arn:aws:iam::000000000000:role/both", RoleSessionName="job", WebIdentityToken=LIAR.token(None))
+    assert name() == ["BothWays"], name()
+
+
+@check
 def a_provider_made_again_under_its_name_is_another_one():
     LIAR.good(preferred_username="kim", sub="kim")
     before = sign_in(LIAR)

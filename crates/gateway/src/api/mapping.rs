@@ -5,6 +5,7 @@
 //!   it.
 //! - Groups are known in full or not at all: when the provider left them out, or sent too many,
 //!   nothing is decided by them. A group that is missing could be the one that a policy denies.
+//! - A person has one name: it does not depend on the way in which she signs in.
 //!
 //! # Not here
 //! - Whether the claims are right: `towline_oidc`.
@@ -20,6 +21,9 @@ use towline_ssm::error::{ApiError, ErrorCode};
 
 use super::call::Vouch;
 use crate::limits::{MAX_CLAIM, MAX_CLAIM_KEYS, MAX_TAG_VALUE};
+
+/// Most characters of the name of a role's session.
+const MAX_SESSION_NAME: usize = 64;
 
 /// The claim with an e-mail address, in the letter case of OpenID Connect or any other: condition
 /// keys do not differ by it.
@@ -40,6 +44,20 @@ fn usable(vouch: &Vouch, claim: &str) -> Option<ClaimPath> {
 /// The text of a claim that a setting names.
 pub(super) fn mapped_text(vouch: &Vouch, claim: &str) -> Option<String> {
     usable(vouch, claim)?.text(vouch.claims.all())
+}
+
+/// What a person is called here, in whichever way she comes: the mapped claim, or the subject.
+pub(super) fn name_of(vouch: &Vouch) -> String {
+    let claim = vouch.settings.name_claim.as_deref();
+    let name = claim.and_then(|claim| mapped_text(vouch, claim));
+    session_name(name.as_deref().unwrap_or(vouch.claims.subject()))
+}
+
+/// A text as the name of a role's session, with the characters and the length that it may have.
+fn session_name(text: &str) -> String {
+    let fits = |c: &char| c.is_ascii_alphanumeric() || "=,.@_-".contains(*c);
+    let name: String = text.chars().filter(fits).take(MAX_SESSION_NAME).collect();
+    if name.len() < 2 { format!("person-{name}") } else { name }
 }
 
 /// The roles that groups give, in the order of the mapping; the default for who is in none.
@@ -146,5 +164,18 @@ mod tests {
         ] {
             assert_eq!(has_overage(&claims), left_out, "{claims}");
         }
+    }
+
+    #[test]
+    fn the_name_of_a_session_has_the_characters_that_it_may_have() {
+        for (text, name) in [
+            ("ann@corp.example", "ann@corp.example"),
+            ("Ann Lee", "AnnLee"),
+            ("ü", "person-"),
+            ("a", "person-a"),
+        ] {
+            assert_eq!(session_name(text), name);
+        }
+        assert_eq!(session_name(&"x".repeat(80)).len(), MAX_SESSION_NAME);
     }
 }

@@ -29,14 +29,13 @@ use towline_store::{FederatedPerson, IdentityProvider, TagKind};
 use super::authz::{Question, asked};
 use super::call::{Call, Caller, Federated, Proof, Vouch};
 use super::internal::{OrInternal as _, internal};
-use super::mapping::{claim_values, mapped_tags, mapped_text, roles_of};
+use super::mapping::{claim_values, mapped_tags, name_of, roles_of};
 use super::root::{Root, Vouched};
 use super::service::Api;
 use super::sts::{check_session_policy, seconds, within};
 use super::tags::request_tags;
 use super::token::{Holder, Token};
 use crate::federation::NotVerified;
-use crate::limits::MAX_TAG_VALUE;
 use crate::plane::Person;
 
 /// The settings of a stored provider.
@@ -139,11 +138,7 @@ impl Api {
         let duration = request.duration.unwrap_or(ROLE_SECONDS);
         within(duration, role.max_seconds)?;
         check_session_policy(request.policy.as_deref())?;
-        let name_claim = vouch.settings.name_claim.as_deref();
-        let called = name_claim.and_then(|claim| mapped_text(vouch, claim));
-        let called = called.as_deref().unwrap_or(vouch.claims.subject());
-        let called: String = called.chars().take(MAX_TAG_VALUE).collect();
-        let person = self.let_in(vouch, &called, call.now).await?.id;
+        let person = self.let_in(vouch, call.now).await?.id;
         let holder = Holder::Role {
             role: name.to_string(),
             unique_id: role.unique_id.clone(),
@@ -204,15 +199,15 @@ impl Api {
         Err(denied())
     }
 
-    /// The row of a person who gets credentials.
+    /// The row of a person who gets credentials, under a name that no other person has.
     pub(super) async fn let_in(
         &self,
         vouch: &Vouch,
-        name: &str,
         now: UnixMillis,
     ) -> Result<FederatedPerson, ApiError> {
         let (id, subject) = (&vouch.provider.unique_id, vouch.claims.subject());
-        let person = self.store().identity_providers().let_in(id, subject, name, now).await;
+        let name = name_of(vouch);
+        let person = self.store().identity_providers().let_in(id, subject, &name, now).await;
         let person = person.or_internal("cannot store a person of an identity provider")?;
         if person.is_blocked { Err(blocked()) } else { Ok(person) }
     }

@@ -22,7 +22,7 @@ use towline_store::IdentityProvider;
 
 use super::super::call::Vouch;
 use super::super::internal::{OrInternal as _, internal};
-use super::super::mapping::{groups_of, mapped_tags, mapped_text, roles_of};
+use super::super::mapping::{groups_of, mapped_tags, roles_of};
 use super::super::providers::sealed_for;
 use super::super::root::{Mapped, Root, Vouched};
 use super::super::service::Api;
@@ -33,13 +33,6 @@ use super::attempt::Attempt;
 use super::start::encoded;
 use crate::federation::{Known, NotVerified};
 use crate::outbound::{Ask, OutboundError};
-
-/// Characters that the name of a role's session may have.
-fn session_name(text: &str) -> String {
-    let fits = |c: &char| c.is_ascii_alphanumeric() || "=,.@_-".contains(*c);
-    let name: String = text.chars().filter(fits).take(64).collect();
-    if name.len() < 2 { format!("person-{name}") } else { name }
-}
 
 fn refused(why: impl Into<String>) -> ApiError {
     ApiError::new(ErrorCode::InvalidIdentityToken, why)
@@ -262,11 +255,7 @@ impl Api {
             .into_iter()
             .filter(|group| vouch.settings.group_roles.iter().any(|entry| entry.group == *group))
             .collect();
-        let claim = vouch.settings.name_claim.as_deref();
-        let name = claim.and_then(|claim| mapped_text(vouch, claim));
-        let wanted = session_name(name.as_deref().unwrap_or(vouch.claims.subject()));
-        // The name is in the ARN, so no two people have one.
-        let person = self.let_in(vouch, &wanted, now).await?;
+        let person = self.let_in(vouch, now).await?;
         let (role, session) = (chosen.clone(), person.name);
         let holder = Holder::Role { role, unique_id: stored.unique_id, session };
         let root = Root::Vouched(Vouched {
@@ -287,23 +276,5 @@ impl Api {
             internal("sign-in needs an origin", &"set `origins` in [console] of gateway.toml")
         })?;
         Ok(format!("{origin}/sign-in/callback"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_name_of_a_session_has_the_characters_that_it_may_have() {
-        for (text, name) in [
-            ("ann@corp.example", "ann@corp.example"),
-            ("Ann Lee", "AnnLee"),
-            ("ü", "person-"),
-            ("a", "person-a"),
-        ] {
-            assert_eq!(session_name(text), name);
-        }
-        assert_eq!(session_name(&"x".repeat(80)).len(), 64);
     }
 }
