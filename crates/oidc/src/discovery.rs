@@ -39,7 +39,10 @@ pub struct Discovery {
     pub token_endpoint: Option<String>,
     /// More claims of a person.
     pub userinfo_endpoint: Option<String>,
-    /// Whether its token endpoint takes a client's secret in the form (`client_secret_post`).
+    /// Whether its token endpoint takes a client's secret in a header (`client_secret_basic`): so
+    /// also where the document does not say how.
+    pub takes_secret_in_header: bool,
+    /// Whether it takes the secret in the form (`client_secret_post`).
     pub takes_secret_in_form: bool,
     /// Whether its answers to browsers name it as `iss` (RFC 9207).
     pub names_itself: bool,
@@ -85,15 +88,15 @@ impl Discovery {
             Some(url) if is_endpoint(url) => Ok(Some(url.to_owned())),
             Some(_) => Err(DiscoveryError::Lacks(name)),
         };
+        let methods = value.get("token_endpoint_auth_methods_supported").and_then(Value::as_array);
+        let takes = |method: &str| methods.map(|all| all.iter().any(|one| one == method));
         Ok(Self {
             jwks_uri: endpoint("jwks_uri")?.ok_or(DiscoveryError::Lacks("jwks_uri"))?,
             authorization_endpoint: endpoint("authorization_endpoint")?,
             token_endpoint: endpoint("token_endpoint")?,
             userinfo_endpoint: endpoint("userinfo_endpoint")?,
-            takes_secret_in_form: value
-                .get("token_endpoint_auth_methods_supported")
-                .and_then(Value::as_array)
-                .is_some_and(|all| all.iter().any(|one| one == "client_secret_post")),
+            takes_secret_in_header: takes("client_secret_basic").unwrap_or(true),
+            takes_secret_in_form: takes("client_secret_post").unwrap_or(false),
             names_itself: value.get("authorization_response_iss_parameter_supported")
                 == Some(&Value::Bool(true)),
         })
@@ -142,6 +145,22 @@ mod tests {
         for issuer in ["https://id.example/a", "https://id.example/a/"] {
             let wanted = "https://id.example/a/.well-known/openid-configuration";
             assert_eq!(Discovery::url(issuer), wanted);
+        }
+    }
+
+    #[test]
+    fn a_provider_says_where_it_reads_a_clients_secret() {
+        for (said, header, form) in [
+            ("", true, false),
+            (r#""token_endpoint_auth_methods_supported":["client_secret_post"],"#, false, true),
+            (r#""token_endpoint_auth_methods_supported":["client_secret_basic"],"#, true, false),
+            (r#""token_endpoint_auth_methods_supported":["private_key_jwt"],"#, false, false),
+            (r#""token_endpoint_auth_methods_supported":7,"#, true, false),
+        ] {
+            let text = GOOD.replacen('{', &format!("{{{said}"), 1);
+            let read = Discovery::parse(text.as_bytes(), "https://id.example/a").unwrap();
+            let takes = (read.takes_secret_in_header, read.takes_secret_in_form);
+            assert_eq!(takes, (header, form), "{said}");
         }
     }
 

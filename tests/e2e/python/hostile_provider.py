@@ -82,7 +82,7 @@ class Provider:
         self.claims = claims
         self.header, self.more, self.userinfo, self.discovery = {}, {}, {}, {}
         self.algorithm, self.token_endpoint, self.userinfo_endpoint = "RS256", None, None
-        self.keys, self.delay, self.knows_by = [("k", self.key)], 0, None
+        self.keys, self.delay, self.knows_by, self.redeemed = [("k", self.key)], 0, None, 0
         return self
 
     def answer(self, path, form):
@@ -101,6 +101,7 @@ class Provider:
             return self.userinfo_endpoint or ok({"sub": "ann"} | self.userinfo)
         if path == "/token":
             time.sleep(self.delay)
+            self.redeemed += 1
             if self.token_endpoint:
                 return self.token_endpoint
             told = {"form": form.get("client_secret"), "header": self.authorization}.get(self.knows_by)
@@ -351,12 +352,17 @@ def an_issuer_may_end_with_a_slash_and_is_compared_byte_by_byte():
 def a_provider_gets_the_clients_secret_where_it_reads_it():
     LIAR.good().knows_by = "header"
     update(ClientSecret="s&+ü")
-    assert arn(sign_in(LIAR)).endswith("/operator/ann"), "as it is"
-    LIAR.good().knows_by = "form"
-    LIAR.discovery = {"token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"]}
-    update(ClientSecret="s&+ü")
+    assert arn(sign_in(LIAR)).endswith("/operator/ann") and LIAR.redeemed == 2, "as it is"
+    assert arn(sign_in(LIAR)).endswith("/operator/ann") and LIAR.redeemed == 3, "what was taken is tried first"
+    for methods, first in [(["client_secret_basic", "client_secret_post"], 3), (["client_secret_post"], 1)]:
+        LIAR.good().knows_by = "form"
+        LIAR.discovery = {"token_endpoint_auth_methods_supported": methods}
+        update(ClientSecret="s&+ü")
+        assert arn(sign_in(LIAR)).endswith("/operator/ann") and LIAR.redeemed == first, (methods, LIAR.redeemed)
+        assert arn(sign_in(LIAR)).endswith("/operator/ann") and LIAR.redeemed == first + 1, (methods, LIAR.redeemed)
+    LIAR.knows_by = "header"  # another place while the gateway runs
     assert arn(sign_in(LIAR)).endswith("/operator/ann")
-    LIAR.discovery = {}
+    LIAR.good().knows_by = "form"
     update(ClientSecret="s&+ü")
     refused("refused the request: invalid_client")
     LIAR.good()

@@ -1,4 +1,5 @@
-//! Endpoints and keys of providers, fetched when they are needed and kept.
+//! Endpoints and keys of providers, fetched when they are needed and kept; and where each of them
+//! reads this gateway's secret.
 //!
 //! Data flow: a token's issuer and key id -> what is kept, or discovery document and key set by
 //! [`Outbound`] -> [`Known`].
@@ -31,6 +32,17 @@ pub struct Known {
     pub keys: KeySet,
 }
 
+/// Where a provider reads this gateway's secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecretPlace {
+    /// A header, encoded as RFC 6749 has it (section 2.3.1).
+    Header,
+    /// A header, as it is.
+    RawHeader,
+    /// The form.
+    Form,
+}
+
 /// A provider that does not answer as it should, in words.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -53,6 +65,8 @@ pub struct ProviderKeys {
     client: Outbound,
     metrics: Arc<Metrics>,
     slots: Mutex<HashMap<String, Arc<Slot>>>,
+    /// Where each provider has read the secret, by its id.
+    secret_places: Mutex<HashMap<String, SecretPlace>>,
 }
 
 #[derive(Debug)]
@@ -76,7 +90,8 @@ impl ProviderKeys {
     /// Nothing is known yet.
     #[must_use]
     pub fn new(client: Outbound, metrics: Arc<Metrics>) -> Self {
-        Self { client, metrics, slots: Mutex::default() }
+        let secret_places = Mutex::default();
+        Self { client, metrics, slots: Mutex::default(), secret_places }
     }
 
     /// The client, for further requests to providers.
@@ -88,6 +103,18 @@ impl ProviderKeys {
     /// Forgets a provider that was changed or removed.
     pub fn forget(&self, provider: &str) {
         lock(&self.slots).remove(provider);
+        lock(&self.secret_places).remove(provider);
+    }
+
+    /// Where a provider has read the client's secret last.
+    #[must_use]
+    pub fn secret_place(&self, provider: &str) -> Option<SecretPlace> {
+        lock(&self.secret_places).get(provider).copied()
+    }
+
+    /// A provider has read the client's secret there.
+    pub fn remember_secret_place(&self, provider: &str, place: SecretPlace) {
+        lock(&self.secret_places).insert(provider.to_owned(), place);
     }
 
     /// What a provider publishes, with the key of this id if it has such a one. `provider`: an id

@@ -8,4 +8,4 @@ mod keys;
 #[cfg(test)]
 mod tests;
 
-pub use keys::{Known, NotVerified, ProviderKeys, Unreachable};
+pub use keys::{Known, NotVerified, ProviderKeys, SecretPlace, Unreachable};

@@ -10,55 +10,33 @@
 
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
 use serde_json::Value;
 use towline_host::clock::UnixMillis;
 use towline_oidc::limits::MAX_DISCOVERY;
-use towline_oidc::{Answer, ClaimPath, Claims, Expected, refusal};
+use towline_oidc::{Answer, ClaimPath, Claims, Expected};
 use towline_ssm::error::{ApiError, ErrorCode};
 use towline_store::IdentityProvider;
 
 use super::super::call::Vouch;
 use super::super::internal::{OrInternal as _, internal};
 use super::super::mapping::{groups_of, mapped_tags, roles_of};
-use super::super::providers::sealed_for;
 use super::super::root::{Mapped, Root, Vouched};
 use super::super::service::Api;
 use super::super::sts::seconds;
 use super::super::token::{Holder, Token};
 use super::super::web_identity::settings_of;
 use super::attempt::Attempt;
+use super::redeeming::said;
 use super::start::encoded;
 use crate::federation::{Known, NotVerified};
-use crate::outbound::{Ask, OutboundError};
+use crate::outbound::Ask;
 
-fn refused(why: impl Into<String>) -> ApiError {
+pub(super) fn refused(why: impl Into<String>) -> ApiError {
     ApiError::new(ErrorCode::InvalidIdentityToken, why)
 }
 
-fn away(error: &dyn std::fmt::Display) -> ApiError {
+pub(super) fn away(error: &dyn std::fmt::Display) -> ApiError {
     ApiError::new(ErrorCode::IDPCommunicationError, error.to_string())
-}
-
-/// The words of a provider that refuses a code.
-fn said(error: &OutboundError) -> ApiError {
-    let OutboundError::Status { body, .. } = error else { return away(error) };
-    match refusal(body).as_deref() {
-        // RFC 6749, section 5.2: this one is about the code or token, the others are about us.
-        Some(why @ "invalid_grant") => {
-            refused(format!("the identity provider refused the sign-in: {why}"))
-        }
-        Some(why) => away(&format!("the identity provider refused the request: {why}")),
-        None => away(error),
-    }
-}
-
-/// Whether the provider does not take us for its client.
-fn is_unknown(error: &OutboundError) -> bool {
-    let OutboundError::Status { body, .. } = error else { return false };
-    refusal(body).as_deref() == Some("invalid_client")
 }
 
 impl Api {
@@ -130,68 +108,6 @@ impl Api {
     ) -> Result<Arc<Known>, ApiError> {
         let known = self.parts.providers.of(&provider.unique_id, &provider.issuer, None, now);
         known.await.map_err(|error| away(&error))
-    }
-
-    /// Asks the provider's token endpoint, as its client: with the secret in a header as RFC 6749
-    /// has it (section 2.3.1), then in a header as it is, then in the form. Providers differ in
-    /// which of them they read, and take no code of a client that they do not know.
-    pub(super) async fn redeem(
-        &self,
-        provider: &IdentityProvider,
-        known: &Known,
-        form: String,
-    ) -> Result<Answer, ApiError> {
-        let id = settings_of(provider)?.client_id.unwrap_or_default();
-        let url = known.discovery.token_endpoint.as_deref();
-        let url = url.ok_or_else(|| away(&"the provider has no token endpoint"))?;
-        let in_form = format!("{form}&client_id={}", encoded(&id));
-        let mut asked = match self.client_secret(provider)? {
-            None => vec![(in_form, None)],
-            Some(secret) => {
-                let pairs =
-                    [format!("{}:{}", encoded(&id), encoded(&secret)), format!("{id}:{secret}")];
-                let as_it_is = pairs[0] != pairs[1];
-                let basic = |pair: &String| Some(format!("Basic {}", STANDARD.encode(pair)));
-                let mut all = vec![(form.clone(), basic(&pairs[0]))];
-                all.extend(as_it_is.then(|| (form, basic(&pairs[1]))));
-                let with_secret = format!("{in_form}&client_secret={}", encoded(&secret));
-                all.extend(known.discovery.takes_secret_in_form.then_some((with_secret, None)));
-                all
-            }
-        }
-        .into_iter()
-        .peekable();
-        while let Some((form, authorization)) = asked.next() {
-            match self.ask_form(url, form, authorization.as_deref()).await {
-                Err(error) if is_unknown(&error) && asked.peek().is_some() => {}
-                answer => {
-                    let answer = answer.map_err(|error| said(&error))?;
-                    return Answer::parse(&answer).map_err(|error| refused(error.to_string()));
-                }
-            }
-        }
-        Err(internal("a provider was not asked", &url))
-    }
-
-    /// What the provider knows this gateway by.
-    fn client_secret(&self, provider: &IdentityProvider) -> Result<Option<String>, ApiError> {
-        let Some(sealed) = &provider.secret else { return Ok(None) };
-        let opened = self.parts.vault.open(&sealed_for(&provider.issuer), sealed);
-        let opened = opened.or_internal("cannot open a client secret")?;
-        Ok(Some(String::from_utf8_lossy(&opened).into_owned()))
-    }
-
-    async fn ask_form(
-        &self,
-        url: &str,
-        form: String,
-        authorization: Option<&str>,
-    ) -> Result<Bytes, OutboundError> {
-        let mut headers = vec![("content-type", "application/x-www-form-urlencoded")];
-        headers.extend(authorization.map(|value| ("authorization", value)));
-        let body = Some(form.into_bytes());
-        let ask = Ask { url, headers: &headers, body, most: MAX_DISCOVERY, ..Ask::default() };
-        self.parts.providers.client().ask(ask).await
     }
 
     /// Adds claims from userinfo, when the ID token lacks one that the configuration asks for.

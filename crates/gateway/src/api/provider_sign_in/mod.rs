@@ -2,9 +2,9 @@
 //!
 //! Data flow: [`routes()`] `/sign-in/start` or `/console/sign-in/PROVIDER` ([`start`]: state,
 //! nonce, verifier into a cookie) -> the provider -> `/sign-in/callback` ([`callback`];
-//! [`exchange`]: code to ID token, claims to a role) -> for a program a code to where it listens on
-//! loopback, then `/sign-in/token` and temporary credentials; for the console a sign-in and its
-//! cookie.
+//! [`redeeming`]: code to ID token; [`exchange`]: claims to a role) -> for a program a code to
+//! where it listens on loopback, then `/sign-in/token` and temporary credentials; for the console a
+//! sign-in and its cookie.
 //!
 //! A program's credentials are renewed by the provider's refresh token: [`renewal`].
 //!
@@ -24,6 +24,7 @@ mod callback;
 mod exchange;
 mod pages;
 mod pending;
+mod redeeming;
 mod renewal;
 mod routes;
 mod start;
