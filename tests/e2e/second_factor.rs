@@ -8,11 +8,11 @@ use serde_json::json;
 use towline_testkit::lab::{Device, DeviceSetup, Lab, Operator};
 use towline_testkit::terminal::{PATIENCE, Terminal};
 use towline_testkit::trouble::ensure;
-use towline_testkit::{Outcome, Trouble};
+use towline_testkit::{Outcome, Trouble, eventually};
 
 use crate::codes::DENIED;
 use crate::tunnel::ssh::Ssh;
-use crate::tunnel::{connect, serve};
+use crate::tunnel::{Forward, connect, serve};
 
 /// Everything about her own codes, and shells with a second factor that was proved within ten
 /// minutes.
@@ -23,6 +23,11 @@ const STRICT: &str = r#"{"Version":"2012-10-17","Statement":[
      "ssm:ListCommands","ssm:ListCommandInvocations","ssm:DescribeInstanceInformation"],"Resource":"*",
      "Condition":{"NumericLessThan":{"aws:MultiFactorAuthAge":"600"}}},
     {"Effect":"Allow","Action":["ssm:ResumeSession","ssm:TerminateSession"],"Resource":"*"}]}"#;
+
+/// The same without a second factor.
+const LAX: &str = r#"{"Version":"2012-10-17","Statement":[
+    {"Effect":"Allow","Action":["ssm:StartSession","ssm:ResumeSession","ssm:TerminateSession",
+     "ssm:DescribeSessions","ssm:DescribeInstanceInformation"],"Resource":"*"}]}"#;
 
 /// The code of a secret; `steps` of 30 s from now.
 fn code_of(lab: &Lab, secret: &str, steps: i8) -> Outcome<String> {
@@ -149,6 +154,79 @@ fn forwards_and_ssh_ask_at_the_terminal() -> Outcome {
     let out = ssh.of(&ann, "ssh").args([device.id(), "true"]).output()?;
     let said = String::from_utf8_lossy(&out.stderr).into_owned();
     ensure(!out.status.success() && said.contains("towline mfa session"), || said.clone())
+}
+
+/// Has the session of a forward end without anybody's will: the device comes back as a new process.
+fn starts_anew(lab: &Lab, device: &mut Device) -> Outcome {
+    device.process()?.stop()?;
+    device.start()?;
+    device.wait_online(&lab.admin())
+}
+
+#[test]
+fn a_further_session_of_a_forward_asks_at_the_terminal_or_says_what_to_run() -> Outcome {
+    const STARTED_ANEW: &str = "the next connection starts a new session";
+    let lab = Lab::start()?;
+    let mut device = named_device(&lab)?;
+    let (ann, secret) = with_codes(&lab, "ann")?;
+    let puts = |policy: &str| {
+        let body =
+            json!({ "PrincipalName": "ann", "PolicyName": "test", "PolicyDocument": policy });
+        lab.admin().api("Towline.PutPrincipalPolicy", &body).map(drop)
+    };
+    let server = serve(|mut stream| {
+        use std::io::Write as _;
+        let _ = stream.write_all(b"pong-42"); // the test reads it, or fails
+    })?;
+    let pong = |port: u16| -> Outcome {
+        let mut answer = String::new();
+        connect(port)?.read_to_string(&mut answer)?;
+        ensure(answer == "pong-42", || answer.clone())
+    };
+    let route = format!("0:{}", server.port());
+    let words = ["forward", device.id(), &route].map(str::to_owned);
+    let words = words.each_ref().map(String::as_str);
+
+    // The policy becomes strict while the forward runs.
+    puts(LAX)?;
+    let mut forward = ann.terminal(&words)?;
+    forward.expect("forwarding 127.0.0.1:")?;
+    let port: u16 = forward.expect(" to ")?.trim().parse().map_err(|_| Trouble::new("no port"))?;
+    pong(port)?;
+    puts(STRICT)?;
+    starts_anew(&lab, &mut device)?;
+    forward.expect(STARTED_ANEW)?;
+    std::thread::scope(|scope| -> Outcome {
+        let waiting = scope.spawn(|| pong(port));
+        forward.expect("code of your authenticator: ")?;
+        forward.line("000000")?;
+        forward.expect("MultiFactorAuthentication failed")?;
+        ensure(waiting.join().is_ok_and(|done| done.is_err()), || "a wrong code helped".into())?;
+        let waiting = scope.spawn(|| pong(port));
+        proves(&lab, &mut forward, &secret, 0)?;
+        waiting.join().map_err(|_| Trouble::new("no connection"))?
+    })?;
+    pong(port)?; // the session goes on, nobody is asked again
+    starts_anew(&lab, &mut device)?;
+    forward.expect(STARTED_ANEW)?;
+    let _unanswered = connect(port)?; // it waits for a new session, which needs no new proof yet
+    forward.send([3])?;
+    let status = forward.finish(PATIENCE)?;
+    ensure(status.code() == Some(130), || format!("{status}"))?;
+
+    // Without a terminal nobody can be asked, and no other program can help this one.
+    puts(LAX)?;
+    let mut forward = Forward::of(&ann, &lab, &device, &route)?;
+    pong(forward.port)?;
+    puts(STRICT)?;
+    starts_anew(&lab, &mut device)?;
+    let printed = |text: &str| text.contains(STARTED_ANEW).then_some(());
+    forward.running.wait_for("the session is over", 0, PATIENCE, printed)?;
+    ensure(pong(forward.port).is_err(), || "a session began without a proof".into())?;
+    forward.running.wait_for("what to run", 0, PATIENCE, |text| {
+        text.contains("towline mfa session").then_some(())
+    })?;
+    eventually("the forward ends", PATIENCE, || (!forward.running.is_running()).then_some(()))
 }
 
 #[test]

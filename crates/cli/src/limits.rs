@@ -94,6 +94,10 @@ pub(crate) const AWS_WINDOW: usize = 256 * 1024;
 pub(crate) const AWS_INPUT_WINDOW: u32 = 64 * 1024;
 /// Time for the answer to a close.
 pub(crate) const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+/// Proofs that a person is asked for before one further session of a forward: credentials that are
+/// over give way to the access key, and then a policy may want a second factor.
+pub(crate) const MAX_PROOFS: usize = 2;
+
 /// Signals that are passed on to a command. The next one ends this program.
 pub(crate) const MAX_PASSED_SIGNALS: u32 = 3;
 /// Silence of the gateway after which it gets a ping: half of the shortest time-out of common NAT

@@ -14,7 +14,7 @@ use std::io::{self, BufRead, BufReader};
 
 use tokio::sync::oneshot;
 use towline_ssm::Operation;
-use towline_ssm::error::SECOND_FACTOR_WANTED;
+use towline_ssm::error::{ErrorCode, SECOND_FACTOR_WANTED};
 use towline_ssm::ids::SecretAccessKey;
 
 use super::login;
@@ -25,7 +25,7 @@ use crate::config::{Environment, Identity, Settings};
 use crate::exit::{Failure, HasExitCode};
 use crate::output::{complain, new_line, prompt};
 use crate::platform::{self, Signals, is_terminal};
-use crate::session::{Begin, MayBeRefusal};
+use crate::session::{Begin, MayBeRefusal, Person, Proof};
 
 /// Longest line with a code.
 const MAX_LINE: u64 = 64;
@@ -100,6 +100,52 @@ pub(super) async fn prove(client: &mut Client, env: &Environment) -> Result<bool
     };
     client.sign_as(identity);
     Ok(true)
+}
+
+/// The person at the terminal of a forward, between its sessions.
+pub(super) struct AtTerminal<'a> {
+    pub(super) env: &'a Environment,
+    /// The settings that the forward was started with: only an access key itself gets credentials
+    /// that prove a second factor.
+    pub(super) original: Settings,
+    /// They have the credentials of `towline login`.
+    pub(super) signed_in: bool,
+}
+
+impl AtTerminal<'_> {
+    /// The settings with the credentials of the sign-in as they are now.
+    async fn of_sign_in(&self) -> Result<Settings, Failure> {
+        let mut settings = self.original.clone();
+        let kept = login_renewal::current(&settings, self.env).await?;
+        let kept = kept.ok_or_else(|| {
+            Failure::Usage("nobody is signed in any more: run `towline login`".to_owned())
+        })?;
+        settings.identity = Some(identity_of(kept));
+        Ok(settings)
+    }
+}
+
+impl Person for AtTerminal<'_> {
+    async fn settings(&mut self, before: &Settings) -> Result<Settings, Failure> {
+        if self.signed_in { self.of_sign_in().await } else { Ok(before.clone()) }
+    }
+
+    async fn prove(&mut self, refusal: &CallError) -> Result<Proof, Failure> {
+        if !self.signed_in && refusal.is(ErrorCode::ExpiredTokenException.as_str()) {
+            return Ok(Proof::Again(Box::new(self.original.clone())));
+        }
+        if !would_help(refusal) {
+            return Ok(Proof::Refused);
+        }
+        let settings =
+            if self.signed_in { self.of_sign_in().await? } else { self.original.clone() };
+        let mut client = Client::new(settings);
+        if Box::pin(prove(&mut client, self.env)).await? {
+            return Ok(Proof::Again(Box::new(client.settings().clone())));
+        }
+        // A sign-in is read anew for the next connection; an environment is not.
+        Ok(if self.signed_in { Proof::Refused } else { Proof::Over })
+    }
 }
 
 /// Waits, and heeds the signals that end a program: a session that listened to them keeps the

@@ -6,6 +6,7 @@ use towline_ssm::api::session::{Parameters, StartSessionRequest};
 use towline_ssm::documents::{PORT_FORWARDING, REMOTE_HOST_FORWARDING, SSH_SESSION};
 
 use super::context::Context;
+use super::login_renewal;
 use super::step_up;
 use crate::api::Client;
 use crate::args::tunnel::{ForwardArgs, ProxyArgs};
@@ -49,6 +50,8 @@ pub(super) async fn forward(mut context: Context, args: ForwardArgs) -> Result<u
     };
     let Context { client, env, .. } = context;
     let begin = Begin::Start(request);
+    let original = client.settings().clone();
+    let signed_in = login_renewal::used(&original, &env)?.is_some();
     let run = async |client: Client| {
         let task = Forward {
             settings: client.settings().clone(),
@@ -57,6 +60,7 @@ pub(super) async fn forward(mut context: Context, args: ForwardArgs) -> Result<u
             guest: false,
             ready: &mut ready,
             say: &mut |line| complain(line),
+            person: step_up::AtTerminal { env: &env, original: original.clone(), signed_in },
         };
         Box::pin(session::forward(task)).await
     };

@@ -18,7 +18,7 @@ use crate::api::Client;
 use crate::config::{Endpoint, Environment, Flags, Settings};
 use crate::exit::Failure;
 use crate::output::{Format, Output, complain};
-use crate::session::{self, Begin, Forward, Listener, Manner, Token};
+use crate::session::{self, Begin, Forward, Listener, Manner, Nobody, Token};
 use crate::terminal::escape;
 
 /// Under which name the tools look for it.
@@ -81,7 +81,15 @@ async fn serve(session: call::Session, env: &Environment, output: Output) -> Res
                 ));
             };
             let say = &mut |line: &str| complain(line);
-            let task = Forward { settings, begin, listen, guest: true, ready: &mut ready, say };
+            let task = Forward {
+                settings,
+                begin,
+                listen,
+                guest: true,
+                ready: &mut ready,
+                say,
+                person: Nobody,
+            };
             Box::pin(session::forward(task)).await?
         }
         kind => {

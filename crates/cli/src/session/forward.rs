@@ -7,6 +7,8 @@
 //! - A lost link is made anew within the session, and no connection notices but by the delay.
 //! - When a session ends (idle, maximum, device gone), its connections break, and the listener
 //!   stays.
+//! - A further session that a policy refuses without a fresh proof is asked for again once the
+//!   person has given it; the connection waits meanwhile.
 
 use std::future::poll_fn;
 
@@ -15,20 +17,21 @@ use towline_ssm::api::session::StartSessionRequest;
 
 use super::begin::Begin;
 use super::ending::Ending;
-use super::error::SessionError;
+use super::error::{MayBeRefusal as _, SessionError};
 use super::listen::{Listen, Listener};
 use super::locals::Locals;
 use super::patience::until;
+use super::person::{Person, Proof};
 use super::pipe::{Happened, Pipe};
 use super::streams::Broken;
 use crate::api::Client;
 use crate::config::Settings;
-use crate::exit;
-use crate::limits::CLOSE_TIMEOUT;
+use crate::exit::{self, Failure};
+use crate::limits::{CLOSE_TIMEOUT, MAX_PROOFS};
 use crate::platform::{Signal, Signals};
 
 /// What a forward is told at its start.
-pub(crate) struct Forward<'a> {
+pub(crate) struct Forward<'a, P> {
     /// With what sessions are asked for.
     pub settings: Settings,
     /// How it begins. Only a [`Begin::Start`] can begin again.
@@ -41,6 +44,8 @@ pub(crate) struct Forward<'a> {
     pub ready: &'a mut dyn FnMut(&Listener, &str),
     /// For lines about connections.
     pub say: &'a mut dyn FnMut(&str),
+    /// Who is asked when a further session needs a proof.
+    pub person: P,
 }
 
 enum Outcome {
@@ -52,7 +57,7 @@ enum Outcome {
 ///
 /// # Errors
 /// The first session does not come about, or the listener cannot be used.
-pub(crate) async fn forward(task: Forward<'_>) -> Result<Ending, SessionError> {
+pub(crate) async fn forward<P: Person>(mut task: Forward<'_, P>) -> Result<Ending, SessionError> {
     let local = |why| SessionError::Local { what: "cannot listen", why };
     let listener = Listener::open(&task.listen)
         .await
@@ -94,20 +99,64 @@ pub(crate) async fn forward(task: Forward<'_>) -> Result<Ending, SessionError> {
                 signal = signals.next() => return Ok(Ending::by_signal(signal.number())),
                 wanted = locals.wanted() => wanted.map_err(local)?,
             }
-            let begin = Begin::Start(request.clone());
+            let further = further(&mut task.settings, request, &mut task.person);
             let begun = tokio::select! {
                 signal = signals.next() => return Ok(Ending::by_signal(signal.number())),
-                begun = Pipe::begin(Client::new(task.settings.clone()), begin) => begun,
+                begun = further => begun,
             };
             match begun {
-                Ok(pipe) => break pipe,
-                Err(error) => {
-                    (task.say)(&error.to_string());
+                Further::Begun(pipe) => break *pipe,
+                Further::Refused(line) => {
+                    (task.say)(&line);
                     locals.reset();
                 }
+                Further::Over(error) => return Err(error),
+                Further::Signal(number) => return Ok(Ending::by_signal(number)),
             }
         };
     }
+}
+
+/// What became of a further session.
+enum Further {
+    Begun(Box<Pipe>),
+    /// It did not come about; a line for the operator.
+    Refused(String),
+    /// None will come about.
+    Over(SessionError),
+    /// A signal to this program while it waited for its user, by its number.
+    Signal(u8),
+}
+
+/// Begins a further session. Settings with which one was asked for are kept.
+async fn further(
+    settings: &mut Settings,
+    request: &StartSessionRequest,
+    person: &mut impl Person,
+) -> Further {
+    let failed = |failure: Failure| match failure {
+        Failure::Signal(number) => Further::Signal(number),
+        failure => Further::Refused(failure.to_string()),
+    };
+    match person.settings(settings).await {
+        Ok(renewed) => *settings = renewed,
+        Err(failure) => return failed(failure),
+    }
+    for _ in 0..=MAX_PROOFS {
+        let begin = Begin::Start(request.clone());
+        let error = match Pipe::begin(Client::new(settings.clone()), begin).await {
+            Ok(pipe) => return Further::Begun(Box::new(pipe)),
+            Err(error) => error,
+        };
+        let Some(refusal) = error.refusal() else { return Further::Refused(error.to_string()) };
+        match person.prove(refusal).await {
+            Ok(Proof::Again(proved)) => *settings = *proved,
+            Ok(Proof::Refused) => return Further::Refused(error.to_string()),
+            Ok(Proof::Over) => return Further::Over(error),
+            Err(failure) => return failed(failure),
+        }
+    }
+    Further::Refused("the session stays refused after a fresh proof".to_owned())
 }
 
 /// A session that an administrator ended must not restart by itself.
