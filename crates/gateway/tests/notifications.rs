@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
-use towline_gateway::notifications::{Secrets, Sender, Turn, new_secret, secret_bytes, signature};
+use towline_gateway::notifications::{
+    Bell, Secrets, Sender, Turn, new_secret, secret_bytes, signature,
+};
 use towline_gateway::outbound::{Guard, Outbound};
 use towline_gateway::vault::Vault;
 use towline_host::clock::{Clock, UnixMillis};
@@ -15,6 +17,8 @@ use towline_store::testing::scratch;
 use towline_store::{Message, Store, Webhook};
 
 const NAME: &str = "shift";
+/// In place of a status: the request is taken, and its connection held.
+const NOTHING: u16 = 0;
 const START: UnixMillis = UnixMillis(1_800_000_000_000);
 
 /// One message as it came.
@@ -26,7 +30,7 @@ struct Got {
     body: String,
 }
 
-/// A receiver; `status` is what it answers.
+/// A receiver; `status` is what it answers, [`NOTHING`] for no answer.
 struct Receiver {
     port: u16,
     status: Arc<Mutex<u16>>,
@@ -40,9 +44,14 @@ impl Receiver {
         let (status, got) = (Arc::new(Mutex::new(204)), Arc::new(Mutex::new(Vec::new())));
         let (answers, taken) = (Arc::clone(&status), Arc::clone(&got));
         tokio::spawn(async move {
+            let mut held = Vec::new();
             while let Ok((mut stream, _)) = listener.accept().await {
                 let request = read(&mut stream).await;
                 let status = *answers.lock().unwrap();
+                if status == NOTHING {
+                    held.push(stream);
+                    continue;
+                }
                 if status < 300 {
                     taken.lock().unwrap().push(parse(&request));
                 }
@@ -113,22 +122,27 @@ async fn scene(allowed: &[&str]) -> Scene {
     let vault = Arc::new(Vault::new(&[7; 32]).unwrap());
     let secret = new_secret().unwrap();
     let key = secret_bytes(&secret).unwrap();
-    let secrets = Secrets { url: format!("http://127.0.0.1:{}/hook", receiver.port), secret };
-    let text = serde_json::to_vec(&secrets).unwrap();
-    let webhook = Webhook {
-        name: NAME.into(),
-        unique_id: String::new(),
-        host: "127.0.0.1".into(),
-        format: "Standard".into(),
-        sealed: vault.seal(&Secrets::sealed_for(NAME), &text).unwrap(),
-        created_at: START,
-    };
-    store.notifications().create(&webhook).await.unwrap();
+    add(&store, &vault, NAME, receiver.port, secret).await;
     let allowed: Vec<String> = allowed.iter().map(|text| (*text).to_owned()).collect();
     let client = Outbound::new(Guard::parse(&allowed).unwrap(), None).unwrap();
     let clock = Clock::manual(START);
     let sender = Sender { store: store.clone(), vault, client, clock: clock.clone() };
     Scene { receiver, store, sender, clock, key, _dir: dir }
+}
+
+/// Stores a receiver that listens on this port.
+async fn add(store: &Store, vault: &Vault, name: &str, port: u16, secret: String) {
+    let secrets = Secrets { url: format!("http://127.0.0.1:{port}/hook"), secret };
+    let text = serde_json::to_vec(&secrets).unwrap();
+    let webhook = Webhook {
+        name: name.into(),
+        unique_id: String::new(),
+        host: "127.0.0.1".into(),
+        format: "Standard".into(),
+        sealed: vault.seal(&Secrets::sealed_for(name), &text).unwrap(),
+        created_at: START,
+    };
+    store.notifications().create(&webhook).await.unwrap();
 }
 
 impl Scene {
@@ -229,4 +243,29 @@ async fn a_message_does_not_wait_for_the_time_before_the_clock_was_set_back() {
     let turn = scene.sender.turn().await.unwrap();
     assert_eq!((turn.failed, turn.received), (0, 1));
     assert_eq!(scene.receiver.ids(), ["m-1"]);
+}
+
+#[tokio::test]
+async fn a_receiver_that_does_not_answer_holds_up_no_other_one() {
+    let Scene { receiver: slow, store, sender, clock, _dir, .. } = scene(&["127.0.0.1"]).await;
+    slow.answer(NOTHING);
+    let quick = Receiver::start().await;
+    add(&store, &sender.vault, "quick", quick.port, new_secret().unwrap()).await;
+    let (bell, (stop, stopped)) = (Bell::default(), tokio::sync::watch::channel(false));
+    let running = tokio::spawn(sender.run(bell.clone(), stopped, Arc::default()));
+    for number in 1..=3 {
+        let body = format!("{{\"n\":{number}}}");
+        let message = Message { id: format!("m-{number}"), kind: "k".into(), body };
+        store.notifications().tell(&message, clock.now()).await.unwrap();
+        bell.ring();
+        while quick.ids().len() < number {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+    let webhooks = store.notifications().webhooks().await.unwrap();
+    let of_slow = webhooks.iter().find(|webhook| webhook.name == NAME).unwrap();
+    let first = store.notifications().first(&of_slow.unique_id).await.unwrap().unwrap();
+    assert_eq!((first.attempts, &*first.message.id), (0, "m-1"), "the first attempt is under way");
+    stop.send(true).unwrap();
+    running.await.unwrap();
 }

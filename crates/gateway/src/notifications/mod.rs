@@ -5,7 +5,7 @@
 //!
 //! # Invariants
 //! - A receiver gets messages in their order, each at least once, under one id.
-//! - A receiver that is away keeps nothing waiting but its own messages.
+//! - A receiver that is away or slow keeps nothing waiting but its own messages.
 
 mod message;
 mod sender;

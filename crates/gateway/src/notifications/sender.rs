@@ -1,18 +1,22 @@
 //! Sends messages to their receivers.
 //!
-//! Data flow: [`Bell`] rings, or the time of a message comes -> [`Sender::turn`]: for each receiver
-//! its first messages, until one fails or none is due.
+//! Data flow: [`Bell`] rings, or the time of a message comes -> [`Sender::run`]: a turn for each
+//! receiver, with its first messages, until one fails or none is due.
 //!
 //! # Invariants
+//! - A receiver has one turn at a time, and waits for no other receiver's turn.
 //! - A message that fails keeps the later ones of its receiver waiting: order is kept.
 //! - After [`NOTIFICATION_LIFE`] of failures, and not before [`NOTIFICATION_ATTEMPTS`], a message
 //!   is given up, and the next one has its turn: time in which the gateway did not run, or by which
 //!   its clock was set, is no failure.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use futures_util::future::join_all;
+use futures_util::stream::FuturesUnordered;
 use tokio::sync::{Notify, watch};
 use towline_host::clock::{Clock, UnixMillis};
 use towline_store::{After, Notification, Store, StoreError, Webhook};
@@ -51,6 +55,51 @@ pub struct Turn {
     pub next: Option<UnixMillis>,
 }
 
+/// Whose turn it is, and when it is whose next time.
+#[derive(Debug, Default)]
+struct Receivers {
+    /// Ids of those that have their turn, and whether there was a look at all meanwhile.
+    busy: HashMap<String, bool>,
+    /// When the next message of the others is due.
+    next: HashMap<String, UnixMillis>,
+    /// When all are looked at again, whatever is due.
+    again: Option<UnixMillis>,
+}
+
+impl Receivers {
+    /// Whether the turn of a receiver begins: it has none now.
+    fn begin(&mut self, webhook: &Webhook) -> bool {
+        self.next.remove(&webhook.unique_id);
+        if let Some(looked) = self.busy.get_mut(&webhook.unique_id) {
+            *looked = true;
+            return false;
+        }
+        self.busy.insert(webhook.unique_id.clone(), false);
+        true
+    }
+
+    /// The turn of a receiver is over. Whether it has another one at once: a message may have come
+    /// after its last look.
+    fn end(&mut self, webhook: &Webhook, next: Option<UnixMillis>) -> bool {
+        let id = &webhook.unique_id;
+        if self.busy.remove(id) == Some(true) {
+            self.busy.insert(id.clone(), false);
+            return true;
+        }
+        self.next.extend(next.map(|next| (id.clone(), next)));
+        false
+    }
+
+    /// How long nothing is due.
+    fn wait(&self, now: UnixMillis) -> Duration {
+        let next = self.next.values().copied().chain(self.again).min();
+        next.map_or(NOTIFICATION_PAUSE_MOST, |at| {
+            let left = at.0.saturating_sub(now.0);
+            Duration::from_millis(u64::try_from(left).unwrap_or(0)).min(NOTIFICATION_PAUSE_MOST)
+        })
+    }
+}
+
 /// Sends.
 pub struct Sender {
     /// The store.
@@ -66,33 +115,62 @@ pub struct Sender {
 impl Sender {
     /// Sends until `stop` becomes true.
     pub async fn run(self, bell: Bell, mut stop: watch::Receiver<bool>, metrics: Arc<Metrics>) {
+        let mut turns = FuturesUnordered::new();
+        let mut receivers = Receivers::default();
+        let mut look = true;
         loop {
-            let turn = match self.turn().await {
-                Ok(turn) => turn,
-                Err(error) => {
-                    tracing::warn!(%error, "notifications cannot be read from the store");
-                    Turn {
-                        next: Some(self.clock.now().plus(NOTIFICATION_PAUSE)),
-                        ..Turn::default()
+            if std::mem::take(&mut look) {
+                let webhooks = self.webhooks(&mut receivers).await;
+                let free = webhooks.into_iter().filter(|webhook| receivers.begin(webhook));
+                turns.extend(free.map(|webhook| self.one_turn(webhook)));
+            }
+            let wait = receivers.wait(self.clock.now());
+            tokio::select! {
+                () = bell.0.notified() => look = true,
+                () = tokio::time::sleep(wait) => look = true,
+                Some((webhook, turn)) = turns.next() => {
+                    let turn = self.counted(turn, &metrics);
+                    if receivers.end(&webhook, turn.next) {
+                        turns.push(self.one_turn(webhook));
                     }
                 }
-            };
-            metrics.notifications_sent.add(turn.received);
-            metrics.notifications_failed.add(turn.failed);
-            metrics.notifications_given_up.add(turn.given_up);
-            let wait = turn.next.map_or(NOTIFICATION_PAUSE_MOST, |at| {
-                let left = at.0.saturating_sub(self.clock.now().0);
-                Duration::from_millis(u64::try_from(left).unwrap_or(0)).min(NOTIFICATION_PAUSE_MOST)
-            });
-            tokio::select! {
-                () = bell.0.notified() => {}
-                () = tokio::time::sleep(wait) => {}
                 stopped = stop.wait_for(|stop| *stop) => {
                     let _ = stopped;
                     return;
                 }
             }
         }
+    }
+
+    /// All receivers; none when they cannot be read, which is tried again soon.
+    async fn webhooks(&self, receivers: &mut Receivers) -> Vec<Webhook> {
+        receivers.again = None;
+        match self.store.notifications().webhooks().await {
+            Ok(webhooks) => webhooks,
+            Err(error) => {
+                tracing::warn!(%error, "notifications cannot be read from the store");
+                receivers.again = Some(self.clock.now().plus(NOTIFICATION_PAUSE));
+                Vec::new()
+            }
+        }
+    }
+
+    async fn one_turn(&self, webhook: Webhook) -> (Webhook, Result<Turn, StoreError>) {
+        let turn = self.turn_of(&webhook).await;
+        (webhook, turn)
+    }
+
+    /// What a turn has done, in the metrics.
+    fn counted(&self, turn: Result<Turn, StoreError>, metrics: &Metrics) -> Turn {
+        let turn = turn.unwrap_or_else(|error| {
+            tracing::warn!(%error, "notifications cannot be read from the store");
+            let next = Some(self.clock.now().plus(NOTIFICATION_PAUSE));
+            Turn { next, ..Turn::default() }
+        });
+        metrics.notifications_sent.add(turn.received);
+        metrics.notifications_failed.add(turn.failed);
+        metrics.notifications_given_up.add(turn.given_up);
+        turn
     }
 
     /// Sends what is due now, to all receivers at the same time.
