@@ -9,7 +9,7 @@
 //! - The form of windows: `towline_ssm::documents::approval`.
 
 use jiff::civil::{Date, DateTime};
-use jiff::tz::TimeZone;
+use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{Timestamp, ToSpan as _};
 use towline_host::clock::UnixMillis;
 use towline_ssm::documents::approval::{DAYS, Window};
@@ -66,8 +66,22 @@ pub(super) fn closes(window: &Window, now: UnixMillis) -> Option<UnixMillis> {
     if !(from..to).contains(&minute) {
         return None;
     }
-    let end = zone.to_timestamp(at(here.date(), to)?).ok()?;
+    let end = when_shown(&zone, at(here.date(), to)?, here.timestamp())?;
     Some(UnixMillis(end.as_millisecond()))
+}
+
+/// When the clocks of a zone show a time next, after `now` on the same day. A time that they show
+/// twice comes when it is shown next; one that they skip is over when they skip it.
+fn when_shown(zone: &TimeZone, time: DateTime, now: Timestamp) -> Option<Timestamp> {
+    let shown = zone.to_ambiguous_timestamp(time);
+    match shown.offset() {
+        AmbiguousOffset::Unambiguous { .. } => shown.compatible().ok(),
+        AmbiguousOffset::Gap { .. } => Some(zone.following(now).next()?.timestamp()),
+        AmbiguousOffset::Fold { .. } => {
+            let first = shown.earlier().ok()?;
+            if now < first { Some(first) } else { shown.later().ok() }
+        }
+    }
 }
 
 /// A minute of a day; 24:00 is the beginning of the next one.
@@ -115,6 +129,23 @@ mod tests {
         // 2026-10-25 has 25 hours in Berlin.
         let until = closes(&night, millis("2026-10-24T22:00:00Z")).unwrap();
         assert_eq!(until, millis("2026-10-25T23:00:00Z"));
+    }
+
+    #[test]
+    fn a_window_that_ends_while_clocks_change_ends_when_they_show_its_end_or_skip_it() {
+        let night = window(&[], "00:00", "02:30", "Europe/Berlin");
+        for (now, until) in [
+            // 2026-10-25: 02:00 to 03:00 comes twice.
+            ("2026-10-25T00:10:00Z", Some("2026-10-25T00:30:00Z")),
+            ("2026-10-25T00:40:00Z", None),
+            ("2026-10-25T01:10:00Z", Some("2026-10-25T01:30:00Z")),
+            ("2026-10-25T01:30:00Z", None),
+            // 2026-03-29: 02:00 to 03:00 does not come.
+            ("2026-03-29T00:59:59Z", Some("2026-03-29T01:00:00Z")),
+            ("2026-03-29T01:00:00Z", None),
+        ] {
+            assert_eq!(closes(&night, millis(now)), until.map(millis), "{now}");
+        }
     }
 
     #[test]
