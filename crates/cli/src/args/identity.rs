@@ -52,9 +52,10 @@ pub(crate) enum RoleCommand {
     Create {
         /// Name
         name: String,
-        /// Trust policy (who may assume it): JSON file, or `-` for standard input
+        /// Trust policy (who may assume it): JSON file, or `-` for standard input; without it
+        /// nobody assumes it, and the groups of an identity provider may give it
         #[arg(long, value_name = "FILE")]
-        trust: PathBuf,
+        trust: Option<PathBuf>,
         /// Maximum lifetime of its credentials, 3600 to 43200 seconds
         #[arg(long, value_name = "SECONDS")]
         max_session: Option<i64>,

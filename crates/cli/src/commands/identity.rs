@@ -12,14 +12,19 @@ use crate::args::identity::{BoundaryArgs, BoundaryCommand, GroupCommand, Of, Rol
 use crate::exit::Failure;
 use crate::output::Cell;
 
+/// The trust policy of a role that nobody assumes: the groups of an identity provider give it.
+const NOBODY: &str = r#"{"Version":"2012-10-17","Statement":[
+  {"Effect":"Deny","Principal":"*","Action":"sts:AssumeRole"}]}"#;
+
 /// `admin role`.
 pub(super) async fn role(context: &mut Context, command: RoleCommand) -> Result<(), Failure> {
     match command {
         RoleCommand::Create { name, trust, max_session, tag } => {
+            let trust = trust.as_deref().map(read_document).transpose()?;
             let request = CreatePrincipalRequest {
                 principal_name: name,
                 principal_type: Of::Role.word(),
-                trust_policy_document: Some(read_document(&trust)?),
+                trust_policy_document: Some(trust.unwrap_or_else(|| NOBODY.to_owned())),
                 max_session_duration: max_session,
                 tags: tags(tag),
             };

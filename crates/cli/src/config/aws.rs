@@ -62,8 +62,8 @@ impl Profile {
                  does not support; set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and \
                  AWS_SESSION_TOKEN"
             } else {
-                "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or add aws_access_key_id and \
-                 aws_secret_access_key to ~/.aws/credentials"
+                "sign in with `towline login`, set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or \
+                 add aws_access_key_id and aws_secret_access_key to ~/.aws/credentials"
             },
         })
     }
