@@ -9,7 +9,7 @@ use towline_testkit::terminal::{PATIENCE, Terminal};
 use towline_testkit::trouble::ensure;
 use towline_testkit::{Outcome, Trouble, eventually};
 
-const ASKS: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":
+pub(crate) const ASKS: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":
     ["ssm:StartAccessRequest","ssm:GetAccessToken","ssm:ResumeSession","ssm:TerminateSession"],"Resource":"*"}]}"#;
 const DECIDES: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":
     ["towline:ApproveAccessRequest","towline:ListAccessRequests"],"Resource":"*"}]}"#;

@@ -49,6 +49,7 @@ mod input;
 mod joining_gateways;
 mod killed_requests;
 mod links;
+mod mail;
 mod moved_store;
 mod names;
 mod output_location;

@@ -88,8 +88,8 @@ pub(crate) fn install(packages: &[&str]) -> Outcome {
     run::checked(install)
 }
 
-/// A Python that has boto3, the AWS CLI, moto, asciinema and nanoidp: the machine's own, or one in
-/// our cache directory.
+/// A Python that has boto3, the AWS CLI, moto, asciinema, nanoidp and aiosmtpd: the machine's own,
+/// or one in our cache directory.
 ///
 /// # Errors
 /// None is there and none can be made.
@@ -111,6 +111,7 @@ pub(crate) fn python() -> Outcome<PathBuf> {
             "moto[s3,server]>=5",
             "asciinema==2.4.0",
             "nanoidp==3.4.0",
+            "aiosmtpd==1.4.6",
         ],
     )?;
     Ok(in_venv)
@@ -218,7 +219,10 @@ pub(crate) fn node_modules() -> Outcome<PathBuf> {
 
 fn has_aws_tools(python: &Path) -> bool {
     let mut probe = Command::new(python);
-    probe.args(["-c", "import asciinema, awscli, boto3, moto.server, flask, nanoidp, sys; sys.exit(sys.version_info < (3, 9))"]);
+    probe.arg("-c").arg(
+        "import aiosmtpd, asciinema, awscli, boto3, moto.server, flask, nanoidp, sys; \
+         sys.exit(sys.version_info < (3, 9))",
+    );
     probe.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     probe.status().is_ok_and(|status| status.success())
 }

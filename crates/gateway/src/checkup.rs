@@ -54,6 +54,9 @@ pub async fn look(dir: &Path, now: UnixMillis) -> Report {
     }
     let ca = config.outbound.client().err();
     report.faults.extend(ca.map(|why| format!("[outbound] of gateway.toml: {why}")));
+    let mail = config.mail.as_ref().zip(config.outbound.client().ok());
+    let mail = mail.and_then(|(mail, client)| mail.server(client).err());
+    report.faults.extend(mail.map(|why| format!("[mail] of gateway.toml: {why}")));
     report.faults.extend(config.store.fault().await);
     report.faults.dedup();
     report

@@ -1,5 +1,5 @@
 //! What a start of the gateway needs before anything is served: why it fails, room on the disk,
-//! ports, limits of sessions, signatures that were taken before.
+//! ports, limits of sessions, signatures that were taken before, the server of mail.
 //!
 //! # Not here
 //! - The parts themselves: [`crate::wiring`].
@@ -21,6 +21,7 @@ use crate::config::{Config, ConfigError};
 use crate::limits::MAX_SEEN_SIGNATURES;
 use crate::listener::socket;
 use crate::listener::tls::TlsError;
+use crate::outbound::mail::MailServer;
 use crate::vault::VaultError;
 
 /// Why the gateway does not run.
@@ -67,6 +68,9 @@ pub enum GatewayError {
     /// More CAs for requests to identity providers.
     #[error("the file of `ca` in the section [outbound] of gateway.toml is not usable: {0}")]
     OutboundCa(String),
+    /// The password at the server of mail.
+    #[error("the file of `password_file` in the section [mail] of gateway.toml is not usable: {0}")]
+    MailPassword(String),
     /// The key that proves it to other gateways.
     #[error(transparent)]
     NodeKey(#[from] NodeKeyError),
@@ -129,6 +133,13 @@ pub(crate) fn room(dir: &Path) -> Result<(), GatewayError> {
         return Err(GatewayError::NoRoom { path: dir.to_owned(), free });
     }
     Ok(())
+}
+
+/// The server that takes mail, if one is configured.
+pub(crate) fn mail_server(config: &Config) -> Result<Option<MailServer>, GatewayError> {
+    let Some(mail) = &config.mail else { return Ok(None) };
+    let client = config.outbound.client().map_err(GatewayError::OutboundCa)?;
+    mail.server(client).map(Some).map_err(GatewayError::MailPassword)
 }
 
 pub(crate) fn bind(address: SocketAddr) -> Result<TcpListener, GatewayError> {

@@ -56,7 +56,7 @@ use crate::server_pins::ServerPins;
 use crate::sessions::{Hub, HubHandle, HubParts, HubSettings};
 use crate::sign_in_links::SignInLinks;
 pub use crate::starting::GatewayError;
-use crate::starting::{bind, keep_limits, room, seen};
+use crate::starting::{bind, keep_limits, mail_server, room, seen};
 use crate::throttle::LogBudget;
 use crate::vault::Vault;
 
@@ -380,6 +380,7 @@ impl Gateway {
             store: store.clone(),
             vault: Arc::clone(&vault),
             client: foundation.config.outbound.client().map_err(GatewayError::OutboundCa)?,
+            mail: mail_server(&foundation.config)?,
             clock: foundation.clock.clone(),
         };
         let sending = (store.clone(), bell.clone(), stop.clone(), Arc::clone(&metrics));
@@ -412,6 +413,7 @@ impl Gateway {
                 Arc::clone(&metrics),
             ),
             bell,
+            has_mail: foundation.config.mail.is_some(),
             peers: foundation.calls.clone().map(|calls| calls as Arc<dyn Peers>),
         })?;
         if let Some(listener) = monitor {

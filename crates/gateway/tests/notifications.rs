@@ -126,7 +126,8 @@ async fn scene(allowed: &[&str]) -> Scene {
     let allowed: Vec<String> = allowed.iter().map(|text| (*text).to_owned()).collect();
     let client = Outbound::new(Guard::parse(&allowed).unwrap(), None).unwrap();
     let clock = Clock::manual(START);
-    let sender = Sender { store: store.clone(), vault, client, clock: clock.clone() };
+    let (store_of, clock_of) = (store.clone(), clock.clone());
+    let sender = Sender { store: store_of, vault, client, mail: None, clock: clock_of };
     Scene { receiver, store, sender, clock, key, _dir: dir }
 }
 

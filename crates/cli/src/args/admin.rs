@@ -46,10 +46,10 @@ pub(crate) enum WebhookCommand {
     Create {
         /// Name
         name: String,
-        /// File with the URL, or `-` for standard input
+        /// File with the URL (for mail: mailto:ADDRESS), or `-` for standard input
         #[arg(long, value_name = "FILE")]
         url: PathBuf,
-        /// How messages are written: Standard, Slack or Teams
+        /// How messages are written: Standard, Slack, Teams or Mail
         #[arg(long, default_value = "Standard")]
         format: String,
     },

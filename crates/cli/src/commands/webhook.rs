@@ -27,7 +27,10 @@ pub(super) async fn run(context: &mut Context, command: WebhookCommand) -> Resul
             };
             let answer: CreateWebhookResult =
                 context.call(Operation::CreateWebhook, &request).await?;
-            context.output.answer(&answer, |_| format!("{}\n", answer.secret))
+            // Mail has none.
+            let secret = Some(&answer.secret).filter(|secret| !secret.is_empty());
+            let text = secret.map(|secret| format!("{secret}\n")).unwrap_or_default();
+            context.output.answer(&answer, |_| text)
         }
         WebhookCommand::List => list(context).await,
         WebhookCommand::Dead { name } => dead(context, name).await,

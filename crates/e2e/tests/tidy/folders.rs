@@ -131,7 +131,7 @@ const MAY_SEE: Table<'_> = &[
     ("server_pins", &["audit", "authority", "lock"]),
     ("sessions", &["audit", "changes", "limits", "lock", "pace", "plane"]),
     ("sign_in_links", &["audit", "origins"]),
-    ("starting", &["authority", "cluster", "config", "limits", "listener", "vault"]),
+    ("starting", &["authority", "cluster", "config", "limits", "listener", "outbound", "vault"]),
     ("throttle", &["limits"]),
     ("unattached", &["plane"]),
     (

@@ -76,6 +76,8 @@ pub struct Parts {
     pub providers: ProviderKeys,
     /// Wakes what sends notifications.
     pub bell: Bell,
+    /// Whether receivers of notifications may have addresses of mail.
+    pub has_mail: bool,
     /// The other gateways, where several work together.
     pub peers: Option<Arc<dyn Peers>>,
 }

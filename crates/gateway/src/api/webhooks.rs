@@ -7,7 +7,8 @@
 use towline_ssm::api::Empty;
 use towline_ssm::api::webhook::{
     CreateWebhookRequest, CreateWebhookResult, DeadLetter, ListDeadLettersResult,
-    ListWebhooksRequest, ListWebhooksResult, ResendDeadLettersResult, Webhook, WebhookRequest,
+    ListWebhooksRequest, ListWebhooksResult, MAIL, ResendDeadLettersResult, Webhook,
+    WebhookRequest,
 };
 use towline_ssm::clock::EpochSeconds;
 use towline_ssm::error::ApiError;
@@ -19,6 +20,7 @@ use super::named::missing;
 use super::service::Api;
 use crate::notifications::{Secrets, new_secret, secret_bytes};
 use crate::outbound::host_of;
+use crate::outbound::mail::Mailbox;
 
 /// Dead letters that are listed at once.
 const MOST_LISTED: i64 = 1000;
@@ -33,10 +35,11 @@ impl Api {
     ) -> Result<CreateWebhookResult, ApiError> {
         call.note("webhookName", &*request.webhook_name);
         self.authorize(call, &Question::anything()).await?;
-        let host =
-            host_of(&request.url).map_err(|error| ApiError::validation(error.to_string()))?;
+        let is_mail = request.format.as_deref() == Some(MAIL);
+        let host = self.host_of_receiver(&request.url, is_mail)?;
         call.note("host", &*host);
         let secret = match request.secret {
+            None if is_mail => String::new(),
             Some(secret) if secret_bytes(&secret).is_none() => {
                 return Err(ApiError::validation(
                     "Secret must be whsec_ and 24 to 64 bytes in base64",
@@ -59,6 +62,24 @@ impl Api {
         };
         self.store().notifications().create(&row).await.or_internal("cannot store a webhook")?;
         Ok(CreateWebhookResult { webhook_name: request.webhook_name, secret })
+    }
+
+    /// The host of an address, if its form is one that can be sent to.
+    fn host_of_receiver(&self, url: &str, is_mail: bool) -> Result<String, ApiError> {
+        let wrong = |error: &dyn std::fmt::Display| ApiError::validation(format!("Url: {error}"));
+        if !is_mail {
+            return host_of(url).map_err(|error| ApiError::validation(error.to_string()));
+        }
+        let address = Mailbox::of_url(url).map_err(|_| {
+            wrong(
+                &"mailto: and one address of mail is expected, such as mailto:oncall@corp.example",
+            )
+        })?;
+        if self.parts.has_mail {
+            Ok(address.domain().to_owned())
+        } else {
+            Err(wrong(&"the gateway has no server of mail: write [mail] in gateway.toml"))
+        }
     }
 
     pub(super) async fn list_webhooks(

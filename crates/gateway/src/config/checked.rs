@@ -14,6 +14,7 @@ use towline_host::files::{self, FileError};
 
 use super::cluster::Cluster;
 use super::console::Console;
+use super::mail::MailSettings;
 use super::outbound::OutboundSettings;
 use super::place::StorePlace;
 use super::raw::RawConfig;
@@ -107,6 +108,8 @@ pub struct Config {
     pub console: Console,
     /// Requests to identity providers.
     pub outbound: OutboundSettings,
+    /// The server of mail, if there is one.
+    pub mail: Option<MailSettings>,
     /// Membership among several gateways.
     pub cluster: Option<Cluster>,
 }
@@ -180,6 +183,7 @@ impl Config {
         let console = console.settings(&raw.endpoint).map_err(wrong)?;
         let outbound = raw.outbound.clone().unwrap_or_default();
         let outbound = outbound.settings(dir).map_err(wrong)?;
+        let mail = raw.mail.clone().map(|mail| mail.settings(dir)).transpose();
         let node = raw.evidence.as_ref().and_then(|evidence| evidence.node.as_deref());
         let cluster = raw.cluster.clone();
         let cluster = cluster.map(|cluster| cluster.settings(node, raw.store.is_some()));
@@ -188,6 +192,7 @@ impl Config {
             cluster,
             store: StorePlace::read(dir, raw.store.as_deref(), raw.store_password_file.as_deref())?,
             outbound,
+            mail: mail.map_err(wrong)?,
             proxies,
             evidence,
             console,
@@ -298,6 +303,7 @@ mod tests {
             metrics: None,
             console: None,
             outbound: None,
+            mail: None,
             cluster: None,
             store: None,
             store_password_file: None,

@@ -5,6 +5,7 @@
 mod checked;
 pub mod cluster;
 mod console;
+pub mod mail;
 pub mod outbound;
 mod place;
 pub mod raw;

@@ -61,6 +61,9 @@ pub struct RawConfig {
     /// Requests that the gateway makes itself, to identity providers: addresses and CAs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outbound: Option<super::outbound::RawOutbound>,
+    /// The server that takes mail for receivers of notifications.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mail: Option<super::mail::RawMail>,
     /// This gateway works together with others on one store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster: Option<super::cluster::RawCluster>,

@@ -239,6 +239,7 @@ fn raw_config(options: &Options) -> Result<RawConfig, InitError> {
         metrics: None,
         console: None,
         outbound: None,
+        mail: None,
         store: options.store.clone(),
         store_password_file: password_file.transpose().map_err(InitError::Folder)?,
         tls_certificate: CHAIN.to_owned(),

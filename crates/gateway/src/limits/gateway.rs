@@ -501,6 +501,13 @@ const _: () = assert!(AUDIT_BATCH <= AUDIT_QUEUE);
 /// How long a request to a configured address may take, from the name to the last byte.
 pub const OUTBOUND_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long one mail may take, from the server's name to its last answer: servers of mail look up
+/// who sends, and some wait on purpose.
+pub const MAIL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Bytes of one reply of a server of mail.
+pub const MAX_MAIL_REPLY: usize = 16 * 1024;
+
 /// Pause before a notification is sent again; it doubles with each failure.
 pub const NOTIFICATION_PAUSE: Duration = Duration::from_secs(5);
 

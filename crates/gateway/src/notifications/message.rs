@@ -124,12 +124,42 @@ fn text(data: &Value) -> String {
     text
 }
 
+/// Subject and text of a message for a receiver of mail.
+pub(super) fn mail_for(body: &str) -> (String, String) {
+    let read: Value = serde_json::from_str(body).unwrap_or_default();
+    let data = &read["data"];
+    let of = |key: &str| unlinked(data[key].as_str().unwrap_or_default());
+    let subject = format!("[Towline] {}: {}", of("title"), of("accessRequestId"));
+    let mut text = format!("{}: {}\n\n", of("title"), of("accessRequestId"));
+    for key in ["requester", "by", "reason"] {
+        text.push_str(&format!("{key}: {}\n", of(key)));
+    }
+    for target in data["targets"].as_array().into_iter().flatten() {
+        let values = target["Values"].as_array().into_iter().flatten();
+        let values: Vec<&str> = values.filter_map(Value::as_str).collect();
+        let key = target["Key"].as_str().unwrap_or_default();
+        text.push_str(&format!("{}: {}\n", unlinked(key), unlinked(&values.join(" "))));
+    }
+    if let Some(link) = data["link"].as_str() {
+        text.push_str(&format!(
+            "\nThe console shows it, and decides nothing when it opens:\n{link}\n"
+        ));
+    }
+    (subject, text)
+}
+
+/// One line, without what reorders or hides text, and without what a program for mail makes a link
+/// of.
+fn unlinked(text: &str) -> String {
+    let text: String = text.chars().map(|c| if is_plain(c) { c } else { ' ' }).collect();
+    text.replace("://", ": //").replace("www.", "www .")
+}
+
 /// Without what a chat takes for markup or for an address, and without what reorders or hides text.
 fn plain(text: &str) -> String {
     let good = |c: char| if is_plain(c) && !"<>&*_~`[]()@|".contains(c) { c } else { ' ' };
     // ARNs and titles have none of these but in names.
-    let text: String = text.chars().map(good).collect();
-    text.replace("://", ": //").replace("www.", "www .")
+    unlinked(&text.chars().map(good).collect::<String>())
 }
 
 #[cfg(test)]
@@ -161,6 +191,20 @@ mod tests {
         let link = "https://gw.example/console/#/access?request=oi-000000000001";
         assert_eq!(body["data"]["link"], link);
         assert_eq!(body_for("Standard", &message.body), message.body);
+    }
+
+    #[test]
+    fn a_mail_names_the_devices_and_holds_one_link() {
+        let message =
+            letter("leaks\r\nBcc: x@evil.example\u{2028}https://evil.example www.evil.example");
+        let (subject, text) = mail_for(&message.body);
+        assert_eq!(subject, "[Towline] access is asked for: oi-000000000001");
+        assert!(
+            text.contains("\nInstanceIds: mi-1\n") && text.contains("\nreason: leaks"),
+            "{text}"
+        );
+        assert_eq!(text.matches("://").count(), 1, "{text}");
+        assert!(!text.contains("\nBcc") && !text.contains("www.evil"), "{text}");
     }
 
     #[test]

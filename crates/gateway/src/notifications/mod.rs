@@ -1,7 +1,8 @@
 //! Notifications: what is told to receivers outside, and how it gets there.
 //!
 //! Data flow: an operation writes a message in the transaction of what it tells (the store) ->
-//! [`Bell`] wakes the [`Sender`] -> the receiver, signed; what is not received is sent again.
+//! [`Bell`] wakes the [`Sender`] -> the receiver, signed, or its mail server; what is not received
+//! is sent again.
 //!
 //! # Invariants
 //! - A receiver gets messages in their order, each at least once, under one id.

@@ -19,15 +19,17 @@ use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::{Notify, watch};
 use towline_host::clock::{Clock, UnixMillis};
+use towline_ssm::api::webhook::MAIL;
 use towline_store::{After, Notification, Store, StoreError, Webhook};
 
-use super::message::{Secrets, body_for};
+use super::message::{Secrets, body_for, mail_for};
 use super::signature::{secret_bytes, signature};
 use crate::limits::{
     MAX_NOTIFICATION_ANSWER, NOTIFICATION_ATTEMPTS, NOTIFICATION_LIFE, NOTIFICATION_PAUSE,
     NOTIFICATION_PAUSE_MOST, NOTIFICATIONS_AT_ONCE,
 };
 use crate::metrics::Metrics;
+use crate::outbound::mail::{Mail, MailServer, Mailbox};
 use crate::outbound::{Ask, Outbound};
 use crate::vault::Vault;
 
@@ -108,6 +110,8 @@ pub struct Sender {
     pub vault: Arc<Vault>,
     /// The way out.
     pub client: Outbound,
+    /// The way out for mail, if there is one.
+    pub mail: Option<MailServer>,
     /// The time.
     pub clock: Clock,
 }
@@ -225,6 +229,9 @@ impl Sender {
             self.vault.open(&sealed, &webhook.sealed).map_err(|error| error.to_string())?;
         let secrets: Secrets =
             serde_json::from_slice(&opened).map_err(|error| error.to_string())?;
+        if webhook.format == MAIL {
+            return self.mail(&secrets.url, what).await;
+        }
         let key = secret_bytes(&secrets.secret).ok_or("the stored secret is none")?;
         let body = body_for(&webhook.format, &what.message.body);
         let at = self.clock.now().0.div_euclid(1000);
@@ -245,6 +252,18 @@ impl Sender {
         };
         // The address may hold a secret (Slack, Teams): errors name the host alone.
         self.client.ask(ask).await.map(drop).map_err(|error| error.to_string())
+    }
+}
+
+impl Sender {
+    async fn mail(&self, url: &str, what: &Notification) -> Result<(), String> {
+        let server = self.mail.as_ref();
+        let server = server.ok_or("the gateway has no server of mail: see [mail]")?;
+        let to = Mailbox::of_url(url).map_err(|error| error.to_string())?;
+        let (subject, text) = mail_for(&what.message.body);
+        let (id, at) = (&*what.message.id, what.created_at);
+        let mail = Mail { to: &to, id, at, subject: &subject, text: &text };
+        server.send(&mail).await.map_err(|error| error.to_string())
     }
 }
 

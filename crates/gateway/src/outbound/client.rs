@@ -15,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use super::guard::Guard;
 use super::url::Target;
@@ -99,7 +100,10 @@ pub struct Ask<'a> {
 #[derive(Clone)]
 pub struct Outbound {
     guard: Arc<Guard>,
+    /// For HTTP.
     tls: TlsConnector,
+    /// For protocols without a name of their own in TLS.
+    nameless: TlsConnector,
 }
 
 impl std::fmt::Debug for Outbound {
@@ -125,8 +129,10 @@ impl Outbound {
             .map_err(|error| error.to_string())?
             .with_root_certificates(roots)
             .with_no_client_auth();
+        let nameless = TlsConnector::from(Arc::new(config.clone()));
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self { guard: Arc::new(guard), tls: TlsConnector::from(Arc::new(config)) })
+        let tls = TlsConnector::from(Arc::new(config));
+        Ok(Self { guard: Arc::new(guard), tls, nameless })
     }
 
     /// Asks, and reads the whole answer.
@@ -141,45 +147,80 @@ impl Outbound {
     }
 
     async fn exchange(&self, target: &Target, ask: Ask<'_>) -> Result<Bytes, OutboundError> {
-        let tcp = self.dial(target).await?;
+        let found = self.judged(&target.host, target.port).await?;
+        if !target.is_tls && !found.iter().all(|address| self.guard.names(address.ip())) {
+            return Err(OutboundError::Plain(target.host.clone()));
+        }
+        let tcp = dial(&target.host, found).await?;
         if !target.is_tls {
             return request(tcp, target, ask).await;
         }
-        let name = ServerName::try_from(target.host.clone())
-            .map_err(|_| OutboundError::Url(target.host.clone()))?;
-        let stream = self.tls.connect(name, tcp).await.map_err(|error| away(target, &error))?;
+        let stream = begin_tls(&self.tls, &target.host, tcp).await?;
         request(stream, target, ask).await
     }
 
-    /// Connects to the first address that answers, of those that may be dialled.
-    async fn dial(&self, target: &Target) -> Result<TcpStream, OutboundError> {
-        let host = || target.host.clone();
-        let resolve = |why: String| OutboundError::Resolve { host: host(), why };
-        let found = tokio::net::lookup_host((target.host.as_str(), target.port))
-            .await
-            .map_err(|error| resolve(error.to_string()))?;
+    /// A connection to a host that is configured for another protocol than HTTP.
+    ///
+    /// # Errors
+    /// [`OutboundError`].
+    pub(super) async fn connect(&self, host: &str, port: u16) -> Result<TcpStream, OutboundError> {
+        dial(host, self.judged(host, port).await?).await
+    }
+
+    /// TLS on such a connection.
+    ///
+    /// # Errors
+    /// [`OutboundError`].
+    pub(super) async fn secure(
+        &self,
+        host: &str,
+        tcp: TcpStream,
+    ) -> Result<TlsStream<TcpStream>, OutboundError> {
+        begin_tls(&self.nameless, host, tcp).await
+    }
+
+    /// The addresses of a name, all of which may be dialled.
+    async fn judged(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, OutboundError> {
+        let found = tokio::net::lookup_host((host, port)).await;
+        let found = found.map_err(|error| OutboundError::Resolve {
+            host: host.to_owned(),
+            why: error.to_string(),
+        })?;
         let found: Vec<SocketAddr> = found.take(MAX_OUTBOUND_ADDRESSES).collect();
         // One guarded address among others is a name that leads inside: none is dialled.
-        if let Some(bad) = found.iter().find(|address| !self.guard.admits(address.ip())) {
-            return Err(OutboundError::Guarded { host: host(), address: bad.ip() });
+        match found.iter().find(|address| !self.guard.admits(address.ip())) {
+            Some(bad) => Err(OutboundError::Guarded { host: host.to_owned(), address: bad.ip() }),
+            None => Ok(found),
         }
-        if !target.is_tls && !found.iter().all(|address| self.guard.names(address.ip())) {
-            return Err(OutboundError::Plain(host()));
-        }
-        let mut last = resolve("it has no address".to_owned());
-        for address in found {
-            last = match timeout(OUTBOUND_DIAL, TcpStream::connect(address)).await {
-                Ok(Ok(stream)) => return Ok(stream),
-                Ok(Err(error)) => away(target, &error),
-                Err(_) => away(target, &format_args!("{address} did not answer in time")),
-            };
-        }
-        Err(last)
     }
 }
 
-fn away(target: &Target, why: &dyn std::fmt::Display) -> OutboundError {
-    OutboundError::Away { host: target.host.clone(), why: why.to_string() }
+/// Connects to the first address that answers.
+async fn dial(host: &str, found: Vec<SocketAddr>) -> Result<TcpStream, OutboundError> {
+    let why = "it has no address".to_owned();
+    let mut last = OutboundError::Resolve { host: host.to_owned(), why };
+    for address in found {
+        last = match timeout(OUTBOUND_DIAL, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => away(host, &error),
+            Err(_) => away(host, &format_args!("{address} did not answer in time")),
+        };
+    }
+    Err(last)
+}
+
+async fn begin_tls(
+    connector: &TlsConnector,
+    host: &str,
+    tcp: TcpStream,
+) -> Result<TlsStream<TcpStream>, OutboundError> {
+    let name = ServerName::try_from(host.to_owned());
+    let name = name.map_err(|_| OutboundError::Url(host.to_owned()))?;
+    connector.connect(name, tcp).await.map_err(|error| away(host, &error))
+}
+
+fn away(host: &str, why: &dyn std::fmt::Display) -> OutboundError {
+    OutboundError::Away { host: host.to_owned(), why: why.to_string() }
 }
 
 pub(super) async fn request<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
@@ -187,7 +228,7 @@ pub(super) async fn request<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     target: &Target,
     ask: Ask<'_>,
 ) -> Result<Bytes, OutboundError> {
-    let broken = |error: &dyn std::fmt::Display| away(target, error);
+    let broken = |error: &dyn std::fmt::Display| away(&target.host, error);
     let (mut sender, connection) =
         handshake(TokioIo::new(stream)).await.map_err(|error| broken(&error))?;
     let driver = AbortOnDrop(tokio::spawn(connection));

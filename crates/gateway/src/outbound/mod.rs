@@ -1,4 +1,5 @@
-//! The one client for requests that the gateway makes to addresses which people configure.
+//! The one client for requests that the gateway makes to addresses which people configure, and for
+//! mail ([`mail`]).
 //!
 //! Data flow: a URL -> scheme and host ([`url`]) -> addresses -> [`guard`] -> TLS -> one request ->
 //! an answer within bounds.
@@ -15,6 +16,7 @@
 mod answers;
 mod client;
 mod guard;
+pub mod mail;
 mod url;
 
 pub use client::{Ask, Outbound, OutboundError};

@@ -69,5 +69,6 @@ pub(crate) async fn parts(dir: &Path) -> Parts {
             Arc::default(),
         ),
         bell: Bell::default(),
+        has_mail: false,
     }
 }

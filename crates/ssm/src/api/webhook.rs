@@ -15,7 +15,9 @@ use crate::clock::EpochSeconds;
 use crate::ids::is_plain_name;
 
 /// How messages are written.
-pub const FORMATS: [&str; 3] = ["Standard", "Slack", "Teams"];
+pub const FORMATS: [&str; 4] = ["Standard", "Slack", "Teams", MAIL];
+/// The format of a receiver that has an address of mail.
+pub const MAIL: &str = "Mail";
 /// What a secret begins with, in the form of Standard Webhooks.
 pub const SECRET_PREFIX: &str = "whsec_";
 
@@ -25,12 +27,12 @@ pub const SECRET_PREFIX: &str = "whsec_";
 pub struct CreateWebhookRequest {
     /// Its name.
     pub webhook_name: String,
-    /// Its address.
+    /// Its address: `https://…`, or `mailto:…` with the format `Mail`.
     pub url: String,
-    /// `Standard`, `Slack` or `Teams`; `Standard` when absent.
+    /// `Standard`, `Slack`, `Teams` or `Mail`; `Standard` when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<String>,
-    /// `whsec_` and 24 to 64 bytes in base64; one is made when absent.
+    /// `whsec_` and 24 to 64 bytes in base64; one is made when absent. None for mail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<String>,
 }
@@ -54,6 +56,12 @@ impl Request for CreateWebhookRequest {
         if let Some(secret) = &self.secret {
             v.require(secret.starts_with(SECRET_PREFIX), "Secret", "begin with whsec_");
             v.length("Secret", secret, 38, 94);
+            let signed = self.format.as_deref() != Some(MAIL);
+            v.require(
+                signed,
+                "Secret",
+                "not be given with the format Mail, which has no signature",
+            );
         }
     }
 }
@@ -64,7 +72,7 @@ impl Request for CreateWebhookRequest {
 pub struct CreateWebhookResult {
     /// Its name.
     pub webhook_name: String,
-    /// Its secret, for the receiver.
+    /// Its secret, for the receiver; empty for mail.
     pub secret: String,
 }
 
@@ -110,7 +118,7 @@ pub struct Webhook {
     pub webhook_name: String,
     /// The host of its address.
     pub host: String,
-    /// `Standard`, `Slack` or `Teams`.
+    /// `Standard`, `Slack`, `Teams` or `Mail`.
     pub format: String,
     /// When it was made.
     pub created_date: EpochSeconds,
