@@ -134,6 +134,7 @@ mod tests {
             groups: vec![],
             home: "/".into(),
             shell: "/bin/sh".into(),
+            locked: false,
         }
     }
 

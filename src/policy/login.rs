@@ -7,7 +7,8 @@
 //! # Invariants
 //! - Days are counted by the authority's clock: a device may believe that it is 1970.
 //! - An account without a password (`!`, `!!`, `*`) is open: it may be used by keys. A password or
-//!   a `*` behind a `!` was locked by somebody.
+//!   a `*` behind a `!` was locked by somebody. Where an account has no line in the shadow database,
+//!   its line in the user database says so.
 //! - An agent that is not root opens sessions as itself whatever its account's fields say: only a
 //!   `nologin` file closes it.
 //! - Root is not locked by its password, nor by a `nologin` file: `policy.allow_root` closes root.
@@ -20,10 +21,13 @@ use crate::sys::calls::{self, Shadow};
 use nix::errno::Errno;
 use nix::unistd::geteuid;
 use std::ffi::CString;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// Files that close the device to everybody but root while they exist, as `pam_nologin` reads them.
 const NOBODY_LOGS_IN: [&str; 3] = ["/etc/nologin", "/run/nologin", "/var/run/nologin"];
+/// Programs that end at once, as shells of accounts that nobody logs in to.
+const LETS_NOBODY_IN: [&str; 3] = ["nologin", "false", "true"];
 const DAY_MS: u64 = 86_400_000;
 
 /// Why an account opens no session.
@@ -49,6 +53,8 @@ enum Why {
     Inactive,
     #[error("its shell is {}", .0.display())]
     Shell(PathBuf),
+    #[error("its shell {} is no program of this device", .0.display())]
+    NoShell(PathBuf),
     #[error("{0} exists")]
     File(&'static str),
     #[error("the shadow database cannot be read: {0}")]
@@ -63,14 +69,25 @@ pub(super) fn judge(account: &Account, unix_ms: u64) -> Result<(), Closed> {
     // An agent that is not root is this account already: the account's fields keep nobody out.
     let own = !geteuid().is_root() && account.uid == geteuid();
     let objection = by_file(account.is_root())
-        .or_else(|| by_shell(&account.shell).filter(|_| !own))
+        .or_else(|| by_shell(&account.shell, account.is_root()).filter(|_| !own))
         .or_else(|| by_shadow(account, unix_ms / DAY_MS).filter(|_| !own));
     objection.map_or(Ok(()), |why| Err(Closed { account: account.name.clone(), why }))
 }
 
-fn by_shell(shell: &Path) -> Option<Why> {
-    let name = shell.file_name()?.to_str()?;
-    matches!(name, "nologin" | "false" | "true").then(|| Why::Shell(shell.to_owned()))
+/// Also a link to such a program, and a shell that is no program at all (`/dev/null`,
+/// `/nonexistent`), as OpenSSH's server reads them. Root gets in without a shell, to repair it.
+fn by_shell(shell: &Path, is_root: bool) -> Option<Why> {
+    let lets_nobody_in = |path: &Path| {
+        path.file_name().is_some_and(|name| LETS_NOBODY_IN.iter().any(|known| name == *known))
+    };
+    let real = shell.canonicalize();
+    if lets_nobody_in(shell) || real.as_deref().is_ok_and(lets_nobody_in) {
+        return Some(Why::Shell(shell.to_owned()));
+    }
+    let seen = real.and_then(std::fs::metadata);
+    let is_program =
+        seen.is_ok_and(|seen| seen.is_file() && seen.permissions().mode() & 0o111 != 0);
+    (!is_program && !is_root).then(|| Why::NoShell(shell.to_owned()))
 }
 
 fn by_file(is_root: bool) -> Option<Why> {
@@ -81,7 +98,8 @@ fn by_file(is_root: bool) -> Option<Why> {
 fn by_shadow(account: &Account, today: u64) -> Option<Why> {
     let name = CString::new(account.name.as_str()).ok()?;
     match calls::shadow(&name) {
-        Ok(shadow) => objection(&shadow?, account.is_root(), i64::try_from(today).ok()?),
+        Ok(Some(shadow)) => objection(&shadow, account.is_root(), i64::try_from(today).ok()?),
+        Ok(None) => (account.locked && !account.is_root()).then_some(Why::Locked),
         Err(errno) => Some(Why::Unreadable(errno)),
     }
 }
@@ -137,9 +155,18 @@ mod tests {
     }
 
     #[test]
-    fn shells_that_let_nobody_in_are_known_by_their_name() {
-        assert!(by_shell(Path::new("/usr/sbin/nologin")).is_some());
-        assert!(by_shell(Path::new("/bin/false")).is_some());
-        assert!(by_shell(Path::new("/bin/bash")).is_none());
+    fn shells_that_let_nobody_in_are_known_by_their_name_and_by_being_no_program() {
+        for (shell, for_user, for_root) in [
+            ("/usr/sbin/nologin", true, true),
+            ("/bin/false", true, true),
+            ("/dev/null", true, false),
+            ("/nonexistent", true, false),
+            ("/etc", true, false),
+            ("/etc/passwd", true, false),
+            ("/bin/sh", false, false),
+        ] {
+            let closed = |is_root| by_shell(Path::new(shell), is_root).is_some();
+            assert_eq!((closed(false), closed(true)), (for_user, for_root), "{shell}");
+        }
     }
 }

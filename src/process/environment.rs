@@ -145,6 +145,7 @@ mod tests {
             groups: vec![],
             home: "/home/mia".into(),
             shell: "/bin/zsh".into(),
+            locked: false,
         }
     }
 

@@ -5,6 +5,7 @@
 //! session.
 
 use crate::limits;
+use crate::sys::calls;
 use nix::unistd::{Gid, Uid, User};
 use std::ffi::CString;
 use std::path::PathBuf;
@@ -24,6 +25,8 @@ pub struct Account {
     pub home: PathBuf,
     /// Login shell; `/bin/sh` where the database says nothing.
     pub shell: PathBuf,
+    /// Its password is locked in the user database itself, as on devices without a shadow database.
+    pub locked: bool,
 }
 
 /// Why a session cannot run as the account that was asked for.
@@ -40,6 +43,13 @@ pub enum AccountError {
         /// Who was asked for.
         wanted: String,
     },
+    /// The kernel takes the number for "as it is": the session would keep the agent's rights.
+    #[error(
+        "the account \"{0}\" has the number {max}, which stands for no user or group: give it \
+         another one",
+        max = u32::MAX
+    )]
+    NoNumber(String),
     /// The database could not be read.
     #[error("cannot look up the account \"{name}\": {source}")]
     Database {
@@ -54,7 +64,8 @@ impl Account {
     /// Looks an account up by name, and makes sure that this process can become it.
     ///
     /// # Errors
-    /// No such account, an unreadable database, or an agent without the right to change its user.
+    /// No such account, one without a number of its own, an unreadable database, or an agent
+    /// without the right to change its user.
     pub fn find(name: &str) -> Result<Self, AccountError> {
         if name.is_empty() {
             return Err(AccountError::Unknown(String::new())); // a line of the database may begin so
@@ -71,6 +82,9 @@ impl Account {
                 false => Err(AccountError::Unknown(name.to_owned())),
             };
         };
+        if [user.uid.as_raw(), user.gid.as_raw()].contains(&u32::MAX) {
+            return Err(AccountError::NoNumber(user.name));
+        }
         if !own.is_root() && own != user.uid {
             return Err(AccountError::NotRoot { own: own_name(), wanted: name.to_owned() });
         }
@@ -80,7 +94,9 @@ impl Account {
         groups.truncate(limits::GROUPS);
         let shell =
             if user.shell.as_os_str().is_empty() { PathBuf::from("/bin/sh") } else { user.shell };
-        Ok(Self { name: user.name, uid: user.uid, gid: user.gid, groups, home: user.dir, shell })
+        let locked = calls::is_locked(user.passwd.to_bytes());
+        let (name, home) = (user.name, user.dir);
+        Ok(Self { name, uid: user.uid, gid: user.gid, groups, home, shell, locked })
     }
 
     /// The agent's own, where the database has no name for it.
@@ -93,6 +109,7 @@ impl Account {
             groups: nix::unistd::getgroups().unwrap_or_default(),
             home: home.filter(|home| home.is_absolute()).unwrap_or_else(|| "/".into()),
             shell: "/bin/sh".into(),
+            locked: false,
         }
     }
 

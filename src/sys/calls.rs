@@ -153,6 +153,10 @@ fn run(image: &Image<'_>) -> Result<Infallible, (Stage, Errno)> {
         }
         unistd::setresgid(identity.gid, identity.gid, identity.gid).map_err(at(Stage::Groups))?;
         unistd::setresuid(identity.uid, identity.uid, identity.uid).map_err(at(Stage::Identity))?;
+        // For the number -1 both calls succeed and change nothing.
+        if unistd::geteuid() != identity.uid || unistd::getegid() != identity.gid {
+            return Err((Stage::Identity, Errno::EINVAL));
+        }
     }
     // After the change of user: a home on a network file system may be closed to root.
     match unistd::chdir(image.directory) {
@@ -468,6 +472,12 @@ pub(crate) struct Shadow {
     pub(crate) expires: i64,
 }
 
+/// Whether somebody has put a `!` before a password, or before the `*` that stands for none.
+pub(crate) fn is_locked(password: &[u8]) -> bool {
+    let behind = password.strip_prefix(b"!").unwrap_or_default();
+    behind.iter().any(|byte| *byte != b'!')
+}
+
 /// An account's line in the shadow database; `None` where there is none. Called by the loop's
 /// thread alone: the C library returns its own memory.
 ///
@@ -495,10 +505,9 @@ pub(crate) fn shadow(name: &CStr) -> nix::Result<Option<Shadow>> {
         // SAFETY: it is not null, and the C library ends it with a zero byte in the same memory.
         password = unsafe { CStr::from_ptr(line.sp_pwdp) }.to_bytes();
     }
-    let behind = password.strip_prefix(b"!").unwrap_or_default();
     #[allow(clippy::useless_conversion)] // 32 bits on some targets
     Ok(Some(Shadow {
-        locked: behind.iter().any(|byte| *byte != b'!'),
+        locked: is_locked(password),
         changed: line.sp_lstchg.into(),
         longest: line.sp_max.into(),
         inactive: line.sp_inact.into(),

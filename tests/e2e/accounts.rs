@@ -10,6 +10,8 @@ use towline_testkit::lab::{Device, DeviceSetup, Lab};
 use towline_testkit::trouble::ensure;
 use towline_testkit::{Outcome, files};
 
+/// Behind a password of [`ACCOUNTS`] that is in `passwd`: there is no line in `shadow`.
+const NO_SHADOW: &str = " alone";
 /// Name, number, shell, and the fields of `shadow(5)` from the password on. The day of the last
 /// change is long ago.
 const ACCOUNTS: &[(&str, u32, &str, &str)] = &[
@@ -22,29 +24,44 @@ const ACCOUNTS: &[(&str, u32, &str, &str)] = &[
     ("inactive", 4013, "/bin/sh", "$6$x$y:19000:0:30:7:5::"),
     ("service", 4014, "/usr/sbin/nologin", "*:19000:0:99999:7:::"),
     ("robot", 4015, "/bin/false", "$6$x$y:19000:0:99999:7:::"),
+    ("old", 4020, "/bin/sh", "* alone"),
+    ("old-locked", 4021, "/bin/sh", "!$1$x$y alone"),
+    ("linked", 4016, "/etc/denied", "*:19000:0:99999:7:::"),
+    ("nulled", 4017, "/dev/null", "*:19000:0:99999:7:::"),
+    ("shell-less", 4018, "/opt/none/sh", "*:19000:0:99999:7:::"),
+    ("unchanged", u32::MAX, "/bin/sh", "*:19000:0:99999:7:::"),
 ];
 
-const CLOSED: [(&str, &str); 6] = [
+const CLOSED: [(&str, &str); 10] = [
     ("locked", "its password is locked"),
     ("locked-keys", "its password is locked"),
     ("expired", "it has expired"),
     ("inactive", "its password expired too long ago"),
     ("service", "its shell is /usr/sbin/nologin"),
     ("robot", "its shell is /bin/false"),
+    ("old-locked", "its password is locked"),
+    ("linked", "its shell is /etc/denied"),
+    ("nulled", "its shell /dev/null is no program of this device"),
+    ("shell-less", "its shell /opt/none/sh is no program of this device"),
 ];
 
 /// A device with these accounts, and the folder that is its `/etc`.
 fn device(lab: &Lab, config: &str) -> Outcome<(Device, PathBuf)> {
     let (mut passwd, mut shadow) = (String::new(), String::new());
     for (name, number, shell, fields) in ACCOUNTS {
-        passwd.push_str(&format!("{name}:x:{number}:{number}::/tmp:{shell}\n"));
-        shadow.push_str(&format!("{name}:{fields}\n"));
+        let in_passwd = fields.strip_suffix(NO_SHADOW);
+        let password = in_passwd.unwrap_or("x");
+        passwd.push_str(&format!("{name}:{password}:{number}:{number}::/tmp:{shell}\n"));
+        if in_passwd.is_none() {
+            shadow.push_str(&format!("{name}:{fields}\n"));
+        }
     }
     let (passwd, shadow) = (lab.file("passwd", &passwd)?, lab.file("shadow", &shadow)?);
     let etc = lab.directory().join("etc");
     let at = etc.display();
     let script = format!(
-        "set -e; [ -e {at} ] || {{ mkdir {at}; cp -a /etc/. {at}/; cat {} >>{at}/passwd; \
+        "set -e; [ -e {at} ] || {{ mkdir {at}; cp -a /etc/. {at}/; \
+         ln -s /usr/sbin/nologin {at}/denied; cat {} >>{at}/passwd; \
          cat {} >>{at}/shadow; }}; mount --bind {at} /etc; exec \"$@\"",
         passwd.display(),
         shadow.display()
@@ -70,7 +87,7 @@ fn refused(out: &Output, why: &str) -> Outcome {
 fn an_account_that_is_locked_expired_or_without_a_shell_opens_no_session() -> Outcome {
     let lab = Lab::start()?;
     let (device, _) = device(&lab, "")?;
-    for user in ["keys-only", "Operator@example.org", "aged"] {
+    for user in ["keys-only", "Operator@example.org", "aged", "old"] {
         let out = id(&lab, &device, user)?;
         ensure(out.stdout == format!("{user}\n").as_bytes(), || format!("{out:?}"))?;
     }
@@ -78,6 +95,17 @@ fn an_account_that_is_locked_expired_or_without_a_shell_opens_no_session() -> Ou
         refused(&id(&lab, &device, user)?, why)?;
     }
     Ok(())
+}
+
+/// `setresuid(-1)` succeeds and changes nothing.
+#[test]
+fn an_account_whose_number_means_as_it_is_does_not_become_the_agents_own() -> Outcome {
+    let lab = Lab::start()?;
+    let (device, _) = device(&lab, "policy.allow_locked_accounts = true")?;
+    refused(&id(&lab, &device, "unchanged")?, "stands for no user or group")?;
+    let from = format!("{}:/etc/shadow", device.id());
+    let out = lab.admin().run(&["cp", "--user", "unchanged", &from, "/dev/stdout"])?;
+    refused(&out, "stands for no user or group")
 }
 
 #[test]
