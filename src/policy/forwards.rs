@@ -15,6 +15,7 @@
 //!   a plain `*` has to permit them.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use towline_wire::guarded::{is_guarded, unwrapped};
 
 /// One pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,10 +100,20 @@ impl Forward {
     }
 }
 
+/// Bits in front of an IPv4 address that is mapped into IPv6.
+const MAPPED_BITS: u8 = 96;
+
 fn network_of(address: &str, bits: &str) -> Option<Host> {
     let address: IpAddr = address.parse().ok()?;
     let bits: u8 = bits.parse().ok()?;
-    (bits <= if address.is_ipv4() { 32 } else { 128 }).then_some(Host::Network(address, bits))
+    if bits > if address.is_ipv4() { 32 } else { 128 } {
+        return None;
+    }
+    // `::ffff:10.0.0.0/104` is 10.0.0.0/8: targets are compared in that form.
+    match (address.to_canonical(), bits.checked_sub(MAPPED_BITS)) {
+        (four @ IpAddr::V4(_), Some(rest)) if address.is_ipv6() => Some(Host::Network(four, rest)),
+        _ => Some(Host::Network(address, bits)),
+    }
 }
 
 fn name_of(text: &str) -> Option<Host> {
@@ -154,7 +165,7 @@ pub const LOOPBACK: [IpAddr; 2] =
 /// Whether this address may be dialled for that name.
 #[must_use]
 pub fn permits(forwards: &[Forward], host: &str, target: SocketAddr) -> bool {
-    let address = plain(target.ip());
+    let address = unwrapped(target.ip());
     if address.is_unspecified()
         || address.is_multicast()
         || address == IpAddr::V4(Ipv4Addr::BROADCAST)
@@ -172,48 +183,6 @@ pub fn permits(forwards: &[Forward], host: &str, target: SocketAddr) -> bool {
             Host::Loopback | Host::Network(..) => false,
         }
     })
-}
-
-/// An IPv4 address that is dressed as an IPv6 one, without its dress: `::ffff:a.b.c.d`, and
-/// `64:ff9b::a.b.c.d` (RFC 6052).
-fn plain(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(six) if six.segments()[..6] == [0x64, 0xff9b, 0, 0, 0, 0] => {
-            IpAddr::V4(Ipv4Addr::from_bits((six.to_bits() & u128::from(u32::MAX)) as u32))
-        }
-        other => other,
-    }
-}
-
-/// IPv4 addresses outside of 169.254.0.0/16 where clouds keep metadata and control services:
-/// Azure's wire server, Alibaba Cloud's metadata, Oracle Cloud's alternative metadata.
-const METADATA_V4: [Ipv4Addr; 3] = [
-    Ipv4Addr::new(168, 63, 129, 16),
-    Ipv4Addr::new(100, 100, 100, 200),
-    Ipv4Addr::new(192, 0, 0, 192),
-];
-/// The same of IPv6, each a network: Amazon (`fd00:ec2::/32`), Google (`fd20:ce::/32`), and two
-/// that carry an IPv4 address which a translator unpacks elsewhere than [`plain`] does: local
-/// NAT64 (`64:ff9b:1::/48`, RFC 8215) and 6to4 (`2002::/16`, RFC 3056).
-const GUARDED_V6: [(Ipv6Addr, u8); 4] = [
-    (Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0), 32),
-    (Ipv6Addr::new(0xfd20, 0x00ce, 0, 0, 0, 0, 0, 0), 32),
-    (Ipv6Addr::new(0x0064, 0xff9b, 1, 0, 0, 0, 0, 0), 48),
-    (Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16),
-];
-
-/// Whether only a pattern that is an address or a network permits it: the closest network of the
-/// device, and the metadata services of clouds.
-fn is_guarded(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(four) => four.is_link_local() || METADATA_V4.contains(&four),
-        IpAddr::V6(six) => {
-            six.is_unicast_link_local()
-                || GUARDED_V6
-                    .iter()
-                    .any(|&(network, bits)| same_front(network.into(), six.into(), bits))
-        }
-    }
 }
 
 #[cfg(test)]
@@ -246,6 +215,8 @@ mod tests {
         check(&["[fd12::]:22"], "fd12::", "[fd12::]:22", true);
         check(&["0.0.0.0/0:22"], "x", "8.8.8.8:22", true);
         check(&["fd12::/16:22"], "x", "[fd12:1::2]:22", true);
+        check(&["::ffff:10.0.0.0/104:22"], "x", "10.9.9.9:22", true);
+        check(&["::ffff:10.0.0.0/104:22"], "x", "11.0.0.1:22", false);
     }
 
     #[test]
@@ -265,6 +236,10 @@ mod tests {
             "[64:ff9b::a83f:8110]:80",
             "100.100.100.200:80",
             "192.0.0.192:80",
+            "[fd00:c1::a9fe:a9fe]:80",
+            "[fd00:42::42]:80",
+            "[::169.254.169.254]:80",
+            "[::ffff:0:169.254.169.254]:80",
         ] {
             check(
                 &["*:*", "rebound.lan:80", "*.lan:80", "localhost:*"],

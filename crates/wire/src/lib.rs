@@ -33,6 +33,7 @@ pub mod epoch;
 pub mod extension;
 pub mod frame;
 pub mod grant;
+pub mod guarded;
 pub mod keepalive;
 pub mod lane;
 pub mod message;

@@ -5,9 +5,10 @@
 //!   may write a URL must not reach what only the gateway's host reaches.
 //! - An IPv4 address inside of an IPv6 address is judged as what it is.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
 
 use towline_ssm::api::activation::{cidr_contains, parse_cidr};
+use towline_wire::guarded::{is_guarded, unwrapped};
 
 /// Addresses that are dialled although they are guarded.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,53 +35,30 @@ impl Guard {
 
     /// Whether the address is dialled.
     pub(super) fn admits(&self, address: IpAddr) -> bool {
-        !is_guarded(inner(address)) || self.names(address)
+        !is_refused(inner(address)) || self.names(address)
     }
 }
 
 /// The IPv4 address that an IPv6 address leads to, if it does.
 fn inner(address: IpAddr) -> IpAddr {
-    let IpAddr::V6(six) = address.to_canonical() else { return address.to_canonical() };
-    let [a, b, c, d, e, f, g, h] = six.segments();
-    let four = |high: u16, low: u16| {
-        let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
-        IpAddr::V4(Ipv4Addr::new(a, b, c, d))
-    };
-    match (a, b, c, d, e, f) {
-        // NAT64, compatible
-        (0x64, 0xff9b, 0, 0, 0, 0) | (0, 0, 0, 0, 0, 0) if g != 0 => four(g, h),
-        (0x2002, high, low, ..) => four(high, low), // 6to4
+    let IpAddr::V6(six) = unwrapped(address) else { return unwrapped(address) };
+    let [a, high, low, ..] = six.segments();
+    match a {
+        0x2002 => IpAddr::V4(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low))), // 6to4
         _ => IpAddr::V6(six),
     }
 }
 
-fn is_guarded(address: IpAddr) -> bool {
-    match address {
+fn is_refused(address: IpAddr) -> bool {
+    let odd = match address {
         IpAddr::V4(four) => {
             let [a, b, ..] = four.octets();
-            four.is_loopback()
-                || four.is_link_local()
-                || four.is_multicast()
-                || a == 0
-                || a >= 240
-                || (a, b) == (192, 0) // of protocols; some clouds put metadata there
-                || four == Ipv4Addr::new(100, 100, 100, 200) // metadata
-                || four == Ipv4Addr::new(168, 63, 129, 16) // metadata
+            // 192.0.0.0/16: of protocols; some clouds put metadata there
+            a == 0 || a >= 240 || (a, b) == (192, 0)
         }
-        IpAddr::V6(six) => {
-            let link_local = six.segments()[0] & 0xffc0 == 0xfe80;
-            // NAT64 of one network (RFC 8215): where the IPv4 address stands in it is its affair.
-            let local_nat64 = six.segments()[..3] == [0x64, 0xff9b, 1];
-            let metadata = six == Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)
-                || six == Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254);
-            six.is_loopback()
-                || six.is_unspecified()
-                || six.is_multicast()
-                || link_local
-                || local_nat64
-                || metadata
-        }
-    }
+        IpAddr::V6(six) => six.is_unspecified(),
+    };
+    odd || address.is_loopback() || address.is_multicast() || is_guarded(address)
 }
 
 #[cfg(test)]
@@ -115,6 +93,12 @@ mod tests {
             "64:ff9b:1:a9fe:a9:fe00::",
             "2002:7f00:1::",
             "::127.0.0.1",
+            "fd00:ec2::1",
+            "fd00:c1::a9fe:a9fe",
+            "fd00:42::42",
+            "::ffff:0:127.0.0.1",
+            "2001::80ff:fffe",
+            "2a00::5efe:7f00:1",
         ] {
             assert!(!admits(&guard, address), "{address}");
         }
