@@ -9,6 +9,9 @@
 
 use std::net::IpAddr;
 
+/// Bits in front of an IPv4 address that is mapped into IPv6.
+const MAPPED_BITS: u32 = 96;
+
 /// A network, or a single address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Network {
@@ -25,14 +28,23 @@ impl Network {
         };
         let address: IpAddr = address.parse().ok()?;
         let longest = if address.is_ipv4() { 32 } else { 128 };
-        let prefix = match prefix {
+        let prefix: u32 = match prefix {
             None => longest,
             Some(digits) if digits.len() <= 3 && digits.bytes().all(|b| b.is_ascii_digit()) => {
                 digits.parse().ok()?
             }
             Some(_) => return None,
         };
-        (prefix <= longest).then_some(Self { address, prefix })
+        if prefix > longest {
+            return None;
+        }
+        // `::ffff:10.0.0.0/104` is 10.0.0.0/8, as a mapped address is the IPv4 address.
+        Some(match (address.to_canonical(), prefix.checked_sub(MAPPED_BITS)) {
+            (four @ IpAddr::V4(_), Some(prefix)) if address.is_ipv6() => {
+                Self { address: four, prefix }
+            }
+            _ => Self { address, prefix },
+        })
     }
 
     /// Whether a single address lies inside.
@@ -79,6 +91,11 @@ mod tests {
         check("2001:db8::/32", "2001:db9::1", false);
         check("203.0.113.0/24", "::ffff:203.0.113.9", true);
         check("203.0.113.0/24", "203.0.113.0/24", false);
+        check("::ffff:203.0.113.7", "203.0.113.7", true);
+        check("::ffff:203.0.113.0/120", "203.0.113.9", true);
+        check("::ffff:203.0.113.0/120", "203.0.114.9", false);
+        check("::ffff:0.0.0.0/96", "::ffff:203.0.113.9", true);
+        check("::ffff:0.0.0.0/96", "2001:db8::1", false);
     }
 
     #[test]

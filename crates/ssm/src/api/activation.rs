@@ -69,6 +69,7 @@ const MAX_METADATA: usize = 50;
 impl Request for CreateActivationRequest {
     fn check(&self, v: &mut Violations) {
         v.optional_length("Description", self.description.as_ref(), 0, 256);
+        v.shown("Description", self.description.as_deref().unwrap_or_default(), true);
         if let Some(name) = &self.default_instance_name {
             v.length("DefaultInstanceName", name, 0, 256);
             v.tag_characters("DefaultInstanceName", name);
@@ -102,18 +103,28 @@ impl Request for CreateActivationRequest {
     }
 }
 
+/// Bits in front of an IPv4 address that is mapped into IPv6.
+const MAPPED_BITS: u8 = 96;
+
 /// Reads `ADDRESS/PREFIX`. A bare address counts as the range of itself.
 #[must_use]
 pub fn parse_cidr(text: &str) -> Option<(IpAddr, u8)> {
     let (address, prefix) = text.split_once('/').map_or((text, None), |(a, p)| (a, Some(p)));
     let address: IpAddr = address.parse().ok()?;
     let bits = if address.is_ipv4() { 32 } else { 128 };
-    let prefix = match prefix {
+    let prefix: u8 = match prefix {
         Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => digits.parse().ok()?,
         Some(_) => return None,
         None => bits,
     };
-    (prefix <= bits).then_some((address, prefix))
+    if prefix > bits {
+        return None;
+    }
+    // `::ffff:10.0.0.0/104` is 10.0.0.0/8.
+    Some(match (address.to_canonical(), prefix.checked_sub(MAPPED_BITS)) {
+        (four @ IpAddr::V4(_), Some(prefix)) if address.is_ipv6() => (four, prefix),
+        _ => (address, prefix),
+    })
 }
 
 /// Whether an address lies in a range of [`parse_cidr`]. IPv4 addresses mapped into IPv6 count as
@@ -293,6 +304,9 @@ mod tests {
         assert!(contains("::/0", "2001:db8::1"));
         assert!(contains("192.0.2.7", "192.0.2.7"));
         assert!(!contains("192.0.2.7/32", "192.0.2.6"));
+        assert!(contains("::ffff:10.0.0.0/104", "10.255.1.2"));
+        assert!(contains("::ffff:10.0.0.7", "10.0.0.7"));
+        assert!(!contains("::ffff:10.0.0.0/104", "11.0.0.0"));
         for bad in ["", "10.0.0.0/33", "10.0.0/8", "10.0.0.0/+8", "10.0.0.0/", "::/129", "host/8"] {
             assert_eq!(parse_cidr(bad), None, "{bad}");
         }
