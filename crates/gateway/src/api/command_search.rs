@@ -20,13 +20,13 @@ use towline_ssm::api::evidence::{
     FoundCommand, MAX_FOUND_COMMANDS, SearchSessionCommandsRequest, SearchSessionCommandsResponse,
 };
 use towline_ssm::clock::EpochSeconds;
-use towline_ssm::error::{ApiError, ErrorCode};
+use towline_ssm::error::ApiError;
 use towline_store::CommandText;
 
 use super::call::Call;
-use super::internal::{OrInternal as _, internal};
+use super::internal::OrInternal as _;
 use super::service::Api;
-use crate::limits::{COMMANDS_PER_READ, MAX_SEARCHED_COMMANDS, SEARCH_TIME, SEARCH_WAIT};
+use crate::limits::{COMMANDS_PER_READ, MAX_SEARCHED_COMMANDS, SEARCH_TIME};
 
 impl Api {
     pub(super) async fn search_session_commands(
@@ -41,10 +41,7 @@ impl Api {
         let from = UnixMillis(request.start_time.map_or(i64::MIN, millis));
         let to = request.end_time.map(|time| UnixMillis(millis(time).saturating_add(1000)));
         let mut before = cursor.parse().unwrap_or(i64::MAX);
-        let _turn = tokio::time::timeout(SEARCH_WAIT, self.searches.acquire())
-            .await
-            .map_err(|_| busy())?
-            .map_err(|error| internal("the searches are closed", &error))?;
+        let _turn = self.searches.turn(call).await?;
         let until = Instant::now() + SEARCH_TIME;
         let mut rights = HashMap::new();
         let (mut commands, mut looked, mut searched_to) = (Vec::new(), 0, None);
@@ -107,10 +104,6 @@ impl Api {
 
 fn millis(time: EpochSeconds) -> i64 {
     time.secs().saturating_mul(1000)
-}
-
-fn busy() -> ApiError {
-    ApiError::new(ErrorCode::ThrottlingException, "too many searches are under way: try again")
 }
 
 /// What is searched: the arguments, the path of what was executed, a typed line.

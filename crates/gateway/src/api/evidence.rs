@@ -12,7 +12,7 @@ use towline_ssm::api::evidence::{
     Event, EventResource, LookupAttribute, LookupEventsRequest, LookupEventsResponse, MAX_EVENTS,
 };
 use towline_ssm::clock::EpochSeconds;
-use towline_ssm::error::{ApiError, ErrorCode};
+use towline_ssm::error::ApiError;
 use towline_ssm::ids::Realm;
 
 use super::authz::Question;
@@ -20,7 +20,7 @@ use super::call::Call;
 use super::internal::{OrInternal as _, internal};
 use super::service::Api;
 use crate::exports::trail;
-use crate::limits::{EVENTS_PER_READ, MAX_SEARCHED_EVENTS, SEARCH_TIME, SEARCH_WAIT};
+use crate::limits::{EVENTS_PER_READ, MAX_SEARCHED_EVENTS, SEARCH_TIME};
 
 impl Api {
     pub(super) async fn lookup_events(
@@ -36,10 +36,7 @@ impl Api {
         let from = UnixMillis(millis(request.start_time, i64::MIN));
         let to = UnixMillis(millis(request.end_time, i64::MAX - 1000).saturating_add(1000));
         let mut before = place(&cursor).unwrap_or((to, i64::MIN));
-        let _turn = tokio::time::timeout(SEARCH_WAIT, self.searches.acquire())
-            .await
-            .map_err(|_| busy())?
-            .map_err(|error| internal("the searches are closed", &error))?;
+        let _turn = self.searches.turn(call).await?;
         let until = Instant::now() + SEARCH_TIME;
         let wanted = Arc::new((self.realm().clone(), request.lookup_attributes));
         let (mut events, mut looked) = (Vec::new(), 0);
@@ -79,10 +76,6 @@ type Place = (UnixMillis, i64);
 fn place(cursor: &str) -> Option<Place> {
     let (at, id) = cursor.split_once(':')?;
     Some((UnixMillis(at.parse().ok()?), id.parse().ok()?))
-}
-
-fn busy() -> ApiError {
-    ApiError::new(ErrorCode::ThrottlingException, "too many searches are under way: try again")
 }
 
 /// The events among these lines that are wanted, at most `room`; and the last line looked at.

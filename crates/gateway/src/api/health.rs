@@ -14,13 +14,12 @@ use towline_ssm::api::health::{
     SinkHealth,
 };
 use towline_ssm::clock::EpochSeconds;
-use towline_ssm::error::{ApiError, ErrorCode};
+use towline_ssm::error::ApiError;
 
 use super::authz::Question;
 use super::call::Call;
 use super::internal::{OrInternal as _, internal};
 use super::service::Api;
-use crate::limits::SEARCH_WAIT;
 use crate::log_queue;
 
 /// Failed attempts after which a receiver that is away is a complaint.
@@ -33,12 +32,7 @@ impl Api {
         _: GetHealthRequest,
     ) -> Result<GetHealthResult, ApiError> {
         self.authorize(call, &Question::anything()).await?;
-        let busy = || {
-            let message = "too many searches are under way: try again";
-            ApiError::new(ErrorCode::ThrottlingException, message)
-        };
-        let place = tokio::time::timeout(SEARCH_WAIT, self.searches.acquire()).await;
-        let _place = place.map_err(|_| busy())?.map_err(|_| busy())?;
+        let _turn = self.searches.turn(call).await?;
         let (census, wrong) = (self.store().census(), "cannot count rows");
         let devices = self.store().devices().count_by_status().await.or_internal(wrong)?;
         let agent_versions = census.agent_versions().await.or_internal(wrong)?;

@@ -61,6 +61,7 @@ mod resolution;
 mod roles;
 mod root;
 mod run_commands;
+mod searches;
 mod second_factors;
 mod service;
 mod sessions;

@@ -6,7 +6,6 @@
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock, Weak};
 
-use tokio::sync::Semaphore;
 use towline_archive::Archive;
 use towline_host::clock::{Clock, UnixMillis};
 use towline_host::entropy::NoRandom;
@@ -19,13 +18,14 @@ use super::paging::Pages;
 use super::policy_cache::PolicyCache;
 use super::provider_sign_in::{Pending, Turns};
 use super::replay::ReplayWindow;
+use super::searches::Searches;
 use super::sign_in::SignInSettings;
 use super::sign_in_requests::Paces;
 use super::streams::Streams;
 use super::watches::Watches;
 use crate::audit::AuditLog;
 use crate::federation::ProviderKeys;
-use crate::limits::{MAX_SEARCHES, POLICY_FRESH};
+use crate::limits::POLICY_FRESH;
 use crate::metrics::Metrics;
 use crate::notifications::Bell;
 use crate::plane::{Commands, Peers, Presence, Sessions};
@@ -88,7 +88,7 @@ pub struct Api {
     pub(super) failures: Throttle<IpAddr>,
     pub(super) log_budget: LogBudget,
     pub(super) bodies: Bodies,
-    pub(super) searches: Semaphore,
+    pub(super) searches: Searches,
     pub(super) replays: ReplayWindow,
     pub(super) policies: PolicyCache,
     pub(super) last_used: LastUsed,
@@ -113,7 +113,7 @@ impl Api {
             failures: Throttle::default(),
             log_budget: LogBudget::default(),
             bodies: Bodies::default(),
-            searches: Semaphore::new(MAX_SEARCHES),
+            searches: Searches::default(),
             replays: ReplayWindow::restored(&parts.seen),
             policies: PolicyCache::new(parts.store.node().map(|_| POLICY_FRESH)),
             last_used: LastUsed::default(),
