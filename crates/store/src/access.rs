@@ -450,6 +450,18 @@ async fn may_wait(tx: &mut Tx, new: &AccessRequest, now: UnixMillis) -> Result<(
         .bind(&new.targets)
         .fetch_one(&mut **tx)
         .await?;
+    let count = "SELECT COUNT(*) FROM access_requests WHERE principal_id = ? AND expires_at > ?";
+    let own: i64 = engine::query_scalar(count)
+        .bind(&new.principal_id)
+        .bind(now.0)
+        .fetch_one(&mut **tx)
+        .await?;
+    if own >= limits::MAX_REQUESTS_OF_PERSON {
+        return Err(StoreError::Full {
+            what: "access requests of this principal",
+            limit: limits::MAX_REQUESTS_OF_PERSON,
+        });
+    }
     if new.status == "Pending" && same > 0 {
         return Err(StoreError::Exists("request for these devices waits for approval and"));
     }

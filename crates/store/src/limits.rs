@@ -133,6 +133,10 @@ pub const GREATEST_MINUTES: u64 = 1440;
 /// Access requests kept, decided ones included. At most 1 KiB each in practice.
 pub const MAX_ACCESS_REQUESTS: i64 = 10_000;
 
+/// Requests of one person that have not expired, decided ones included: an automatic policy, or the
+/// right to break the glass, must not fill the table for all others.
+pub const MAX_REQUESTS_OF_PERSON: i64 = 500;
+
 /// Requests of one principal that nobody has decided about.
 pub const MAX_PENDING_REQUESTS: i64 = 10;
 
@@ -156,15 +160,15 @@ pub const SESSION_HISTORY_DAYS: i64 = 30;
 /// Ended commands kept for the lists, days. The AWS service keeps its command history for 30 days.
 pub const COMMAND_HISTORY_DAYS: i64 = 30;
 
-/// Commands kept at all; the oldest ended ones make room. Some 2 KiB each, and up to 64 KiB of
-/// script.
+/// Commands kept at all; the oldest ended ones make room. Half of them may be of one person. Some
+/// 2 KiB each, and up to 64 KiB of script.
 pub const MAX_COMMANDS: i64 = 20_000;
 
 /// Invocations that one statement adds.
 pub const INVOCATIONS_AT_ONCE: usize = 500;
 
-/// Commands on single devices that are not over yet, all commands together. Each costs some 300
-/// bytes of memory.
+/// Commands on single devices that are not over yet, all commands together; half of them may be of
+/// one person. Each costs some 300 bytes of memory.
 pub const MAX_OPEN_INVOCATIONS: i64 = 100_000;
 
 /// Sign-in requests of programs that wait: some 2 KiB each.

@@ -47,6 +47,7 @@ const STEPS: &[Step] = &[
     (56, "device address", include_str!("../migrations/0056_device_address.sql")),
     (57, "invitations", include_str!("../migrations/0057_invitations.sql")),
     (66, "begun requests", include_str!("../migrations/0066_begun_requests.sql")),
+    (76, "command persons", include_str!("../migrations/0076_command_persons.sql")),
 ];
 
 /// The same for PostgreSQL, which begins with the schema of step 38.
@@ -61,6 +62,7 @@ const POSTGRES: &[Step] = &[
     (56, "device address", include_str!("../migrations/postgres/0056_device_address.sql")),
     (57, "invitations", include_str!("../migrations/postgres/0057_invitations.sql")),
     (66, "begun requests", include_str!("../migrations/postgres/0066_begun_requests.sql")),
+    (76, "command persons", include_str!("../migrations/postgres/0076_command_persons.sql")),
 ];
 
 /// Number, name and text of a step.

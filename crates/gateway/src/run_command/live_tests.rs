@@ -42,6 +42,7 @@ fn row(concurrency: &str, errors: &str) -> SentCommand {
             instance_ids: "[]".into(),
             targets: "[]".into(),
             principal_arn: "arn".into(),
+            person_id: String::new(),
             run_as: String::new(),
             max_concurrency: concurrency.into(),
             max_errors: errors.into(),

@@ -202,6 +202,30 @@ async fn undecided_requests_of_one_principal_are_bounded_until_they_are_over() {
 }
 
 #[tokio::test]
+async fn one_person_does_not_fill_the_table_with_requests_that_are_decided_at_once() {
+    let (store, _dir) = scratch().await;
+    let ann = ann(&store).await;
+    store.principals().create("bob", &[], UnixMillis(0)).await.unwrap();
+    let bob = store.principals().get("bob").await.unwrap().unwrap().unique_id;
+    let requests = store.access_requests();
+    let approved = |of: &str, id: &str, created| {
+        let mut one = new(of, id, created, 100);
+        one.status = "Approved".into();
+        one
+    };
+    for n in 0..limits::MAX_REQUESTS_OF_PERSON {
+        requests.create(&approved(&ann, &format!("oi-{n}"), n), None, UnixMillis(1)).await.unwrap();
+    }
+    let more = requests.create(&approved(&ann, "oi-x", 9), None, UnixMillis(1)).await;
+    assert!(matches!(more, Err(StoreError::Full { .. })), "{more:?}");
+    let mut others = approved(&bob, "oi-y", 9);
+    others.principal = "bob".into();
+    requests.create(&others, None, UnixMillis(1)).await.unwrap();
+    let later = AccessRequest { expires_at: UnixMillis(200), ..approved(&ann, "oi-z", 101) };
+    requests.create(&later, None, UnixMillis(101)).await.unwrap();
+}
+
+#[tokio::test]
 async fn an_extension_needs_the_approvals_of_the_request_and_the_least_of_them_holds() {
     let (store, _dir) = scratch().await;
     let ann = ann(&store).await;

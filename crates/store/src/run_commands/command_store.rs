@@ -36,17 +36,9 @@ impl CommandStore<'_> {
         steps: impl Fn(&str) -> &'s str,
     ) -> Result<(), StoreError> {
         let mut tx = self.store.writing().await?;
-        prune(&mut tx, new.requested_at).await?;
-        let open = "SELECT COUNT(*) FROM command_invocations WHERE ended_at IS NULL AND '' = ?";
+        prune(&mut tx, new).await?;
         let more = i64::try_from(devices.len()).unwrap_or(i64::MAX);
-        within(
-            &mut tx,
-            open,
-            "",
-            "open invocations of commands",
-            limits::MAX_OPEN_INVOCATIONS.saturating_sub(more) + 1,
-        )
-        .await?;
+        room_for(&mut tx, &new.person_id, more).await?;
         insert_command(&mut tx, new, more).await?;
         for some in devices.chunks(limits::INVOCATIONS_AT_ONCE) {
             let mut query: QueryBuilder = QueryBuilder::new(
@@ -193,10 +185,10 @@ async fn forget_pieces(
 async fn insert_command(tx: &mut Tx, new: &NewCommand, devices: i64) -> Result<(), StoreError> {
     engine::query(
         "INSERT INTO commands (id, document, document_version, comment, parameters, instance_ids, \
-         targets, principal_arn, \
+         targets, principal_arn, person_id, \
          run_as, max_concurrency, max_errors, plan, output, timeout_s, requested_at, deliver_by, \
          expires_at, status, \
-         details, target_count) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, \
+         details, target_count) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, \
          'Pending', 'Pending', ?)",
     )
     .bind(&new.id)
@@ -207,6 +199,7 @@ async fn insert_command(tx: &mut Tx, new: &NewCommand, devices: i64) -> Result<(
     .bind(&new.instance_ids)
     .bind(&new.targets)
     .bind(&new.principal_arn)
+    .bind(&new.person_id)
     .bind(&new.run_as)
     .bind(&new.max_concurrency)
     .bind(&new.max_errors)
@@ -223,13 +216,36 @@ async fn insert_command(tx: &mut Tx, new: &NewCommand, devices: i64) -> Result<(
     Ok(())
 }
 
-async fn prune(tx: &mut Tx, now: UnixMillis) -> Result<(), StoreError> {
+/// Refuses what would be too many open invocations: of all, or of one person.
+async fn room_for(tx: &mut Tx, person: &str, more: i64) -> Result<(), StoreError> {
+    let least = |limit: i64| limit.saturating_sub(more) + 1;
+    let open = "SELECT COUNT(*) FROM command_invocations WHERE ended_at IS NULL AND '' = ?";
+    let what = "open invocations of commands";
+    within(tx, open, "", what, least(limits::MAX_OPEN_INVOCATIONS)).await?;
+    let own = "SELECT COUNT(*) FROM command_invocations i JOIN commands c ON c.id = i.command_id \
+               WHERE i.ended_at IS NULL AND c.ended_at IS NULL AND c.person_id = ?";
+    let what = "open invocations of commands of one person";
+    within(tx, own, person, what, least(limits::MAX_OPEN_INVOCATIONS / 2)).await
+}
+
+/// Makes room for a command. One person's never displace more of others' than half of the table.
+async fn prune(tx: &mut Tx, new: &NewCommand) -> Result<(), StoreError> {
+    let now = new.requested_at;
     let keep = Duration::from_secs(limits::COMMAND_HISTORY_DAYS.unsigned_abs() * 86_400);
     engine::query(
         "DELETE FROM commands WHERE requested_at < ? AND ended_at IS NOT NULL AND ended_at < ?",
     )
     .bind(now.minus(keep).0)
     .bind(now.minus(keep).0)
+    .execute(&mut **tx)
+    .await?;
+    engine::query(
+        "DELETE FROM commands WHERE id IN (SELECT id FROM commands WHERE ended_at IS NOT NULL AND \
+         person_id = ? ORDER BY requested_at DESC LIMIT ? OFFSET ?)",
+    )
+    .bind(&new.person_id)
+    .bind(i64::MAX)
+    .bind(limits::MAX_COMMANDS / 2)
     .execute(&mut **tx)
     .await?;
     engine::query(

@@ -23,6 +23,8 @@ pub struct NewCommand {
     pub targets: String,
     /// ARN of the sender.
     pub principal_arn: String,
+    /// Id of the person behind it; empty for one of an older version.
+    pub person_id: String,
     /// User to run as; empty for the device's default.
     pub run_as: String,
     /// As given in the request.
@@ -194,7 +196,7 @@ pub struct OutputPiece {
 }
 
 pub(super) const COMMAND: &str = "SELECT id, document, document_version, comment, parameters, instance_ids, targets, principal_arn, \
-     run_as, max_concurrency, max_errors, plan, output, timeout_s, requested_at, deliver_by, \
+     person_id, run_as, max_concurrency, max_errors, plan, output, timeout_s, requested_at, deliver_by, \
      expires_at, status, details, \
      target_count, completed_count, error_count, undelivered_count FROM commands c";
 
@@ -209,6 +211,7 @@ pub(super) fn command(row: &Row) -> Result<SentCommand, sqlx::Error> {
             instance_ids: row.try_get("instance_ids")?,
             targets: row.try_get("targets")?,
             principal_arn: row.try_get("principal_arn")?,
+            person_id: row.try_get("person_id")?,
             run_as: row.try_get("run_as")?,
             max_concurrency: row.try_get("max_concurrency")?,
             max_errors: row.try_get("max_errors")?,

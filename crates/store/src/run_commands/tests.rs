@@ -1,7 +1,9 @@
 //! The command tables, against the embedded store.
 
 use super::*;
-use crate::testing::scratch;
+use crate::error::StoreError;
+use crate::limits;
+use crate::testing::{scratch, scratch_file};
 use towline_host::clock::UnixMillis;
 
 fn new(id: &str, at: i64) -> NewCommand {
@@ -14,6 +16,7 @@ fn new(id: &str, at: i64) -> NewCommand {
         instance_ids: "[]".into(),
         targets: "[]".into(),
         principal_arn: "arn:aws:iam::000000000000:user/ann".into(),
+        person_id: "AIDA1".into(),
         run_as: String::new(),
         max_concurrency: "50".into(),
         max_errors: "0".into(),
@@ -149,4 +152,44 @@ async fn history_older_than_thirty_days_goes_with_its_output_and_what_is_open_st
     assert!(commands.get("old").await.unwrap().is_none());
     assert!(commands.heads("old", "mi-1", 0).await.unwrap().is_none());
     assert!(commands.get("open").await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn one_person_holds_at_most_half_of_what_may_be_open_and_of_the_history() {
+    let (store, _dir) = scratch_file().await;
+    let commands = store.run_commands();
+    let of = |person: &str, id: &str, at| NewCommand { person_id: person.into(), ..new(id, at) };
+    let half = usize::try_from(limits::MAX_OPEN_INVOCATIONS / 2).unwrap();
+    let many: Vec<String> = (0..half).map(|n| format!("mi-{n}")).collect();
+    commands.insert(&of("eve", "c", 5), &many, |_| "[]").await.unwrap();
+    let more = commands.insert(&of("eve", "d", 5), &devices(&["mi-1"]), |_| "[]").await;
+    assert!(matches!(more, Err(StoreError::Full { .. })), "{more:?}");
+    commands.insert(&of("ann", "e", 5), &devices(&["mi-1"]), |_| "[]").await.unwrap();
+
+    // The history: as if both had sent before.
+    let kept = limits::MAX_COMMANDS / 2;
+    for (person, sent) in [("eve", 5), ("ann", kept + 3)] {
+        crate::engine::query(
+            "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < ?) \
+             INSERT INTO commands (id, document, document_version, parameters, instance_ids, \
+             targets, principal_arn, person_id, max_concurrency, max_errors, plan, output, \
+             timeout_s, requested_at, deliver_by, expires_at, status, details, target_count, \
+             ended_at) SELECT ? || n, '', '', '', '', '', '', ?, '', '', '', '', 9, n, 9, 9, '', \
+             '', 0, 9 FROM n",
+        )
+        .bind(sent)
+        .bind(person)
+        .bind(person)
+        .execute(&store.pool)
+        .await
+        .unwrap();
+    }
+    let count = |person: &'static str| {
+        let rows = crate::engine::query_scalar::<i64>(
+            "SELECT COUNT(*) FROM commands WHERE ended_at IS NOT NULL AND person_id = ?",
+        );
+        rows.bind(person).fetch_one(&store.pool)
+    };
+    commands.insert(&of("ann", "f", 6), &devices(&["mi-2"]), |_| "[]").await.unwrap();
+    assert_eq!((count("ann").await.unwrap(), count("eve").await.unwrap()), (kept, 5));
 }

@@ -168,6 +168,7 @@ impl Api {
                 serde_json::to_string(&request.targets.clone().unwrap_or_default()),
             )?,
             principal_arn: call.caller.arn.clone(),
+            person_id: call.caller.person.id.clone(),
             run_as: tagged_user(call)?.unwrap_or_default(),
             max_concurrency: request
                 .max_concurrency
