@@ -4,10 +4,13 @@
 //! - No secret: what is written is named field by field, a request's body never. Every text is cut
 //!   at its bound.
 
+use std::fmt::Write as _;
+
 use serde_json::{Map, Value, json};
 use towline_host::clock::UnixMillis;
 use towline_host::entropy;
 use towline_store::AuditRow;
+use towline_wire::text::is_plain;
 use tracing::info;
 
 use crate::limits;
@@ -78,14 +81,14 @@ impl Event {
             line["errorCode"] = Value::from(cut(code));
             line["errorMessage"] = Value::from(cut(message));
         }
-        let text = line.to_string();
+        let text = plain(&line);
         if text.len() <= limits::AUDIT_LINE {
             return text;
         }
         // Many long resources: the line stays valid JSON and says that it is not whole.
         line["resources"] = json!([]);
         line["facts"] = json!({ "truncated": "true" });
-        line.to_string()
+        plain(&line)
     }
 }
 
@@ -112,6 +115,22 @@ impl Event {
     }
 }
 
+/// JSON that is safe to print: what controls a terminal, hides or reorders text is escaped. Tools
+/// print a line of the trail as it is.
+fn plain(line: &Value) -> String {
+    let mut text = String::new();
+    for c in line.to_string().chars() {
+        if is_plain(c) {
+            text.push(c);
+            continue;
+        }
+        for unit in c.encode_utf16(&mut [0; 2]) {
+            let _ = write!(text, "\\u{unit:04x}");
+        }
+    }
+    text
+}
+
 fn cut(text: &str) -> String {
     if text.chars().count() <= MAX_AUDIT_TEXT {
         return text.to_owned();
@@ -122,6 +141,15 @@ fn cut(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_that_is_printed_as_it_is_controls_no_terminal() {
+        let hostile = "\x1b]52;c;aGk=\x07\u{9b}31m\u{202e}x\u{e0041}";
+        let event = Event { facts: vec![("path", hostile.into())], ..Event::default() };
+        let line = event.line(UnixMillis(0));
+        assert!(line.chars().all(is_plain), "{line:?}");
+        assert_eq!(serde_json::from_str::<Value>(&line).unwrap()["facts"]["path"], hostile);
+    }
 
     #[test]
     fn a_line_is_one_line_of_json_and_bounded_whatever_the_client_sends() {

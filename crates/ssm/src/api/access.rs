@@ -44,6 +44,7 @@ pub struct StartAccessRequestRequest {
 impl Request for StartAccessRequestRequest {
     fn check(&self, v: &mut Violations) {
         v.length("Reason", &self.reason, 1, 256);
+        v.shown("Reason", &self.reason, true);
         v.items("Targets", self.targets.len(), 1, 5);
         for target in &self.targets {
             v.items("Targets Values", target.values.len(), 1, 50);

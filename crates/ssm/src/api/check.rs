@@ -8,11 +8,25 @@
 //!   sent: bounded, and no secret can come back.
 //! - Lengths are counted in characters, as the models count them.
 
+use towline_wire::text::is_plain;
+
 use crate::error::ApiError;
 
 /// Most violations in one message; a request of thousands of bad tags must not make a message of
 /// megabytes.
 pub const MAX_REPORTED: usize = 10;
+
+/// Whether a text that people write for each other may have this character. Persian and Indic words
+/// and some pictures need joiners.
+pub(crate) const fn is_shown(c: char) -> bool {
+    is_plain(c) || matches!(c, '\u{200c}' | '\u{200d}')
+}
+
+/// A text that was taken as it is, such as one within a document, for people to read: each character
+/// that controls a terminal, hides or reorders others is a space.
+pub(crate) fn as_shown(text: &str) -> String {
+    text.chars().map(|c| if is_shown(c) || matches!(c, '\n' | '\t') { c } else { ' ' }).collect()
+}
 
 /// What a request breaks.
 #[derive(Debug, Default)]
@@ -84,15 +98,26 @@ impl Violations {
 
     /// The characters AWS allows in tags and names: letters, digits, spaces and `_ . : / = + - @`.
     pub fn tag_characters(&mut self, member: &str, text: &str) {
-        // Rust's whitespace includes control characters such as tab and newline, the model's class
-        // does not.
+        // Rust's whitespace includes control characters and ends of lines, the model's class does
+        // not.
         let good = |c: char| {
-            c.is_alphanumeric() || "_.:/=+-@".contains(c) || (c.is_whitespace() && !c.is_control())
+            c.is_alphanumeric() || "_.:/=+-@".contains(c) || (c.is_whitespace() && is_plain(c))
         };
         self.require(
             text.chars().all(good),
             member,
             "consist of letters, digits, spaces and _.:/=+-@",
+        );
+    }
+
+    /// A text of a person that others are shown, also by tools that print it as it is: nothing in it
+    /// controls a terminal, hides or reorders. With `lines`, it may have line feeds and tabs.
+    pub fn shown(&mut self, member: &str, text: &str, lines: bool) {
+        let good = |c: char| is_shown(c) || (lines && matches!(c, '\n' | '\t'));
+        self.require(
+            text.chars().all(good),
+            member,
+            "have no control characters, and none that hide or reorder others",
         );
     }
 
@@ -125,6 +150,25 @@ mod tests {
         let error = violations.into_result().unwrap_err();
         assert!(error.message.starts_with("1000 validation errors"), "{}", error.message);
         assert!(error.message.len() < 1000);
+    }
+
+    #[test]
+    fn a_text_that_others_are_shown_controls_no_terminal() {
+        let is_taken = |text: &str, lines: bool| {
+            let mut violations = Violations::default();
+            violations.shown("Reason", text, lines);
+            violations.into_result().is_ok()
+        };
+        for text in ["Pumpe läuft nicht", "می‌خواهم", "👩‍🔧", "a\tb\nc"] {
+            assert!(is_taken(text, true), "{text:?}");
+        }
+        for text in ["\x1b]52;c;aGk=\x07", "a\u{9b}31m", "a\u{202e}b", "a\rb", "\u{200b}"] {
+            assert!(!is_taken(text, true) && !is_taken(text, false), "{text:?}");
+        }
+        assert!(!is_taken("a\nb", false));
+        let mut violations = Violations::default();
+        violations.tag_characters("Tags Value", "a\u{2028}b");
+        assert!(violations.into_result().is_err());
     }
 
     #[test]

@@ -17,7 +17,6 @@ use super::tags::{Tag, check_tags};
 use super::{Request, Violations};
 use crate::clock::EpochSeconds;
 use crate::documents::content::Kind;
-pub use crate::ids::bare_name;
 use crate::ids::is_plain_name;
 
 /// A document that another one wants; always empty here.

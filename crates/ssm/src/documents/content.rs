@@ -14,6 +14,7 @@
 use serde_json::{Map, Value};
 
 use super::yaml;
+use crate::api::check::as_shown;
 use crate::command_document::SCHEMAS;
 use crate::error::{ApiError, ErrorCode};
 use crate::json;
@@ -147,7 +148,7 @@ impl Content {
             );
             return Err(ApiError::new(ErrorCode::InvalidDocumentSchemaVersion, message));
         }
-        let description = text_of(&tree, "description")?.map(str::to_owned);
+        let description = text_of(&tree, "description")?.map(as_shown);
         let parameters = match tree.get("parameters") {
             None | Some(Value::Null) => Vec::new(),
             Some(Value::Object(parameters)) => outlines(parameters)?,
@@ -208,15 +209,15 @@ fn outlines(parameters: &Map<String, Value>) -> Result<Vec<ParameterOutline>, Ap
             return Err(invalid(&format!("{at}.type is missing: String, for example")));
         };
         let default = parameter.get("default").map(|default| match default {
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
+            Value::String(text) => as_shown(text),
+            other => as_shown(&other.to_string()),
         });
         let description = text_of(parameter, "description")
             .map_err(|_| invalid(&format!("{at}.description must be a text")))?;
         Ok(ParameterOutline {
             name: name.clone(),
             list: kind == "StringList",
-            description: description.map(str::to_owned),
+            description: description.map(as_shown),
             default,
         })
     };

@@ -126,6 +126,7 @@ impl Request for SendCommandRequest {
         v.optional_length("DocumentHash", self.document_hash.as_ref(), 0, 256);
         v.range("TimeoutSeconds", self.timeout_seconds, 30, 2_592_000);
         v.optional_length("Comment", self.comment.as_ref(), 0, 100);
+        v.shown("Comment", self.comment.as_deref().unwrap_or_default(), true);
         v.optional_length("OutputS3Region", self.output_s3_region.as_ref(), 3, 20);
         v.optional_length("OutputS3BucketName", self.output_s3_bucket_name.as_ref(), 3, 63);
         v.optional_length("OutputS3KeyPrefix", self.output_s3_key_prefix.as_ref(), 0, 500);
