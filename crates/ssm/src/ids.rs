@@ -295,6 +295,21 @@ impl Realm {
         format!("arn:aws:ssm:{}:{account}:document/{name}", self.region)
     }
 
+    /// The bare name of a document that a request names by name, or by the ARN that it has here.
+    ///
+    /// # Errors
+    /// `InvalidDocument` for what can name no document here: an ARN of another region, account or
+    /// service means another document.
+    pub fn document_name<'n>(&self, name: &'n str) -> Result<&'n str, ApiError> {
+        let bare = bare_name(name)?;
+        let own = format!("arn:aws:ssm:{}:{}:document/{bare}", self.region, self.account);
+        if !name.starts_with("arn:") || name == own || name == self.document_arn(bare) {
+            return Ok(bare);
+        }
+        let message = "the ARN is not of a document of this gateway: name the document alone";
+        Err(ApiError::new(ErrorCode::InvalidDocument, message))
+    }
+
     /// A user. IAM names have no region.
     #[must_use]
     pub fn user_arn(&self, user: &UserName) -> String {
@@ -355,7 +370,7 @@ impl Realm {
 ///
 /// # Errors
 /// `InvalidDocument` for what can name no document.
-pub fn bare_name(name: &str) -> Result<&str, ApiError> {
+pub(crate) fn bare_name(name: &str) -> Result<&str, ApiError> {
     let bare = if name.starts_with("arn:") {
         name.rsplit_once(":document/").map(|(_, bare)| bare)
     } else {
@@ -407,6 +422,30 @@ pub fn hex_lower(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_arn_of_another_place_names_no_document_here() {
+        let realm = Realm { region: "xx-1".into(), account: "000000000000".into() };
+        for name in [
+            "AWS-RunShellScript",
+            "arn:aws:ssm:xx-1::document/AWS-RunShellScript",
+            "arn:aws:ssm:xx-1:000000000000:document/AWS-RunShellScript",
+        ] {
+            assert_eq!(realm.document_name(name).unwrap(), "AWS-RunShellScript", "{name}");
+        }
+        for name in [
+            "arn:aws:ssm:xx-2:000000000000:document/Mine",
+            "arn:aws:ssm:xx-1:999999999999:document/Mine",
+            "arn:aws:ssm:xx-1::document/Mine",
+            "arn:aws:ssm:*:*:document/Mine",
+            "arn:aws-cn:ssm:xx-1:000000000000:document/Mine",
+            "arn:aws:s3:xx-1:000000000000:document/Mine",
+            "arn:x:document/Mine",
+            "arn:aws:ssm:xx-1:000000000000:document/x:document/Mine",
+        ] {
+            assert!(realm.document_name(name).is_err(), "{name}");
+        }
+    }
 
     #[test]
     fn a_new_id_always_has_the_form_its_own_parser_wants() {

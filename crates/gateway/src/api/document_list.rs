@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use towline_ssm::api::document::{
     DescribeDocumentPermissionRequest, DescribeDocumentPermissionResponse, DocumentDescription,
-    DocumentIdentifier, DocumentParameter, ListDocumentsRequest, ListDocumentsResult, bare_name,
+    DocumentIdentifier, DocumentParameter, ListDocumentsRequest, ListDocumentsResult,
 };
 use towline_ssm::api::tags::Tag;
 use towline_ssm::command_document::{CommandDocument, Platform};
@@ -131,7 +131,7 @@ impl Api {
         call: &Call,
         request: DescribeDocumentPermissionRequest,
     ) -> Result<DescribeDocumentPermissionResponse, ApiError> {
-        let name = bare_name(&request.name)?;
+        let name = self.realm().document_name(&request.name)?;
         self.may(call, name).await?;
         if request.permission_type != "Share" {
             let message = "PermissionType must be Share";

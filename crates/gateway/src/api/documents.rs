@@ -23,7 +23,6 @@ use towline_ssm::api::document::{
     DocumentDefaultVersionDescription, DocumentDescriptionResult, DocumentVersionInfo,
     GetDocumentRequest, GetDocumentResult, ListDocumentVersionsRequest, ListDocumentVersionsResult,
     UpdateDocumentDefaultVersionRequest, UpdateDocumentDefaultVersionResult, UpdateDocumentRequest,
-    bare_name,
 };
 use towline_ssm::api::tags::MAX_TAGS_PER_RESOURCE;
 use towline_ssm::clock::EpochSeconds;
@@ -275,7 +274,7 @@ impl Api {
         call: &Call,
         request: GetDocumentRequest,
     ) -> Result<GetDocumentResult, ApiError> {
-        let name = bare_name(&request.name)?;
+        let name = self.realm().document_name(&request.name)?;
         self.may(call, name).await?;
         let version = version_of(request.document_version.as_deref(), request.version_name);
         let document = self.existing_document(name, &version).await?;
@@ -299,7 +298,7 @@ impl Api {
         call: &Call,
         request: DescribeDocumentRequest,
     ) -> Result<DescribeDocumentResult, ApiError> {
-        let name = bare_name(&request.name)?;
+        let name = self.realm().document_name(&request.name)?;
         self.may(call, name).await?;
         let version = version_of(request.document_version.as_deref(), request.version_name);
         let document = self.existing_document(name, &version).await?;
@@ -311,7 +310,7 @@ impl Api {
         call: &Call,
         request: ListDocumentVersionsRequest,
     ) -> Result<ListDocumentVersionsResult, ApiError> {
-        let name = bare_name(&request.name)?;
+        let name = self.realm().document_name(&request.name)?;
         self.may(call, name).await?;
         let document = self.existing_document(name, &Version::Default).await?;
         let cursor = self.pages.cursor(call.operation, request.next_token.as_deref())?;

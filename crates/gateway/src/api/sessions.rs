@@ -17,7 +17,6 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use towline_host::clock::UnixMillis;
 use towline_host::entropy;
-use towline_ssm::api::document::bare_name;
 use towline_ssm::api::session::{
     DescribeSessionsRequest, DescribeSessionsResponse, Found, ResumeSessionRequest,
     ResumeSessionResponse, Session, SessionManagerOutputUrl, SessionStatus as ShownStatus,
@@ -53,7 +52,8 @@ impl Api {
         request: StartSessionRequest,
     ) -> Result<StartSessionResponse, ApiError> {
         call.note("target", &*request.target);
-        let named = request.document_name.as_deref().map(bare_name).transpose()?;
+        let named = request.document_name.as_deref();
+        let named = named.map(|name| self.realm().document_name(name)).transpose()?;
         let document = named.unwrap_or(RUN_SHELL).to_owned();
         call.note("documentName", &*document);
         if let Some(reason) = &request.reason {

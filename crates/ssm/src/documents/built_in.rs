@@ -50,14 +50,14 @@ pub fn names() -> Vec<&'static str> {
     names
 }
 
-/// Whether a name may not be given to an own document. The shell document is its owner's to
-/// replace.
+/// Whether a name may not be given to an own document, nor in other letters. The shell document is
+/// its owner's to replace.
 #[must_use]
 pub fn is_reserved(name: &str) -> bool {
     let small = name.to_ascii_lowercase();
     name != RUN_SHELL
         && (RESERVED_PREFIXES.iter().any(|prefix| small.starts_with(prefix))
-            || names().contains(&name))
+            || names().iter().any(|known| known.eq_ignore_ascii_case(name)))
 }
 
 fn session(document: &Document) -> Value {

@@ -7,7 +7,6 @@ use towline_ssm::api::Empty;
 use towline_ssm::api::command::{
     CancelCommandRequest, DEFAULT_TIMEOUT, SendCommandRequest, SendCommandResult,
 };
-use towline_ssm::api::document::bare_name;
 use towline_ssm::api::session::Parameters;
 use towline_ssm::command_document::{CommandDocument, Plan};
 use towline_ssm::documents::content::{Content, Kind};
@@ -40,7 +39,7 @@ impl Api {
         call: &Call,
         request: SendCommandRequest,
     ) -> Result<SendCommandResult, ApiError> {
-        let name = bare_name(&request.document_name)?;
+        let name = self.realm().document_name(&request.document_name)?;
         call.note("documentName", name);
         let found = self.command_document(name, &request).await;
         // A missing right is told first, whatever else is wrong.
