@@ -76,6 +76,20 @@ fn the_shell_follows_the_size_of_the_terminal() -> Outcome {
 }
 
 #[test]
+fn a_terminal_of_absurd_size_has_a_shell_of_the_greatest_size_there_is() -> Outcome {
+    let lab = Lab::start()?;
+    let device = lab.device()?;
+    let shell = lab.admin().towline(&["shell", device.id()]);
+    let mut shell = Terminal::start(&shell, u16::MAX, u16::MAX)?;
+    shell.line("stty size")?;
+    shell.expect("10000 10000\r\n")?;
+    shell.resize(1, u16::MAX)?;
+    shell.line("stty size")?;
+    shell.expect("1 10000\r\n")?;
+    shell.line("exit")
+}
+
+#[test]
 fn text_beyond_ascii_comes_through_in_both_directions() -> Outcome {
     let lab = Lab::start()?;
     let device = lab.device()?;

@@ -190,6 +190,8 @@ pub(crate) const ASSUMED_SIZE: Size = Size { rows: 24, cols: 80 };
 /// Size that AWS's agents are told where there is no terminal, as the official plugin does: some
 /// agents wait for one.
 pub(crate) const AWS_ASSUMED_SIZE: Size = Size { rows: 100, cols: 300 };
+/// Most rows and columns that the API accepts.
+pub(crate) const MAX_TERMINAL_SIDE: u16 = 10_000;
 /// Most bytes of `TERM` that the API accepts.
 pub(crate) const MAX_TERM: usize = 64;
 /// Widest and highest picture of a terminal, cells: larger than real terminals. The largest file

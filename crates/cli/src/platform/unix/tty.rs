@@ -5,12 +5,15 @@ use std::os::fd::AsFd;
 
 use towline_wire::message::Size;
 
-/// The size of the terminal behind `fd`; nothing when it is no terminal, or one that does not know
-/// its size.
+use crate::limits::MAX_TERMINAL_SIDE;
+
+/// The size of the terminal behind `fd`, within what a session may have; nothing when it is no
+/// terminal, or one that does not know its size.
 #[must_use]
 pub(crate) fn size_of(fd: impl AsFd) -> Option<Size> {
     let size = rustix::termios::tcgetwinsize(fd).ok()?;
-    (size.ws_row > 0 && size.ws_col > 0).then_some(Size { rows: size.ws_row, cols: size.ws_col })
+    let (rows, cols) = (size.ws_row.min(MAX_TERMINAL_SIDE), size.ws_col.min(MAX_TERMINAL_SIDE));
+    (rows > 0 && cols > 0).then_some(Size { rows, cols })
 }
 
 /// Whether `fd` is a terminal.

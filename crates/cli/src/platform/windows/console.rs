@@ -13,13 +13,15 @@ use std::sync::{Mutex, Once, PoisonError};
 use towline_wire::message::Size;
 
 use super::calls;
+use crate::limits::MAX_TERMINAL_SIDE;
 use crate::platform::console_modes::{raw_input, raw_output, with_sequences};
 
-/// The size of the window of the console behind `handle`; nothing when it is none. A console's
+/// The size of the window of the console behind `handle`, within what a session may have; nothing when it is none. A console's
 /// input has no size: its output is asked.
 #[must_use]
 pub(crate) fn size_of(handle: impl AsHandle) -> Option<Size> {
     let (rows, cols) = calls::window(handle.as_handle()).ok()?;
+    let (rows, cols) = (rows.min(MAX_TERMINAL_SIDE), cols.min(MAX_TERMINAL_SIDE));
     (rows > 0 && cols > 0).then_some(Size { rows, cols })
 }
 
