@@ -222,13 +222,13 @@ impl Server<'_> {
     fn read(&mut self, path: &str, offset: u64) -> Result<Answer, Fault> {
         let (file, seen) = self.place(path, Some(false))?.read()?;
         // What is appended meanwhile is no part of it. Files of /proc say 0 and have content.
-        let mut file = file.take(if seen.size > 0 { seen.size } else { u64::MAX });
+        let mut content = (&file).take(if seen.size > 0 { seen.size } else { u64::MAX });
         let (mut digest, mut at, mut buffer) = (Context::new(&SHA256), 0_u64, vec![0; MAX_DATA]);
         loop {
             // A piece that ends at the offset, so that none is sent in part.
             let before = usize::try_from(offset.saturating_sub(at)).unwrap_or(usize::MAX);
             let most = if before == 0 { MAX_DATA } else { before.min(MAX_DATA) };
-            let n = file.read(&mut buffer[..most])?;
+            let n = content.read(&mut buffer[..most])?;
             if n == 0 {
                 break;
             }
@@ -237,6 +237,10 @@ impl Server<'_> {
                 self.send(&Frame::Data { stream: 0, offset: at, data: &buffer[..n] })?;
             }
             at += n as u64;
+        }
+        // Files of /sys say 4096 and have less; they go on saying so.
+        if file.metadata()?.len() < seen.size {
+            return Err(refused("it became shorter while it was copied: copy it again"));
         }
         Ok(Answer::Whole(bytes_of(digest)))
     }

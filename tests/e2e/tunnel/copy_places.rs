@@ -1,6 +1,7 @@
 //! What stands at the place of a copy: links, nodes, streams, files that are there already.
 
 use std::fs;
+use std::io::Read as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -8,7 +9,7 @@ use std::process::{Child, Command, Output, Stdio};
 use towline_testkit::lab::{Device, Lab, Operator};
 use towline_testkit::process::Running;
 use towline_testkit::trouble::ensure;
-use towline_testkit::{Outcome, eventually, files};
+use towline_testkit::{Outcome, Trouble, eventually, files};
 
 use super::{PATIENCE, pattern};
 
@@ -492,4 +493,23 @@ fn a_file_that_grows_without_end_is_copied_as_it_was_at_the_beginning() -> Outco
         })?;
     }
     Ok(())
+}
+
+#[test]
+fn a_file_that_becomes_shorter_while_it_is_copied_is_no_copy() -> Outcome {
+    let scene = Scene::new()?;
+    // More than what may be under way: its end is not read before somebody takes its beginning.
+    let whole = 64 << 20;
+    fs::File::create(scene.at("log"))?.set_len(whole)?;
+    let mut cp = scene.lab.admin().towline(&["cp", &scene.there("log"), "/dev/stdout"]);
+    cp.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut cp = cp.spawn()?;
+    let mut out = cp.stdout.take().ok_or_else(|| Trouble::new("no output"))?;
+    out.read_exact(&mut [0])?;
+    fs::File::options().write(true).open(scene.at("log"))?.set_len(1)?;
+    let rest = std::io::copy(&mut out, &mut std::io::sink())?;
+    let out = cp.wait_with_output()?;
+    let said = String::from_utf8_lossy(&out.stderr);
+    ensure(rest < whole && !out.status.success(), || format!("{rest} bytes: {out:?}"))?;
+    ensure(said.contains("it became shorter while it was copied"), || said.into_owned())
 }
