@@ -228,25 +228,29 @@ impl Positions {
         self.out[lane].limit
     }
 
-    /// Input came. True: pass it on. False: drop it; a client sends it again after the next attach.
-    /// What was passed on is not passed on twice, so nobody can fill the device's link with
-    /// repetitions.
+    /// Input came: pass it on without so many bytes at its beginning, which were passed on before.
+    /// `None`: drop it; a client sends it again after the next attach. What was passed on is not
+    /// passed on twice, so nobody can fill the device's link with repetitions.
+    ///
+    /// A client that sends again after an attach may cut its input otherwise than before: what it
+    /// sent before it heard of the attach may have come behind the attach.
     ///
     /// # Errors
     /// [`Broken`] when it lies beyond the agent's credit.
-    pub(super) fn input(&mut self, offset: u64, n: usize) -> Result<bool, Broken> {
+    pub(super) fn input(&mut self, offset: u64, n: usize) -> Result<Option<usize>, Broken> {
         if !self.flows {
-            return Ok(false);
+            return Ok(None);
         }
         let end = offset.saturating_add(n as u64);
         if end > self.input_limit {
             return Err(Broken::BeyondCredit { end, limit: self.input_limit });
         }
-        if offset != self.input_next {
-            return Ok(false);
+        if offset > self.input_next || end <= self.input_next {
+            return Ok(None);
         }
+        let known = usize::try_from(self.input_next - offset).unwrap_or(n);
         self.input_next = end;
-        Ok(true)
+        Ok(Some(known))
     }
 
     /// The end of input came. True: pass it on, which is done once.
@@ -326,23 +330,32 @@ mod tests {
         let mut positions = flowing();
         assert!(positions.output_credit(Lane::Io, 8, 100).is_err());
         assert!(positions.input(40, 14).is_err());
-        assert_eq!(positions.input(3, 50), Ok(true));
+        assert_eq!(positions.input(3, 50), Ok(Some(0)));
     }
 
     #[test]
     fn input_is_passed_on_in_order_and_once() {
         let mut positions = flowing();
         assert!(!positions.input_ended(9), "behind a hole");
-        assert_eq!(positions.input(4, 1), Ok(false), "behind a hole");
-        assert_eq!(positions.input(3, 5), Ok(true));
-        assert_eq!(positions.input(3, 5), Ok(false), "a repetition");
+        assert_eq!(positions.input(4, 1), Ok(None), "behind a hole");
+        assert_eq!(positions.input(3, 5), Ok(Some(0)));
+        assert_eq!(positions.input(3, 5), Ok(None), "a repetition");
+        assert_eq!(positions.input(4, 3), Ok(None), "a part of it");
         assert!(positions.input_ended(8));
         assert!(!positions.input_ended(8), "a repetition");
         // The next attach begins where the agent says.
         let (attachment, ..) = positions.attach();
         assert_eq!(positions.start(attachment, Lanes::new(7, 0), 5, 50), Ok(true));
-        assert_eq!(positions.input(5, 3), Ok(true));
+        assert_eq!(positions.input(5, 3), Ok(Some(0)));
         assert!(positions.input_ended(8));
+    }
+
+    #[test]
+    fn of_input_that_was_cut_otherwise_the_rest_is_passed_on() {
+        let mut positions = flowing();
+        assert_eq!(positions.input(3, 5), Ok(Some(0)));
+        assert_eq!(positions.input(3, 9), Ok(Some(5)));
+        assert_eq!(positions.input(12, 1), Ok(Some(0)));
     }
 
     #[test]

@@ -97,8 +97,9 @@ impl Session {
         }
         core.since.activity = Instant::now();
         match core.positions.input(offset, data.len()) {
-            Ok(true) => {
+            Ok(Some(known)) => {
                 if let Some(device) = &core.device {
+                    let (offset, data) = (offset + known as u64, &data[known..]);
                     device.input(offset, data);
                     if let Some(tape) =
                         core.tape.as_ref().filter(|_| self.meta.input && device.tells_echo())
@@ -108,7 +109,7 @@ impl Session {
                 }
                 true
             }
-            Ok(false) => true,
+            Ok(None) => true,
             Err(_) => false,
         }
     }

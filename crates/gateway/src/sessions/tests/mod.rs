@@ -180,6 +180,22 @@ fn a_lost_link_makes_the_client_wait_and_the_next_one_goes_on_where_it_was() {
     assert_eq!(words(&client), ["attached [5, 0] 0 50", "data 5+5"]);
 }
 
+/// A client sends while it waits. What it sent before it has heard of the attach may come behind
+/// it, and comes again together with what was typed meanwhile.
+#[test]
+fn input_that_crosses_the_answer_to_an_attach_is_passed_on_once_and_whole() {
+    let (session, first, client) = running();
+    down(&session, &first);
+    let second = link();
+    up(&session, &second);
+    session.attached(2, Lanes::new(0, 0), 0, 50);
+    assert!(session.input(&client, 0, b"abcd"));
+    assert!(session.input(&client, 0, b"abcdef"));
+    assert!(session.input(&client, 6, b"g"));
+    let attach = "attach 2 Some([0, 0]) [100, 0]";
+    assert_eq!(sent(&second), [attach, "data 0+4", "data 4+2", "data 6+1"]);
+}
+
 #[test]
 fn a_newer_client_takes_over_and_the_older_one_is_told() {
     let (session, link, older) = running();
