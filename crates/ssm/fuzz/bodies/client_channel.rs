@@ -6,12 +6,13 @@
 use std::time::Duration;
 
 use towline_ssm::channel::{
-    CLIENT_PAYLOAD, ClientChannel, ClientConfig, HELD_BYTES, READY_BYTES, SEND_WINDOW_BYTES,
+    CLIENT_PAYLOAD, ClientChannel, ClientConfig, EARLY_BYTES, HELD_BYTES, READY_BYTES,
+    SEND_WINDOW_BYTES,
 };
 use towline_ssm::message::payload::Size;
 use towline_ssm::message::{AgentMessage, MessageId, MessageType, PayloadType};
 
-const BOUND: usize = SEND_WINDOW_BYTES + CLIENT_PAYLOAD + READY_BYTES + HELD_BYTES;
+const BOUND: usize = SEND_WINDOW_BYTES + CLIENT_PAYLOAD + READY_BYTES + HELD_BYTES + EARLY_BYTES;
 
 /// One run.
 pub(crate) fn run(input: (Vec<(u8, i16, u8, Vec<u8>)>, Vec<u8>)) {
@@ -36,12 +37,13 @@ pub(crate) fn run(input: (Vec<(u8, i16, u8, Vec<u8>)>, Vec<u8>)) {
         let _ = client.on_frame(&message.encode(), now);
         let step = *steps.next().unwrap_or(&0);
         now += Duration::from_millis(u64::from(step));
-        match step % 6 {
+        match step % 7 {
             0 => client.attach("token"),
             1 => client.detach(),
             2 => drop(client.write(&[7; 5000], now)),
             3 => client.set_size(Size { cols: u32::from(step), rows: 1 }, now),
-            4 => while client.poll_event(now).is_some() {},
+            4 => client.begin_without_handshake(now),
+            5 => while client.poll_event(now).is_some() {},
             _ => while client.poll_transmit(now).is_some() {},
         }
         assert!(client.buffered() <= BOUND);

@@ -6,6 +6,8 @@
 //! # Invariants
 //! - The opening frame is the first thing on every websocket.
 //! - Output that came before `channel_closed` is handed out before [`ClientEvent::Closed`].
+//! - Input that an agent ignores, because it shakes hands later, is sent again behind the
+//!   handshake. At most [`EARLY_BYTES`] are kept for it; further input waits.
 //! - Repeated messages are acknowledged again, so that no agent has to guess.
 //!
 //! # Not here
@@ -15,7 +17,7 @@ use core::time::Duration;
 use std::collections::VecDeque;
 
 use super::half::{Half, Seen};
-use super::limits::CLIENT_PAYLOAD;
+use super::limits::{CLIENT_PAYLOAD, EARLY_BYTES, HANDSHAKE_TIMEOUT, MAX_HANDSHAKE_ACTIONS};
 use super::receiver::{Promise, Receiver};
 use super::sender::Sender;
 use super::transmit::Transmit;
@@ -78,6 +80,29 @@ enum Stage {
     Closed,
 }
 
+/// Input of a channel that began without a handshake. An agent that shakes hands all the same has
+/// acknowledged and ignored it.
+#[derive(Debug)]
+struct Early {
+    bytes: Vec<u8>,
+    /// No handshake is awaited from then on.
+    until: Duration,
+}
+
+/// Whether a channel that began without a handshake may still get one.
+#[derive(Debug)]
+enum Unshaken {
+    /// It began with one, or has not begun.
+    No,
+    /// One may come: this is sent again behind it.
+    Early(Early),
+    /// The agent has sent output, or its time for a handshake is over.
+    Settled {
+        /// The agent was given input.
+        told: bool,
+    },
+}
+
 /// The client's half of one session's channel.
 #[derive(Debug)]
 pub struct ClientChannel {
@@ -88,8 +113,9 @@ pub struct ClientChannel {
     size: Option<Size>,
     /// The size that was sent last.
     sent_size: Option<Size>,
-    /// It began without a handshake; one may come yet.
-    unshaken: bool,
+    unshaken: Unshaken,
+    /// Early input that is to be sent once more, before any other.
+    again: Vec<u8>,
     /// At most one start, one refusal, and the output that stood for a start.
     notices: VecDeque<ClientEvent>,
     ended: Option<String>,
@@ -109,7 +135,8 @@ impl ClientChannel {
             opening: None,
             size: None,
             sent_size: None,
-            unshaken: false,
+            unshaken: Unshaken::No,
+            again: Vec::new(),
             notices: VecDeque::new(),
             ended: None,
         }
@@ -135,11 +162,12 @@ impl ClientChannel {
 
     /// The agent says that it is connected. A terminal of an official agent has no handshake: it
     /// takes input from here on. If a handshake follows all the same, the agent has ignored what
-    /// came before it.
+    /// came before it: it is sent again.
     pub fn begin_without_handshake(&mut self, now: Duration) {
         if matches!(self.stage, Stage::New) {
             self.stage = Stage::Started;
-            self.unshaken = true;
+            let until = now.saturating_add(HANDSHAKE_TIMEOUT);
+            self.unshaken = Unshaken::Early(Early { bytes: Vec::new(), until });
             self.send_size(now);
         }
     }
@@ -175,10 +203,40 @@ impl ClientChannel {
     /// the start.
     #[must_use = "what was not taken must be kept and offered again"]
     pub fn write(&mut self, data: &[u8], now: Duration) -> usize {
-        if matches!(self.stage, Stage::Started) && !self.half.paused {
-            self.half.write(PayloadType::Output, None, data, CLIENT_PAYLOAD, now)
-        } else {
-            0
+        if matches!(&self.unshaken, Unshaken::Early(early) if early.until <= now) {
+            self.settle();
+        }
+        self.write_again(now);
+        if !matches!(self.stage, Stage::Started) || self.half.paused || !self.again.is_empty() {
+            return 0;
+        }
+        let room = match &self.unshaken {
+            Unshaken::Early(early) => EARLY_BYTES - early.bytes.len(),
+            Unshaken::No | Unshaken::Settled { .. } => data.len(),
+        };
+        let part = &data[..data.len().min(room)];
+        let taken = self.half.write(PayloadType::Output, None, part, CLIENT_PAYLOAD, now);
+        match &mut self.unshaken {
+            Unshaken::Early(early) => early.bytes.extend(&part[..taken]),
+            Unshaken::Settled { told } => *told |= taken > 0,
+            Unshaken::No => {}
+        }
+        taken
+    }
+
+    /// Sends early input once more, as far as there is room.
+    fn write_again(&mut self, now: Duration) {
+        if matches!(self.stage, Stage::Started) && !self.half.paused && !self.again.is_empty() {
+            let all = &self.again;
+            let taken = self.half.write(PayloadType::Output, None, all, CLIENT_PAYLOAD, now);
+            self.again.drain(..taken);
+        }
+    }
+
+    /// No handshake is awaited any more.
+    fn settle(&mut self) {
+        if let Unshaken::Early(early) = &self.unshaken {
+            self.unshaken = Unshaken::Settled { told: !early.bytes.is_empty() };
         }
     }
 
@@ -230,16 +288,51 @@ impl ClientChannel {
 
     fn on_request(&mut self, payload: &[u8], now: Duration) {
         let Ok(request) = HandshakeRequest::from_payload(payload) else { return };
+        if request.requested_client_actions.len() > MAX_HANDSHAKE_ACTIONS {
+            return self.refuse("more actions than a handshake may have");
+        }
+        if matches!(self.unshaken, Unshaken::Settled { told: true }) {
+            return self.refuse("a handshake after it was given input");
+        }
+        // Who asks again and again, and takes no answer, gets none.
+        if self.half.sender.room() == 0 {
+            return;
+        }
+        let (response, session) = self.answer(request.requested_client_actions);
+        self.half.push(PayloadType::HandshakeResponse, response.to_payload(), now);
+        let unshaken = !matches!(self.unshaken, Unshaken::No);
+        if let Some(session) = session.filter(|_| matches!(self.stage, Stage::New) || unshaken) {
+            if unshaken {
+                self.size = self.size.or(self.sent_size);
+            }
+            if let Unshaken::Early(early) = std::mem::replace(&mut self.unshaken, Unshaken::No) {
+                self.again = early.bytes;
+            }
+            self.stage = Stage::Answered { agent_version: request.agent_version, session };
+        }
+    }
+
+    fn refuse(&mut self, what: &str) {
+        if self.notices.is_empty() {
+            self.notices.push_back(ClientEvent::Unsupported(what.to_owned()));
+        }
+    }
+
+    /// The answer to the actions of a handshake, and the session that one of them names. An answer
+    /// names each action once.
+    fn answer(
+        &mut self,
+        actions: Vec<RequestedAction>,
+    ) -> (HandshakeResponse, Option<SessionTypeParameters>) {
         let mut session = None;
         let mut processed = Vec::new();
-        // The list is bounded by the size of a message; an answer names each action once.
-        for RequestedAction { action_type, action_parameters } in request.requested_client_actions {
+        for RequestedAction { action_type, action_parameters } in actions {
             let parameters = serde_json::from_value(action_parameters).ok();
             let known = action_type == ACTION_SESSION_TYPE && parameters.is_some();
             if known {
                 session = parameters;
-            } else if self.notices.is_empty() {
-                self.notices.push_back(ClientEvent::Unsupported(action_type.clone()));
+            } else {
+                self.refuse(&action_type);
             }
             processed.push(ProcessedAction {
                 action_type,
@@ -253,14 +346,7 @@ impl ClientChannel {
             processed_client_actions: processed,
             errors: None,
         };
-        self.half.push(PayloadType::HandshakeResponse, response.to_payload(), now);
-        let awaited = matches!(self.stage, Stage::New) || self.unshaken;
-        if let Some(session) = session.filter(|_| awaited) {
-            if std::mem::take(&mut self.unshaken) {
-                self.size = self.size.or(self.sent_size);
-            }
-            self.stage = Stage::Answered { agent_version: request.agent_version, session };
-        }
+        (response, session)
     }
 
     fn on_complete(&mut self, payload: &[u8], now: Duration) {
@@ -274,9 +360,11 @@ impl ClientChannel {
         });
         self.stage = Stage::Started;
         self.send_size(now);
+        self.write_again(now);
     }
 
     fn on_data(&mut self, kind: PayloadType, payload: Vec<u8>, now: Duration) {
+        self.settle();
         if matches!(self.stage, Stage::New) && kind == PayloadType::Output {
             // An official agent starts plain shells without a handshake.
             self.notices.push_back(ClientEvent::Started {
@@ -312,25 +400,35 @@ impl ClientChannel {
             return Some(Transmit::Text(opening));
         }
         self.send_size(now);
+        self.write_again(now);
         self.half.poll_transmit(now)
     }
 
-    /// When `poll_transmit` wants to be called next, because something is to be repeated.
+    /// When `poll_transmit` wants to be called next, because something is to be repeated, or
+    /// `write`, because input that had no room has some then.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Duration> {
-        self.half.repeat_at()
+        let room = match &self.unshaken {
+            Unshaken::Early(early) if early.bytes.len() >= EARLY_BYTES => Some(early.until),
+            _ => None,
+        };
+        [self.half.repeat_at(), room].into_iter().flatten().min()
     }
 
     /// Whether all input was acknowledged.
     #[must_use]
     pub fn is_flushed(&self) -> bool {
-        self.half.sender.is_empty()
+        self.half.sender.is_empty() && self.again.is_empty()
     }
 
     /// Payload bytes kept for both directions; bounded by the constants of this module.
     #[must_use]
     pub fn buffered(&self) -> usize {
-        self.half.bytes()
+        let early = match &self.unshaken {
+            Unshaken::Early(early) => early.bytes.len(),
+            Unshaken::No | Unshaken::Settled { .. } => 0,
+        };
+        self.half.bytes() + early + self.again.len()
     }
 }
 

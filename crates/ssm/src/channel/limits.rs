@@ -29,6 +29,10 @@ pub const HELD_MESSAGES: usize = 512;
 pub const PENDING_ACKS: usize = 1024;
 /// How long a handshake may take on one websocket: the official agent's 15 s.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
+/// Input that is kept for an agent which may shake hands late, bytes: the credit of a client.
+pub const EARLY_BYTES: usize = 64 * 1024;
+/// Most actions that a handshake may ask for. Agents ask for two.
+pub const MAX_HANDSHAKE_ACTIONS: usize = 16;
 /// How long output waits for the first size of a terminal. Clients of AWS drop what comes before
 /// they sent it; one that never sends a size gets its output after this.
 pub const SIZE_WAIT: Duration = Duration::from_secs(2);
