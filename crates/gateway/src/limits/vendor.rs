@@ -45,6 +45,11 @@ pub const VENDOR_SIGNALS: usize = 64;
 /// Output that the agent has sent and the client has not taken, bytes a lane.
 pub const VENDOR_RING: usize = 256 * 1024;
 
+/// How long messages of an agent that has said that it ends may put the end off, in all. What it
+/// has sent is on its way for as long as its link is slow; time in which the client takes nothing
+/// does not count.
+pub const VENDOR_END_MOST: Duration = Duration::from_secs(60);
+
 /// How long one half of a session's end waits for the other, which comes by another channel.
 pub const VENDOR_END_WAIT: Duration = Duration::from_secs(2);
 

@@ -36,8 +36,8 @@ use super::agents::{VendorAgents, message_id};
 use super::output::Output;
 use super::session::{Kind, Told, VendorSession};
 use crate::limits::{
-    AWS_FIRST_MESSAGE, VENDOR_END_WAIT, VENDOR_INPUT, VENDOR_LOST_WAIT, VENDOR_SILENCE,
-    VENDOR_STALLED,
+    AWS_FIRST_MESSAGE, VENDOR_END_MOST, VENDOR_END_WAIT, VENDOR_INPUT, VENDOR_LOST_WAIT,
+    VENDOR_SIGNALS, VENDOR_SILENCE, VENDOR_STALLED,
 };
 use crate::plane::{EndReason, StartError};
 
@@ -88,13 +88,26 @@ struct Ending {
     exit: Option<i32>,
     /// From when on it is over whatever is missing.
     at: Option<Instant>,
+    /// How long it may be put off in all, as far as that is not used up.
+    left: Option<Duration>,
     /// The session was told.
     told: bool,
 }
 
 impl Ending {
-    /// Something came, or could not come yet: what is missing may follow it.
+    /// A message came: what is missing may follow it. The agent alone cannot put it off for ever.
     fn put_off(&mut self) {
+        let now = Instant::now();
+        if let Some(at) = self.at {
+            let left = self.left.get_or_insert(VENDOR_END_MOST);
+            let longer = (now + VENDOR_END_WAIT).saturating_duration_since(at).min(*left);
+            *left -= longer;
+            self.at = Some(at + longer);
+        }
+    }
+
+    /// The client takes no output, so nothing can come.
+    fn hold(&mut self) {
         if self.at.is_some() {
             self.at = Some(Instant::now() + VENDOR_END_WAIT);
         }
@@ -157,7 +170,7 @@ impl Carrier {
             let full = self.channel.is_full();
             if full {
                 heard = Instant::now();
-                self.ending.put_off();
+                self.ending.hold();
             }
             let wake = self.wake(heard, sink.is_some());
             tokio::select! {
@@ -245,7 +258,7 @@ impl Carrier {
             let input = std::mem::take(&mut told.input);
             Told { input, ..std::mem::take(told) }
         });
-        if told.over || self.is_gone() {
+        if self.own.is_ending() || self.is_gone() {
             return true;
         }
         self.follow(told);
@@ -292,11 +305,27 @@ impl Carrier {
         if let Some(size) = told.size.filter(|_| self.own.kind != Kind::Command) {
             self.channel.set_size(size, now);
         }
-        for signal in &told.signals {
-            let key = KEYS.iter().find(|(number, _)| number == signal);
-            let _ = self.channel.write(&[key.map_or(INTERRUPT, |(_, key)| *key)], now);
-        }
+        self.signals(&mut told, now);
         self.input(told, now);
+    }
+
+    /// Passes signals on as keys; those that find no room wait, as input does.
+    fn signals(&mut self, told: &mut Told, now: Duration) {
+        while let Some(signal) = told.signals.front() {
+            let key = KEYS.iter().find(|(number, _)| number == signal);
+            if self.channel.write(&[key.map_or(INTERRUPT, |(_, key)| *key)], now) == 0 {
+                break;
+            }
+            told.signals.pop_front();
+        }
+        if !told.signals.is_empty() {
+            let waiting = std::mem::take(&mut told.signals);
+            self.own.told(|told| {
+                let fresh = std::mem::replace(&mut told.signals, waiting);
+                told.signals.extend(fresh);
+                told.signals.truncate(VENDOR_SIGNALS);
+            });
+        }
     }
 
     /// Passes input on; what finds no room goes back in front of what came meanwhile.
@@ -406,19 +435,17 @@ impl Carrier {
     fn hear(&mut self, message: Message) {
         let now = self.agents.time();
         let Message::Binary(frame) = message else { return };
-        self.ending.put_off();
-        match AgentMessage::decode(&frame) {
-            // A frame with a wrong digest is none: the agent repeats what it numbers.
-            Ok(message) if message.message_type == MessageType::AgentSessionState => {
-                if AgentMessage::decode_checked(&frame).is_ok() {
-                    self.state(&message.payload, now);
-                }
+        // A frame with a wrong digest is none: the agent repeats what it numbers.
+        let heard = AgentMessage::decode(&frame).and_then(|message| {
+            if message.message_type != MessageType::AgentSessionState {
+                return self.channel.on_frame(&frame, now);
             }
-            Ok(_) => {
-                if let Err(error) = self.channel.on_frame(&frame, now) {
-                    tracing::debug!(session = self.own.name(), %error, "no message");
-                }
-            }
+            let message = AgentMessage::decode_checked(&frame)?;
+            self.state(&message.payload, now);
+            Ok(())
+        });
+        match heard {
+            Ok(()) => self.ending.put_off(),
             Err(error) => tracing::debug!(session = self.own.name(), %error, "no message"),
         }
     }
@@ -515,4 +542,31 @@ pub(super) async fn say_closed(socket: &mut WebSocket, device: &str, session: &s
         Ok::<(), axum::Error>(())
     };
     let _ = tokio::time::timeout(AWS_FIRST_MESSAGE, said).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// Seconds until the end of an agent that has said that it ends, and says something each
+    /// second; the client takes nothing for so many of them.
+    async fn ends_after(held: u64) -> u64 {
+        let mut ending = Ending { at: Some(Instant::now() + VENDOR_END_WAIT), ..Ending::default() };
+        let mut seconds = 0;
+        while ending.at.is_some_and(|at| Instant::now() < at) {
+            tokio::time::advance(SECOND).await;
+            seconds += 1;
+            if seconds <= held { ending.hold() } else { ending.put_off() }
+        }
+        seconds
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_agent_that_goes_on_talking_after_its_end_puts_it_off_for_a_minute() {
+        let most = (VENDOR_END_WAIT + VENDOR_END_MOST).as_secs();
+        assert_eq!(ends_after(0).await, most);
+        assert_eq!(ends_after(600).await, 600 + most, "a slow client's time counts");
+    }
 }

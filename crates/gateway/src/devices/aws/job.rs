@@ -157,7 +157,7 @@ impl Carrier {
                 self.hear(news);
             }
             self.output.flow(&self.own.session);
-            if told.over || self.is_gone() {
+            if self.own.is_ending() || self.is_gone() {
                 return self.part().await;
             }
             let now = self.agents.parts.clock.now();

@@ -57,8 +57,6 @@ pub(super) struct Told {
     pub(super) completed: Option<TaskComplete>,
     /// What was said about its job.
     pub(super) news: VecDeque<News>,
-    /// The session is over: the device is to end it.
-    pub(super) over: bool,
 }
 
 /// One session.
@@ -134,12 +132,13 @@ impl VendorSession {
 
     /// The gateway has ended it; its task ends it on the device.
     pub(super) fn is_ending(&self) -> bool {
-        self.ending.load(Ordering::Relaxed)
+        self.ending.load(Ordering::Acquire)
     }
 
-    fn end(&self, told: &mut Told) {
-        told.over = true;
-        self.ending.store(true, Ordering::Relaxed);
+    /// Nothing more is told to its task but this.
+    fn end(&self) {
+        self.ending.store(true, Ordering::Release);
+        self.ready.notify_one();
     }
 
     /// A websocket of the agent for it. Nothing happens to one that comes while another waits.
@@ -199,6 +198,9 @@ impl DeviceEnd for VendorSession {
     }
 
     fn control(&self, control: Control) {
+        if matches!(control, Control::Close(_) | Control::Forget) {
+            return self.end();
+        }
         self.tell(|told| match control {
             Control::Resize(size) => {
                 told.size = Some(VendorSize { cols: size.cols.into(), rows: size.rows.into() });
@@ -209,8 +211,7 @@ impl DeviceEnd for VendorSession {
                 }
             }
             Control::Detach => told.detach = true,
-            Control::Close(_) | Control::Forget => self.end(told),
-            Control::TellEcho => {}
+            Control::Close(_) | Control::Forget | Control::TellEcho => {}
         });
     }
 
@@ -221,14 +222,12 @@ impl DeviceEnd for VendorSession {
     }
 
     fn release(&self) {
-        self.tell(|told| {
-            told.input.clear();
-            self.end(told);
-        });
+        self.told(|told| told.input.clear());
+        self.end();
     }
 
     fn violated(&self, why: &str) {
         tracing::warn!(why, "the output of a session of amazon-ssm-agent is out of step");
-        self.tell(|told| self.end(told));
+        self.end();
     }
 }
