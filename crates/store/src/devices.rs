@@ -104,6 +104,8 @@ pub struct Device {
     pub registered_at: UnixMillis,
     /// When it was last connected.
     pub last_ping: UnixMillis,
+    /// It is asked for a new key of its own until it has made one (amazon-ssm-agent).
+    pub key_wanted: bool,
 }
 
 /// What a device reports about itself, unverified.
@@ -239,7 +241,7 @@ impl Store {
 pub(crate) const COLUMNS: &str = "SELECT id, name, status, status_reason, agent_kind, \
                                   agent_version, platform_type, \
      platform_name, platform_version, hostname, target, ip, activation_id, iam_role, \
-     registered_at, last_ping FROM devices d";
+     registered_at, last_ping, key_wanted FROM devices d";
 
 pub(crate) fn device(row: &Row) -> Result<Device, sqlx::Error> {
     Ok(Device {
@@ -261,6 +263,7 @@ pub(crate) fn device(row: &Row) -> Result<Device, sqlx::Error> {
         iam_role: row.try_get("iam_role")?,
         registered_at: UnixMillis(row.try_get("registered_at")?),
         last_ping: UnixMillis(row.try_get("last_ping")?),
+        key_wanted: row.try_get::<i64, _>("key_wanted")? != 0,
     })
 }
 

@@ -252,8 +252,25 @@ impl DeviceKeys<'_> {
         .execute(&mut *tx)
         .await
         .map_err(StoreError::on_insert("device key"))?;
+        engine::query("UPDATE devices SET key_wanted = 0 WHERE id = ?")
+            .bind(device)
+            .execute(&mut *tx)
+            .await?;
         tx.commit().await?;
         Ok(())
+    }
+
+    /// Asks a device for a new key until [`DeviceKeys::replace`] has put it in. `false`: there is
+    /// no such device.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn want_new(&self, device: &str) -> Result<bool, StoreError> {
+        let done = engine::query("UPDATE devices SET key_wanted = 1 WHERE id = ?")
+            .bind(device)
+            .execute(&self.store.pool)
+            .await?;
+        Ok(done.rows_affected() > 0)
     }
 
     /// Revokes keys of a device: the one with this fingerprint, or all. Returns the number revoked.

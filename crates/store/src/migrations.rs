@@ -47,6 +47,7 @@ const STEPS: &[Step] = &[
     (56, "device address", include_str!("../migrations/0056_device_address.sql")),
     (57, "invitations", include_str!("../migrations/0057_invitations.sql")),
     (66, "begun requests", include_str!("../migrations/0066_begun_requests.sql")),
+    (74, "wanted keys", include_str!("../migrations/0074_wanted_keys.sql")),
     (76, "command persons", include_str!("../migrations/0076_command_persons.sql")),
 ];
 
@@ -62,6 +63,7 @@ const POSTGRES: &[Step] = &[
     (56, "device address", include_str!("../migrations/postgres/0056_device_address.sql")),
     (57, "invitations", include_str!("../migrations/postgres/0057_invitations.sql")),
     (66, "begun requests", include_str!("../migrations/postgres/0066_begun_requests.sql")),
+    (74, "wanted keys", include_str!("../migrations/postgres/0074_wanted_keys.sql")),
     (76, "command persons", include_str!("../migrations/postgres/0076_command_persons.sql")),
 ];
 

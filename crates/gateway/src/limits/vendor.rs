@@ -21,9 +21,6 @@ pub const VENDOR_LONG_POLL: Duration = Duration::from_secs(20);
 /// Sessions of one device with amazon-ssm-agent at a time.
 pub const VENDOR_SESSIONS: u32 = 32;
 
-/// Devices that may be asked for a new key at a time.
-pub const MAX_VENDOR_ROTATIONS: usize = 10_000;
-
 /// Orders that may wait for one control channel, bytes: two of the largest.
 pub const VENDOR_CONTROL_BYTES: usize = 256 * 1024;
 
@@ -45,13 +42,13 @@ pub const VENDOR_SIGNALS: usize = 64;
 /// Output that the agent has sent and the client has not taken, bytes a lane.
 pub const VENDOR_RING: usize = 256 * 1024;
 
+/// How long one half of a session's end waits for the other, which comes by another channel.
+pub const VENDOR_END_WAIT: Duration = Duration::from_secs(2);
+
 /// How long messages of an agent that has said that it ends may put the end off, in all. What it
 /// has sent is on its way for as long as its link is slow; time in which the client takes nothing
 /// does not count.
 pub const VENDOR_END_MOST: Duration = Duration::from_secs(60);
-
-/// How long one half of a session's end waits for the other, which comes by another channel.
-pub const VENDOR_END_WAIT: Duration = Duration::from_secs(2);
 
 /// How long a session without a websocket of its agent is not said to wait for its device.
 pub const VENDOR_LOST_WAIT: Duration = Duration::from_millis(500);

@@ -168,7 +168,7 @@ impl VendorAgents {
         let id = &proven.device.id;
         let keys = (proven.key.spki(), new.spki());
         match self.parts.store.device_keys().replace(id, keys, now).await {
-            Ok(()) => self.registry.has_rotated(id),
+            Ok(()) => {}
             Err(StoreError::Missing(_) | StoreError::Exists(_)) => {
                 let message = "the new key is or was a device's: make another one";
                 return Err(ApiError::validation(message));

@@ -45,10 +45,17 @@ impl Device for ControlChannel {
     }
 
     fn rotate_key(&self) -> BoxFuture<'_, Result<String, RotateError>> {
-        self.agents.registry.wants_rotation(self.id());
-        let why = "it runs amazon-ssm-agent, which replaces its key when it next asks for keys, \
-                   within half an hour: `towline admin device keys` shows the new one then";
-        Box::pin(async { Err(RotateError::Refused { why: why.into() }) })
+        Box::pin(async {
+            let why = match self.agents.parts.store.device_keys().want_new(self.id()).await {
+                Ok(true) => {
+                    "it runs amazon-ssm-agent, which replaces its key when it next asks for keys, \
+                     within half an hour: `towline admin device keys` shows the new one then"
+                }
+                Ok(false) => "it is not registered any more",
+                Err(error) => return Err(RotateError::Internal(error.to_string())),
+            };
+            Err(RotateError::Refused { why: why.into() })
+        })
     }
 
     fn go_away(&self, _: u32, _: &[String]) {} // the agent knows no such word, and comes back by itself

@@ -64,7 +64,7 @@ impl VendorAgents {
             secret_access_key: issued.secret,
             session_token: STANDARD_NO_PAD.encode(sealed),
             token_expiration_date: expires_at.div_euclid(1000),
-            update_key_pair: self.registry.is_to_rotate(&proven.device.id),
+            update_key_pair: proven.device.key_wanted,
         })
     }
 

@@ -1,5 +1,4 @@
-//! Sessions of these devices that begin or run, by name, and the devices that are to make a new
-//! key.
+//! Sessions of these devices that begin or run, by name.
 //!
 //! # Invariants
 //! - A session is in here from its order until its task ends.
@@ -9,14 +8,13 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
 use super::session::VendorSession;
-use crate::limits::{MAX_VENDOR_ROTATIONS, VENDOR_SESSIONS};
+use crate::limits::VENDOR_SESSIONS;
 use crate::lock::lock;
 
 /// What is under way.
 #[derive(Default)]
 pub(super) struct Registry {
     sessions: Mutex<HashMap<String, Arc<VendorSession>>>,
-    rotations: Mutex<HashSet<String>>,
 }
 
 impl Registry {
@@ -71,24 +69,5 @@ impl Registry {
         let sessions = lock(&self.sessions);
         let own = sessions.values().filter(|session| session.device == device);
         own.map(|session| session.name().to_owned()).collect()
-    }
-
-    /// The device is to make a new key when it asks for keys, and is told so until it has made one:
-    /// an answer may be lost, and a device may wait for approval meanwhile.
-    pub(super) fn wants_rotation(&self, device: &str) {
-        let mut rotations = lock(&self.rotations);
-        if rotations.len() < MAX_VENDOR_ROTATIONS {
-            rotations.insert(device.to_owned());
-        }
-    }
-
-    /// Whether it is.
-    pub(super) fn is_to_rotate(&self, device: &str) -> bool {
-        lock(&self.rotations).contains(device)
-    }
-
-    /// It has made one.
-    pub(super) fn has_rotated(&self, device: &str) {
-        lock(&self.rotations).remove(device);
     }
 }
