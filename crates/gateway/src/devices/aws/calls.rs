@@ -139,6 +139,7 @@ impl VendorAgents {
             DeviceOperation::GetMessages => {
                 active(&self.issued_to(operation, head, body, now).await?)?;
                 let asked: GetMessages = parsed(body)?;
+                prove(head); // while it waits it must not count as a stranger's
                 tokio::time::sleep(VENDOR_LONG_POLL).await;
                 Ok(asked.nothing())
             }

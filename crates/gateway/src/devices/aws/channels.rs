@@ -2,7 +2,7 @@
 //!
 //! # Invariants
 //! - Both requests of a channel, the `POST` for its token and the upgrade, are signed by a key that
-//!   was issued to the device.
+//!   was issued to the device. From then on their connections are no strangers'.
 //! - A device that waits for a person gets 503: any other refusal makes the agent sleep for half an
 //!   hour, or turn to its older protocol.
 //! - A data channel that no session waits for is opened and told that it is over.
@@ -89,7 +89,6 @@ async fn upgrade_control(
         Ok(upgrade) => upgrade,
         Err(rejection) => return axum::response::IntoResponse::into_response(rejection),
     };
-    prove(&head);
     let (largest, source) = (HEADER + MAX_CONTROL_PAYLOAD, source_of(&head).ip());
     upgrade
         .max_message_size(largest)
@@ -117,7 +116,10 @@ impl VendorAgents {
         });
         match device {
             Ok(device) => match active(&device) {
-                Ok(()) => Ok(device),
+                Ok(()) => {
+                    prove(head);
+                    Ok(device)
+                }
                 Err(error) => {
                     Err(Box::new(error_response(StatusCode::SERVICE_UNAVAILABLE, &error)))
                 }
@@ -147,7 +149,6 @@ impl VendorAgents {
             Ok(device) => device,
             Err(refusal) => return *refusal,
         };
-        prove(&head);
         let Some(token) = self.ticket(&device.id, channel, self.parts.clock.now()) else {
             let error = internal("no token for a channel", &"no random bytes");
             return error_response(StatusCode::INTERNAL_SERVER_ERROR, &error);
