@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use serde_json::Value;
-use towline_testkit::lab::Lab;
+use towline_testkit::lab::{Device, Lab};
+use towline_testkit::recall::newest_session;
 use towline_testkit::terminal::PATIENCE;
 use towline_testkit::trouble::ensure;
 use towline_testkit::{Outcome, eventually, files, process};
@@ -79,13 +80,57 @@ const TOKEN: &str = "c = boto3.client('sts').get_session_token()['Credentials']\
                      print(json.dumps({k: str(v) for k, v in c.items()}))";
 const WHO: &str = "print(boto3.client('sts').get_caller_identity()['Arn'])";
 
-/// The signed record names a checkpoint of the old chain.
-fn a_cut_of_the_old_chain_is_seen(lab: &Lab, sink: &Path) -> Outcome {
+/// Segments of the old chain, in order.
+fn segments(sink: &Path) -> Outcome<Vec<PathBuf>> {
     let seals = sink.join("towline-seals/gateway");
     let mut segments: Vec<PathBuf> =
         std::fs::read_dir(&seals)?.flatten().map(|entry| entry.path()).collect();
     segments.sort();
-    for segment in segments.iter().skip(1) {
+    Ok(segments)
+}
+
+/// A session whose recording is in the sink, and signed there. What is under way to the sink when a
+/// gateway is lost may be lost with it.
+fn a_late_session(lab: &Lab, device: &Device, sink: &Path) -> Outcome<String> {
+    // Longer than the time between two checkpoints.
+    let script = ["exec", device.id(), "--", "sh", "-c", "sleep 2; echo late"];
+    ensure(lab.admin().text(&script)?.contains("late"), || "no session".into())?;
+    let session = newest_session(&lab.admin(), device)?;
+    eventually("all of that is signed in the sink", PATIENCE, || {
+        let out = verify_folder(lab, sink, &[]).ok().filter(|out| out.status.success());
+        out.filter(|_| signed(sink, &session).is_ok_and(|late| !late.is_empty()))
+    })?;
+    Ok(session)
+}
+
+/// The segments from the one on that signs the recording of a session.
+fn signed(sink: &Path, session: &str) -> Outcome<Vec<PathBuf>> {
+    let object = format!("{session}.cast.gz");
+    let names = |path: &PathBuf| std::fs::read_to_string(path).is_ok_and(|t| t.contains(&object));
+    Ok(segments(sink)?.into_iter().skip_while(|path| !names(path)).collect())
+}
+
+/// A recording that came to the sink, and whose signature was lost with the gateway: a gap.
+fn a_recording_without_its_signature_is_a_gap(lab: &Lab, sink: &Path, session: &str) -> Outcome {
+    let aside = lab.directory().join("aside");
+    std::fs::create_dir_all(&aside)?;
+    let late = signed(sink, session)?;
+    let place = |path: &Path| aside.join(path.file_name().unwrap_or_default());
+    for path in &late {
+        std::fs::rename(path, place(path))?;
+    }
+    let told = verify_folder(lab, sink, &[])?;
+    for path in &late {
+        std::fs::rename(place(path), path)?;
+    }
+    let text = String::from_utf8_lossy(&told.stdout).into_owned();
+    let is_told = text.contains("is here without a signature") && text.contains(session);
+    ensure(told.status.success() && is_told, || format!("{told:?}"))
+}
+
+/// The signed record names a checkpoint of the old chain.
+fn a_cut_of_the_old_chain_is_seen(lab: &Lab, sink: &Path) -> Outcome {
+    for segment in segments(sink)?.iter().skip(1) {
         std::fs::remove_file(segment)?;
     }
     let cut = verify_folder(lab, sink, &[])?;
@@ -117,13 +162,7 @@ fn a_gateway_restored_from_its_backup_goes_on_and_uses_nothing_of_the_past_twice
     ensure(bob.text(&["whoami"]).is_ok(), || "bob is there".into())?;
     let late = send(&lab, &device, "true", 60)?;
     is(&ended(&lab, &device, &late)?, "Success")?;
-    ensure(
-        lab.admin().text(&["exec", device.id(), "--", "echo", "late"])?.contains("late"),
-        || "no session".into(),
-    )?;
-    eventually("all of that is signed in the sink", PATIENCE, || {
-        verify_folder(&lab, &sink, &[]).ok().filter(|out| out.status.success())
-    })?;
+    let session = a_late_session(&lab, &device, &sink)?;
 
     let kept = lose(&mut lab)?;
     let restored = restore(&lab, &file, lab.gateway.directory(), Some(&kept))?;
@@ -153,6 +192,7 @@ fn a_gateway_restored_from_its_backup_goes_on_and_uses_nothing_of_the_past_twice
         (out.status.success() && text.contains("checkpoint of gateway-2")).then_some(text)
     })?;
     ensure(told.contains("gateway-2 goes on from gateway after a restore"), || told.clone())?;
+    a_recording_without_its_signature_is_a_gap(&lab, &sink, &session)?;
     a_cut_of_the_old_chain_is_seen(&lab, &sink)
 }
 

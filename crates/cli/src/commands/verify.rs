@@ -16,7 +16,7 @@ use towline_evidence::checkpoint::PublicKey;
 use towline_evidence::digest::{Digest, Running};
 use towline_evidence::layout;
 use towline_evidence::verify::{
-    Fault, Followed, NodeVerifier, ProvenChain, RecordingVerifier, Sealed,
+    Fault, Followed, NodeVerifier, ProvenChain, RecordingVerifier, Sealed, SetFault,
 };
 use towline_ssm::clock::format_iso8601;
 use towline_ssm::ids::SessionId;
@@ -27,6 +27,9 @@ use crate::args::evidence::VerifyArgs;
 use crate::exit::Failure;
 use crate::limits::FILE_READ;
 use crate::output::Output;
+
+/// Why a session of an older chain is lost.
+const WAS_OPEN: &str = "it was open when the gateway was lost and restored";
 
 /// What was found.
 #[derive(Debug, Default, Serialize)]
@@ -262,9 +265,8 @@ fn restored(
                 old.node
             ));
         }
-        let why = "it was open when the gateway was lost and restored";
         let open = std::mem::take(&mut chain.open);
-        chain.lost.extend(open.into_keys().map(|session| (session, why.to_owned())));
+        chain.lost.extend(open.into_keys().map(|session| (session, WAS_OPEN.to_owned())));
     }
     Ok(())
 }
@@ -322,8 +324,15 @@ fn objects(
         }
         report.recordings += usize::from(told.is_some());
         report.other_files += usize::from(told.is_none());
-        if let Err(fault) = chain.check(name, sha256(path)?, told.as_ref()) {
-            report.faults.push(format!("{name}: {fault}"));
+        match chain.check(name, sha256(path)?, told.as_ref()) {
+            Ok(()) => {}
+            Err(SetFault::Unknown) if came_alone(name, told.as_ref(), chains) => {
+                report.restored.push(format!(
+                    "{name} is here without a signature: its session was open when the gateway \
+                     was lost"
+                ));
+            }
+            Err(fault) => report.faults.push(format!("{name}: {fault}")),
         }
     }
     let present: BTreeSet<String> = files.keys().cloned().collect();
@@ -335,6 +344,16 @@ fn objects(
         );
     }
     Ok(())
+}
+
+/// Whether a whole recording came before the record that signs it, which was lost with its gateway.
+/// The session is counted as lost.
+fn came_alone(name: &str, told: Option<&Result<Sealed, Fault>>, chains: &[ProvenChain]) -> bool {
+    let session = layout::session_of(name).filter(|_| matches!(told, Some(Ok(_))));
+    let was_open = |session: &str| {
+        chains.iter().any(|chain| chain.lost.get(session).is_some_and(|why| why == WAS_OPEN))
+    };
+    session.is_some_and(was_open)
 }
 
 fn walk(folder: &Path, prefix: &str, files: &mut BTreeMap<String, PathBuf>) -> Result<(), Failure> {
