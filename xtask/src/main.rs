@@ -103,7 +103,10 @@ const COMMANDS: &[(&str, &str)] = &[
         "the command line for Windows, and the end-to-end suite with it under Wine",
     ),
     ("macos", "the command line for macOS, its load commands checked; it is not run"),
-    ("qemu [CLASS... | debian [SUITE] | --table]", "the packaged agent on virtual devices"),
+    (
+        "qemu [CLASS... | machine CLASS | debian [SUITE] | --table]",
+        "the packaged agent on virtual devices",
+    ),
     ("qemu servers CLASS", "static gateway and CLI of another class under emulation"),
     ("packages", "rpm, apk, ipk and tarball installed in root file systems"),
     ("repo CHANNEL KEY", "signed package repositories from what dist packed"),

@@ -1,18 +1,22 @@
 //! `cargo xtask fleet vendor [DEVICES] [--write]`: a gateway with thousands of devices that play
-//! amazon-ssm-agent: what each costs in memory, and how long it takes until all are connected.
+//! amazon-ssm-agent: what each costs in memory, and how long it takes until all are connected. Beside
+//! them one device sends through a forwarded port.
 //!
 //! Data flow: activations -> `tests/e2e/python/vendor_fleet.py`, in a process of its own ->
 //! registration, keys, control channels over TLS -> rows of the table.
 //!
 //! # Not here
-//! - No session and no command runs there: the tests in `tests/e2e/vendor` have those.
+//! - No other session and no command runs there: the tests in `tests/e2e/vendor` have those.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::process::{ChildStdout, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use towline_testkit::lab::Lab;
 use towline_testkit::lab::programs::workspace;
+use towline_testkit::process::Running;
+use towline_testkit::terminal::PATIENCE;
 use towline_testkit::trouble::{ensure, pause};
 use towline_testkit::{Outcome, Trouble, facts};
 
@@ -28,6 +32,8 @@ const WARM: usize = 100;
 const OF_ACTIVATION: usize = 1000;
 /// How long memory settles, and how long an idle gateway is watched.
 const IDLE: Duration = Duration::from_secs(20);
+/// Bytes that one device sends through a forwarded port.
+const PORT_BYTES: usize = 16_000_000;
 
 /// `fleet vendor WORDS…`.
 ///
@@ -67,10 +73,44 @@ fn measure(devices: usize) -> Outcome<Vec<Vec<String>>> {
     let processor = facts::cpu_us(gateway)?;
     pause(IDLE);
     let used = facts::cpu_us(gateway)?.saturating_sub(processor);
+    writeln!(tell, "port {PORT_BYTES}")?;
+    let speed = port(&lab, &wait(&mut hear, "device ")?)?;
     drop(tell);
     ensure(child.wait()?.success(), || "the devices failed".into())?;
     let (seconds, failures) = told.split_once(' ').unwrap_or((&told, "?"));
-    Ok(rows(devices, (seconds, failures), (before, idle), used))
+    let mut rows = rows(devices, (seconds, failures), (before, idle), used);
+    let mb = PORT_BYTES / 1_000_000;
+    rows.push(vec![
+        format!("{mb} MB through one connection of `towline forward`, 1 KiB a message"),
+        format!("{speed:.1} MB/s"),
+    ]);
+    Ok(rows)
+}
+
+/// Takes what a device sends through a forwarded port; MB/s.
+#[allow(clippy::cast_precision_loss)] // for people
+fn port(lab: &Lab, device: &str) -> Outcome<f64> {
+    let command = lab.admin().towline(&["-o", "json", "forward", device, "0:9"]);
+    let log = lab.directory().join("forward.log");
+    let mut forward = Running::start("towline forward", command, &log)?;
+    let listens = |text: &str| {
+        let (_, behind) = text.split_once("\"LocalPort\":")?;
+        behind.split_once(['}', ','])?.0.trim().parse::<u16>().ok()
+    };
+    let local = forward.wait_for("the forward listens", 0, PATIENCE, listens)?;
+    let start = Instant::now();
+    let mut connection = TcpStream::connect(("127.0.0.1", local))?;
+    connection.set_read_timeout(Some(PATIENCE))?;
+    let (mut chunk, mut taken) = (vec![0; 64 * 1024], 0);
+    loop {
+        match connection.read(&mut chunk)? {
+            0 => break,
+            read => taken += read,
+        }
+    }
+    let took = start.elapsed().as_secs_f64();
+    ensure(taken == PORT_BYTES, || format!("{taken} of {PORT_BYTES} bytes came"))?;
+    Ok(taken as f64 / 1e6 / took)
 }
 
 /// Reads until a line begins so; the rest of it.

@@ -2,7 +2,9 @@
 
 Usage: vendor_fleet.py HOST CA REGION COUNT WARM, on standard input a line `ID CODE USES` for each activation and an
 empty one. It prints `warm` when WARM devices are connected and goes on after a line of input, prints
-`all SECONDS FAILURES` when all are, and stays until standard input ends.
+`all SECONDS FAILURES` when all are. A further line `port BYTES` makes a further device, whose name is printed behind
+`device`: it sends so many bytes to the first connection of a forwarded port, one KiB a message, without a pause. The
+program stays until standard input ends.
 
 Keys: two primes of a pool make a key, for thousands of keys would take minutes to generate. The gateway sees no
 difference.
@@ -26,6 +28,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 HOST, CA, REGION, COUNT, WARM = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5])
 AT_ONCE = 16
 PING_EVERY = 54
+CONTROL = "role=subscribe&stream=input"
 OPEN = b'{"MessageSchemaVersion":"1.0","RequestId":"11111111-2222-4333-8444-555555555555"}'
 JSON = ("content-type", "application/x-amz-json-1.1")
 
@@ -102,8 +105,8 @@ def frame(opcode, payload):
     return bytes([0x80 | opcode]) + size + mask + bytes(byte ^ mask[at % 4] for at, byte in enumerate(payload))
 
 
-async def device(trust, number, key, activation):
-    """Registers a device and opens its control channel."""
+async def register(trust, number, key, activation):
+    """Registers a device: its name, and the keys that were issued to it."""
     form = (serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     public = base64.b64encode(key.public_key().public_bytes(*form)).decode()
     asked = {"ActivationCode": activation[1], "ActivationId": activation[0], "PublicKey": public,
@@ -112,8 +115,12 @@ async def device(trust, number, key, activation):
     name = json.loads(await post(trust, "/", [JSON, target], json.dumps(asked).encode(), 200))["InstanceId"]
     headers, body = [JSON, ("x-amz-target", "AmazonSSM.RequestManagedInstanceRoleToken")], b'{"Fingerprint":"f"}'
     by_own_key(key, name, headers, body)
-    issued = json.loads(await post(trust, "/", headers, body, 200))
-    path, query, headers = "/v1/control-channel/" + name, "role=subscribe&stream=input", [("content-type", "application/json")]
+    return name, json.loads(await post(trust, "/", headers, body, 200))
+
+
+async def channel(trust, issued, path, query):
+    """Opens a channel of a device."""
+    headers = [("content-type", "application/json")]
     by_issued_keys(issued, "POST", path, "", headers, OPEN)
     opened = await post(trust, path, headers, OPEN, 201)
     token = opened.split(b"<TokenValue>")[1].split(b"<")[0].decode()
@@ -127,11 +134,79 @@ async def device(trust, number, key, activation):
     answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 60)
     if b" 101 " not in answer:
         raise RuntimeError(answer)
-    opening = {"Cookie": None, "MessageSchemaVersion": "1.0", "RequestId": "r", "TokenValue": token,
-               "AgentVersion": "3.3.0.0", "PlatformType": "linux"}
+    opening = {"Cookie": None, "MessageSchemaVersion": "1.0", "RequestId": "r", "TokenValue": token, "ClientId": "",
+               "ClientInstanceId": "i", "AgentVersion": "3.3.0.0", "PlatformType": "linux"}
     writer.write(frame(1, json.dumps(opening).encode()))
     await writer.drain()
     return reader, writer
+
+
+async def device(trust, number, key, activation):
+    """Registers a device and opens its control channel."""
+    name, issued = await register(trust, number, key, activation)
+    return await channel(trust, issued, "/v1/control-channel/" + name, CONTROL)
+
+
+def message(kind, payload, sequence=0, payload_type=0):
+    """A message of the agent, as a websocket's frame. Its mask is zero: this is to be fast."""
+    head = kind.encode().ljust(32) + (1).to_bytes(4, "big") + int(time.time() * 1000).to_bytes(8, "big")
+    head += sequence.to_bytes(8, "big") + bytes(8) + os.urandom(16) + hashlib.sha256(payload).digest()
+    sizes = payload_type.to_bytes(4, "big") + len(payload).to_bytes(4, "big")
+    whole = (116).to_bytes(4, "big") + head + sizes + payload
+    size = len(whole).to_bytes(2, "big")
+    return b"\x82\xfe" + size + bytes(4) + whole
+
+
+async def heard(reader):
+    """The next binary frame of the gateway: type and payload."""
+    while True:
+        first, size = await reader.readexactly(2)
+        if size > 125:
+            size = int.from_bytes(await reader.readexactly(2 if size == 126 else 8), "big")
+        content = await reader.readexactly(size)
+        if first & 15 == 2:
+            return content[4:36].decode().strip(" \0"), content[120:]
+
+
+async def port(trust, key, activation, count):
+    """A device whose forwarded port sends so many bytes to its first connection."""
+    name, issued = await register(trust, "port", key, activation)
+    control = await channel(trust, issued, "/v1/control-channel/" + name, CONTROL)
+    print(f"device {name}", flush=True)
+    kind, order = "", b""
+    while kind != "interactive_shell":
+        kind, order = await heard(control[0])
+    session = json.loads(order)["TaskId"]
+    reader, writer = await channel(trust, issued, "/v1/data-channel/" + session, "role=publish_subscribe")
+    numbers = itertools.count()
+
+    def say(payload_type, payload):
+        writer.write(message("output_stream_data", payload, next(numbers), payload_type))
+
+    state = {"SchemaVersion": 1, "SessionState": "Connected", "SessionId": session}
+    writer.write(message("agent_session_state", json.dumps(state).encode()))
+    properties = json.loads(json.loads(order)["Content"])["DocumentContent"]["properties"]
+    action = {"ActionType": "SessionType", "ActionParameters": {"SessionType": "Port", "Properties": properties}}
+    say(5, json.dumps({"AgentVersion": "3.3.0.0", "RequestedClientActions": [action]}).encode())
+    say(7, b'{"HandshakeTimeToComplete":1,"CustomerMessage":""}')
+    kind, begun = "", b""
+    while kind != "input_stream_data" or begun[:2] != b"\x01\x00":  # SYN of the first version of smux
+        kind, begun = await heard(reader)
+    stream = begun[4:8]
+
+    async def acknowledgements():
+        while True:
+            await heard(reader)
+
+    listening = asyncio.get_running_loop().create_task(acknowledgements())
+    while count > 0:
+        piece = min(count, 1016)
+        say(1, b"\x01\x02" + piece.to_bytes(2, "little") + stream + bytes(piece))
+        await writer.drain()
+        count -= piece
+    say(1, b"\x01\x01\x00\x00" + stream)
+    await writer.drain()
+    await listening
 
 
 async def ping(channels):
@@ -176,7 +251,9 @@ async def main():
     begin = time.monotonic()
     await asyncio.gather(*(worker(COUNT - AT_ONCE + 1 + place) for place in range(AT_ONCE)))
     print(f"all {time.monotonic() - begin:.1f} {len(failures)}", flush=True)
-    await loop.run_in_executor(None, sys.stdin.read)
+    while line := await loop.run_in_executor(None, sys.stdin.readline):
+        _, (key, activation) = next(todo)
+        loop.create_task(port(trust, key, activation, int(line.split()[1])))
 
 
 asyncio.run(main())

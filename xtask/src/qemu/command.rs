@@ -1,8 +1,9 @@
-//! `cargo xtask qemu [CLASS…|debian [SUITE]|servers CLASS|--tests|--table]`: the packaged agent on
-//! machines like those it is meant for.
+//! `cargo xtask qemu [CLASS…|machine CLASS|debian [SUITE]|servers CLASS|--tests|--table]`: the
+//! packaged agent on machines like those it is meant for.
 //!
 //! Data flow: `target/dist/out/<class>/towline-agent` (built when missing) -> [`fetch`] a kernel ->
 //! [`machine`] -> [`story`]; classes without a machine run under qemu's user mode: [`user`].
+//! `machine CLASS`: the program of such a class in the machine of another one.
 //!
 //! # Invariants
 //! - Downloads are kept in the cache directory; the tree stays clean.
@@ -57,6 +58,10 @@ pub(crate) fn command(words: &[&str]) -> Outcome {
     }
     if words == ["--tests"] {
         return in_tests(|| Ok(()), || Ok(()));
+    }
+    if let ["machine", class] = words {
+        let (model, class) = (machine::Model::that_runs(class)?, Class::read(class)?);
+        return story::tell(&model, &class, &agent(&class)?, Facts::Dropped);
     }
     if let ["servers", class] = words {
         return servers::tell(&Class::read(class)?);

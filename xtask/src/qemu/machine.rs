@@ -63,6 +63,10 @@ pub(crate) const MODELS: &[Model] = &[
     },
 ];
 
+/// Classes whose program runs in the machine of another class, too: a kernel of its own is not to
+/// be had.
+const RUN_BY: &[(&str, &str)] = &[("armv6", "armv7"), ("armel", "armv7"), ("i686", "x86_64")];
+
 /// Modules that a guest needs: its bus, network, disk, file system, bad network.
 pub(crate) const MODULES: &[&str] = &[
     "virtio_mmio",
@@ -107,6 +111,18 @@ impl Model {
         let known = || MODELS.iter().map(|m| m.class).collect::<Vec<_>>().join(", ");
         let found = MODELS.iter().find(|model| model.class == class).copied();
         found.ok_or_else(|| Trouble::new(format!("no machine for {class}; there are {}", known())))
+    }
+
+    /// The machine of another class that runs the program of this one.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(crate) fn that_runs(class: &str) -> Outcome<Self> {
+        let other = RUN_BY.iter().find(|(own, _)| *own == class);
+        let known = || RUN_BY.iter().map(|(own, _)| *own).collect::<Vec<_>>().join(", ");
+        let unknown =
+            || Trouble::new(format!("no other machine runs {class}; one runs {}", known()));
+        Self::of(other.ok_or_else(unknown)?.1)
     }
 
     /// Megabytes of memory.
