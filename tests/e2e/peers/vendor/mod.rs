@@ -15,8 +15,9 @@ pub(crate) mod session;
 pub(crate) mod signing;
 pub(crate) mod stream;
 
+use std::io::Write as _;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ring::signature::RsaKeyPair;
@@ -39,8 +40,10 @@ pub(crate) const KEYS: [&[u8]; 2] = [
 const JSON: &str = "application/x-amz-json-1.1";
 
 /// A websocket of the agent.
-pub(crate) type Socket =
-    WebSocket<rustls::StreamOwned<rustls::ClientConnection, std::net::TcpStream>>;
+pub(crate) type Socket = WebSocket<Connection>;
+
+/// A connection of the agent.
+pub(crate) type Connection = rustls::StreamOwned<rustls::ClientConnection, std::net::TcpStream>;
 
 /// The system that an agent runs on, as it names it in health and in the control channel.
 #[derive(Debug, Clone, Copy)]
@@ -81,6 +84,14 @@ pub(crate) struct Faults {
     pub(crate) no_acknowledgements: AtomicBool,
     /// Terminals begin with a handshake, too, and ignore what comes before it.
     pub(crate) shakes_hands: AtomicBool,
+    /// They do so when so many bytes have come.
+    pub(crate) ignores: AtomicU32,
+    /// Bytes of a message; 0: as many as the real agent's.
+    pub(crate) piece: AtomicU32,
+    /// The test itself speaks on the data channels of sessions.
+    pub(crate) by_hand: AtomicBool,
+    /// Seconds by which its clock is wrong.
+    pub(crate) clock: AtomicI64,
 }
 
 /// One agent.
@@ -211,6 +222,11 @@ impl VendorAgent {
         Ok(answer)
     }
 
+    fn signer<'a>(&'a self, service: &'a str) -> Signer<'a> {
+        let clock = self.faults.clock.load(Ordering::Relaxed);
+        Signer { host: &self.host, region: &self.region, service, clock }
+    }
+
     /// An unsigned request.
     pub(crate) fn send_unsigned(&self, target: &str, body: &str) -> Outcome<Answer> {
         let headers = vec![header("content-type", JSON), header("x-amz-target", target)];
@@ -222,7 +238,7 @@ impl VendorAgent {
     pub(crate) fn by_own_key(&self, target: &str, body: &Value) -> Outcome<Answer> {
         let (body, id) = (body.to_string(), self.id());
         let mut headers = vec![header("content-type", JSON), header("x-amz-target", target)];
-        let signer = Signer { host: &self.host, region: &self.region, service: "ssm" };
+        let signer = self.signer("ssm");
         signer.by_rsa(&lock(&self.pair), &id, "/", body.as_bytes(), &mut headers)?;
         // Added when the list of signed headers is made already.
         headers.push(header("x-amz-content-sha256", &signing::sha256(body.as_bytes())));
@@ -259,17 +275,32 @@ impl VendorAgent {
         Ok(answer)
     }
 
+    /// Asks the older message service, and reads no answer: the connection.
+    pub(crate) fn poll(&self) -> Outcome<Connection> {
+        let body = json!({ "Destination": self.id(), "MessagesRequestId": "r" }).to_string();
+        let headers =
+            self.by_keys("EC2WindowsMessageDeliveryService.GetMessages", "ec2messages", &body);
+        let mut connection = https::connect(&self.host, &self.ca, None)?;
+        connection.write_all(self.request("/", &headers, &body, false).as_bytes())?;
+        Ok(connection)
+    }
+
     /// A request on `POST /` by the keys that were issued.
     pub(crate) fn call(&self, target: &str, service: &str, body: &Value) -> Outcome<Answer> {
         let body = body.to_string();
+        let headers = self.by_keys(target, service, &body);
+        self.post("/", &headers, &body, false)
+    }
+
+    fn by_keys(&self, target: &str, service: &str, body: &str) -> Headers {
         let mut headers = vec![
             header("content-length", &body.len().to_string()),
             header("content-type", JSON),
             header("x-amz-target", target),
         ];
-        let signer = Signer { host: &self.host, region: &self.region, service };
+        let signer = self.signer(service);
         signer.by_keys(&self.issued(), ("POST", "/", ""), body.as_bytes(), &mut headers);
-        self.post("/", &headers, &body, false)
+        headers
     }
 
     /// What it says about itself: the bare report, and the whole one.
@@ -303,7 +334,7 @@ impl VendorAgent {
     pub(crate) fn ask_channel(&self, path: &str, body: &Value) -> Outcome<Answer> {
         let body = body.to_string();
         let mut headers = vec![header("content-type", "application/json")];
-        let signer = Signer { host: &self.host, region: &self.region, service: "ssmmessages" };
+        let signer = self.signer("ssmmessages");
         signer.by_keys(&self.issued(), ("POST", path, ""), body.as_bytes(), &mut headers);
         self.post(path, &headers, &body, false)
     }
@@ -311,7 +342,7 @@ impl VendorAgent {
     /// Opens a websocket, and says nothing yet.
     pub(crate) fn upgrade(&self, path: &str, query: &str) -> Outcome<Socket> {
         let mut headers = Vec::new();
-        let signer = Signer { host: &self.host, region: &self.region, service: "ssmmessages" };
+        let signer = self.signer("ssmmessages");
         signer.by_keys(&self.issued(), ("GET", path, query), b"", &mut headers);
         let mut request = format!("wss://{}{path}?{query}", self.host).into_client_request()?;
         for (name, value) in &headers {
@@ -325,6 +356,12 @@ impl VendorAgent {
     }
 
     fn post(&self, path: &str, headers: &Headers, body: &str, chunked: bool) -> Outcome<Answer> {
+        let request = self.request(path, headers, body, chunked);
+        https::exchange(&self.host, &self.ca, None, request.as_bytes())
+    }
+
+    /// A request with its body.
+    fn request(&self, path: &str, headers: &Headers, body: &str, chunked: bool) -> String {
         let mut head =
             format!("POST {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n", self.host);
         for (name, value) in headers {
@@ -339,7 +376,7 @@ impl VendorAgent {
             }
             head.push_str(&format!("\r\n{body}"));
         }
-        https::exchange(&self.host, &self.ca, None, head.as_bytes())
+        head
     }
 }
 

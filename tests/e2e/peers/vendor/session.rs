@@ -38,6 +38,9 @@ pub(crate) fn run(agent: &Arc<VendorAgent>, payload: &Value, up: &SyncSender<Up>
         content["RunAsUser"].as_str().unwrap_or_default(),
         document["inputs"]["runAsEnabled"]
     ));
+    if agent.faults.by_hand.load(Ordering::Relaxed) {
+        return agent.note(format!("ordered {session}"));
+    }
     let outcome = match content["RunAsUser"].as_str() {
         Some(NOBODY) => fail(agent, &session, &kind, &document["properties"]),
         _ => serve(agent, &session, &kind, document),
@@ -58,10 +61,7 @@ pub(crate) fn run(agent: &Arc<VendorAgent>, payload: &Value, up: &SyncSender<Up>
 /// and the data channel ends without "Terminating".
 fn fail(agent: &Arc<VendorAgent>, session: &str, kind: &str, properties: &Value) -> Outcome {
     let mut stream = Stream::open(agent, session)?;
-    let is_terminal = matches!(kind, "Standard_Stream" | "InteractiveCommands");
-    if !is_terminal || agent.faults.shakes_hands.load(Ordering::Relaxed) {
-        shake_hands(&mut stream, kind, properties)?;
-    }
+    greet(agent, &mut stream, kind, properties)?;
     let end = Instant::now() + BEFORE_ERROR;
     while Instant::now() < end {
         stream.turn()?;
@@ -77,10 +77,7 @@ fn fail(agent: &Arc<VendorAgent>, session: &str, kind: &str, properties: &Value)
 fn serve(agent: &Arc<VendorAgent>, session: &str, kind: &str, document: &Value) -> Outcome {
     let properties = &document["properties"];
     let mut stream = Stream::open(agent, session)?;
-    let is_terminal = matches!(kind, "Standard_Stream" | "InteractiveCommands");
-    if !is_terminal || agent.faults.shakes_hands.load(Ordering::Relaxed) {
-        shake_hands(&mut stream, kind, properties)?;
-    }
+    greet(agent, &mut stream, kind, properties)?;
     let system = agent.platform.frame;
     let branch = &properties[system];
     let command = branch["commands"].as_str().unwrap_or_default();
@@ -117,6 +114,23 @@ fn shell(words: &[&str]) -> Command {
     let mut command = Command::new("sh");
     command.args(words).env("PS1", "vendor$ ").env("TERM", "xterm");
     command
+}
+
+/// How a session begins: a terminal without a handshake, or with a late one.
+fn greet(agent: &Arc<VendorAgent>, stream: &mut Stream, kind: &str, properties: &Value) -> Outcome {
+    let is_terminal = matches!(kind, "Standard_Stream" | "InteractiveCommands");
+    if is_terminal && !agent.faults.shakes_hands.load(Ordering::Relaxed) {
+        return Ok(());
+    }
+    let mut left = agent.faults.ignores.load(Ordering::Relaxed) as usize;
+    while is_terminal && left > 0 {
+        for (kind, payload) in stream.turn()? {
+            if kind == PayloadType::Output {
+                left = left.saturating_sub(payload.len());
+            }
+        }
+    }
+    shake_hands(stream, kind, properties)
 }
 
 fn shake_hands(stream: &mut Stream, kind: &str, properties: &Value) -> Outcome {

@@ -181,7 +181,7 @@ impl Stream {
             let what = (PayloadType::Output, &b"never to be seen"[..]);
             frame(ids, MessageType::OutputStreamData, (number, 0), what)
         };
-        let (ahead, below) = (numbered(self.next + 1_000_000), numbered(-1));
+        let numbered = [self.next + 1_000_000, -1, i64::MAX, i64::MIN].map(&mut numbered);
         let mut acknowledged = |number: &str| {
             let ack = format!(
                 r#"{{"AcknowledgedMessageType":"input_stream_data","AcknowledgedMessageId":
@@ -192,19 +192,24 @@ impl Stream {
             frame(ids, MessageType::Acknowledge, (0, 3), what)
         };
         let acknowledgements =
-            ["99999999", "-7", "9223372036854775807", "{"].map(&mut acknowledged);
+            ["99999999", "-7", "9223372036854775807", "-9223372036854775808", "{"]
+                .map(&mut acknowledged);
         let state = br#"{"SchemaVersion":1,"SessionState":"Terminating","SessionId":"x"} "#;
         let kind = MessageType::AgentSessionState;
         let mut ended = frame(&mut self.ids, kind, (0, 3), (PayloadType::None, state));
         if let Some(last) = ended.last_mut() {
             *last = b'\n'; // the same JSON, with a digest that is wrong
         }
-        [spoilt, cut, long, ahead, below, ended].into_iter().chain(acknowledgements).collect()
+        [spoilt, cut, long, ended].into_iter().chain(numbered).chain(acknowledgements).collect()
     }
 
     /// Sends a payload, in messages.
     pub(crate) fn send(&mut self, kind: PayloadType, payload: &[u8]) {
-        for piece in payload.chunks(MOST) {
+        let most = match self.agent.faults.piece.load(Ordering::Relaxed) {
+            0 => MOST,
+            bytes => bytes as usize,
+        };
+        for piece in payload.chunks(most) {
             let place = (self.next, u64::from(self.next == 0));
             let bytes = frame(&mut self.ids, MessageType::OutputStreamData, place, (kind, piece));
             self.put_numbered(&bytes);
