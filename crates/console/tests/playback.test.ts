@@ -134,6 +134,7 @@ function shown(parts: { screen?: string; output: string[] }[]): Source {
     screen: async (n) => parts[n]?.screen ?? "",
     refresh: async () => false,
     text: async () => "",
+    parts: [],
   };
 }
 

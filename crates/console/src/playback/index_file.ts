@@ -23,6 +23,8 @@ export interface Keyframe {
   /** Where its screen stands in the index; a length of 0: an empty screen. */
   screen: number;
   length: number;
+  /** A part of the recording begins here: nothing that was drawn before belongs to its screen. */
+  begins?: boolean;
 }
 
 export interface Index {

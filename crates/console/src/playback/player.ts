@@ -136,16 +136,20 @@ export class Player {
     const now = performance.now();
     let at = this.at + ((now - this.ticked) / 1000) * this.speed;
     this.ticked = now;
-    const next = this.events[this.next];
-    if (this.skipsIdle && next && next.at - this.at > IDLE) at = Math.max(at, next.at - IDLE / 4);
+    const behind = this.source.keyframes[this.part + 1];
+    const next = this.events[this.next]?.at ?? behind?.at;
+    if (this.skipsIdle && next !== undefined && next - this.at > IDLE)
+      at = Math.max(at, next - IDLE / 4);
     this.at = Math.min(at, this.end);
     if (this.at >= this.end) this.playing = false;
     const part = lastAt(this.source.keyframes, this.at);
     // Several keyframes further: what lies between is not drawn. All of this part is drawn: go on.
     if (part > this.part + 1) return void this.begin(part, true);
     this.show();
-    const more = this.part + 1 < this.source.keyframes.length;
-    if (this.next >= this.events.length && more) void this.begin(this.part + 1, false);
+    if (this.next < this.events.length || !behind) return;
+    // A part of another gateway draws anew, and not before its time.
+    if (!behind.begins) void this.begin(this.part + 1, false);
+    else if (this.at >= behind.at) void this.begin(this.part + 1, true);
   }
 
   private show(): void {

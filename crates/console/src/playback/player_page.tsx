@@ -3,15 +3,17 @@
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { everyPage } from "../answers.ts";
-import { call, words } from "../api.ts";
+import { words } from "../api.ts";
 import type { PageProps } from "../pages.ts";
 import { saveFile } from "../parts.tsx";
 import { t } from "../strings.ts";
+import { open } from "./joined.ts";
 import { Player } from "./player.ts";
 import { type Command, type Program, fits, programs } from "./programs.ts";
 import { MOST_PACKED, clock, outputOf, parse } from "./recording.ts";
 import { type Hit, search } from "./search.ts";
-import { type Source, open } from "./source.ts";
+import type { Source } from "./source.ts";
+import { Verified } from "./verified.tsx";
 
 const SPEEDS = [0.5, 1, 2, 4, 8, 16, 32];
 /** Programs and gaps that are listed. */
@@ -98,9 +100,11 @@ function Played(props: { session: string; source: Source; start: number; program
   const searches = useRef(0);
   const end = useSignal(source.end);
   const added = useSignal(0);
+  const parts = useSignal(source.parts);
   useGrowth(source, () => {
     end.value = source.end;
     added.value += 1;
+    parts.value = source.parts;
     shown.value = programs(source.markers, log.current);
     void player.current?.grew();
   });
@@ -190,6 +194,13 @@ function Played(props: { session: string; source: Source; start: number; program
     <div class="played" onKeyDownCapture={onKey}>
       {!source.whole && <p class="trouble">{t("cutRecording")}</p>}
       {!source.finished && <p class="hint">{t("notFinished")}</p>}
+      {parts.value.map(({ name, isHere }, n) =>
+        isHere ? null : (
+          <p class="trouble" key={name} data-missing={name}>
+            {t("partIsMissing", { n: n + 1, all: parts.value.length, name })}
+          </p>
+        ),
+      )}
       {source.unreadable > 0 && (
         <p class="trouble">{t("unreadable", { lines: source.unreadable })}</p>
       )}
@@ -233,7 +244,7 @@ function Played(props: { session: string; source: Source; start: number; program
           {t("linkHere")}
         </a>
         <Downloads session={session} source={source} />
-        <Verified session={session} />
+        <Verified parts={parts.value} />
       </div>
       <input
         class="timeline"
@@ -309,69 +320,6 @@ function useGrowth(source: Source, grew: () => void): void {
       clearTimeout(timer);
     };
   }, [source]);
-}
-
-interface Verification {
-  State: string;
-  Checked: number;
-  Size: number;
-  Lines?: number;
-  Gaps?: number;
-  Fault?: string;
-}
-
-/** How long the page waits before it asks for the outcome again, milliseconds. */
-const ASKS_AGAIN_MS = 500;
-
-/** The check of `towline verify`, by the gateway. */
-function Verified({ session }: { session: string }) {
-  const said = useSignal("");
-  const state = useSignal("");
-  const turn = useRef(0);
-  useEffect(() => () => void (turn.current += 1), []);
-  const verify = async (): Promise<void> => {
-    turn.current += 1;
-    const own = turn.current;
-    state.value = "Verifying";
-    try {
-      while (own === turn.current) {
-        const told = await call<Verification>("Towline.VerifyRecording", { SessionId: session });
-        if (own !== turn.current) return;
-        state.value = told.State;
-        said.value = verdictOf(told);
-        if (told.State !== "Verifying") return;
-        await new Promise((resolve) => setTimeout(resolve, ASKS_AGAIN_MS));
-      }
-    } catch (error) {
-      if (own !== turn.current) return;
-      state.value = "";
-      said.value = words(error);
-    }
-  };
-  return (
-    <>
-      <button type="button" disabled={state.value === "Verifying"} onClick={() => void verify()}>
-        {t("verify")}
-      </button>
-      <span role="status" class={state.value === "Faulty" ? "trouble" : ""}>
-        {said.value}
-      </span>
-    </>
-  );
-}
-
-function verdictOf(told: Verification): string {
-  const counts = { lines: told.Lines ?? 0, gaps: told.Gaps ?? 0 };
-  switch (told.State) {
-    case "Verifying":
-      return t("verifying", { percent: Math.floor((100 * told.Checked) / Math.max(1, told.Size)) });
-    case "Whole":
-      return t("verifiedWhole", counts);
-    case "SoFar":
-      return t("verifiedSoFar", counts);
-    default:
-      return t("verifiedFaulty", { fault: told.Fault ?? told.State });
-  }
 }
 
 /** The recording as files: for asciinema, and as text. */

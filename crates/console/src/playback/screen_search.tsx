@@ -13,9 +13,9 @@ import { addressOf } from "../pages.ts";
 import { TableFrame } from "../parts.tsx";
 import { type Listed, PAGE_SIZE } from "../sessions.ts";
 import { dateOf, t } from "../strings.ts";
+import { open } from "./joined.ts";
 import { clock } from "./recording.ts";
 import { search } from "./search.ts";
-import { open } from "./source.ts";
 
 /** Recordings until the page waits to be asked for more. */
 const STEP = 25;
@@ -88,7 +88,8 @@ async function looked(
     const source = await open(session.SessionId, over, () => undefined);
     if (!source) return { ...state, left: state.left + 1, to };
     const hit = await search(source, wanted.words, null, over, () => undefined, MOST_PARTS);
-    const isCut = !hit && (source.keyframes.length > MOST_PARTS || !source.whole);
+    const isHere = source.parts.every((part) => part.isHere);
+    const isCut = !hit && (source.keyframes.length > MOST_PARTS || !source.whole || !isHere);
     const rows = hit ? [...state.rows, { session, at: hit.at }] : state.rows;
     return { ...state, rows, looked: state.looked + 1, cut: state.cut + (isCut ? 1 : 0), to };
   } catch (error) {

@@ -1,9 +1,11 @@
-// Where the player has a recording from: as a whole, or by ranges of bytes with the help of its
-// index.
+// Where the player has a part of a recording from: as a whole, or by ranges of bytes with the help
+// of its index.
 //
 // Data flow: `GetRecordingIndex` -> keyframes; `GetRecording` from one keyframe to the next ->
-// events. Invariants: of a recording with an index, at most KEPT parts between keyframes are in
-// memory; a recording without one is bounded by MOST_PACKED.
+// events. Invariants: of recordings with an index, at most KEPT stretches between keyframes are in
+// memory; those without one are bounded by MOST_PACKED together.
+//
+// Not here: recordings of several parts (joined.ts).
 
 import { decoded } from "../answers.ts";
 import { ApiError, call } from "../api.ts";
@@ -18,7 +20,7 @@ import {
   unpacked,
 } from "./recording.ts";
 
-/** Parts that are kept, unpacked: about 1 MB each. */
+/** Stretches between keyframes that are kept, unpacked: about 1 MB each. */
 const KEPT = 6;
 /** Characters of a recording that is saved to a file. */
 const MOST_SAVED = 128 * 1024 * 1024;
@@ -33,6 +35,8 @@ interface Piece {
   Size: number;
   Finished: boolean;
   Indexed?: number;
+  /** With the last piece: the name of the part that another gateway made after this one. */
+  NextPart?: string;
 }
 
 export interface Source {
@@ -58,6 +62,37 @@ export interface Source {
   refresh(): Promise<boolean>;
   /** All lines, as they were recorded: for a recording of at most MOST_PACKED bytes. */
   text(): Promise<string>;
+  /** What it is made of, and which of that is here: a recording of one gateway has one part. */
+  readonly parts: readonly { name: string; isHere: boolean }[];
+}
+
+/** Events between keyframes that were read, of all parts of a recording: the youngest KEPT. */
+export class Kept {
+  private readonly all = new Map<string, Promise<readonly Event[]>>();
+
+  /** What is kept under this name, or what `read` gives. */
+  of(name: string, read: () => Promise<readonly Event[]>): Promise<readonly Event[]> {
+    const events = this.all.get(name) ?? read();
+    this.all.delete(name); // and added again, as the youngest
+    this.all.set(name, events);
+    events.catch(() => this.all.delete(name));
+    for (const oldest of this.all.keys()) {
+      if (this.all.size <= KEPT) break;
+      this.all.delete(oldest);
+    }
+    return events;
+  }
+
+  forget(name: string): void {
+    this.all.delete(name);
+  }
+}
+
+/** What the parts of a recording share. */
+export interface Shared {
+  kept: Kept;
+  /** Packed bytes that may be read of parts without an index. */
+  left: number;
 }
 
 /** Reads a range of a recording or an index. */
@@ -81,18 +116,19 @@ async function range(
 }
 
 /**
- * Opens a recording. `over` is asked whether the page still wants it; `drawing` hears how much is
- * indexed.
+ * Opens one part of a recording by its name. `over` is asked whether the page still wants it;
+ * `drawing` hears how much is indexed.
  */
-export async function open(
-  session: string,
+export async function openPart(
+  name: string,
+  shared: Shared,
   over: () => boolean,
   drawing: (bytes: number) => void,
 ): Promise<Source | null> {
   while (!over()) {
-    const index = await indexNow(session);
-    if (index === "none") return await whole(session, over);
-    if ("keyframes" in index) return new Indexed(session, index);
+    const index = await indexNow(name);
+    if (index === "none") return await whole(name, shared, over);
+    if ("keyframes" in index) return new Indexed(name, index, shared.kept);
     drawing(index.indexed);
     await new Promise((resolve) => setTimeout(resolve, ASKS_AGAIN_MS));
   }
@@ -100,6 +136,17 @@ export async function open(
 }
 
 type Now = Index & { finished: boolean };
+
+/** The name of the part behind the one of so many bytes; `null`: none is known. */
+export async function nextPart(
+  name: string,
+  bytes: number,
+  background = false,
+): Promise<string | null> {
+  const body = { SessionId: name, Offset: bytes, Length: 1 };
+  const { NextPart } = await call<Piece>("Towline.GetRecording", body, background);
+  return NextPart && NextPart !== name ? NextPart : null;
+}
 
 /** The index as far as it is made; how far it is; or that there will be none. */
 async function indexNow(
@@ -128,7 +175,7 @@ async function indexNow(
   return index ? { ...index, finished: first.Finished } : "none";
 }
 
-/** A recording that is read by ranges. */
+/** A part that is read by ranges. */
 class Indexed implements Source {
   keyframes: readonly Keyframe[] = [];
   end = 0;
@@ -138,12 +185,14 @@ class Indexed implements Source {
   readonly whole = true;
   finished = false;
   unreadable = 0;
-  private readonly kept = new Map<number, Promise<readonly Event[]>>();
+  readonly parts: Source["parts"];
 
   constructor(
     private readonly session: string,
     index: Now,
+    private readonly kept: Kept,
   ) {
+    this.parts = [{ name: session, isHere: true }];
     this.take(index);
   }
 
@@ -157,23 +206,18 @@ class Indexed implements Source {
     const index = await indexNow(this.session, true);
     if (index === "none" || !("keyframes" in index) || index.bytes < this.bytes) return false;
     const more = index.bytes > this.bytes;
-    // The last part has grown: it is read anew.
-    if (more) this.kept.delete(this.keyframes.length - 1);
+    // The last stretch has grown: it is read anew.
+    if (more) this.kept.forget(this.named(this.keyframes.length - 1));
     this.take(index);
     return more;
   }
 
+  private named(n: number): string {
+    return `${this.session} ${n}`;
+  }
+
   events(n: number): Promise<readonly Event[]> {
-    const kept = this.kept.get(n);
-    this.kept.delete(n); // and added again, as the youngest
-    const events = kept ?? this.read(n);
-    this.kept.set(n, events);
-    events.catch(() => this.kept.delete(n));
-    for (const oldest of this.kept.keys()) {
-      if (this.kept.size <= KEPT) break;
-      this.kept.delete(oldest);
-    }
-    return events;
+    return this.kept.of(this.named(n), () => this.read(n));
   }
 
   private async read(n: number): Promise<readonly Event[]> {
@@ -209,8 +253,12 @@ class Indexed implements Source {
   }
 }
 
-/** Reads a recording from its beginning, as far as the page holds one. */
-async function whole(session: string, over: () => boolean): Promise<Source | null> {
+/** Reads a part from its beginning, as far as the page holds one. */
+async function whole(
+  session: string,
+  shared: Shared,
+  over: () => boolean,
+): Promise<Source | null> {
   const pieces: Uint8Array[] = [];
   let [offset, finished, read, bytes]: [number | undefined, boolean, number, number] = [
     0,
@@ -218,7 +266,7 @@ async function whole(session: string, over: () => boolean): Promise<Source | nul
     0,
     0,
   ];
-  while (offset !== undefined && read < MOST_PACKED && !over()) {
+  while (offset !== undefined && read < shared.left && !over()) {
     const body = { SessionId: session, Offset: offset };
     const piece: Piece = await call<Piece>("Towline.GetRecording", body);
     const data = decoded(piece.Data);
@@ -230,6 +278,7 @@ async function whole(session: string, over: () => boolean): Promise<Source | nul
       piece.Size,
     ];
   }
+  shared.left -= read;
   const packed = new Uint8Array(await new Blob(pieces as BlobPart[]).arrayBuffer());
   const { text, whole } = await textOf(packed, MOST_TEXT);
   const recording = parse(text);
@@ -248,5 +297,6 @@ async function whole(session: string, over: () => boolean): Promise<Source | nul
     screen: async () => "",
     refresh: async () => false,
     text: async () => text,
+    parts: [{ name: session, isHere: true }],
   };
 }

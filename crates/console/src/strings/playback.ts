@@ -73,6 +73,20 @@ export const PLAYBACK = {
     "현재까지 검증됨: 기록 {lines}개가 봉인된 그대로이며 누락 {gaps}개입니다. 세션이 진행 중입니다.",
   ],
   verifiedFaulty: ["NOT verified: {fault}.", "검증 실패: {fault}."],
+  verifiedFaultyPart: ["NOT verified: part {n}: {fault}.", "검증 실패: {n}번째 부분: {fault}."],
+  verifiedNotAll: [
+    "Only {here} of {all} parts are here; the others are NOT verified.",
+    "{all}개 부분 중 {here}개만 있습니다. 나머지는 검증되지 않았습니다.",
+  ],
+  verifiedParts: [
+    "{n} gateways recorded it; each part was checked.",
+    "게이트웨이 {n}개가 녹화했으며 각 부분을 확인했습니다.",
+  ],
+  partMissing: ["part {n} of the recording is missing", "녹화의 {n}번째 부분이 없음"],
+  partIsMissing: [
+    "Part {n} of {all} ({name}) is at a gateway that does not answer: it is left out.",
+    "{all}개 중 {n}번째 부분({name})은 응답하지 않는 게이트웨이에 있어 제외되었습니다.",
+  ],
   notARecording: [
     "This is not a recording that the page can read.",
     "이 페이지가 읽을 수 있는 녹화가 아닙니다.",
