@@ -11,7 +11,7 @@ import { type ComponentType, render } from "preact";
 import { useEffect } from "preact/hooks";
 import { identity, notice, signOut, whoIsIt, words } from "./api.ts";
 import { current, detachAll } from "./current.ts";
-import { Dialog, ask } from "./dialog.tsx";
+import { Dialog, ask, dismiss } from "./dialog.tsx";
 import { listen } from "./events.ts";
 import { type Page, PAGES, type PageProps, type Place, keepsShell, pageOf } from "./pages.ts";
 import { forget, forgetOthers } from "./saved.ts";
@@ -24,6 +24,7 @@ const place = signal<Place>(arrive(location.hash));
 const startTrouble = signal("");
 
 window.addEventListener("hashchange", () => {
+  dismiss(); // what the page before asked is not answered on this one
   place.value = arrive(location.hash);
 });
 
@@ -38,9 +39,11 @@ tabs.onmessage = () => {
 let before: string | undefined;
 effect(() => {
   const who = identity.value;
+  if (who === null) dismiss();
   if (who && before !== who.arn) {
     if (before !== undefined) {
       detachAll();
+      dismiss(); // what the user before was asked is nobody else's to answer
       location.hash = "#/";
     }
     before = who.arn;
@@ -137,25 +140,27 @@ function App() {
           </>
         )}
       </header>
-      {who && notice.value && (
-        <p role="status" class="notice">
-          {notice.value}{" "}
-          <button
-            type="button"
-            onClick={() => {
-              notice.value = "";
-            }}
-          >
-            OK
-          </button>
-        </p>
-      )}
+      <div role="status">
+        {who && notice.value && (
+          <p class="notice">
+            {notice.value}{" "}
+            <button
+              type="button"
+              onClick={() => {
+                notice.value = "";
+              }}
+            >
+              {t("dismiss")}
+            </button>
+          </p>
+        )}
+      </div>
       {who === undefined && <p class="empty">{startTrouble.value || t("loading")}</p>}
       {link.value && <LinkPage {...link.value} />}
       {!link.value && who === null && <SignInPage />}
       {!link.value && who && !page && <p class="empty">{t("noPage")}</p>}
       {!link.value && (who || stays) && page && (
-        <Shown key={page.path} page={page} place={place.value} />
+        <Shown key={`${who?.arn ?? before} ${page.path}`} page={page} place={place.value} />
       )}
       <Dialog />
     </>

@@ -102,7 +102,7 @@ function Search({ view }: { view: () => TerminalView | null }) {
           void find(true);
         }}
         onKeyDown={(event) => {
-          if (event.key === "Enter") void find(!event.shiftKey);
+          if (event.key === "Enter" && !event.isComposing) void find(!event.shiftKey);
           if (event.key === "Escape") view()?.focus();
         }}
       />
