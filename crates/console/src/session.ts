@@ -14,6 +14,7 @@ import {
   decodeMessage,
   encodeMessage,
 } from "./messages.ts";
+import { Pauses } from "./pauses.ts";
 import { Input, Output, WINDOW } from "./stream.ts";
 import { t } from "./strings.ts";
 
@@ -83,7 +84,7 @@ export class Session {
   private socket: WebSocket | null = null;
   private attached = false;
   private stopped = false;
-  private attempts = 0;
+  private readonly pauses = new Pauses(PAUSES_MS);
   private since = 0;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private readonly tick: ReturnType<typeof setInterval>;
@@ -168,7 +169,7 @@ export class Session {
   /** Tries again now: after a sign-in, after a take-over, when the network is back. */
   again(): void {
     if (this.stopped) return;
-    this.attempts = 0;
+    this.pauses.atOnce();
     this.lost();
   }
 
@@ -256,7 +257,7 @@ export class Session {
         if (missed > 0) this.screen.missed(missed);
         this.input.attached(message.input, message.room);
         this.attached = true;
-        this.attempts = 0;
+        this.pauses.made();
         this.since = 0;
         this.screen.status({ is: "connected" });
         this.resized();
@@ -356,10 +357,7 @@ export class Session {
     this.since ||= Date.now();
     this.screen.status({ is: "reconnecting", since: this.since });
     this.screen.kept(this.input.waiting);
-    const pause = PAUSES_MS[Math.min(this.attempts, PAUSES_MS.length - 1)] ?? 0;
-    this.attempts += 1;
-    // A part of it is chance: a hundred pages do not return in the same instant.
-    this.timer = setTimeout(() => void this.connect(null), pause * (0.5 + Math.random() / 2));
+    this.timer = setTimeout(() => void this.connect(null), this.pauses.next());
   }
 
   private pause(): void {

@@ -9,6 +9,7 @@
 import { ApiError, call } from "../api.ts";
 import { IO, SUBPROTOCOLS, decodeFrame, encodeFrame } from "../frame.ts";
 import { type Size, type ToClient, decodeMessage, encodeMessage } from "../messages.ts";
+import { Pauses } from "../pauses.ts";
 import { grantOf } from "../session.ts";
 
 export type ViewerStatus =
@@ -44,7 +45,7 @@ const MOST_UNDRAWN = 4 * 1024 * 1024;
 export class Viewer {
   private socket: WebSocket | null = null;
   private closed = false;
-  private attempts = 0;
+  private readonly pauses = new Pauses(PAUSES_MS);
   private since = 0;
   private undrawn = 0;
   private skipped = 0;
@@ -111,7 +112,8 @@ export class Viewer {
       case "watching":
         this.screen.reset();
         if (message.size) this.screen.size(message.size);
-        [this.attempts, this.since] = [0, 0];
+        this.pauses.made();
+        this.since = 0;
         this.screen.status({ is: "live" });
         return;
       case "resized":
@@ -153,9 +155,7 @@ export class Viewer {
     if (this.closed) return;
     this.since ||= Date.now();
     this.screen.status({ is: "reconnecting", since: this.since });
-    const pause = PAUSES_MS[Math.min(this.attempts, PAUSES_MS.length - 1)] ?? 0;
-    this.attempts += 1;
-    this.timer = setTimeout(() => void this.connect(), pause * (0.5 + Math.random() / 2));
+    this.timer = setTimeout(() => void this.connect(), this.pauses.next());
   }
 
   private leave(): void {
