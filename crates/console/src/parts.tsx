@@ -1,8 +1,9 @@
 // Parts that pages share: sections, tables, what an answer has to say besides its value, lines to
 // type elsewhere, files for the user.
 
+import { useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
-import { useId } from "preact/hooks";
+import { useEffect, useId, useRef } from "preact/hooks";
 import type { Answer } from "./answers.ts";
 import { Refusal } from "./refusal.tsx";
 import { t, timeOf } from "./strings.ts";
@@ -91,18 +92,35 @@ export function bytesOf(bytes: number): string {
   return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
 }
 
-/** A line to type elsewhere, with a button that copies it. */
+/** A line to type elsewhere, with a button that copies it; without the right to, it selects it. */
 export function Line({ text, label }: { text: string; label: string }) {
+  const line = useRef<HTMLElement>(null);
+  const said = useSignal("");
+  useEffect(() => {
+    said.value = "";
+  }, [text]);
+  const copy = async (): Promise<void> => {
+    try {
+      await navigator.clipboard.writeText(text);
+      said.value = t("copied");
+    } catch {
+      if (line.current) getSelection()?.selectAllChildren(line.current);
+      said.value = t("copyByHand");
+    }
+  };
   return (
     <div class="line">
-      <code aria-label={label}>{text}</code>
+      <code aria-label={label} ref={line}>
+        {text}
+      </code>
       <button
         type="button"
         aria-label={t("copyThis", { what: label })}
-        onClick={() => void navigator.clipboard?.writeText(text).catch(() => undefined)}
+        onClick={() => void copy()}
       >
         {t("copyLine")}
       </button>
+      <span role="status">{said.value}</span>
     </div>
   );
 }

@@ -3,6 +3,8 @@
 export const FLEET = {
   askAgain: ["Try again", "다시 시도"],
   copyLine: ["Copy", "복사"],
+  copied: ["Copied", "복사됨"],
+  copyByHand: ["Selected: copy it with the browser", "선택됨: 브라우저에서 복사하세요"],
   copyThis: ["Copy the line for {what}", "{what} 명령 복사"],
   noDevice: [
     "There is no such device, or your policies do not show it.",
@@ -234,6 +236,11 @@ export const FLEET = {
     "SHA-256 of what arrived is another one: try again",
     "받은 내용의 SHA-256이 다릅니다. 다시 시도하세요",
   ],
+  fileShrank: [
+    "the file has become shorter while it was read: try again",
+    "읽는 동안 파일이 짧아졌습니다. 다시 시도하세요",
+  ],
+  leftOut: ["{n} files are left out: {names}", "파일 {n}개는 제외됨: {names}"],
   tooManyFiles: [
     "More than {n} files: use `towline cp`.",
     "파일이 {n}개를 넘습니다. `towline cp`를 사용하세요.",

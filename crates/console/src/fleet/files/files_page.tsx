@@ -240,6 +240,10 @@ function Upload({ device, path }: { device: string; path: string }) {
   }, []);
   const put = (files: { file: File; in: string[] }[]): void => {
     const good = files.filter((one) => [...one.in, one.file.name].every(isName));
+    const bad = files.filter((one) => !good.includes(one)).map((one) => one.file.name);
+    if (bad.length > 0) {
+      trouble.value = t("leftOut", { n: bad.length, names: bad.slice(0, 10).join(", ") });
+    }
     if (good.length > MOST_FILES) trouble.value = t("tooManyFiles", { n: MOST_FILES });
     else addFiles(device, path, good);
   };

@@ -8,7 +8,7 @@
 // ends all sessions of transfers.
 
 import { signal } from "@preact/signals";
-import { NoAnswer, words } from "../../api.ts";
+import { NoAnswer, identity, words } from "../../api.ts";
 import { t } from "../../strings.ts";
 import { Copier, Refused } from "./copier.ts";
 import { below } from "./copy_messages.ts";
@@ -152,6 +152,7 @@ async function upload(one: Transfer & { way: "up" }): Promise<void> {
   const moved = paced((done) => !isStopped(id) && change(id, { state: { is: "moves", done } }));
   while (at < file.size) {
     const bytes = new Uint8Array(await file.slice(at, at + PIECE).arrayBuffer());
+    if (bytes.length === 0) throw new Error(t("fileShrank"));
     await copier.content(path, at, bytes);
     at += bytes.length;
     moved(at);
@@ -252,10 +253,21 @@ window.addEventListener("beforeunload", (event) => {
   if (isBusy()) event.preventDefault();
 });
 
-/** A tab of this browser signed out: nothing of the user goes on, and nothing is left. */
-new BroadcastChannel("towline").onmessage = () => {
+/** Nothing of the user goes on, and nothing is left. */
+function endAll(): void {
   const all = transfers.value;
   transfers.value = [];
   running?.copier?.close();
   for (const one of all) if (one.way === "down" && !one.into) void forgetKept(one);
-};
+}
+
+/** A tab of this browser signed out. */
+new BroadcastChannel("towline").onmessage = endAll;
+
+let user = identity.peek()?.arn;
+identity.subscribe((who) => {
+  if (!who || who.arn === user) return;
+  // Somebody else: what waits would go on by that one's rights.
+  if (user !== undefined) endAll();
+  user = who.arn;
+});
