@@ -7,6 +7,7 @@
 //! - Chromium trusts the gateway as a person's would: its certificate database names the CA.
 //! - A policy report, a script error or a line of the browser's console fails the test.
 
+mod attacks;
 mod factor;
 mod fleet;
 mod hostile;

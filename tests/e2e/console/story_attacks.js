@@ -1,0 +1,195 @@
+// A clumsy person and a hostile one: questions that cross each other, a question that is open when the
+// page or the user changes, connections that end at once, a file that shrinks under an upload, names
+// of files that steer, rights that are taken away while the page is open.
+//
+// Environment: that of story.js without TOWLINE_NAME; TOWLINE_SHARED, a folder that both ends see.
+"use strict";
+
+const assert = require("assert");
+const { readFileSync, writeFileSync } = require("fs");
+const { ask, call, eventually, signIn, step, story } = require("./browser.js");
+const { Terminal } = require("./terminal.js");
+
+const env = process.env;
+const CONSOLE = `${env.TOWLINE_ORIGIN}/console/`;
+const FILES = `${CONSOLE}#/files/${env.TOWLINE_DEVICE}?path=`;
+
+story(async (page, context) => {
+  await signIn(page);
+  await crossed(page);
+  await left(page);
+  await uploaded(page);
+  await named(page);
+  await closed(context);
+  await anotherUser(page, context);
+});
+
+const dialog = (page, text) => page.locator("dialog", { hasText: text });
+
+/** Opens a shell by its button. */
+async function shell(page) {
+  await page.goto(CONSOLE);
+  await page.locator(`[data-device="${env.TOWLINE_DEVICE}"] a.button`).click();
+  const terminal = new Terminal(page);
+  await terminal.is("connected");
+  return terminal;
+}
+
+/** Pastes lines into the terminal, as the keyboard would. */
+function paste(page, text) {
+  return page.evaluate((text) => {
+    const data = new DataTransfer();
+    data.setData("text/plain", text);
+    const event = new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true });
+    document.querySelector(".xterm-helper-textarea").dispatchEvent(event);
+  }, text);
+}
+
+async function crossed(page) {
+  step("another user asks for the seat while a question is open: it waits, and takes no click meant for the first");
+  const told = [];
+  page.on("websocket", (socket) =>
+    socket.on("framereceived", ({ payload }) => told.push(payload.toString("latin1"))),
+  );
+  const terminal = await shell(page);
+  await paste(page, "echo pasted-$((40+2))\necho more\n");
+  await dialog(page, "Paste 2 lines?").waitFor();
+  const session = await page.locator(".pane.active").getAttribute("data-session");
+  await ask(`join ${session}`);
+  await eventually("the page has heard of bob", async () => told.some((text) => text.includes("user/bob")));
+  await page.waitForTimeout(200); // what must not happen would happen now
+  assert.equal(await page.locator("dialog").count(), 1);
+  await dialog(page, "Paste 2 lines?").getByRole("button", { name: "Paste" }).click();
+  await dialog(page, "bob asks to type").getByRole("button", { name: "Keep it" }).click();
+  await terminal.sees("pasted-42");
+  await terminal.is("connected");
+  await terminal.type("exit");
+  await terminal.is("ended");
+}
+
+async function left(page) {
+  step("a question is left with Escape, and the keyboard is where it was");
+  const terminal = await shell(page);
+  const session = await page.locator(".pane.active").getAttribute("data-session");
+  await page.goto(`${CONSOLE}#/sessions`);
+  const button = page.getByRole("button", { name: `Terminate ${session}` });
+  await button.focus();
+  await page.keyboard.press("Enter");
+  await dialog(page, session).waitFor();
+  await page.keyboard.press("Escape");
+  await dialog(page, session).waitFor({ state: "detached" });
+  assert.ok(await button.evaluate((one) => one === document.activeElement), "the focus is elsewhere");
+  step("the back button takes a question back with its page");
+  await page.keyboard.press("Enter");
+  await dialog(page, session).waitFor();
+  await page.goBack();
+  await terminal.is("connected");
+  assert.equal(await page.locator("dialog").count(), 0, "the question outlived its page");
+  await terminal.type("exit");
+  await terminal.is("ended");
+}
+
+async function uploaded(page) {
+  step("a file that has become shorter while it is read fails with words, and ends");
+  await page.goto(FILES + encodeURIComponent(`${env.TOWLINE_SHARED}/there`));
+  await page.locator('input[name="files"]').waitFor();
+  // What a browser gives of a file that was cut behind its first piece.
+  await page.evaluate(() => {
+    const { slice } = File.prototype;
+    File.prototype.slice = function (from, to, ...more) {
+      return from > 0 ? new Blob([]) : slice.call(this, from, to, ...more);
+    };
+  });
+  const buffer = Buffer.alloc(600_000, "x");
+  await page.setInputFiles('input[name="files"]', { name: "shrinks", mimeType: "text/plain", buffer });
+  const row = page.locator('[data-transfer="shrinks"]');
+  await row.locator("text=has become shorter").waitFor();
+  assert.equal(await row.getAttribute("data-state"), "failed");
+}
+
+async function named(page) {
+  step("files whose names have a line break, or look like a way out of the folder, are copied as they are");
+  const names = ["two\nlines", "..%2f..%2fetc", "\u202egnp.exe", "-rf", "a;b`c$(d)"];
+  for (const name of names) writeFileSync(`${env.TOWLINE_SHARED}/there/${name}`, name);
+  await page.evaluate(() => (window.showSaveFilePicker = undefined));
+  await page.goto(FILES + encodeURIComponent(`${env.TOWLINE_SHARED}/there/.`));
+  await page.locator("tbody tr").nth(names.length - 1).waitFor();
+  for (const name of names) {
+    const at = await page.locator("tbody tr").evaluateAll(
+      (rows, name) => rows.findIndex((row) => row.dataset.key === name),
+      name,
+    );
+    assert.ok(at >= 0, `no row of ${JSON.stringify(name)}`);
+    const row = page.locator("tbody tr").nth(at);
+    await row.getByRole("button").click();
+    const link = page.locator(".transfers li").last().locator("a[download]");
+    const [saved] = await Promise.all([page.waitForEvent("download"), link.click()]);
+    assert.doesNotMatch(saved.suggestedFilename(), /[/\n\u202e]/);
+    assert.equal(readFileSync(await saved.path(), "utf8"), name);
+  }
+}
+
+async function closed(context) {
+  step("a websocket that ends at each message is not asked for without a pause, and the shell returns");
+  const page = await context.newPage();
+  await page.addInitScript(() => {
+    const Before = window.WebSocket;
+    window.made = 0;
+    window.WebSocket = class extends Before {
+      constructor(...words) {
+        super(...words);
+        if (!String(words[0]).includes("/console/events")) window.made += 1;
+        this.addEventListener("message", () => window.closes && this.close());
+      }
+    };
+  });
+  const terminal = await shell(page);
+  await terminal.type("export KEPT=kept");
+  await page.evaluate(() => ([window.closes, window.made] = [true, 0]));
+  await terminal.type("echo once");
+  await page.waitForTimeout(4000);
+  const made = await page.evaluate(() => ((window.closes = false), window.made));
+  assert.ok(made > 1 && made <= 12, `${made} connections in four seconds`);
+  await terminal.is("connected");
+  await terminal.type("echo $KEPT-$((40+2)); exit");
+  await terminal.is("ended");
+  await page.close();
+}
+
+async function anotherUser(page, context) {
+  step("a question of one user is not answered by the next one of the same browser");
+  await call(page, "Towline.CreatePrincipal", { PrincipalName: "ann" });
+  const { AccessKey } = await call(page, "Towline.CreateAccessKey", { PrincipalName: "ann" });
+  const statement = { Effect: "Allow", Action: "ssm:Describe*", Resource: "*" };
+  const document = JSON.stringify({ Version: "2012-10-17", Statement: [statement] });
+  const put = { PrincipalName: "ann", PolicyName: "sees", PolicyDocument: document };
+  await call(page, "Towline.PutPrincipalPolicy", put);
+  await shell(page);
+  const session = await page.locator(".pane.active").getAttribute("data-session");
+  await page.goto(`${CONSOLE}#/sessions`);
+  await page.getByRole("button", { name: `Terminate ${session}` }).click();
+  await dialog(page, session).waitFor();
+  const other = await context.newPage();
+  // A tab that does not tell the others.
+  await other.addInitScript(() => {
+    window.BroadcastChannel = class {
+      postMessage() {}
+      close() {}
+    };
+  });
+  await other.goto(CONSOLE);
+  await other.click("text=Sign out");
+  await other.locator('input[name="key"]').waitFor();
+  await signIn(other, AccessKey.AccessKeyId, AccessKey.SecretAccessKey);
+  await page.locator(".notice", { hasText: "signed in as ann now" }).waitFor();
+  assert.equal(await page.locator("dialog").count(), 0, "the question is still open");
+
+  step("rights that are taken away while the page is open: it says so, and what it showed is marked as old");
+  const row = page.locator(`[data-device="${env.TOWLINE_DEVICE}"]`);
+  await row.waitFor();
+  await ask("refuse");
+  await page.fill('input[type="search"]', "a");
+  await page.locator(".refusal", { hasText: "ssm:DescribeInstanceInformation" }).waitFor();
+  await page.locator(".remark", { hasText: "What is shown is from" }).waitFor();
+  await other.close();
+}
