@@ -7,11 +7,26 @@
 
 const assert = require("assert");
 const { axe } = require("./axe.js");
-const { codeOf, signIn, step, story } = require("./browser.js");
+const { codeOf, eventually, signIn, step, story } = require("./browser.js");
 const { Terminal } = require("./terminal.js");
 
 const env = process.env;
 const CONSOLE = `${env.TOWLINE_ORIGIN}/console/`;
+
+/** The step of the last code that was given: a code is used once. */
+let last = 0;
+
+/**
+ * A code that was not given before and will be taken: of the step before this one, this one or the
+ * next. One of the step before is not given in the last seconds in which it is taken.
+ */
+async function given(secret) {
+  const now = () => Date.now() / 30_000;
+  const oldest = Math.floor(now() + 1 / 3) - 1;
+  last = Math.max(last + 1, oldest);
+  await eventually("the code's time has come", () => last <= Math.floor(now()) + 1);
+  return codeOf(secret, last - Math.floor(now()));
+}
 
 story(async (page, context) => {
   await signIn(page);
@@ -46,7 +61,7 @@ async function made(page) {
   await enable("000000");
   await page.locator('[role="alert"]', { hasText: "MultiFactorAuthentication failed" }).waitFor();
   await inBoth(page, "second factor, a wrong code");
-  await enable(codeOf(secret, -1));
+  await enable(await given(secret));
   await page.locator('main[data-factor="enabled"][data-proved="false"]').waitFor();
   assert.equal(await page.locator(".secret").count(), 0, "the secret is not shown any more");
   await inBoth(page, "second factor, enabled");
@@ -74,7 +89,7 @@ async function listed(page, secret) {
 
   step("the right one, typed with a space and Enter, shows the list");
   await refusal.getByRole("button", { name: "Prove" }).click();
-  const code = codeOf(secret);
+  const code = await given(secret);
   await dialog.locator("input").fill(`${code.slice(0, 3)} ${code.slice(3)}`);
   await page.keyboard.press("Enter");
   await page.locator("main h1", { hasText: "Sessions" }).waitFor();
@@ -101,7 +116,7 @@ async function opened(page, secret) {
   await page.goto(CONSOLE);
   await page.locator(`[data-device="${env.TOWLINE_DEVICE}"] a.button`).click();
   const dialog = page.locator("dialog", { hasText: "A second factor is needed" });
-  await dialog.locator("input").fill(codeOf(secret, 1));
+  await dialog.locator("input").fill(await given(secret));
   await page.keyboard.press("Enter");
   const terminal = new Terminal(page);
   await terminal.is("connected");

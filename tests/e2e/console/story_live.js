@@ -93,10 +93,10 @@ async function flood(page, terminal) {
   await page.keyboard.press("Control+KeyC");
   await terminal.sees("stopped-42");
   step(`endless output had stopped after ${Math.round(performance.now() - began)} ms`);
-  await terminal.type("echo dry-$((40+2))");
-  await terminal.sees("dry-42");
-  // A search looks at screens each 0.2 s (screens.ts): what is to be found stays in sight for longer.
-  await page.waitForTimeout(400);
+  // A search looks at screens each 0.2 s (screens.ts): what is to be found stays in sight for longer,
+  // by the device's own clock, which the recording has.
+  await terminal.type("echo dry-$((40+2)); sleep 0.5; echo wet-$((40+3))");
+  await terminal.sees("wet-43");
 }
 
 const LINES = 100_000;
