@@ -114,7 +114,7 @@ export class TerminalView {
     const dark = matchMedia("(prefers-color-scheme: dark)");
     this.term = new Terminal({
       allowProposedApi: true,
-      cursorBlink: true,
+      cursorBlink: !matchMedia("(prefers-reduced-motion: reduce)").matches,
       scrollback: 5000,
       fontFamily: FONT_FAMILY,
       fontSize: preferences.peek().font,
