@@ -85,13 +85,22 @@ impl Api {
         }
         for node in peers.others() {
             match peers.pass_on(&node, request, source).await {
-                Ok(answer) if answer.status().is_success() => return Some(answer),
+                Ok(answer) if answer.status().is_success() && has_bytes(answer.body()) => {
+                    return Some(answer);
+                }
                 Ok(_) => {}
                 Err(why) => tracing::warn!(node, why, "a gateway is not asked for a recording"),
             }
         }
         None
     }
+}
+
+/// Whether an answer about a recording has it: a gateway that has not may still know which part
+/// follows, as this one does.
+fn has_bytes(answer: &[u8]) -> bool {
+    let answer: Value = serde_json::from_slice(answer).unwrap_or_default();
+    answer.get("NextPart").is_none() || answer.get("Size").is_some_and(|size| *size != 0)
 }
 
 /// The recording that a request is about.
@@ -107,6 +116,18 @@ fn recording(operation: Operation, body: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_gateway_that_only_knows_the_next_part_has_no_recording() {
+        for (answer, has) in [
+            (r#"{"Data":"","Size":0,"NextPart":"ann-1.2"}"#, false),
+            (r#"{"Data":"","Size":9,"NextPart":"ann-1.2"}"#, true),
+            (r#"{"Data":"eA==","NextOffset":1,"Size":9}"#, true),
+            (r#"{"Data":"","Size":0,"Finished":true}"#, true),
+        ] {
+            assert_eq!(has_bytes(answer.as_bytes()), has, "{answer}");
+        }
+    }
 
     #[test]
     fn requests_about_devices_and_sessions_go_where_these_are() {
