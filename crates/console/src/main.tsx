@@ -23,7 +23,11 @@ import { language, switchLanguage, t } from "./strings.ts";
 const place = signal<Place>(arrive(location.hash));
 const startTrouble = signal("");
 
+/** The user has gone from one page to another. */
+let moved = false;
+
 window.addEventListener("hashchange", () => {
+  moved = true;
   dismiss(); // what the page before asked is not answered on this one
   place.value = arrive(location.hash);
 });
@@ -78,6 +82,14 @@ async function leave(): Promise<void> {
 const loaded = signal<ReadonlyMap<string, ComponentType<PageProps>>>(new Map());
 const pageTrouble = signal("");
 
+/** The keyboard goes to the new page when what it was on is gone with the one before. */
+function goToMain(): void {
+  const main = document.querySelector("main");
+  if (!main || (document.activeElement && document.activeElement !== document.body)) return;
+  main.tabIndex = -1;
+  main.focus({ preventScroll: true });
+}
+
 function Shown({ page, place }: PageProps & { page: Page }) {
   useEffect(() => {
     pageTrouble.value = "";
@@ -92,6 +104,9 @@ function Shown({ page, place }: PageProps & { page: Page }) {
     );
   }, [page]);
   const Component = loaded.value.get(page.path);
+  useEffect(() => {
+    if (moved && Component) goToMain();
+  }, [Component]);
   if (Component) return <Component place={place} />;
   return <p class="empty">{pageTrouble.value || t("loading")}</p>;
 }
@@ -116,6 +131,8 @@ function App() {
   document.documentElement.lang = language.value === 1 ? "ko" : "en";
   const who = identity.value;
   const page = pageOf(place.value);
+  const name = who ? (page?.label ?? page?.title) : "signIn";
+  document.title = name ? `${t(name)} - ${t("title")}` : t("title");
   // A shell whose sign-in is over stays on the screen: it is returned to after the next sign-in.
   const stays = who === null && keepsShell(place.value) && before !== undefined;
   return (

@@ -27,22 +27,27 @@ export interface Page {
   also?: readonly string[];
   /** Its name in the navigation; a page without one is reached from others. */
   label?: Text;
+  /** Its name in the browser's title where the navigation has none: never a text of a device. */
+  title?: Text;
   load: () => Promise<ComponentType<PageProps>>;
 }
 
 const TERMINALS: Page = {
   path: "terminal",
   also: ["shell", "join"],
+  title: "terminal",
   load: async () => (await import("./terminal_page.tsx")).TerminalsPage,
 };
 
 export const PAGES: readonly Page[] = [
   {
     path: "sign-in-request",
+    title: "programTitle",
     load: async () => (await import("./sign_in_request_page.tsx")).SignInRequestPage,
   },
   {
     path: "second-factor",
+    title: "factor",
     load: async () => (await import("./second_factor_page.tsx")).SecondFactorPage,
   },
   { path: "", label: "devices", load: async () => DevicesPage },
@@ -51,14 +56,26 @@ export const PAGES: readonly Page[] = [
     label: "sessions",
     load: async () => (await import("./live/sessions_page.tsx")).SessionsPage,
   },
-  { path: "watch", load: async () => (await import("./live/watch_page.tsx")).WatchPage },
+  {
+    path: "watch",
+    title: "watch",
+    load: async () => (await import("./live/watch_page.tsx")).WatchPage,
+  },
   {
     path: "executed",
     label: "executed",
     load: async () => (await import("./playback/search_page.tsx")).SearchPage,
   },
-  { path: "recording", load: async () => (await import("./playback/player_page.tsx")).PlayerPage },
-  { path: "device", load: async () => (await import("./fleet/device_page.tsx")).DevicePage },
+  {
+    path: "recording",
+    title: "recordingLink",
+    load: async () => (await import("./playback/player_page.tsx")).PlayerPage,
+  },
+  {
+    path: "device",
+    title: "device",
+    load: async () => (await import("./fleet/device_page.tsx")).DevicePage,
+  },
   {
     path: "run",
     label: "runCommand",
@@ -69,7 +86,11 @@ export const PAGES: readonly Page[] = [
     label: "enroll",
     load: async () => (await import("./fleet/enroll_page.tsx")).EnrollPage,
   },
-  { path: "files", load: async () => (await import("./fleet/files/files_page.tsx")).FilesPage },
+  {
+    path: "files",
+    title: "files",
+    load: async () => (await import("./fleet/files/files_page.tsx")).FilesPage,
+  },
   {
     path: "access",
     label: "access",

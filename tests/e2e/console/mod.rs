@@ -11,6 +11,7 @@ mod attacks;
 mod factor;
 mod fleet;
 mod hostile;
+mod keyboard;
 mod lists;
 mod live;
 mod playback;
