@@ -34,6 +34,8 @@ import { t } from "./strings.ts";
 const layout = signal<Layout<Shell>>(EMPTY);
 /** The tools are in sight. A touch screen lacks keys that are among them. */
 const tools = signal(matchMedia("(pointer: coarse)").matches);
+/** How often the user wanted to search: each time the field gets the keyboard. */
+const searched = signal(0);
 
 /**
  * `#/shell/DEVICE/NAME` opens a shell, `#/terminal/SESSION` returns to one, `#/join/SESSION` takes
@@ -54,6 +56,7 @@ const page: Page = {
   hasFocus: (shell) => focusOf(layout.peek()) === shell,
   searches: () => {
     tools.value = true;
+    searched.value += 1;
   },
   changed: () => store(),
 };
@@ -187,7 +190,9 @@ function Terminals({ place }: { place: Place }) {
     <main class="terminal" onKeyDownCapture={onKey}>
       <h1 class="unseen">{t("terminal")}</h1>
       <TabLine now={now} />
-      {tools.value && focus && !focus.isOver && <Tools view={() => focus.terminal} />}
+      {tools.value && focus && !focus.isOver && (
+        <Tools view={() => focus.terminal} searched={searched.value} />
+      )}
       <div class="panels">
         {now.tabs.map((tab, index) => (
           <div

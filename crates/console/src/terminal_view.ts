@@ -79,6 +79,9 @@ function makeStylesAllowed(): void {
 }
 makeStylesAllowed();
 
+/** For a terminal that takes no input: Tab moves the keyboard on, as everywhere else. */
+export const leavesTab = (event: KeyboardEvent): boolean => event.key !== "Tab";
+
 /** The largest screen of another client that is shown. */
 const MOST_COLS = 500;
 const MOST_ROWS = 200;
@@ -90,6 +93,8 @@ export interface Handlers {
   searches(): void;
   /** Asks whether to paste so many lines. */
   mayPaste(lines: number): Promise<boolean>;
+  /** Tab is a key of the program; else it moves the keyboard on. */
+  takesTab(): boolean;
   /** Asks whether to open a link. */
   mayOpen(link: string): Promise<boolean>;
 }
@@ -235,6 +240,7 @@ export class TerminalView {
   };
 
   private onKey(event: KeyboardEvent): boolean {
+    if (event.key === "Tab" && !this.handlers.takesTab()) return false;
     if (event.ctrlKey && event.shiftKey && event.code in this.shortcuts) {
       if (event.type === "keydown") {
         event.preventDefault();

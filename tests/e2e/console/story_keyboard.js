@@ -112,9 +112,8 @@ async function command(page) {
   await go(page, "Run command");
   await reach(page, /^Script/);
   await page.keyboard.type("echo ran-$((40+2))");
-  await reach(page, /ids/i);
+  await reach(page, "Devices by ID");
   await page.keyboard.type(env.TOWLINE_DEVICE);
-  await page.locator("text=1 devices get it").waitFor();
   await act(page, "Run");
   await page.locator("pre", { hasText: "ran-42" }).waitFor();
 }
@@ -133,7 +132,7 @@ async function access(page) {
 async function recording(page, session) {
   step("the recording is found, played and searched");
   await go(page, "Sessions");
-  await reach(page, "State");
+  await reach(page, /^State/);
   await page.keyboard.press("End");
   await act(page, "Show");
   await act(page, `Recording of ${session}`);

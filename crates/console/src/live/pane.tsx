@@ -49,8 +49,15 @@ export function Pane(props: Props) {
 
 function Bar({ shell, alone, tools, switchTools, again, leave }: Props) {
   const state = shell.status.value;
+  const bar = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    // The button that ended it is gone, and the keyboard with it.
+    if (!shell.isOver || (document.activeElement && document.activeElement !== document.body))
+      return;
+    bar.current?.querySelector("button")?.focus();
+  }, [shell.isOver]);
   return (
-    <div class="bar">
+    <div class="bar" ref={bar}>
       <h2>{shell.title.value || t("terminal")}</h2>
       <span role="status" class={`status ${state.is}`} data-status={state.is}>
         {describe(shell)}

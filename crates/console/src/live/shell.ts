@@ -215,6 +215,7 @@ export class Shell {
         (await ask(t("pasteTitle", { lines }), t("pasteHint"), [
           { label: t("paste"), value: true },
         ])) === true,
+      takesTab: () => !this.isOver && this.status.peek().is !== "takenOver",
       mayOpen: async (link: string) =>
         (await ask(t("openLink"), link, [{ label: t("open"), value: true }])) === true,
     };

@@ -14,11 +14,17 @@ const THEME_TEXTS: Record<ThemeName, Text> = {
   contrast: "themeContrast",
 };
 
-export function Tools({ view }: { view: () => TerminalView | null }) {
+interface Props {
+  view: () => TerminalView | null;
+  /** Changes when the user wants to search. */
+  searched: number;
+}
+
+export function Tools({ view, searched }: Props) {
   const { font, theme, reader } = preferences.value;
   return (
     <div class="terminal-tools" role="group" aria-label={t("terminalTools")}>
-      <Search view={view} />
+      <Search view={view} searched={searched} />
       <span class="keys" role="group" aria-label={t("terminalKeys")}>
         {KEYS.map(([name, bytes]) => (
           <button type="button" key={name} onClick={() => view()?.press(bytes)}>
@@ -74,11 +80,11 @@ export function Tools({ view }: { view: () => TerminalView | null }) {
   );
 }
 
-function Search({ view }: { view: () => TerminalView | null }) {
+function Search({ view, searched }: Props) {
   const text = useSignal("");
   const missing = useSignal(false);
   const input = useRef<HTMLInputElement>(null);
-  useEffect(() => input.current?.focus(), []);
+  useEffect(() => input.current?.focus(), [searched]);
   const find = async (back: boolean): Promise<void> => {
     const wanted = text.value;
     const found =

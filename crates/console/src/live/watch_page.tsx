@@ -11,7 +11,7 @@ import { type PageProps, addressOf } from "../pages.ts";
 import { Refusal } from "../refusal.tsx";
 import { ownerName } from "../sessions.ts";
 import { t, timeOf } from "../strings.ts";
-import { DARK, FONT_FAMILY } from "../terminal_view.ts";
+import { DARK, FONT_FAMILY, leavesTab } from "../terminal_view.ts";
 import { Viewer, type ViewerStatus } from "./viewer.ts";
 
 const MOST_COLS = 500;
@@ -29,6 +29,7 @@ function readOnlyTerminal(element: HTMLElement): Terminal {
     linkHandler: NO_LINKS,
   });
   term.open(element);
+  term.attachCustomKeyEventHandler(leavesTab);
   return term;
 }
 

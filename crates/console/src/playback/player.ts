@@ -5,7 +5,7 @@
 // Invariants: what the recording holds steers nothing but the screen: no link is opened, no answer
 // of the terminal goes anywhere, a size is bounded. The newest wish wins.
 
-import { DARK, FONT_FAMILY, Terminal } from "../terminal_view.ts";
+import { DARK, FONT_FAMILY, Terminal, leavesTab } from "../terminal_view.ts";
 import { type Event, lastAt, sizeOf, upTo } from "./recording.ts";
 import type { Source } from "./source.ts";
 
@@ -49,6 +49,7 @@ export class Player {
       linkHandler: NO_LINKS,
     });
     this.term.open(element);
+    this.term.attachCustomKeyEventHandler(leavesTab);
     this.timer = setInterval(() => this.tick(), TICK_MS);
   }
 
