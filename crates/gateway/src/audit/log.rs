@@ -79,10 +79,11 @@ impl AuditLog {
     ///
     /// A store that takes nothing stops no request: the line is owed afterwards, as all are then.
     pub async fn begin(&self, event: &Event, seen: Option<SeenRequest>) -> RequestEnd {
-        let end = RequestEnd { id: event.request_id.clone(), seen };
+        let mut end = RequestEnd { id: event.request_id.clone(), seen };
         let unknown = event.unknown(self.clock.now());
-        if let Err(error) = self.store.begun_requests().begin(&end, &unknown).await {
-            warn!(%error, "a request begins that the store does not know of");
+        match self.store.begun_requests().begin(&end, &unknown).await {
+            Ok(()) => end.seen = None, // it is stored: the end has nothing to add
+            Err(error) => warn!(%error, "a request begins that the store does not know of"),
         }
         end
     }
@@ -237,6 +238,21 @@ mod tests {
         let line: Value = serde_json::from_str(&lines[0].1).unwrap();
         assert_eq!(line["eventName"], "StartSession");
         assert_eq!(line["eventTime"], "2023-11-14T22:13:20Z");
+        drop(log);
+        task.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_signature_is_stored_when_its_request_begins_and_else_with_its_end() {
+        let (store, _dir) = scratch().await;
+        let (log, task) =
+            AuditLog::start(store.clone(), Clock::manual(UnixMillis(1_700_000_000_000)));
+        let seen = SeenRequest { signature: [1; 32], forget_at: i64::MAX };
+        let event = Event { request_id: "r".into(), ..Event::default() };
+        assert_eq!(log.begin(&event, Some(seen)).await.seen, None);
+        assert!(store.seen_requests().contains(&[1; 32]).await.unwrap());
+        store.close().await;
+        assert_eq!(log.begin(&event, Some(seen)).await.seen, Some(seen));
         drop(log);
         task.await.unwrap();
     }
