@@ -45,13 +45,12 @@ pub(super) async fn serve(
     hears: bool,
 ) {
     let (mut sink, mut stream) = socket.split();
-    let Some(first) = first_word(&mut stream).await else { return };
     let prove = || {
         if let Some(Visitor(standing)) = &visitor {
             standing.prove();
         }
     };
-    match first.and_then(|body| welcome(&hub, &name, &body)) {
+    match first_word(&mut stream).await.and_then(|body| welcome(&hub, &name, &body)) {
         Ok(Welcome::Viewer(session, viewer, size)) => {
             prove();
             tracing::info!(who = viewer.who.arn, "viewer attached");
@@ -73,10 +72,11 @@ pub(super) async fn serve(
                 hub.mark(&session);
             }
         }
-        Err(text) if is_under_way(&hub, &name).await => {
-            tracing::info!(why = text, "client hung up on: its session comes from another gateway");
+        Err(Unwelcome::Gone) => return,
+        Err(Unwelcome::NotHere(why)) if is_under_way(&hub, &name).await => {
+            tracing::info!(why, "client hung up on: its session comes from another gateway");
         }
-        Err(text) => {
+        Err(Unwelcome::NotHere(text) | Unwelcome::Wrong(text)) => {
             tracing::info!(why = text, "client refused");
             let refusal = ToClient::Refused { text: text.to_owned(), taken_over: false };
             if let Some(message) = word(&refusal) {
@@ -93,24 +93,36 @@ enum Welcome {
     Viewer(Arc<Session>, Arc<Viewer>, Option<Size>),
 }
 
+/// Why nobody is served.
+enum Unwelcome {
+    /// The client has gone.
+    Gone,
+    /// It breaks the rules.
+    Wrong(&'static str),
+    /// The session is not here, or nothing here has given it this token.
+    NotHere(&'static str),
+}
+
 /// What the first message asks for.
-fn welcome(hub: &Hub, name: &str, body: &[u8]) -> Result<Welcome, &'static str> {
+fn welcome(hub: &Hub, name: &str, body: &[u8]) -> Result<Welcome, Unwelcome> {
     let Ok(Frame::Control(message)) = Frame::decode(body) else {
-        return Err("the first message must be a control frame");
+        return Err(Unwelcome::Wrong("the first message must be a control frame"));
     };
-    let session = || hub.session(name).ok_or("there is no such session, or it is over");
+    let gone = Unwelcome::NotHere("there is no such session, or it is over");
+    let session = || hub.session(name).ok_or(gone);
     match decode::<FromClient>(message) {
         Ok(FromClient::Attach { token, received, room, size }) => {
             let session = session()?;
-            let queue = session.attach(&token, received, room, size)?;
+            let attached = session.attach(&token, received, room, size);
+            let queue = attached.map_err(Unwelcome::NotHere)?;
             Ok(Welcome::Client(session, queue))
         }
         Ok(FromClient::Watch { token }) => {
             let session = session()?;
-            let (viewer, size) = session.watch(&token)?;
+            let (viewer, size) = session.watch(&token).map_err(Unwelcome::NotHere)?;
             Ok(Welcome::Viewer(session, viewer, size))
         }
-        _ => Err("the first message must be an attach"),
+        _ => Err(Unwelcome::Wrong("the first message must be an attach")),
     }
 }
 
@@ -124,22 +136,22 @@ async fn is_under_way(hub: &Hub, name: &str) -> bool {
     row.map_or(true, |row| row.is_some_and(|row| row.ended_at.is_none()))
 }
 
-/// The first message, or what is wrong with it; `None` when the client has gone.
-async fn first_word(stream: &mut Stream) -> Option<Result<Bytes, &'static str>> {
+/// The first message.
+async fn first_word(stream: &mut Stream) -> Result<Bytes, Unwelcome> {
     let word = async {
         loop {
-            return match stream.next().await? {
-                Ok(Message::Binary(body)) => Some(Ok(body)),
-                Ok(Message::Text(_)) => {
-                    Some(Err("the first message must be binary: a control frame with an attach"))
-                }
-                Ok(Message::Ping(_) | Message::Pong(_)) => continue,
-                Ok(Message::Close(_)) | Err(_) => None,
+            return match stream.next().await {
+                Some(Ok(Message::Binary(body))) => Ok(body),
+                Some(Ok(Message::Text(_))) => Err(Unwelcome::Wrong(
+                    "the first message must be binary: a control frame with an attach",
+                )),
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => continue,
+                Some(Ok(Message::Close(_)) | Err(_)) | None => Err(Unwelcome::Gone),
             };
         }
     };
-    let late = Some(Err("the first message must be an attach, and come within 10 s"));
-    tokio::time::timeout(CHANNEL_FIRST_MESSAGE, word).await.unwrap_or(late)
+    let late = Unwelcome::Wrong("the first message must be an attach, and come within 10 s");
+    tokio::time::timeout(CHANNEL_FIRST_MESSAGE, word).await.unwrap_or(Err(late))
 }
 
 /// One attached client.
