@@ -119,6 +119,18 @@ impl Log {
         self.spans.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// A line up to what it says.
+    fn begin(&self, level: Level) -> Line {
+        let mut line = Line::default();
+        if self.journal {
+            let _ = write!(line, "<{}>", priority(level));
+        } else {
+            let now = system_time().as_secs();
+            let _ = write!(line, "{} {level:5} ", utc(now));
+        }
+        line
+    }
+
     fn write_spans(&self, line: &mut Line) {
         ENTERED.with_borrow(|entered| {
             let spans = self.spans();
@@ -174,13 +186,7 @@ impl Subscriber for Log {
 
     fn event(&self, event: &Event<'_>) {
         let level = *event.metadata().level();
-        let mut line = Line::default();
-        if self.journal {
-            let _ = write!(line, "<{}>", priority(level));
-        } else {
-            let now = system_time().as_secs();
-            let _ = write!(line, "{} {level:5} ", utc(now));
-        }
+        let mut line = self.begin(level);
         self.write_spans(&mut line);
         event.record(&mut EventFields(&mut line));
         if !has_room() {
@@ -191,12 +197,14 @@ impl Subscriber for Log {
         let mut stderr = std::io::stderr().lock();
         // There is nowhere to report that the log cannot be written.
         if lost > 0 {
-            let mut told = Line::default();
+            let mut told = self.begin(Level::WARN);
             let _ = write!(told, "{lost} lines are missing here: nothing read the log");
             let _ = stderr.write_all(told.end());
         }
         if lost == 0 || has_room() {
             let _ = stderr.write_all(line.end());
+        } else {
+            self.lost.fetch_add(1, Ordering::Relaxed);
         }
     }
 
