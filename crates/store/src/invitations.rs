@@ -14,7 +14,7 @@
 
 use towline_host::clock::UnixMillis;
 
-use crate::engine::{self, member::NodeIdentity};
+use crate::engine::{self, Target, member::NodeIdentity};
 use crate::error::StoreError;
 use crate::limits::MAX_INVITATIONS;
 use crate::store::Store;
@@ -88,15 +88,12 @@ impl Invitations<'_> {
         node: &NodeIdentity,
         now: UnixMillis,
     ) -> Result<Taken, StoreError> {
+        // A caller without a token is not worth the writers' lock.
+        if !is_good(&self.store.pool, digest, now).await? {
+            return Ok(Taken::NoToken);
+        }
         let mut tx = self.store.writing().await?;
-        let good: i64 = engine::query_scalar(
-            "SELECT COUNT(*) FROM invitations WHERE digest = ? AND used_by = '' AND ends_at > ?",
-        )
-        .bind(digest)
-        .bind(now.0)
-        .fetch_one(&mut *tx)
-        .await?;
-        if good == 0 {
+        if !is_good(&mut tx, digest, now).await? {
             return Ok(Taken::NoToken);
         }
         let same: i64 =
@@ -169,10 +166,27 @@ impl Invitations<'_> {
     }
 }
 
+/// Whether this is the digest of a token that nobody has used and whose time is not over.
+async fn is_good<'t>(
+    target: impl Into<Target<'t>>,
+    digest: &str,
+    now: UnixMillis,
+) -> Result<bool, StoreError> {
+    let good: i64 = engine::query_scalar(
+        "SELECT COUNT(*) FROM invitations WHERE digest = ? AND used_by = '' AND ends_at > ?",
+    )
+    .bind(digest)
+    .bind(now.0)
+    .fetch_one(target)
+    .await?;
+    Ok(good > 0)
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)] // a test fails by panicking
 mod tests {
     use super::*;
+    use crate::limits::STORE_BUSY;
     use crate::testing::scratch;
 
     fn node(name: &str) -> NodeIdentity {
@@ -182,6 +196,17 @@ mod tests {
             address: format!("{name}.example:8443"),
             device_address: String::new(),
         }
+    }
+
+    #[tokio::test]
+    async fn who_has_no_token_does_not_wait_for_the_turn_to_write() {
+        let (store, _dir) = scratch().await;
+        let writer = store.writing().await.unwrap();
+        let (all, node) = (store.invitations(), node("b"));
+        let taken = all.take("guessed", &node, UnixMillis(1));
+        let taken = tokio::time::timeout(STORE_BUSY / 2, taken).await;
+        assert_eq!(taken.expect("it waits for another writer").unwrap(), Taken::NoToken);
+        drop(writer);
     }
 
     #[tokio::test]

@@ -7,6 +7,7 @@
 //! # Invariants
 //! - A caller whose key is none of the nodes' reaches this one call, within bounds of time and
 //!   number.
+//! - Refusals are a stranger's: beyond the budget of the address they are counted.
 //! - Nothing is given before the approval. The key of the CA is given only where the token says so;
 //!   node keys and stores never are.
 //!
@@ -41,7 +42,7 @@ use super::calls::dial;
 use super::invitation::Token;
 use super::node_key::{NODE_KEY, NodeKey};
 use super::tls::digest_of;
-use crate::audit::{AuditLog, Event};
+use crate::audit::{AuditLog, Event, Who};
 use crate::limits::{
     JOINING_PATIENCE, MAX_JOIN_FILES, MAX_JOIN_REQUEST, MAX_JOINING, MAX_PEER_ANSWER,
 };
@@ -170,7 +171,10 @@ impl Inviter {
             error: refused.map(|why| ("Refused".to_owned(), why.to_owned())),
             ..Event::default()
         };
-        self.audit.write(event).await;
+        match (refused, joiner.source_ip.parse()) {
+            (Some(_), Ok(source)) => self.audit.write_within(&Who::Stranger(source), event).await,
+            _ => self.audit.write(event).await,
+        }
     }
 }
 
@@ -272,4 +276,32 @@ pub async fn join(key: &NodeKey, token: &Token, wanted: Wanted) -> Result<Option
         .map(|(name, content)| Ok((name, STANDARD.decode(content).map_err(|e| e.to_string())?)))
         .collect::<Result<_, _>>()
         .map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use towline_host::clock::UnixMillis;
+    use towline_store::testing::scratch;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_flood_of_wrong_tokens_leaves_a_few_lines_and_a_count() {
+        let (store, dir) = scratch().await;
+        let clock = Clock::manual(UnixMillis(1_700_000_000_000));
+        let (audit, task) = AuditLog::start(store.clone(), clock.clone());
+        let inviter = Inviter::new(store.clone(), dir.path().to_owned(), audit.clone(), clock);
+        let joiner = Joiner { spki: b"key".to_vec(), source_ip: "192.0.2.1".to_owned() };
+        let wanted = Wanted { node: "b".to_owned(), address: "b.example:8443".to_owned() };
+        let asked = Asked { secret: STANDARD.encode("guessed"), wanted };
+        for _ in 0..100 {
+            assert_eq!(inviter.take(&joiner, &asked).await.unwrap_err().0, StatusCode::FORBIDDEN);
+        }
+        audit.settle().await;
+        let lines = store.audit().list(0, 200).await.unwrap();
+        assert!(lines.len() <= 10, "{} lines", lines.len());
+        assert!(lines.last().unwrap().1.contains("RefusalsCounted"), "{lines:?}");
+        drop((inviter, audit));
+        task.await.unwrap();
+    }
 }

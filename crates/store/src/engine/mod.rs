@@ -28,7 +28,7 @@ mod value;
 pub(crate) use builder::QueryBuilder;
 pub(crate) use member::Member;
 pub(crate) use place::{Place, WORD};
-pub(crate) use pool::{Connection, Pool, Tx};
+pub(crate) use pool::{Connection, Pool, Target, Tx};
 pub(crate) use query::{query, query_as, query_scalar};
 pub(crate) use row::Row;
 pub(crate) use value::Value;
