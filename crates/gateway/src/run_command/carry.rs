@@ -68,6 +68,7 @@ pub(super) struct Job {
 pub(super) async fn carry(shared: Arc<Shared>, job: Job, events: mpsc::Sender<Event>) {
     let Some(planned) = job.facts.plan.steps.get(job.step).cloned() else { return };
     let Job { facts, device, step, from, given_to, first_given, wishes } = job;
+    let may_have_output = matches!(from, From::Held(_)) || !given_to.is_empty();
     let begun = match from {
         From::Held(held) => Ok(held),
         From::Order(to) => {
@@ -107,7 +108,7 @@ pub(super) async fn carry(shared: Arc<Shared>, job: Job, events: mpsc::Sender<Ev
     };
     let over = match begun {
         Ok(step) => {
-            carrier.recall().await;
+            carrier.recall(may_have_output).await;
             carrier.go(step, &planned).await
         }
         Err(error) => Some(Over::Ended(End::Broken(error.to_string()))),
@@ -134,11 +135,12 @@ struct Carrier {
 
 impl Carrier {
     /// Where several gateways work together: the output as far as the device was told that it is
-    /// kept, and no byte more. A gateway that works alone has that in its files.
-    async fn recall(&mut self) {
+    /// kept, and no byte more. A gateway that works alone has that in its files. The store is asked
+    /// only for a step that was given to the device before.
+    async fn recall(&mut self, may_have_output: bool) {
         let Some(mut keeper) = self.keeper.take() else { return };
         self.writer.forget();
-        for lane in Lane::ALL {
+        for lane in Lane::ALL.into_iter().filter(|_| may_have_output) {
             while let Some(bytes) = keeper.next(lane, &mut self.wishes).await {
                 let from = self.writer.written()[lane];
                 if self.write(lane, from, &bytes).await == Wrote::TooMuch {
