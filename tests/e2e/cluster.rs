@@ -1,11 +1,12 @@
 //! Several gateways at work on one PostgreSQL database.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 use serde_json::json;
+use towline_testkit::cluster::free;
 use towline_testkit::lab::{Device, DeviceSetup, GatewaySetup, Lab, Operator};
 use towline_testkit::postgres::Postgres;
 use towline_testkit::process::{Running, Signal, finish};
@@ -25,10 +26,6 @@ pub(crate) struct Pair {
     pub(crate) b_home: PathBuf,
     pub(crate) b_address: SocketAddr,
     pub(crate) server: Postgres,
-}
-
-fn free() -> Outcome<SocketAddr> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 
 /// The lines that make a gateway a node, one that is named to devices or not, with more lines on
@@ -142,8 +139,11 @@ impl Pair {
 pub(crate) fn serve(lab: &Lab, home: &std::path::Path, address: SocketAddr) -> Outcome<Running> {
     let mut command = Command::new(lab.gateway.program());
     command.arg("serve").arg("--dir").arg(home).args(["--listen", &address.to_string()]);
-    let mut running = Running::start("gateway b", command, &home.with_extension("log"))?;
-    running.wait_for("gateway b listens", 0, PATIENCE, |said| {
+    let log = home.with_extension("log");
+    // A process before this one may have written to it.
+    let before = std::fs::metadata(&log).map_or(0, |file| file.len());
+    let mut running = Running::start("gateway b", command, &log)?;
+    running.wait_for("gateway b listens", usize::try_from(before)?, PATIENCE, |said| {
         said.contains("listening on").then_some(())
     })?;
     Ok(running)
