@@ -19,11 +19,12 @@ use towline_host::clock::UnixMillis;
 use crate::engine;
 use crate::sessions::tests::new;
 use crate::testing::scratch_file;
-use crate::{Arrival, Connection, Store};
+use crate::{Arrival, Connection, Known, Store};
 
 const NODES: usize = 3;
 const DEVICES: usize = 2;
 const NOW: UnixMillis = UnixMillis(1);
+const DEAD: Known = Known { other_is_dead: true, answer_was_lost: false };
 /// A lease, and longer than one.
 const LEASE: i64 = 8_000;
 const LONG: i64 = 20_000;
@@ -130,14 +131,15 @@ impl World {
     async fn arrive(&mut self, number: usize, node: usize) -> Result<(), TestCaseError> {
         let (store, link) = (self.stores[node].clone(), self.link(number));
         let presences = store.presences();
-        let mut arrival = presences.arrive(&device(number), link, false, NOW).await.unwrap();
+        let mut arrival =
+            presences.arrive(&device(number), link, Known::default(), NOW).await.unwrap();
         if let Arrival::OtherStart(other) = &arrival {
             let other = (0..NODES).find(|node| name(*node) == *other).unwrap();
             prop_assert!(self.agents[number].at != Some(other), "a live link is not another start");
             if self.stands_still[other] {
                 return Ok(()); // it does not answer: the device tries again later
             }
-            arrival = presences.arrive(&device(number), link, true, NOW).await.unwrap();
+            arrival = presences.arrive(&device(number), link, DEAD, NOW).await.unwrap();
         }
         prop_assert!(matches!(arrival, Arrival::Here { .. }), "{arrival:?}");
         self.agents[number].at = Some(node);
@@ -162,8 +164,10 @@ impl World {
                 if at.is_some() && latest > 1 && !self.stands_still[node] {
                     let late = Connection { number: latest - 1, ..self.link(number) };
                     let presences = self.stores[node].presences();
-                    let arrival =
-                        presences.arrive(&device(number), late, false, NOW).await.unwrap();
+                    let arrival = presences
+                        .arrive(&device(number), late, Known::default(), NOW)
+                        .await
+                        .unwrap();
                     // Unless its node was declared dead: then nobody knows of the latest link.
                     let known = presences.holder(&device(number)).await.unwrap();
                     let taken = matches!(arrival, Arrival::Here { .. });

@@ -125,6 +125,22 @@ impl StoreError {
             || matches!(self.code(), Some(Code::Sqlite(8)))
     }
 
+    /// Whether a row cannot be read by this version, however often it is read.
+    #[must_use]
+    pub const fn is_unreadable(&self) -> bool {
+        use sqlx::Error::{ColumnDecode, ColumnIndexOutOfBounds, ColumnNotFound, Decode};
+        matches!(
+            self,
+            Self::Row(_)
+                | Self::Database(
+                    ColumnDecode { .. }
+                        | ColumnIndexOutOfBounds { .. }
+                        | ColumnNotFound(_)
+                        | Decode(_)
+                )
+        )
+    }
+
     fn is_state(&self, states: &[&str]) -> bool {
         matches!(self.code(), Some(Code::Postgres(state)) if states.contains(&&*state))
     }

@@ -110,7 +110,7 @@ pub use keys::{DeviceKey, DeviceKeys, KeyStatus, fingerprint};
 pub use namings::ApprovalText;
 pub use nodes::{Judged, Node, NodeApproval, Nodes};
 pub use notifications::{After, Message, Notification, Notifications, Webhook};
-pub use presence::{Arrival, Connection, Presences};
+pub use presence::{Arrival, Connection, Known, Presences};
 pub use principals::{AccessKey, Principal, Principals};
 pub use renewals::{Renewal, Renewals};
 pub use roles::{Role, Roles};

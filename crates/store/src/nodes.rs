@@ -64,6 +64,8 @@ pub struct Judged {
     pub node: String,
     /// Its sessions, which are this node's now.
     pub sessions: Vec<Session>,
+    /// The audit lines of requests that it had begun.
+    pub lines: Vec<String>,
 }
 
 /// Operations on nodes.
@@ -174,9 +176,9 @@ impl Nodes<'_> {
                 .execute(&mut *tx)
                 .await?;
             leave_node(&mut tx, &node).await?;
-            begun_requests::close(&mut tx, Some(&node)).await?;
+            let lines = begun_requests::close(&mut tx, Some(&node)).await?;
             let sessions = take(&mut tx, "node = ?", &[&node], own).await?;
-            judged.push(Judged { node, sessions });
+            judged.push(Judged { node, sessions, lines });
         }
         tx.commit().await?;
         Ok(judged)
@@ -227,9 +229,13 @@ mod tests {
 
     use crate::sessions::tests::new;
     use crate::testing::{SERVER, new_database};
-    use crate::{Arrival, Connection, NodeIdentity, SessionStatus, Store, StoreError, engine};
+    use crate::{
+        Arrival, AuditRow, Connection, Known, NodeIdentity, RequestEnd, SessionStatus, Store,
+        StoreError, engine,
+    };
 
     const NOW: UnixMillis = UnixMillis(1);
+    const DEAD: Known = Known { other_is_dead: true, answer_was_lost: false };
 
     fn identity(name: &str) -> NodeIdentity {
         let address = format!("{name}.example:8443");
@@ -245,8 +251,21 @@ mod tests {
         Connection { boot: [boot; 16], number }
     }
 
+    async fn begins_a_request(store: &Store) {
+        let unknown = AuditRow {
+            at: NOW,
+            principal: "arn".into(),
+            action: "towline:CreatePrincipal".into(),
+            outcome: "OutcomeUnknown".into(),
+            line: "unknown".into(),
+            stranger: false,
+        };
+        let request = RequestEnd { id: "begun".into(), seen: None };
+        store.begun_requests().begin(&request, &unknown).await.unwrap();
+    }
+
     async fn here(store: &Store, link: Connection) -> Vec<String> {
-        match store.presences().arrive("mi-1", link, false, NOW).await.unwrap() {
+        match store.presences().arrive("mi-1", link, Known::default(), NOW).await.unwrap() {
             Arrival::Here { sessions, .. } => sessions.into_iter().map(|one| one.new.id).collect(),
             other => panic!("{other:?}"),
         }
@@ -283,14 +302,15 @@ mod tests {
         let ids = ["ann-1".to_owned()];
         assert_eq!(a.presences().lost_sessions(&ids).await.unwrap(), ids);
         assert!(b.presences().lost_sessions(&ids).await.unwrap().is_empty());
-        let late = a.presences().arrive("mi-1", link(1, 1), false, NOW).await.unwrap();
+        let late = a.presences().arrive("mi-1", link(1, 1), Known::default(), NOW).await.unwrap();
         assert!(matches!(late, Arrival::Stale), "{late:?}");
-        let copy = a.presences().arrive("mi-1", link(2, 1), false, NOW).await.unwrap();
+        let copy = a.presences().arrive("mi-1", link(2, 1), Known::default(), NOW).await.unwrap();
         assert!(matches!(&copy, Arrival::OtherStart(node) if node == "b"), "{copy:?}");
         // b was asked: its link is dead.
-        let sure = a.presences().arrive("mi-1", link(2, 1), true, NOW).await.unwrap();
+        let sure = a.presences().arrive("mi-1", link(2, 1), DEAD, NOW).await.unwrap();
         assert!(matches!(sure, Arrival::Here { sessions, .. } if sessions.len() == 1));
 
+        begins_a_request(&a).await;
         // a stands still: it writes nothing, and b takes what it had.
         a.member = None;
         assert!(b.nodes().judge().await.unwrap().is_empty());
@@ -302,8 +322,9 @@ mod tests {
         b.member.as_ref().unwrap().assume_steady();
         let judged = b.nodes().judge().await.unwrap();
         assert_eq!((judged.len(), &*judged[0].node, judged[0].sessions.len()), (1, "a", 1));
+        assert_eq!(judged[0].lines, ["unknown"], "b logs what a had begun");
         assert!(b.presences().holder("mi-1").await.unwrap().is_none());
-        assert!(a.presences().arrive("mi-1", link(2, 2), false, NOW).await.is_err());
+        assert!(a.presences().arrive("mi-1", link(2, 2), Known::default(), NOW).await.is_err());
         assert!(b.sessions().end("ann-1", false, "over", NOW).await.unwrap());
         let nodes = b.nodes().list().await.unwrap();
         let shown: Vec<_> = nodes.iter().map(|node| (&*node.name, node.lives)).collect();

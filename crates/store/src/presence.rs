@@ -49,6 +49,16 @@ pub enum Arrival {
     OtherStart(String),
 }
 
+/// What this node knows when a device arrives.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Known {
+    /// A link of another start, if there is one, is dead.
+    pub other_is_dead: bool,
+    /// The answer to an earlier arrival was lost: sessions and steps may be this node's already,
+    /// and are named again.
+    pub answer_was_lost: bool,
+}
+
 /// Operations on presence.
 pub struct Presences<'a> {
     store: &'a Store,
@@ -63,7 +73,7 @@ impl Store {
 }
 
 impl Presences<'_> {
-    /// A device arrives at this node. `is_sure`: a link of another start, if there is one, is dead.
+    /// A device arrives at this node.
     ///
     /// # Errors
     /// [`StoreError::Database`]; nothing has changed then.
@@ -71,7 +81,7 @@ impl Presences<'_> {
         &self,
         device: &str,
         link: Connection,
-        is_sure: bool,
+        known: Known,
         now: UnixMillis,
     ) -> Result<Arrival, StoreError> {
         let mut tx = self.store.writing().await?;
@@ -85,7 +95,10 @@ impl Presences<'_> {
                 if number >= link.number {
                     return Ok(Arrival::Stale);
                 }
-            } else if *node != *self.store.node && !is_sure && self.lives(&mut tx, &node).await? {
+            } else if *node != *self.store.node
+                && !known.other_is_dead
+                && self.lives(&mut tx, &node).await?
+            {
                 // Of its own links this node knows itself whether they answer.
                 return Ok(Arrival::OtherStart(node));
             }
@@ -103,10 +116,13 @@ impl Presences<'_> {
         .bind(now.0)
         .execute(&mut *tx)
         .await?;
-        let foreign = "device_id = ? AND node <> ?";
-        let sessions =
-            take(&mut tx, foreign, &[device, &*self.store.node], &self.store.node).await?;
-        let commands = come_with_device(&mut tx, device, &self.store.node).await?;
+        let own = &*self.store.node;
+        let anew = known.answer_was_lost;
+        let sessions = match anew {
+            false => take(&mut tx, "device_id = ? AND node <> ?", &[device, own], own).await?,
+            true => take(&mut tx, "device_id = ?", &[device], own).await?,
+        };
+        let commands = come_with_device(&mut tx, device, own, anew).await?;
         tx.commit().await?;
         Ok(Arrival::Here { sessions, commands })
     }

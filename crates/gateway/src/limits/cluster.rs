@@ -34,6 +34,17 @@ pub const ARRIVAL_AGAIN: [Duration; 6] = [
     Duration::from_secs(900),
 ];
 
+/// Recordings of which a node remembers which other one had them.
+pub const RECORDING_PLACES: usize = 256;
+
+/// How long all other nodes together may take to tell what they have of a step's output, or
+/// whether they have a part of a recording.
+pub const EVERYBODY: Duration = Duration::from_secs(10);
+
+/// Pauses between tries to keep a session that has come from another node, while the database
+/// fails. Other devices wait meanwhile; then the device's link is refused, and it comes again.
+pub const ADOPT_AGAIN: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(1)];
+
 /// How long a node that is told to stop gives its devices and sessions to others. The unit's
 /// `TimeoutStopSec` is longer.
 pub const DRAIN_AT_STOP: Duration = Duration::from_secs(60);

@@ -10,6 +10,8 @@
 //!   nobody does: the store refuses anything else, and the command is read again.
 //! - A step of a device that has come is awaited before the device says whether it holds it.
 //! - A task whose invocation is at another node ends without a word to the device.
+//! - What cannot be read is logged and left out: it holds up no other command. What the store did
+//!   not answer is read again by the next look.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -66,17 +68,15 @@ impl Scheduler {
         }
         for one in open {
             match self.seen.get(&one.id) {
-                None => {
-                    let Some(row) = self.shared.store.run_commands().get(&one.id).await? else {
-                        continue;
-                    };
-                    if let Err(error) = self.take_up(&row, out).await {
-                        tracing::error!(command = one.id, %error, "a command is not taken up");
-                    }
-                }
+                None => self.take_up_stored(&one.id, out).await?,
                 Some(version) if *version < one.version => {
                     let version = *version;
-                    self.learn(&one, version, out).await?;
+                    match self.learn(&one, version, out).await {
+                        Err(error) if error.is_unreadable() => {
+                            tracing::error!(command = one.id, %error, "a change is left out");
+                        }
+                        done => done?,
+                    }
                 }
                 Some(_) => continue,
             }
@@ -120,6 +120,7 @@ impl Scheduler {
             cancelled.retain(|device| wishes.contains_key(&(of.id.clone(), device.clone())));
         }
         self.cancel(&of.id, Some(cancelled), out);
+        self.cancel_waiting(&of.id, out); // its node is dead, or has given it back
         Ok(())
     }
 
@@ -129,8 +130,22 @@ impl Scheduler {
         }
     }
 
+    /// Gives back what was claimed without an answer.
+    async fn gives_claims_back(&mut self) -> bool {
+        if let Err(error) = self.shared.store.run_commands().give_back_claims().await {
+            tracing::warn!(%error, "no step is given: an earlier claim has no answer yet");
+            return false;
+        }
+        self.lost_claim = false;
+        self.next_look = Instant::now(); // it reads them as they stand now
+        true
+    }
+
     /// Gives steps to devices that are here, as far as all nodes together may.
     pub(super) async fn give_claimed(&mut self, out: &mut Outcome) {
+        if self.lost_claim && !self.gives_claims_back().await {
+            return;
+        }
         let hub = std::sync::Arc::clone(&self.shared.hub);
         let is_there = |device: &str| {
             hub.device(device).is_some_and(|there| !there.is_closed() && there.is_settled())
@@ -158,6 +173,7 @@ impl Scheduler {
             Ok(claimed) => claimed,
             Err(error) => {
                 tracing::warn!(%error, "no step is given: the store does not answer");
+                self.lost_claim = true;
                 Vec::new()
             }
         };
@@ -195,6 +211,10 @@ impl Scheduler {
     ) {
         for command in commands {
             while let Err(error) = self.take_over_one(device, &command, out).await {
+                if error.is_unreadable() {
+                    tracing::error!(command, device, %error, "a step is left out");
+                    break;
+                }
                 tracing::error!(command, device, %error, "a step is not taken over; retrying");
                 tokio::time::sleep(STORE_RETRY).await;
             }
@@ -207,11 +227,8 @@ impl Scheduler {
         command: &str,
         out: &mut Outcome,
     ) -> Result<(), StoreError> {
-        let commands = self.shared.store.run_commands();
-        if !self.live.contains_key(command)
-            && let Some(row) = commands.get(command).await?
-        {
-            self.take_up(&row, out).await?;
+        if !self.live.contains_key(command) {
+            self.take_up_stored(command, out).await?;
             self.seen.insert(command.to_owned(), 0);
         }
         let row = self.shared.store.run_commands().invocation(command, device).await?;
@@ -253,6 +270,10 @@ impl Scheduler {
             let commands = self.shared.store.run_commands();
             match (commands.get(id).await, commands.invocations_of(id).await) {
                 (Ok(row), Ok(rows)) => break (row, rows),
+                (Err(error), _) | (_, Err(error)) if error.is_unreadable() => {
+                    tracing::error!(command = id, %error, "a command is left out");
+                    break (None, Vec::new());
+                }
                 (Err(error), _) | (_, Err(error)) => {
                     tracing::error!(command = id, %error, "a command is not read again; retrying");
                     tokio::time::sleep(STORE_RETRY).await;

@@ -59,6 +59,10 @@ pub(super) struct Scheduler {
     pub(super) seen: HashMap<String, i64>,
     /// Commands that were read again, and whose standing is to be stored.
     pub(super) again: Vec<String>,
+    /// Commands that were sent, and that the store did not give yet.
+    unread: Vec<String>,
+    /// The answer to a claim was lost: what was claimed is given back first.
+    pub(super) lost_claim: bool,
     pub(super) next_look: Instant,
     /// Whether this node kept the standings of commands when it looked last.
     pub(super) keeps: bool,
@@ -74,6 +78,8 @@ impl Scheduler {
             later: Vec::new(),
             seen: HashMap::new(),
             again: Vec::new(),
+            unread: Vec::new(),
+            lost_claim: false,
             next_look: Instant::now(),
             keeps: false,
         }
@@ -122,14 +128,30 @@ impl Scheduler {
         if cancelled {
             self.cancel(&id, None, out);
         }
-        if let Some(live) = self.live.get(&id).filter(|_| self.shared.store.does_chores()) {
-            let waits = |one: &Invocation| one.cancelled && one.stage == Stage::Waiting;
-            let waiting = live.invocations.iter().filter(|(_, one)| waits(one));
-            let waiting = waiting.map(|(device, _)| device.clone()).collect();
-            self.cancel(&id, Some(waiting), out);
-        }
+        self.cancel_waiting(&id, out);
         out.touched.push(id);
         Ok(())
+    }
+
+    /// Takes up a command of this id, if there is one. One that this version cannot read is left
+    /// out, so that it does not hold up the others.
+    pub(super) async fn take_up_stored(
+        &mut self,
+        id: &str,
+        out: &mut Outcome,
+    ) -> Result<(), StoreError> {
+        let taken_up = match self.shared.store.run_commands().get(id).await {
+            Ok(Some(row)) => self.take_up(&row, out).await,
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
+        };
+        match taken_up {
+            Err(error) if error.is_unreadable() => {
+                tracing::error!(command = id, %error, "a command is left out");
+                Ok(())
+            }
+            done => done,
+        }
     }
 
     /// Outputs of steps that ended right before the earlier process did.
@@ -181,8 +203,14 @@ impl Scheduler {
             }
             let mut out = Outcome::default();
             self.look_in_time(&mut out).await;
+            for id in std::mem::take(&mut self.unread) {
+                self.on_sent(&id, &mut out).await;
+            }
             for event in batch.drain(..) {
                 self.on_event(event, &mut out).await;
+            }
+            for id in self.again.clone() {
+                self.cancel_waiting(&id, &mut out);
             }
             self.on_arrivals();
             self.on_time(&mut out);
@@ -243,19 +271,15 @@ impl Scheduler {
         if self.seen.contains_key(id) {
             return; // a look has found it already
         }
-        if self.shared.store.node().is_some() {
-            self.seen.insert(id.to_owned(), 0);
-        }
-        let taken_up = match self.shared.store.run_commands().get(id).await {
-            Ok(Some(row)) => self.take_up(&row, out).await,
-            Ok(None) => Ok(()),
-            Err(error) => Err(error),
-        };
-        if let Err(error) = taken_up {
-            tracing::error!(
-                command = id, %error,
-                "a command waits for the next start of the gateway"
-            );
+        match self.take_up_stored(id, out).await {
+            Ok(()) if self.shared.store.node().is_some() => {
+                self.seen.insert(id.to_owned(), 0);
+            }
+            Ok(()) => {}
+            Err(error) => {
+                tracing::warn!(command = id, %error, "a command is not taken up yet; retrying");
+                self.unread.push(id.to_owned());
+            }
         }
     }
 
@@ -319,6 +343,20 @@ impl Scheduler {
         out.changes.extend(change);
     }
 
+    /// Ends what waits although somebody wants it stopped: nobody else does, where no node carries
+    /// it.
+    pub(super) fn cancel_waiting(&mut self, id: &str, out: &mut Outcome) {
+        let Some(live) = self.live.get(id).filter(|_| self.shared.store.does_chores()) else {
+            return;
+        };
+        let waits = |one: &Invocation| one.cancelled && one.stage == Stage::Waiting;
+        let waiting = live.invocations.iter().filter(|(_, one)| waits(one));
+        let waiting: Vec<String> = waiting.map(|(device, _)| device.clone()).collect();
+        if !waiting.is_empty() {
+            self.cancel(id, Some(waiting), out);
+        }
+    }
+
     pub(super) fn cancel(&mut self, id: &str, devices: Option<Vec<String>>, out: &mut Outcome) {
         let Some(live) = self.live.get_mut(id) else { return };
         let devices = devices.unwrap_or_else(|| {
@@ -380,6 +418,7 @@ impl Scheduler {
             .map(|live| millis(live.deadline(now)))
             .chain(busy)
             .chain(self.next_look())
+            .chain((!self.unread.is_empty()).then_some(STORE_RETRY))
             .chain([SCHEDULER_TICK])
             .min()
             .unwrap_or(SCHEDULER_TICK)

@@ -9,16 +9,22 @@
 //!   mix: one lock is held over each pair.
 //! - A session that was let go of changes neither its row nor its device. Its client is hung up on,
 //!   and finds its session where that is.
+//! - What the store has given to this node is kept here, also when its answer was lost or the store
+//!   failed right after it: such a device is asked for anew when it comes again ([`Unsure`]), and
+//!   sessions whose device does not come are found by two looks.
 
 use std::sync::Arc;
 
+use tokio::time::sleep;
 use towline_archive::settings::Demand;
-use towline_store::{Arrival, Connection, Session as Row, StoreError};
+use towline_store::{Arrival, Connection, Known, Session as Row, StoreError};
 
 use super::hub::Hub;
 use super::recording;
 use super::session::Session;
+use super::unsure::Unsure;
 use super::watch;
+use crate::limits::{ADOPT_AGAIN, MAX_SESSIONS};
 
 /// What the recording of a session says that went elsewhere.
 const ELSEWHERE: &str = "the session goes on at another gateway";
@@ -27,19 +33,33 @@ impl Hub {
     /// A device arrives at this node: its sessions come with it. Names of the nodes that had them.
     ///
     /// # Errors
-    /// The store's; then nothing has changed.
+    /// The store's; then what has changed is told when the device comes again.
     pub async fn arrive(
         self: &Arc<Self>,
         device: &str,
         link: Connection,
         is_sure: bool,
     ) -> Result<(Arrival, Vec<String>), StoreError> {
-        let _moving = self.moves.lock().await;
+        let mut unsure = self.moves.lock().await;
+        let known = Known { other_is_dead: is_sure, answer_was_lost: unsure.has(device) };
+        let arrived = self.arrive_known(device, link, known).await;
+        unsure.arrived(device, arrived.is_ok());
+        arrived
+    }
+
+    async fn arrive_known(
+        self: &Arc<Self>,
+        device: &str,
+        link: Connection,
+        known: Known,
+    ) -> Result<(Arrival, Vec<String>), StoreError> {
         let now = self.parts.clock.now();
-        let arrival = self.store().presences().arrive(device, link, is_sure, now).await?;
+        let arrival = self.store().presences().arrive(device, link, known, now).await?;
         let mut from = Vec::new();
         if let Arrival::Here { sessions: rows, commands } = &arrival {
-            from.extend(rows.iter().map(|row| row.node.clone()).filter(|node| !node.is_empty()));
+            let own = self.store().node().unwrap_or_default();
+            let others = rows.iter().map(|row| &row.node).filter(|node| *node != own);
+            from.extend(others.filter(|node| !node.is_empty()).cloned());
             from.sort_unstable();
             from.dedup();
             self.adopt(rows).await?;
@@ -50,21 +70,52 @@ impl Hub {
         Ok((arrival, from))
     }
 
-    /// Keeps sessions that are this node's from now on.
+    /// Keeps sessions that are this node's from now on. One that the store fails for holds up no
+    /// other one.
     async fn adopt(self: &Arc<Self>, rows: &[Row]) -> Result<(), StoreError> {
+        let mut failed = Ok(());
         for row in rows {
             if self.session(&row.new.id).is_some() {
                 continue; // it came back before this node had let go of it
             }
-            self.take_up(row).await?;
-            tracing::info!(
-                session = row.new.id,
-                device = row.new.device_id,
-                from = row.node,
-                "session taken over from another gateway"
-            );
+            let (session, device, from) = (&row.new.id, &row.new.device_id, &row.node);
+            match self.take_up_patiently(row).await {
+                Ok(()) => {
+                    tracing::info!(session, device, from, "session taken over from another gateway")
+                }
+                Err(error) => {
+                    tracing::error!(session, device, %error, "a session is not taken over yet");
+                    failed = Err(error);
+                }
+            }
         }
-        Ok(())
+        failed
+    }
+
+    async fn take_up_patiently(self: &Arc<Self>, row: &Row) -> Result<(), StoreError> {
+        for pause in ADOPT_AGAIN {
+            match self.take_up(row).await {
+                Err(error) if error.is_passing() => tracing::debug!(%error, "taken up again"),
+                done => return done,
+            }
+            sleep(pause).await;
+        }
+        self.take_up(row).await
+    }
+
+    /// Keeps the sessions that are this node's in the store and not here.
+    async fn adopt_missing(self: &Arc<Self>, unsure: &mut Unsure) -> Result<(), StoreError> {
+        if !unsure.looks() {
+            return Ok(());
+        }
+        let most = i64::try_from(MAX_SESSIONS).unwrap_or(i64::MAX);
+        let mut rows = self.store().sessions().list_active("", most).await?;
+        rows.retain(|row| self.session(&row.new.id).is_none());
+        let adopted = self.adopt(&unsure.found(rows)).await;
+        if adopted.is_err() {
+            unsure.look();
+        }
+        adopted
     }
 
     /// Lets go of the sessions that this node has lost and that no device carries here.
@@ -105,25 +156,30 @@ impl Hub {
         if self.is_draining() {
             return; // another node does
         }
-        let _moving = self.moves.lock().await;
+        let mut unsure = self.moves.lock().await;
+        if let Err(error) = self.adopt_missing(&mut unsure).await {
+            tracing::warn!(%error, "sessions that are this gateway's are looked for again");
+        }
         let judged = match self.store().nodes().judge().await {
             Ok(judged) => judged,
             Err(error) => {
                 tracing::warn!(%error, "nobody is judged: the store does not answer");
+                unsure.look(); // or its answer was lost
                 return;
             }
         };
         for dead in judged {
+            for line in &dead.lines {
+                tracing::info!(target: "audit", "{line}");
+            }
             tracing::warn!(
                 node = dead.node,
                 sessions = dead.sessions.len(),
                 "a gateway is dead: its lease is over"
             );
             if let Err(error) = self.adopt(&dead.sessions).await {
-                tracing::error!(
-                    %error,
-                    "sessions of a dead gateway wait for a restart of this one"
-                );
+                tracing::warn!(%error, "sessions of a dead gateway are taken over later");
+                unsure.look();
             }
         }
     }

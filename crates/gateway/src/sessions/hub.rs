@@ -21,6 +21,7 @@ use super::device::Device;
 use super::scripts::StepsCome;
 use super::session::Session;
 use super::session_map::SessionMap;
+use super::unsure::Unsure;
 use crate::audit::AuditLog;
 use crate::changes::Topic;
 use crate::limits::LAST_WORDS;
@@ -58,7 +59,7 @@ pub struct Hub {
     /// Takes over steps of commands.
     pub(super) steps: OnceLock<Box<dyn StepsCome>>,
     /// Held while sessions change nodes.
-    pub(super) moves: tokio::sync::Mutex<()>,
+    pub(super) moves: tokio::sync::Mutex<Unsure>,
     /// Devices and sessions go to other nodes: no new ones are taken.
     draining: AtomicBool,
 }

@@ -39,6 +39,7 @@ mod token;
 mod tunnel;
 #[cfg(test)]
 pub(crate) mod unrecorded;
+mod unsure;
 mod viewers;
 mod watch;
 

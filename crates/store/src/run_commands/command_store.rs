@@ -57,7 +57,8 @@ impl CommandStore<'_> {
     }
 
     /// Changes invocations and their commands, in one transaction. Where several gateways work
-    /// together: command and device of the changes that another node has made impossible.
+    /// together: command and device of the changes that another node has made impossible. It may be
+    /// called again when its answer was lost: an end that is stored already is no refusal.
     ///
     /// # Errors
     /// [`StoreError::Database`].
@@ -112,8 +113,8 @@ pub(super) async fn count_up(tx: &mut Tx, command: &str) -> Result<(), StoreErro
     Ok(())
 }
 
-/// False: the invocation has ended, or another node carries it.
-async fn change_invocation(
+/// False: the invocation has ended otherwise, or another node carries it.
+pub(super) async fn change_invocation(
     tx: &mut Tx,
     change: &InvocationChange,
     node: &str,
@@ -142,7 +143,7 @@ async fn change_invocation(
     .execute(&mut **tx)
     .await?;
     if done.rows_affected() == 0 {
-        return Ok(false);
+        return is_stored(tx, change, node).await;
     }
     if !node.is_empty() {
         let first = if change.ended { i64::MAX } else { change.step };
@@ -163,6 +164,29 @@ async fn change_invocation(
     .execute(&mut **tx)
     .await?;
     Ok(true)
+}
+
+/// Whether an end is stored as this node wants it: the answer to its COMMIT was lost.
+async fn is_stored(tx: &mut Tx, change: &InvocationChange, node: &str) -> Result<bool, StoreError> {
+    if !change.ended {
+        return Ok(false); // one that has not ended would have been changed again
+    }
+    let same: i64 = engine::query_scalar(
+        "SELECT COUNT(*) FROM command_invocations WHERE command_id = ? AND device_id = ? \
+         AND ended_at IS NOT NULL AND node = ? AND status = ? AND details = ? AND reason = ? \
+         AND step = ? AND steps = ?",
+    )
+    .bind(&change.command)
+    .bind(&change.device)
+    .bind(node)
+    .bind(&change.status)
+    .bind(&change.details)
+    .bind(&change.reason)
+    .bind(change.step)
+    .bind(&change.steps)
+    .fetch_one(&mut **tx)
+    .await?;
+    Ok(same > 0)
 }
 
 /// Pieces of steps before this one are whole files now.

@@ -8,18 +8,20 @@ use crate::engine::{self, Tx};
 use crate::error::StoreError;
 
 /// A device's link is at the node `own` now: the steps that it may hold are, too. The commands that
-/// these belong to.
+/// these belong to. `anew`: also those whose steps are the node's already.
 pub(crate) async fn come_with_device(
     tx: &mut Tx,
     device: &str,
     own: &str,
+    anew: bool,
 ) -> Result<Vec<String>, StoreError> {
     let commands: Vec<String> = engine::query_scalar(
         "SELECT command_id FROM command_invocations WHERE device_id = ? AND ended_at IS NULL \
-         AND node <> ? AND (node <> '' OR LENGTH(given_to) > 0) ORDER BY command_id",
+         AND (node <> ? OR ?) AND (node <> '' OR LENGTH(given_to) > 0) ORDER BY command_id",
     )
     .bind(device)
     .bind(own)
+    .bind(anew)
     .fetch_all(&mut **tx)
     .await?;
     for command in &commands {

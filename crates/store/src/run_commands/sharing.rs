@@ -22,7 +22,7 @@ impl CommandStore<'_> {
     /// # Errors
     /// [`StoreError::Database`]; nothing has changed then.
     pub async fn claim(&self, wanted: &[Wanted]) -> Result<Vec<InvocationRow>, StoreError> {
-        let own = self.store.node().unwrap_or_default();
+        let own = &*self.store.node;
         let mut tx = self.store.writing().await?;
         let mut claimed = Vec::new();
         for one in wanted {
@@ -39,6 +39,38 @@ impl CommandStore<'_> {
         }
         tx.commit().await?;
         Ok(claimed)
+    }
+
+    /// The answer to a claim was lost: what this node has claimed and not given to a device is
+    /// nobody's again. To be called by who claims, before it claims again.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`]; nothing has changed then.
+    pub async fn give_back_claims(&self) -> Result<(), StoreError> {
+        const CLAIMED: &str = "node = ? AND ended_at IS NULL AND LENGTH(given_to) = 0";
+        let own = &*self.store.node;
+        let mut tx = self.store.writing().await?;
+        let commands: Vec<String> = engine::query_scalar(&format!(
+            "SELECT DISTINCT command_id FROM command_invocations WHERE {CLAIMED} \
+             ORDER BY command_id"
+        ))
+        .bind(own)
+        .fetch_all(&mut *tx)
+        .await?;
+        for command in &commands {
+            count_up(&mut tx, command).await?;
+            engine::query(&format!(
+                "UPDATE command_invocations SET node = '', active = 0, \
+                 version = (SELECT c.version FROM commands c WHERE c.id = \
+                 command_invocations.command_id) WHERE command_id = ? AND {CLAIMED}"
+            ))
+            .bind(command)
+            .bind(own)
+            .execute(&mut *tx)
+            .await?;
+        }
+        tx.commit().await?;
+        Ok(())
     }
 
     /// A gateway works alone: what nodes had is its own.

@@ -4,6 +4,7 @@ use super::*;
 use crate::error::StoreError;
 use crate::limits;
 use crate::testing::{scratch, scratch_file};
+use crate::{Arrival, Connection, Known};
 use towline_host::clock::UnixMillis;
 
 fn new(id: &str, at: i64) -> NewCommand {
@@ -75,6 +76,82 @@ async fn the_first_end_of_an_invocation_is_the_one_kept_with_its_output() {
     assert_eq!(invocation.given_to, [[7; 16]]);
     assert_eq!(commands.heads("c", "mi-1", 0).await.unwrap().unwrap().stdout, b"out");
     assert!(commands.open().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn an_end_whose_answer_was_lost_is_taken_again_and_another_end_is_not() {
+    let (store, _dir) = scratch().await;
+    let commands = store.run_commands();
+    commands.insert(&new("c", 5), &devices(&["mi-1"]), |_| "[]").await.unwrap();
+    let change = ended("c", "mi-1", "Success");
+    for (change, node, taken) in [
+        (&change, "a", true),
+        (&change, "a", true), // the same again
+        (&change, "b", false),
+        (&ended("c", "mi-1", "Failed"), "a", false),
+        (&InvocationChange { ended: false, ..change.clone() }, "a", false),
+    ] {
+        let mut tx = store.writing().await.unwrap();
+        let done = command_store::change_invocation(&mut tx, change, node, UnixMillis(9)).await;
+        assert_eq!(done.unwrap(), taken, "{node} {change:?}");
+        tx.commit().await.unwrap();
+    }
+    let kept = commands.invocation("c", "mi-1").await.unwrap().unwrap();
+    assert_eq!((&*kept.status, &*kept.node), ("Success", "a"));
+}
+
+#[tokio::test]
+async fn what_was_claimed_without_an_answer_is_claimed_again_and_what_was_given_stays() {
+    let (mut store, _dir) = scratch().await;
+    store.node = "a".into();
+    let commands = store.run_commands();
+    commands.insert(&new("c", 5), &devices(&["mi-1"]), |_| "[]").await.unwrap();
+    let link = Connection { boot: [7; 16], number: 1 };
+    store.presences().arrive("mi-1", link, Known::default(), UnixMillis(6)).await.unwrap();
+    let wanted =
+        [Wanted { command: "c".into(), device: "mi-1".into(), concurrency: 1, most_errors: 0 }];
+    assert_eq!(commands.claim(&wanted).await.unwrap().len(), 1);
+    assert!(commands.claim(&wanted).await.unwrap().is_empty(), "it is claimed");
+    let version = commands.open_versions().await.unwrap()[0].version;
+    commands.give_back_claims().await.unwrap();
+    assert_eq!(commands.changed_since("c", version).await.unwrap().len(), 1, "others see it");
+    assert_eq!(commands.claim(&wanted).await.unwrap().len(), 1);
+    let mut tx = store.writing().await.unwrap();
+    let given = InvocationChange {
+        heads: None,
+        active: true,
+        carried: true,
+        ended: false,
+        ..ended("c", "mi-1", "InProgress")
+    };
+    assert!(command_store::change_invocation(&mut tx, &given, "a", UnixMillis(7)).await.unwrap());
+    tx.commit().await.unwrap();
+    commands.give_back_claims().await.unwrap();
+    assert_eq!(commands.invocation("c", "mi-1").await.unwrap().unwrap().node, "a");
+}
+
+#[tokio::test]
+async fn an_arrival_without_an_answer_is_told_again_with_sessions_and_commands() {
+    let (mut store, _dir) = scratch().await;
+    store.node = "b".into();
+    let commands = store.run_commands();
+    commands.insert(&new("c", 5), &devices(&["mi-1"]), |_| "[]").await.unwrap();
+    let given = InvocationChange { heads: None, ended: false, ..ended("c", "mi-1", "InProgress") };
+    let mut tx = store.writing().await.unwrap();
+    command_store::change_invocation(&mut tx, &given, "a", UnixMillis(6)).await.unwrap();
+    tx.commit().await.unwrap();
+    let session = crate::sessions::tests::new("ann-1", "mi-1");
+    store.sessions().insert(&session, UnixMillis(7)).await.unwrap();
+    for (number, known, sessions, told) in [
+        (1, Known::default(), 0, 1), // its answer is lost
+        (2, Known::default(), 0, 0),
+        (3, Known { answer_was_lost: true, ..Known::default() }, 1, 1),
+    ] {
+        let link = Connection { boot: [7; 16], number };
+        let arrival = store.presences().arrive("mi-1", link, known, UnixMillis(8)).await.unwrap();
+        let Arrival::Here { sessions: all, commands } = arrival else { panic!("{arrival:?}") };
+        assert_eq!((all.len(), commands.len()), (sessions, told), "arrival {number}");
+    }
 }
 
 #[tokio::test]

@@ -2,11 +2,13 @@
 //! sent, a device that is lost. None leaves anything behind.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use towline_host::clock::{Clock, UnixMillis};
 use towline_ssm::documents::SessionPlan;
 use towline_ssm::ids::SessionId;
+use towline_store::Store;
 use towline_store::testing::scratch;
 
 use super::*;
@@ -37,26 +39,36 @@ fn start(session: &str) -> SessionStart {
     }
 }
 
-const FIRST: &str = "ann-00000000000000001";
+pub(super) const FIRST: &str = "ann-00000000000000001";
 const SECOND: &str = "ann-00000000000000002";
 const THIRD: &str = "ann-00000000000000003";
 
 /// A hub with room for two sessions, and a device that is connected.
 async fn hub() -> (Arc<Hub>, Arc<Scripted>, tempfile::TempDir) {
     let (store, dir) = scratch().await;
+    let (hub, device) = hub_on(store, dir.path()).await;
+    (hub, device, dir)
+}
+
+/// The same on this store.
+pub(super) async fn hub_on(store: Store, dir: &Path) -> (Arc<Hub>, Arc<Scripted>) {
     let clock = Clock::manual(UnixMillis(1_000_000));
     let (trail, _) = AuditLog::start(store.clone(), clock.clone());
-    let recorder = no_recorder(dir.path(), &clock);
+    let recorder = no_recorder(dir, &clock);
     let parts = HubParts { store, clock, recorder, trail };
     let settings = HubSettings { grace: Duration::from_secs(600), most_sessions: 2 };
     let hub = Hub::restore(parts, settings).await.unwrap();
     let device = Scripted::new(true);
     hub.device_up(Arc::clone(&device) as Arc<dyn Device>);
-    (hub, device, dir)
+    (hub, device)
 }
 
 /// Opens a session while the device says that it did so, too.
-async fn open(hub: &Arc<Hub>, device: &Arc<Scripted>, session: &str) -> Result<(), StartError> {
+pub(super) async fn open(
+    hub: &Arc<Hub>,
+    device: &Arc<Scripted>,
+    session: &str,
+) -> Result<(), StartError> {
     let agent = async {
         while !device.take().iter().any(|told| told.starts_with("open ")) {
             tokio::task::yield_now().await;

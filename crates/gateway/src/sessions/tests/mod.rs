@@ -3,6 +3,7 @@
 
 mod failing;
 mod input;
+mod moving;
 mod scripted;
 mod seat;
 mod viewers;
