@@ -44,6 +44,9 @@ fn verifies(at: &Operator, session: &str, said: &str) -> Outcome {
 #[test]
 fn a_demanded_recording_goes_on_at_the_gateway_that_takes_the_session_over() -> Outcome {
     let sink = std::env::temp_dir().join(format!("towline-records-{}", std::process::id()));
+    if sink.exists() {
+        std::fs::remove_dir_all(&sink)?; // of a run that was killed
+    }
     std::fs::create_dir(&sink)?;
     let shared = format!("recording = \"demanded\"\ndirectory = \"{}\"\n", sink.display());
     let mut pair = Pair::with(&shared)?;
@@ -81,7 +84,7 @@ fn a_demanded_recording_goes_on_at_the_gateway_that_takes_the_session_over() -> 
 
 #[test]
 fn a_recording_of_two_gateways_is_read_through_either_while_both_live() -> Outcome {
-    let pair = Pair::start()?;
+    let mut pair = Pair::start()?;
     let to_a = Relay::to(pair.a_address())?;
     let device = pair.device_at(&[to_a.address(), pair.b_address])?;
     let (a, b) = (pair.admin_at(pair.a_address()), pair.admin_at(pair.b_address));
@@ -101,5 +104,17 @@ fn a_recording_of_two_gateways_is_read_through_either_while_both_live() -> Outco
     for at in [&a, &b] {
         verifies(at, &session, "2 recordings")?;
     }
-    Ok(())
+
+    // The row goes first. Each gateway has one part, and the other one says that it has the next.
+    pair.server.psql("towline", &format!("delete from sessions where id = '{session}'"))?;
+    for at in [&a, &b] {
+        reads(at, &session, &["at_a42", "in the part before", "at_b42"])?;
+    }
+    pair.b.kill()?;
+    let said = a.run(&["export", &session, "--format", "txt"])?;
+    let (text, told) =
+        (String::from_utf8_lossy(&said.stdout), String::from_utf8_lossy(&said.stderr));
+    ensure(text.contains("at_a42") && told.contains("may be missing"), || {
+        format!("the loss of a part has no word: {text} {told}")
+    })
 }

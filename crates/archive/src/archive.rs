@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use towline_evidence::cast::Facts;
 use towline_evidence::checkpoint::{KeyError, SigningKey};
+use towline_evidence::layout::part_of;
 use towline_host::clock::Clock;
 use towline_host::files::{self, FileError};
 
@@ -115,7 +116,7 @@ impl Archive {
                 header_in(&*beginning)?
             }
         };
-        Ok(header.towline.filter(|facts| facts.session == session))
+        Ok(header.towline.filter(|facts| facts.session == part_of(session).0))
     }
 }
 

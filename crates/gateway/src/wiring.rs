@@ -11,7 +11,7 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use towline_archive::{Archive, Recorder, RecordingEvent, RecordingEvents, Sink};
+use towline_archive::{Archive, Recorder, RecordingEvent, RecordingEvents};
 use towline_evidence::layout::part_of;
 use towline_host::clock::Clock;
 use towline_host::files;
@@ -283,7 +283,7 @@ impl Gateway {
         };
         Ok(match calls {
             None => here,
-            Some(calls) => of_cluster(here, &hub, calls, pace, self.evidence.sink.clone()),
+            Some(calls) => of_cluster(here, &hub, calls, pace, &self.evidence),
         })
     }
 
@@ -504,16 +504,17 @@ fn of_cluster(
     hub: &Arc<Hub>,
     calls: &Arc<Calls>,
     pace: &Arc<Pace>,
-    sink: Sink,
+    evidence: &Arc<Archive>,
 ) -> DataPlane {
     tokio::spawn(membership::keep(Arc::clone(hub), calls.directory()));
     tokio::spawn(membership::announce_chores(Arc::clone(hub)));
     let (sessions, commands) = (Arc::clone(&here.sessions), Arc::clone(&here.commands));
-    let asked = cluster::routes(Arc::clone(hub), sessions, commands, sink);
+    let asked = cluster::routes(Arc::clone(hub), sessions, commands, Arc::clone(evidence));
+    let sink = evidence.sink.clone();
     DataPlane {
         sessions: Arc::new(ClusterSessions::new(here.sessions, Arc::clone(calls))),
         presence: Arc::new(ClusterPresence::new(here.presence, Arc::clone(calls))),
-        commands: Arc::new(ClusterCommands::new(here.commands, Arc::clone(calls))),
+        commands: Arc::new(ClusterCommands::new(here.commands, Arc::clone(calls), sink)),
         calls_of_nodes: Some((asked, (Arc::clone(calls), Arc::clone(hub)))),
         drain: Some(Arc::new(Drain::new(Arc::clone(hub), calls.directory(), Arc::clone(pace)))),
         ..here

@@ -126,7 +126,15 @@ async fn fetch_part(
         all += bytes.len() as u64;
         match piece.next_offset.filter(|next| *next > request.offset) {
             Some(next) => request.offset = next,
-            None => return Ok((piece.next_part.filter(|next| next != name), all)),
+            None => {
+                if !piece.silent_gateways.is_empty() {
+                    let silent = piece.silent_gateways.join(", ");
+                    complain(&format!(
+                        "a part after {name} may be missing: no answer from the gateways {silent}"
+                    ));
+                }
+                return Ok((piece.next_part.filter(|next| next != name), all));
+            }
         }
     }
 }

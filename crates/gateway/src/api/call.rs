@@ -142,6 +142,8 @@ pub(super) struct Call {
     pub(super) now: UnixMillis,
     /// For an operation that makes a sign-in: the sign-in that the browser has.
     pub(super) sign_in_before: Option<String>,
+    /// Another gateway has passed it on, and asks others itself.
+    pub(super) is_passed_on: bool,
     record: Mutex<Record>,
 }
 
@@ -167,9 +169,17 @@ impl Call {
         host: String,
         now: UnixMillis,
     ) -> Self {
-        let (sign_in_before, record) = (None, Mutex::default());
-        let call =
-            Self { operation, caller, source, user_agent, host, now, sign_in_before, record };
+        let call = Self {
+            operation,
+            caller,
+            source,
+            user_agent,
+            host,
+            now,
+            sign_in_before: None,
+            is_passed_on: false,
+            record: Mutex::default(),
+        };
         match call.caller.proof {
             Proof::Signature | Proof::Token(_) => {}
             Proof::Cookie { .. } => call.note("proof", "cookie"),

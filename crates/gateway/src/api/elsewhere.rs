@@ -8,33 +8,53 @@
 //! - A request is passed on once: a node serves what another one passed on, or says that it cannot.
 //! - A request that was passed on was taken here against replay, and is not looked up again there.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::Mutex;
 
 use axum::http::{Response, request};
 use bytes::Bytes;
 use serde_json::Value;
+use towline_evidence::layout::part_of;
 use towline_ssm::error::{ApiError, ErrorCode};
+use towline_ssm::ids::SessionId;
 use towline_ssm::operation::Operation;
 
+use super::call::Call;
 use super::service::Api;
-use crate::plane::{ByPeer, Subject};
+use crate::limits::RECORDING_PLACES;
+use crate::lock::lock;
+use crate::plane::{ByPeer, Peers, Subject};
+
+/// A member of a request's body that is a text.
+fn text(body: &[u8], name: &str) -> Option<String> {
+    let body: Value = serde_json::from_slice(body).ok()?;
+    body.get(name)?.as_str().map(str::to_owned)
+}
 
 /// What a request is about, when a node has to answer it.
 fn subject(operation: Operation, body: &[u8]) -> Option<Subject> {
-    let text = |name: &str| {
-        let body: Value = serde_json::from_slice(body).ok()?;
-        body.get(name)?.as_str().map(str::to_owned)
-    };
     match operation {
-        Operation::StartSession => text("Target").map(Subject::Device),
-        Operation::RotateDeviceKey => text("InstanceId").map(Subject::Device),
+        Operation::StartSession => text(body, "Target").map(Subject::Device),
+        Operation::RotateDeviceKey => text(body, "InstanceId").map(Subject::Device),
         Operation::ResumeSession
         | Operation::TerminateSession
         | Operation::WatchSession
         | Operation::JoinSession
-        | Operation::SendSessionMessage => text("SessionId").map(Subject::Session),
+        | Operation::SendSessionMessage => text(body, "SessionId").map(Subject::Session),
         _ => None,
     }
+}
+
+/// The recording that a request is about, if a session can have one of this name.
+fn recording(operation: Operation, body: &[u8]) -> Option<String> {
+    let is_about = matches!(
+        operation,
+        Operation::GetRecording | Operation::GetRecordingIndex | Operation::VerifyRecording
+    );
+    let name = if is_about { text(body, "SessionId")? } else { return None };
+    let is_name = part_of(&name).0.parse::<SessionId>().is_ok();
+    is_name.then_some(name)
 }
 
 /// Whether another node has passed a request on.
@@ -42,18 +62,40 @@ pub(super) fn is_passed_on(head: &request::Parts) -> bool {
     head.extensions.get::<ByPeer>().is_some()
 }
 
+/// The nodes that had the recordings which were read last.
+#[derive(Debug, Default)]
+pub(super) struct Places(Mutex<HashMap<String, String>>);
+
+impl Places {
+    /// These nodes, the one that had the recording first.
+    fn order(&self, name: &str, mut nodes: Vec<String>) -> Vec<String> {
+        let known = lock(&self.0).get(name).cloned();
+        nodes.sort_by_key(|node| Some(node) != known.as_ref());
+        nodes
+    }
+
+    fn remember(&self, name: &str, node: &str) {
+        let mut places = lock(&self.0);
+        if places.len() >= RECORDING_PLACES {
+            places.clear();
+        }
+        places.insert(name.to_owned(), node.to_owned());
+    }
+}
+
 impl Api {
-    /// Another gateway's answer to a request; `None`: it is for this one.
+    /// Another gateway's answer to a request; `None`: it is for this one. `call`: the request as it
+    /// would be served here.
     pub(super) async fn answer_elsewhere(
         &self,
-        head: &request::Parts,
+        (head, body): (&request::Parts, &Bytes),
         operation: Operation,
-        body: &Bytes,
         source: IpAddr,
+        call: impl FnOnce() -> Call,
     ) -> Option<Result<Response<Bytes>, ApiError>> {
         let peers = self.parts.peers.as_ref().filter(|_| !is_passed_on(head))?;
         if let Some(name) = recording(operation, body) {
-            return self.recording_elsewhere(&name, (head, body), source).await.map(Ok);
+            return self.recording_elsewhere(&**peers, &name, (head, body), call).await.map(Ok);
         }
         let failed = |why| ApiError::new(ErrorCode::InternalServerError, why);
         let node = match peers.holder(subject(operation, body)?).await {
@@ -68,24 +110,28 @@ impl Api {
             failed(format!("{why}; try again in some seconds"))
         }))
     }
-}
 
-impl Api {
     /// The answer of another gateway that has a recording on its disk or in its sink, when this one
-    /// has not.
+    /// has not. Nobody is asked for a caller who may not read it, as far as it is known here whose
+    /// it is: this gateway refuses.
     async fn recording_elsewhere(
         &self,
+        peers: &dyn Peers,
         name: &str,
         request: (&request::Parts, &Bytes),
-        source: IpAddr,
+        call: impl FnOnce() -> Call,
     ) -> Option<Response<Bytes>> {
-        let peers = self.parts.peers.as_ref()?;
         if self.has_recording(name).await.unwrap_or(true) {
             return None;
         }
-        for node in peers.others() {
-            match peers.pass_on(&node, request, source).await {
-                Ok(answer) if answer.status().is_success() && has_bytes(answer.body()) => {
+        let call = call();
+        if !self.may_read_recording(&call, name).await {
+            return None;
+        }
+        for node in self.places.order(name, peers.others()) {
+            match peers.pass_on(&node, request, call.source).await {
+                Ok(answer) if answer.status().is_success() => {
+                    self.places.remember(name, &node);
                     return Some(answer);
                 }
                 Ok(_) => {}
@@ -96,38 +142,9 @@ impl Api {
     }
 }
 
-/// Whether an answer about a recording has it: a gateway that has not may still know which part
-/// follows, as this one does.
-fn has_bytes(answer: &[u8]) -> bool {
-    let answer: Value = serde_json::from_slice(answer).unwrap_or_default();
-    answer.get("NextPart").is_none() || answer.get("Size").is_some_and(|size| *size != 0)
-}
-
-/// The recording that a request is about.
-fn recording(operation: Operation, body: &[u8]) -> Option<String> {
-    let is_about = matches!(
-        operation,
-        Operation::GetRecording | Operation::GetRecordingIndex | Operation::VerifyRecording
-    );
-    let body: Value = serde_json::from_slice(body).ok().filter(|_| is_about)?;
-    body.get("SessionId")?.as_str().map(str::to_owned)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_gateway_that_only_knows_the_next_part_has_no_recording() {
-        for (answer, has) in [
-            (r#"{"Data":"","Size":0,"NextPart":"ann-1.2"}"#, false),
-            (r#"{"Data":"","Size":9,"NextPart":"ann-1.2"}"#, true),
-            (r#"{"Data":"eA==","NextOffset":1,"Size":9}"#, true),
-            (r#"{"Data":"","Size":0,"Finished":true}"#, true),
-        ] {
-            assert_eq!(has_bytes(answer.as_bytes()), has, "{answer}");
-        }
-    }
 
     #[test]
     fn requests_about_devices_and_sessions_go_where_these_are() {
@@ -145,5 +162,36 @@ mod tests {
         ] {
             assert_eq!(subject(operation, body.as_bytes()), meant, "{operation:?} {body}");
         }
+    }
+
+    #[test]
+    fn other_gateways_are_asked_for_recordings_alone_and_for_names_that_one_can_have() {
+        const NAME: &str = "ann-00000000000000001";
+        for (operation, name, meant) in [
+            (Operation::GetRecording, NAME, true),
+            (Operation::GetRecordingIndex, "ann-00000000000000001.2", true),
+            (Operation::VerifyRecording, NAME, true),
+            (Operation::ResumeSession, NAME, false),
+            (Operation::GetRecording, "../gateway.toml", false),
+            (Operation::GetRecording, "ann", false),
+            (Operation::GetRecording, "", false),
+        ] {
+            let body = format!(r#"{{"SessionId":"{name}"}}"#);
+            let asked = recording(operation, body.as_bytes());
+            assert_eq!(asked.as_deref(), meant.then_some(name), "{operation:?} {name}");
+        }
+    }
+
+    #[test]
+    fn the_gateway_that_had_a_recording_is_asked_first() {
+        let places = Places::default();
+        let nodes = || ["b", "c", "d"].map(str::to_owned).to_vec();
+        assert_eq!(places.order("ann-1", nodes()), ["b", "c", "d"]);
+        places.remember("ann-1", "d");
+        assert_eq!(places.order("ann-1", nodes()), ["d", "b", "c"]);
+        for number in 0..2 * RECORDING_PLACES {
+            places.remember(&number.to_string(), "b");
+        }
+        assert!(lock(&places.0).len() <= RECORDING_PLACES);
     }
 }

@@ -33,6 +33,7 @@ use super::access_end;
 use super::authn::{Failure, REPLAYED, Taken};
 use super::bodies;
 use super::call::{Call, Caller, Record};
+use super::elsewhere::is_passed_on;
 use super::internal::internal;
 use super::service::Api;
 use super::{provider_sign_in, sign_in_requests};
@@ -399,7 +400,11 @@ impl Api {
         event: &mut Event,
     ) -> (Result<Reply, ApiError>, Option<RequestEnd>) {
         let elsewhere = match &proven.operation {
-            Ok(operation) => self.answer_elsewhere(head, *operation, &proven.body, source).await,
+            Ok(operation) => {
+                let (operation, caller) = (*operation, &proven.caller);
+                let call = || called(head, operation, caller.clone(), source, now, event);
+                self.answer_elsewhere((head, &proven.body), operation, source, call).await
+            }
             Err(_) => None,
         };
         match elsewhere {
@@ -444,9 +449,7 @@ impl Api {
         let Proven { caller, operation, body, .. } = proven;
         let operation = operation?;
         tracing::Span::current().record("op", operation.name());
-        let host = text(&head.headers, header::HOST.as_str()).to_owned();
-        let agent = event.user_agent.clone();
-        let mut call = Call::new(operation, caller, source, agent, host, now);
+        let mut call = called(head, operation, caller, source, now, event);
         let outcome = match self.look_at_browser(&mut call, &head.headers) {
             Ok(()) => self.dispatch(&call, &body, &event.request_id).await,
             Err(error) => Err(error),
@@ -472,6 +475,21 @@ impl Api {
         }
         Ok(())
     }
+}
+
+/// A proven request, as its operation gets it.
+fn called(
+    head: &request::Parts,
+    operation: Operation,
+    caller: Caller,
+    source: IpAddr,
+    now: UnixMillis,
+    event: &Event,
+) -> Call {
+    let host = text(&head.headers, header::HOST.as_str()).to_owned();
+    let mut call = Call::new(operation, caller, source, event.user_agent.clone(), host, now);
+    call.is_passed_on = is_passed_on(head);
+    call
 }
 
 fn is_unsigned(head: &request::Parts) -> bool {

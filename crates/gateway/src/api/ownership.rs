@@ -10,6 +10,7 @@
 //! - For what is not the caller's, no pattern with her name matches ([`disown`]).
 
 use towline_evidence::cast::Facts;
+use towline_evidence::layout::part_name;
 use towline_ssm::error::ApiError;
 use towline_ssm::ids::SessionId;
 use towline_store::Session;
@@ -26,6 +27,8 @@ pub(super) enum About {
     Life,
     /// What is on record of it.
     Record,
+    /// A part of its recording, by number.
+    Part(u32),
 }
 
 /// Whose a session is.
@@ -116,8 +119,12 @@ impl Api {
         let parsed = id.parse::<SessionId>().ok();
         let owner = match (&session, &parsed) {
             (Some(row), _) => Some(Owner::of_row(row)),
-            (None, Some(id)) if about == About::Record => self.owner_on_record(id).await,
-            (None, _) => None,
+            (None, Some(id)) => match about {
+                About::Life => None,
+                About::Record => self.owner_on_record(id, 1).await,
+                About::Part(part) => self.owner_on_record(id, part).await,
+            },
+            (None, None) => None,
         };
         match owner {
             Some(owner) => {
@@ -143,9 +150,9 @@ impl Api {
         Ok((question, session))
     }
 
-    /// The owner of a session whose row is gone, from its recording.
-    async fn owner_on_record(&self, id: &SessionId) -> Option<Owner> {
-        match self.parts.evidence.facts(id.as_str()).await {
+    /// The owner of a session whose row is gone, from this part of its recording.
+    async fn owner_on_record(&self, id: &SessionId, part: u32) -> Option<Owner> {
+        match self.parts.evidence.facts(&part_name(id.as_str(), part)).await {
             Ok(facts) => facts.map(|facts| Owner::of_facts(facts, id)),
             Err(error) => {
                 tracing::warn!(session = id.as_str(), %error, "cannot read whose a recording is");

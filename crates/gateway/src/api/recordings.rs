@@ -44,32 +44,59 @@ impl Api {
         let object = recorder.object(session);
         let piece = self.piece_of(local, object.clone(), &request).await?;
         let is_last = piece.as_ref().is_none_or(|piece| piece.next_offset.is_none());
-        let next_part = if is_last { self.next_part(session, row.as_ref()).await? } else { None };
+        // One that was passed on here for a part that is not here is answered by another gateway.
+        if piece.is_none() && call.is_passed_on {
+            return Err(none());
+        }
+        let (next_part, silent_gateways) = match is_last {
+            true => self.next_part(session, row.as_ref()).await?,
+            false => (None, Vec::new()),
+        };
         let piece = match piece {
             Some(piece) => piece,
             // This part is on the disk of a gateway that does not answer; the next one is known.
             None if next_part.is_some() => GetRecordingResponse { object, ..Default::default() },
             None => return Err(none()),
         };
-        Ok(GetRecordingResponse { finished: !goes_on, next_part, ..piece })
+        Ok(GetRecordingResponse { finished: !goes_on, next_part, silent_gateways, ..piece })
     }
 
-    /// The name of the part that follows, where several gateways have recorded a session.
+    /// The name of the part that follows, where several gateways have recorded a session; else the
+    /// gateways that do not say whether they have one. The session's row knows it; when that is
+    /// gone, all gateways are asked.
     async fn next_part(
         &self,
         name: &str,
         row: Option<&Session>,
-    ) -> Result<Option<String>, ApiError> {
+    ) -> Result<(Option<String>, Vec<String>), ApiError> {
+        let nobody = Vec::new();
         if !self.store().is_shared() {
-            return Ok(None);
+            return Ok((None, nobody));
         }
         let (session, part) = part_of(name);
         let next = part_name(session, part.saturating_add(1));
-        let is_there = match row {
-            Some(row) => row.recording_part > part,
-            None => self.has_recording(&next).await?,
-        };
-        Ok(is_there.then_some(next))
+        if let Some(row) = row {
+            return Ok(((row.recording_part > part).then_some(next), nobody));
+        }
+        if self.has_recording(&next).await? {
+            return Ok((Some(next), nobody));
+        }
+        let Some(peers) = &self.parts.peers else { return Ok((None, nobody)) };
+        Ok(match peers.have_recording(&next).await {
+            Ok(is_there) => (is_there.then_some(next), nobody),
+            Err(silent) => (None, silent),
+        })
+    }
+
+    /// Whether a caller may read a recording that is not here, as far as it is known here whose it
+    /// is.
+    pub(super) async fn may_read_recording(&self, call: &Call, name: &str) -> bool {
+        let (id, part) = part_of(name);
+        match self.about_session(call, id, About::Part(part)).await {
+            Ok((question, Some(_))) => self.would_allow(call, &question).await.unwrap_or(false),
+            Ok((_, None)) => true, // the gateway that has it knows
+            Err(_) => false,
+        }
     }
 
     /// Whether this gateway has a recording of this name, on its disk or in its sink.
@@ -170,8 +197,8 @@ impl Api {
         call: &Call,
         name: &str,
     ) -> Result<Option<Session>, ApiError> {
-        let (id, _) = part_of(name);
-        let session = self.authorize_session(call, id, About::Record).await?;
+        let (id, part) = part_of(name);
+        let session = self.authorize_session(call, id, About::Part(part)).await?;
         // A recording outlives the session's row; its name then has to be one that a session may
         // have.
         if session.is_none() && id.parse::<SessionId>().is_err() {
@@ -262,5 +289,6 @@ fn answer(bytes: &[u8], offset: u64, size: u64, object: String) -> GetRecordingR
         finished: true,
         indexed: None,
         next_part: None,
+        silent_gateways: Vec::new(),
     }
 }

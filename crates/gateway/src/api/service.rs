@@ -1,7 +1,8 @@
 //! The API as a value: the parts that it is made of, and what it keeps between requests.
 //!
 //! # Invariants
-//! - What it keeps is bounded: failures by source, replays, parsed policies, uses of keys.
+//! - What it keeps is bounded: failures by source, replays, parsed policies, uses of keys,
+//!   places of recordings.
 
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock, Weak};
@@ -13,6 +14,7 @@ use towline_ssm::ids::Realm;
 use towline_store::{SeenRequest, Store};
 
 use super::bodies::Bodies;
+use super::elsewhere::Places;
 use super::last_used::LastUsed;
 use super::paging::Pages;
 use super::policy_cache::PolicyCache;
@@ -101,6 +103,7 @@ pub struct Api {
     pub(super) own: OnceLock<Weak<Api>>,
     pub(super) started: UnixMillis,
     pub(super) streams: Streams,
+    pub(super) places: Places,
 }
 
 impl Api {
@@ -128,6 +131,7 @@ impl Api {
             own: OnceLock::new(),
             started: parts.clock.now(),
             streams: Streams::default(),
+            places: Places::default(),
             parts,
         })
     }

@@ -11,7 +11,9 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::http::request;
 use bytes::Bytes;
+use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::client::conn::http1::handshake;
 use hyper::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
@@ -30,7 +32,7 @@ use super::directory::Directory;
 use super::node_key::NodeKey;
 use super::tls;
 use crate::limits::{
-    CLONE_PROBE, MAX_PEER_ANSWER, MAX_PEER_CALLS, MAX_RELAYS, PEER_DIAL, PEER_PATIENCE,
+    CLONE_PROBE, EVERYBODY, MAX_PEER_ANSWER, MAX_PEER_CALLS, MAX_RELAYS, PEER_DIAL, PEER_PATIENCE,
 };
 use crate::plane::{Dropped, Peers, Subject};
 
@@ -149,6 +151,19 @@ impl Calls {
         }
     }
 
+    /// The other nodes, the one that carries this device's part of a command first, or has ended it.
+    pub(super) async fn others_by_carrier(&self, command: &str, device: &str) -> Vec<String> {
+        let mut nodes = self.directory.others();
+        match self.store.run_commands().invocation(command, device).await {
+            Ok(row) => {
+                let carrier = row.map(|row| row.node).unwrap_or_default();
+                nodes.sort_by_key(|node| *node != carrier);
+            }
+            Err(error) => tracing::warn!(command, %error, "it is not known who carries a step"),
+        }
+        nodes
+    }
+
     /// What another node has of a step's output; the form of question and answer is
     /// [`super::commands`]'.
     pub(super) async fn output(
@@ -251,6 +266,29 @@ impl Peers for Calls {
 
     fn others(&self) -> Vec<String> {
         self.directory.others()
+    }
+
+    fn have_recording(&self, name: &str) -> BoxFuture<'_, Result<bool, Vec<String>>> {
+        let body = serde_json::json!({ "recording": name });
+        Box::pin(async move {
+            let mut silent = self.directory.dead();
+            let body = &body;
+            let ask = |node: String| async move {
+                let answer = timeout(EVERYBODY, self.call(&node, "recording", body.clone())).await;
+                let has = answer.ok().and_then(Result::ok);
+                (node, has.and_then(|answer| serde_json::from_slice::<bool>(&answer).ok()))
+            };
+            let mut asked: FuturesUnordered<_> =
+                self.directory.others().into_iter().map(ask).collect();
+            while let Some((node, has)) = asked.next().await {
+                match has {
+                    Some(true) => return Ok(true),
+                    Some(false) => {}
+                    None => silent.push(node),
+                }
+            }
+            if silent.is_empty() { Ok(false) } else { Err(silent) }
+        })
     }
 
     fn pass_on(

@@ -2,7 +2,8 @@
 //! other nodes, and output that lies at another node.
 //!
 //! Data flow: API -> [`ClusterCommands`] -> this node -> the others are told to look. Output: this
-//! node's files -> files and sink of each other node -> what the API reads from this node's sink.
+//! node's files -> this node's sink -> files and sink of the node that carries the step -> those of
+//! all others. Together they have [`EVERYBODY`].
 //!
 //! # Not here
 //! - Who carries what: [`crate::run_command`] and the store.
@@ -12,19 +13,24 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 use towline_archive::Sink;
 use towline_ssm::ids::DeviceId;
 use towline_wire::lane::{Lane, Lanes};
 
 use super::calls::Calls;
+use crate::limits::EVERYBODY;
 use crate::plane::{Commands, OutputName, OutputPiece};
 
 /// Commands of the cluster.
 pub struct ClusterCommands {
     here: Arc<dyn Commands>,
     calls: Arc<Calls>,
+    sink: Sink,
 }
 
 /// What is asked of a step's output at another node.
@@ -75,7 +81,7 @@ pub(super) async fn answer(
     };
     let found = match here.local_output(what, piece.offset, most.io).await? {
         Some(found) => Some(found),
-        None => sent(sink, &piece, most.io).await?,
+        None => sent(sink, &piece.object, piece.offset, most.io).await?,
     };
     Ok(found.map_or_else(Answer::default, |found| Answer {
         streams: [STANDARD.encode(found.bytes), String::new()],
@@ -83,40 +89,64 @@ pub(super) async fn answer(
     }))
 }
 
-async fn sent(sink: &Sink, piece: &AskedPiece, most: u64) -> io::Result<Option<OutputPiece>> {
-    let Some(length) = sink.length(&piece.object).await.map_err(io::Error::other)? else {
+/// A piece of what is in the sink.
+async fn sent(
+    sink: &Sink,
+    object: &str,
+    offset: u64,
+    most: u64,
+) -> io::Result<Option<OutputPiece>> {
+    let Some(length) = sink.length(object).await.map_err(io::Error::other)? else {
         return Ok(None);
     };
-    let end = piece.offset.saturating_add(most).min(length);
-    if piece.offset >= end {
+    let end = offset.saturating_add(most).min(length);
+    if offset >= end {
         return Ok(Some(OutputPiece { bytes: Vec::new(), length }));
     }
-    let bytes = sink.read(&piece.object, piece.offset..end).await.map_err(io::Error::other)?;
+    let bytes = sink.read(object, offset..end).await.map_err(io::Error::other)?;
     Ok(Some(OutputPiece { bytes, length }))
 }
 
 impl ClusterCommands {
-    /// Over the commands of this node.
+    /// Over the commands of this node, which has this sink.
     #[must_use]
-    pub fn new(here: Arc<dyn Commands>, calls: Arc<Calls>) -> Self {
-        Self { here, calls }
+    pub fn new(here: Arc<dyn Commands>, calls: Arc<Calls>, sink: Sink) -> Self {
+        Self { here, calls, sink }
     }
 
-    /// The first answer of another node that `is_it`.
-    async fn ask(&self, question: &Question, is_it: impl Fn(&Answer) -> bool) -> Option<Answer> {
-        for node in self.calls.directory().others() {
-            let question = serde_json::to_value(question).ok()?;
-            match self.calls.output(&node, question).await {
-                Ok(answer) => {
-                    let answer: Option<Answer> = serde_json::from_slice(&answer).ok();
-                    if let Some(answer) = answer.filter(&is_it) {
-                        return Some(answer);
-                    }
+    /// The first answer of another node that `is_it`: of the node that carries the step, or else of
+    /// all others at once.
+    async fn ask(
+        &self,
+        question: &Question,
+        is_it: impl Fn(&Answer) -> bool + Sync,
+    ) -> Option<Answer> {
+        let (calls, is_it, body) = (&self.calls, &is_it, &serde_json::to_value(question).ok()?);
+        let ask = |node: String| async move {
+            match calls.output(&node, body.clone()).await {
+                Ok(answer) => serde_json::from_slice::<Answer>(&answer).ok().filter(is_it),
+                Err(error) => {
+                    tracing::warn!(node, error, "a gateway does not tell its output");
+                    None
                 }
-                Err(error) => tracing::warn!(node, error, "a gateway does not tell its output"),
             }
-        }
-        None
+        };
+        let asked = async {
+            let order = calls.others_by_carrier(&question.command, &question.device).await;
+            let mut nodes = order.into_iter();
+            let first = timeout(EVERYBODY / 2, ask(nodes.next()?)).await;
+            if let Some(answer) = first.ok().flatten() {
+                return Some(answer);
+            }
+            let mut rest: FuturesUnordered<_> = nodes.map(ask).collect();
+            while let Some(answer) = rest.next().await {
+                if answer.is_some() {
+                    return answer;
+                }
+            }
+            None
+        };
+        timeout(EVERYBODY, asked).await.ok().flatten()
     }
 }
 
@@ -197,7 +227,11 @@ impl Commands for ClusterCommands {
             most: [most, 0],
         };
         Box::pin(async move {
+            let object = what.object.clone();
             if let Some(piece) = self.here.local_output(what, offset, most).await? {
+                return Ok(Some(piece));
+            }
+            if let Some(piece) = sent(&self.sink, &object, offset, most).await? {
                 return Ok(Some(piece));
             }
             let answer = self.ask(&question, |answer| answer.length.is_some()).await;

@@ -51,6 +51,17 @@ impl Directory {
         others.map(|node| node.name.clone()).collect()
     }
 
+    /// Names of the other nodes that belong to the cluster and do not live, as of the latest look.
+    #[must_use]
+    pub fn dead(&self) -> Vec<String> {
+        let own = self.store.node().unwrap_or_default();
+        let nodes = lock(&self.nodes);
+        let is_dead = |node: &&Node| {
+            node.name != own && !node.lives && node.approval == NodeApproval::Approved
+        };
+        nodes.iter().filter(is_dead).map(|node| node.name.clone()).collect()
+    }
+
     /// The other nodes that live and take devices, as of the latest look.
     #[must_use]
     pub fn takers(&self) -> Vec<Node> {

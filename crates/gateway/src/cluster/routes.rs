@@ -13,7 +13,7 @@ use axum::routing::post;
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use towline_archive::Sink;
+use towline_archive::Archive;
 use towline_ssm::ids::SessionId;
 
 use crate::limits::CLONE_PROBE;
@@ -26,7 +26,7 @@ struct CallState {
     hub: Arc<Hub>,
     sessions: Arc<dyn Sessions>,
     commands: Arc<dyn Commands>,
-    sink: Sink,
+    evidence: Arc<Archive>,
 }
 
 #[derive(Deserialize)]
@@ -42,12 +42,17 @@ struct OfSession {
     sentence: String,
 }
 
+#[derive(Deserialize)]
+struct OfRecording {
+    recording: String,
+}
+
 /// The calls, on this node's own sessions.
 pub fn routes(
     hub: Arc<Hub>,
     sessions: Arc<dyn Sessions>,
     commands: Arc<dyn Commands>,
-    sink: Sink,
+    evidence: Arc<Archive>,
 ) -> Router {
     Router::new()
         .route("/peer/v1/answers", post(answers))
@@ -56,7 +61,8 @@ pub fn routes(
         .route("/peer/v1/drop-device", post(drop_device))
         .route("/peer/v1/commands", post(commands_changed))
         .route("/peer/v1/output", post(output))
-        .with_state(CallState { hub, sessions, commands, sink })
+        .route("/peer/v1/recording", post(recording))
+        .with_state(CallState { hub, sessions, commands, evidence })
 }
 
 /// What is asked; else it is no call.
@@ -115,10 +121,29 @@ async fn commands_changed(State(state): State<CallState>) -> Response<Body> {
 
 /// What this node has of a step's output.
 async fn output(State(state): State<CallState>, body: Bytes) -> Result<Response<Body>, StatusCode> {
-    match super::commands::answer(&*state.commands, &state.sink, asked(&body)?).await {
+    match super::commands::answer(&*state.commands, &state.evidence.sink, asked(&body)?).await {
         Ok(found) => Ok(answer(&found)),
         Err(error) => {
             tracing::warn!(%error, "another gateway does not get output");
+            Err(StatusCode::INTERNAL_SERVER_ERROR)
+        }
+    }
+}
+
+/// Whether this node has a recording of this name, on its disk or in its sink.
+async fn recording(
+    State(state): State<CallState>,
+    body: Bytes,
+) -> Result<Response<Body>, StatusCode> {
+    let OfRecording { recording } = asked(&body)?;
+    let recorder = &state.evidence.recorder;
+    if recorder.local(&recording).is_some() {
+        return Ok(answer(&true));
+    }
+    match state.evidence.sink.length(&recorder.object(&recording)).await {
+        Ok(length) => Ok(answer(&length.is_some())),
+        Err(error) => {
+            tracing::warn!(%error, "another gateway is not told of a recording");
             Err(StatusCode::INTERNAL_SERVER_ERROR)
         }
     }

@@ -43,6 +43,9 @@ pub trait Peers: Send + Sync + 'static {
     fn holder(&self, subject: Subject) -> BoxFuture<'_, Result<Option<String>, String>>;
     /// The other nodes that live.
     fn others(&self) -> Vec<String>;
+    /// Whether another node has a recording of this name; or the nodes that do not say so, when
+    /// none does.
+    fn have_recording(&self, name: &str) -> BoxFuture<'_, Result<bool, Vec<String>>>;
     /// Has another node answer a request, given by head and body; or why there is no answer.
     fn pass_on(
         &self,

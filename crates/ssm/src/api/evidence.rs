@@ -61,6 +61,10 @@ pub struct GetRecordingResponse {
     /// another gateway went on with the session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_part: Option<String>,
+    /// With the last piece: gateways that do not say whether they have the next part. It may be
+    /// missing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub silent_gateways: Vec<String>,
 }
 
 /// Asks what the seals of a session's recording say of it. Asked again, it tells how far it is.
