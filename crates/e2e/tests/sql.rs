@@ -33,6 +33,8 @@ const BANNED: &[(&str, &str)] = &[
     ("DATETIME(", "times come from the caller"),
     ("PRAGMA", "a connection option"),
     ("?1", "plain ?, bound in order"),
+    ("SELECT * FROM", "name the columns: a prepared * fails when another version adds one"),
+    ("RETURNING *", "name the columns: a prepared * fails when another version adds one"),
 ];
 
 /// Migrations that databases have already applied: each with the construct and the reason. The

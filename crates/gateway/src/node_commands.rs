@@ -88,6 +88,7 @@ fn as_json(node: &Node, chores: Option<&str>) -> serde_json::Value {
         "Sessions": node.sessions,
         "Address": node.address,
         "Version": node.version,
+        "Schema": node.knows,
         "Generation": node.generation,
         "DoesChores": chores == Some(&node.name),
     })

@@ -86,7 +86,7 @@ pub async fn snapshot_of(path: &Path, to: &Path) -> Result<(), StoreError> {
 /// # Errors
 /// The database's; [`StoreError::Server`] when it holds no store of this version.
 pub async fn snapshot_of_server(address: &ServerAddress, to: &Path) -> Result<(), StoreError> {
-    let store = Store::look_at(address).await?;
+    let store = Store::read_whole(address).await?;
     let copied = store.snapshot(to).await;
     store.close().await;
     copied

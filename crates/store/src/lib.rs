@@ -67,6 +67,7 @@ mod principals;
 mod renewals;
 mod roles;
 mod run_commands;
+mod schema;
 mod second_factors;
 mod seen_requests;
 mod server;
@@ -81,6 +82,9 @@ mod tags;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod transfer;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)] // a test fails by panicking
+mod versions;
 
 pub use access::{
     AccessRequest, AccessRequests, Approval, Counted, NewApproval, Terms, current_level,

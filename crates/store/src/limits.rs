@@ -51,6 +51,10 @@ pub const MAX_INVITATIONS: i64 = 64;
 /// How long the schema of a server may take to be brought up to date: other gateways may be at it.
 pub const SERVER_UPGRADE: Duration = Duration::from_secs(600);
 
+/// How long a step of the schema waits for a table that somebody reads (a backup): readers that
+/// come later wait behind the step.
+pub const SERVER_TABLE_WAIT: Duration = Duration::from_secs(5);
+
 /// Rows that one statement removes: the writer's lock is free again after some milliseconds.
 pub const REMOVED_AT_ONCE: i64 = 2000;
 

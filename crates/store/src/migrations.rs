@@ -4,12 +4,21 @@
 //!
 //! # Invariants
 //! - Both end in the same schema under the same last number (a test compares them).
+//! - A step adds what programs of before do without: tables, columns with a default, indices. Then
+//!   nodes of both versions work side by side. Another step begins its name with [`BREAKS`], and is
+//!   applied when no older node lives ([`crate::schema`]); what a version no longer needs is taken
+//!   away by the version after it.
+//! - A step may have a lower number than one that was applied before it: it is applied all the same.
 
 use std::borrow::Cow;
 
 use futures_util::future::BoxFuture;
 use sqlx::error::BoxDynError;
 use sqlx::migrate::{MigrateError, Migration, MigrationSource, MigrationType, Migrator};
+
+/// Begins the name of a step beside which programs that do not know it cannot work. The name is
+/// stored, so that they learn it.
+pub(super) const BREAKS: &str = "breaks: ";
 
 /// Number, name and text of each step, in order. Append only: the database holds a digest of each
 /// text.
@@ -41,12 +50,13 @@ const STEPS: &[Step] = &[
     (40, "nodes", include_str!("../migrations/0040_nodes.sql")),
     (46, "end of access", include_str!("../migrations/0046_end_of_access.sql")),
     (47, "sign-in requests", include_str!("../migrations/0047_sign_in_requests.sql")),
-    (50, "command nodes", include_str!("../migrations/0050_command_nodes.sql")),
+    (50, "breaks: command nodes", include_str!("../migrations/0050_command_nodes.sql")),
     (51, "recording parts", include_str!("../migrations/0051_recording_parts.sql")),
     (55, "draining", include_str!("../migrations/0055_draining.sql")),
     (56, "device address", include_str!("../migrations/0056_device_address.sql")),
     (57, "invitations", include_str!("../migrations/0057_invitations.sql")),
     (66, "begun requests", include_str!("../migrations/0066_begun_requests.sql")),
+    (69, "what nodes know", include_str!("../migrations/0069_what_nodes_know.sql")),
     (74, "wanted keys", include_str!("../migrations/0074_wanted_keys.sql")),
     (76, "command persons", include_str!("../migrations/0076_command_persons.sql")),
 ];
@@ -57,12 +67,13 @@ const POSTGRES: &[Step] = &[
     (40, "nodes", include_str!("../migrations/postgres/0040_nodes.sql")),
     (46, "end of access", include_str!("../migrations/postgres/0046_end_of_access.sql")),
     (47, "sign-in requests", include_str!("../migrations/postgres/0047_sign_in_requests.sql")),
-    (50, "command nodes", include_str!("../migrations/postgres/0050_command_nodes.sql")),
+    (50, "breaks: command nodes", include_str!("../migrations/postgres/0050_command_nodes.sql")),
     (51, "recording parts", include_str!("../migrations/postgres/0051_recording_parts.sql")),
     (55, "draining", include_str!("../migrations/postgres/0055_draining.sql")),
     (56, "device address", include_str!("../migrations/postgres/0056_device_address.sql")),
     (57, "invitations", include_str!("../migrations/postgres/0057_invitations.sql")),
     (66, "begun requests", include_str!("../migrations/postgres/0066_begun_requests.sql")),
+    (69, "what nodes know", include_str!("../migrations/postgres/0069_what_nodes_know.sql")),
     (74, "wanted keys", include_str!("../migrations/postgres/0074_wanted_keys.sql")),
     (76, "command persons", include_str!("../migrations/postgres/0076_command_persons.sql")),
 ];
@@ -70,11 +81,21 @@ const POSTGRES: &[Step] = &[
 /// Number, name and text of a step.
 type Step = (i64, &'static str, &'static str);
 
-/// The steps with lower numbers than this.
+/// The steps with lower numbers than one, without some.
 #[derive(Debug)]
-struct Before(&'static [Step], i64);
+struct Chosen {
+    all: &'static [Step],
+    before: i64,
+    without: &'static [i64],
+}
 
-impl MigrationSource<'static> for Before {
+impl Chosen {
+    const fn all(all: &'static [Step]) -> Self {
+        Self { all, before: i64::MAX, without: &[] }
+    }
+}
+
+impl MigrationSource<'static> for Chosen {
     fn resolve(self) -> BoxFuture<'static, Result<Vec<Migration>, BoxDynError>> {
         let step = |&(version, name, sql): &Step| {
             Migration::new(
@@ -85,20 +106,38 @@ impl MigrationSource<'static> for Before {
                 false,
             )
         };
-        Box::pin(
-            async move { Ok(self.0.iter().filter(|step| step.0 < self.1).map(step).collect()) },
-        )
+        Box::pin(async move {
+            let is_chosen = |step: &&Step| step.0 < self.before && !self.without.contains(&step.0);
+            Ok(self.all.iter().filter(is_chosen).map(step).collect())
+        })
     }
 }
 
 /// All steps, ready to be run.
 pub(super) async fn migrator() -> Result<Migrator, MigrateError> {
-    Migrator::new(Before(STEPS, i64::MAX)).await
+    Migrator::new(Chosen::all(STEPS)).await
 }
 
-/// All steps of PostgreSQL.
-pub(super) async fn postgres() -> Result<Migrator, MigrateError> {
-    Migrator::new(Before(POSTGRES, i64::MAX)).await
+/// All steps of PostgreSQL. `beside_newer`: steps of a newer version may have been applied.
+pub(super) async fn postgres(beside_newer: bool) -> Result<Migrator, MigrateError> {
+    let mut all = Migrator::new(Chosen::all(POSTGRES)).await?;
+    all.set_ignore_missing(beside_newer);
+    Ok(all)
+}
+
+/// The numbers of PostgreSQL's steps.
+pub(super) fn numbers() -> impl Iterator<Item = i64> {
+    POSTGRES.iter().map(|step| step.0)
+}
+
+/// Whether this version has such a step.
+pub(super) fn knows(number: i64) -> bool {
+    numbers().any(|known| known == number)
+}
+
+/// Whether older programs cannot work beside a step of this version.
+pub(super) fn breaks(number: i64) -> bool {
+    POSTGRES.iter().any(|step| step.0 == number && step.1.starts_with(BREAKS))
 }
 
 /// The number of the newest step: the schema that this version knows.
@@ -108,8 +147,19 @@ pub(super) fn newest() -> i64 {
 
 /// The steps before one of them: for tests of what a store of an older version becomes.
 #[cfg(test)]
-pub(super) async fn migrator_before(step: i64) -> Result<Migrator, MigrateError> {
-    Migrator::new(Before(STEPS, step)).await
+pub(super) async fn migrator_before(before: i64) -> Result<Migrator, MigrateError> {
+    Migrator::new(Chosen { all: STEPS, before, without: &[] }).await
+}
+
+/// The same with the steps of PostgreSQL, or those of SQLite, and without some of them.
+#[cfg(test)]
+pub(super) async fn some(
+    of_postgres: bool,
+    before: i64,
+    without: &'static [i64],
+) -> Result<Migrator, MigrateError> {
+    let all = if of_postgres { POSTGRES } else { STEPS };
+    Migrator::new(Chosen { all, before, without }).await
 }
 
 #[cfg(test)]

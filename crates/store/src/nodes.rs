@@ -45,6 +45,8 @@ pub struct Node {
     pub spki: Vec<u8>,
     /// The version of its program.
     pub version: String,
+    /// The newest step of the schema that its program knows; 0: a program of before step 69.
+    pub knows: i64,
     /// Whether its lease holds, by the clock of the database.
     pub lives: bool,
     /// Whether it may work.
@@ -88,7 +90,7 @@ impl Nodes<'_> {
     /// [`StoreError::Database`].
     pub async fn list(&self) -> Result<Vec<Node>, StoreError> {
         let rows = engine::query(&format!(
-            "SELECT n.name, n.generation, n.address, n.spki, n.version, n.draining, \
+            "SELECT n.name, n.generation, n.address, n.spki, n.version, n.knows, n.draining, \
              n.device_address, n.approved, \
              n.expires_at > {NOW} AS lives, \
              (SELECT COUNT(*) FROM presence p WHERE p.node = n.name) AS devices, \
@@ -193,6 +195,7 @@ fn node(row: &Row) -> Result<Node, sqlx::Error> {
         device_address: row.try_get("device_address")?,
         spki: row.try_get("spki")?,
         version: row.try_get("version")?,
+        knows: row.try_get("knows")?,
         lives: row.try_get("lives")?,
         approval: match row.try_get::<i64, _>("approved")? {
             0 => NodeApproval::Waits,

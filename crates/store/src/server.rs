@@ -4,8 +4,8 @@
 //! - A password is never part of the address: addresses stand in files and on command lines.
 //! - Over a network the server proves itself by its certificate (`sslmode=verify-full`); without
 //!   TLS only the machine itself is talked to.
-//! - A standby, another encoding and a schema of a newer version are refused before anything is
-//!   written.
+//! - A standby, another encoding and a schema that does not fit are refused before anything is
+//!   written ([`crate::schema`]).
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -21,7 +21,7 @@ use crate::error::StoreError;
 use crate::limits::{
     SEARCH_CONNECTIONS, SERVER_CONNECTIONS, SERVER_PATIENCE, SERVER_SEARCH_PATIENCE, SERVER_UPGRADE,
 };
-use crate::migrations;
+use crate::schema::{Beside, look, newer, upgrade};
 use crate::store::Store;
 
 /// Bytes of a file with a password.
@@ -30,7 +30,7 @@ const MAX_PASSWORD_FILE: u64 = 4096;
 /// Where a server is, and how it is talked to.
 #[derive(Clone)]
 pub struct ServerAddress {
-    options: PgConnectOptions,
+    pub(crate) options: PgConnectOptions,
 }
 
 impl std::fmt::Debug for ServerAddress {
@@ -109,7 +109,9 @@ impl ServerAddress {
         let one = one_connection(self).await?;
         let found = look(&one).await;
         one.close().await;
-        found?.holds_one()
+        let found = found?;
+        found.holds_one()?;
+        found.suits(Beside::Nodes)
     }
 }
 
@@ -123,7 +125,7 @@ impl Store {
         let found = look(&one).await?;
         let foreign = "SELECT COUNT(*) FROM pg_tables WHERE schemaname = CURRENT_SCHEMA()";
         let tables: i64 = sqlx::query_scalar(foreign).fetch_one(&one).await?;
-        if found.schema == 0 && tables > 0 {
+        if found.is_bare() && tables > 0 {
             return Err(StoreError::Server(format!(
                 "holds {tables} tables of something else: make a database of its own for the store"
             )));
@@ -133,7 +135,8 @@ impl Store {
                 "holds a store already: choose another database, or drop this one".to_owned(),
             ));
         }
-        upgrade(one).await?;
+        found.suits(Beside::Nobody)?;
+        upgrade(one, Beside::Nobody).await?;
         Self::pools(address, None).await
     }
 
@@ -144,8 +147,10 @@ impl Store {
     /// another node's; [`StoreError::Held`] when a gateway that works alone has it.
     pub async fn join(address: &ServerAddress, node: &NodeIdentity) -> Result<Self, StoreError> {
         let one = one_connection(address).await?;
-        look(&one).await?.holds_one()?;
-        upgrade(one).await?;
+        let found = look(&one).await?;
+        found.holds_one()?;
+        found.suits(Beside::Nodes)?;
+        upgrade(one, Beside::Nodes).await?;
         let (member, guard) = Member::join(&address.options, node).await.map_err(not_joined)?;
         let mut store = Self::pools(address, Some(&guard)).await?;
         store.node = Arc::clone(&member.name);
@@ -161,9 +166,11 @@ impl Store {
     /// when another gateway works with it.
     pub async fn connect(address: &ServerAddress) -> Result<Self, StoreError> {
         let one = one_connection(address).await?;
-        look(&one).await?.holds_one()?;
+        let found = look(&one).await?;
+        found.holds_one()?;
+        found.suits(Beside::Nobody)?;
         let (place, guard) = Place::take(&address.options).await?.ok_or(StoreError::Held)?;
-        upgrade(one).await?;
+        upgrade(one, Beside::Nobody).await?;
         let mut store = Self::pools(address, Some(&guard)).await?;
         store.place = Some(Arc::new(place));
         // Of nodes that worked before: alone, this gateway carries all.
@@ -174,15 +181,33 @@ impl Store {
     }
 
     /// Opens a store that must be there and of this version, without the place of the gateway that
-    /// works with it: for reading.
+    /// works with it: for reading all of it.
     ///
     /// # Errors
     /// [`StoreError::Server`] when the database cannot be used, or holds none of this version.
+    pub async fn read_whole(address: &ServerAddress) -> Result<Self, StoreError> {
+        let one = one_connection(address).await?;
+        let found = look(&one).await;
+        one.close().await;
+        let found = found?;
+        found.holds_one()?;
+        found.is_of_this_version()?;
+        Self::pools(address, None).await
+    }
+
+    /// The same for a look at some of it: the schema may be a newer one that a node of this version
+    /// works with.
+    ///
+    /// # Errors
+    /// As [`Store::read_whole`].
     pub async fn look_at(address: &ServerAddress) -> Result<Self, StoreError> {
         let one = one_connection(address).await?;
         let found = look(&one).await;
         one.close().await;
-        found?.is_of_this_version()?;
+        let found = found?;
+        found.holds_one()?;
+        found.suits(Beside::Nodes)?;
+        found.has_all_of_this_version()?;
         Self::pools(address, None).await
     }
 
@@ -226,16 +251,10 @@ fn not_joined(why: NotJoined) -> StoreError {
              one \
              takes it back",
         ),
+        NotJoined::Schema(schema) => StoreError::Server(newer(schema)),
         NotJoined::Full => server("has as many nodes as there may be: remove some first"),
         NotJoined::Database(error) => error.into(),
     }
-}
-
-/// Brings the schema up to date.
-async fn upgrade(one: PgPool) -> Result<(), StoreError> {
-    let done = migrations::postgres().await?.run(&one).await;
-    one.close().await;
-    Ok(done?)
 }
 
 /// A connection for the upgrade, which may take its time.
@@ -244,78 +263,6 @@ async fn one_connection(address: &ServerAddress) -> Result<PgPool, StoreError> {
     let options = address.options.clone().options([("statement_timeout", millis)]);
     let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(SERVER_PATIENCE);
     Ok(pool.connect_with(options).await?)
-}
-
-/// What a database holds.
-struct Found {
-    users: i64,
-    schema: i64,
-}
-
-impl Found {
-    fn holds_one(&self) -> Result<(), StoreError> {
-        if self.users > 0 {
-            return Ok(());
-        }
-        let why = "holds no store: is it the one that `towline-gateway init --store` was given?";
-        Err(StoreError::Server(why.to_owned()))
-    }
-
-    fn is_of_this_version(&self) -> Result<(), StoreError> {
-        self.holds_one()?;
-        let (schema, newest) = (self.schema, migrations::newest());
-        if schema == newest {
-            return Ok(());
-        }
-        Err(StoreError::Server(format!(
-            "has schema {schema}, and this version knows {newest}: use the version that works \
-             with it"
-        )))
-    }
-}
-
-/// Looks at the server and the database before anything in it is changed.
-async fn look(one: &PgPool) -> Result<Found, StoreError> {
-    let refuse = |what: String| Err(StoreError::Server(what));
-    let (standby, encoding, lasting): (bool, String, String) = sqlx::query_as(
-        "SELECT pg_is_in_recovery(), current_setting('server_encoding'), \
-         current_setting('synchronous_commit')",
-    )
-    .fetch_one(one)
-    .await?;
-    if standby {
-        return refuse("is a standby, which takes no writes: name the primary".to_owned());
-    }
-    if encoding != "UTF8" {
-        return refuse(format!("has the encoding {encoding}: create it with UTF8"));
-    }
-    if lasting == "off" {
-        return refuse(
-            "confirms what may be lost (synchronous_commit is off): switch it on".to_owned(),
-        );
-    }
-    let is_there = async |table: &str| -> Result<bool, sqlx::Error> {
-        sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL").bind(table).fetch_one(one).await
-    };
-    let mut schema = 0;
-    if is_there("_sqlx_migrations").await? {
-        let applied: Option<i64> =
-            sqlx::query_scalar("SELECT MAX(version) FROM _sqlx_migrations").fetch_one(one).await?;
-        let newest = migrations::newest();
-        schema = applied.unwrap_or(0);
-        if schema > newest {
-            return refuse(format!(
-                "has schema {schema} of a newer version; this version knows up to {newest}: \
-                 install \
-                 the newer one"
-            ));
-        }
-    }
-    if !is_there("principals").await? {
-        return Ok(Found { users: 0, schema });
-    }
-    let users = sqlx::query_scalar("SELECT COUNT(*) FROM principals").fetch_one(one).await?;
-    Ok(Found { users, schema })
 }
 
 #[cfg(test)]

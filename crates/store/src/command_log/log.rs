@@ -100,7 +100,10 @@ impl CommandLog<'_> {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn raw(&self, after: i64, limit: i64) -> Result<Vec<RawCommand>, StoreError> {
-        let sql = "SELECT * FROM command_log WHERE id > ? ORDER BY id LIMIT ?";
+        let sql = "SELECT id, device_id, boot, number, covers, kind, session, at, stored_at, pid, \
+                   parent, uid, arguments, directory, exe_path, exe_origin, exe_device, exe_inode, \
+                   code, signal, lasted_ms, detail \
+                   FROM command_log WHERE id > ? ORDER BY id LIMIT ?";
         let rows = engine::query(sql).bind(after).bind(limit).fetch_all(&self.store.pool).await?;
         rows.iter().map(|row| Ok(read_raw(row)?)).collect()
     }

@@ -3,6 +3,10 @@
 
 /// Begins a transaction that holds the writers' lock: the number is "towline" in ASCII.
 pub(super) const WRITING: &str = "BEGIN; SELECT pg_advisory_xact_lock(32774914104782437)";
+/// The same lock for as long as a connection lasts: while the schema is changed.
+pub(crate) const LOCK_WRITERS: &str = "SELECT pg_advisory_lock(32774914104782437)";
+/// Gives it back.
+pub(crate) const UNLOCK_WRITERS: &str = "SELECT pg_advisory_unlock(32774914104782437)";
 /// The server's state when the guard fails: division by zero, which no statement of the store does.
 pub(super) const NOT_OURS: &str = "22012";
 

@@ -28,9 +28,10 @@ use tokio::time::{Instant, sleep, timeout};
 use super::guard::{WRITING, WriteGuard};
 use super::place::{WORD, watched};
 use crate::limits::{MAX_NODES, NODE_LEASE, NODE_RENEW, PLACE_AGAIN, SERVER_PATIENCE};
+use crate::migrations;
 
 /// The lock of a gateway that works alone, shared by nodes.
-const SHARED: &str = "SELECT pg_try_advisory_lock_shared(482989925221)";
+pub(crate) const SHARED: &str = "SELECT pg_try_advisory_lock_shared(482989925221)";
 /// The lock of the node that does the chores: "chores" in ASCII.
 const CHORES: &str = "SELECT pg_try_advisory_lock(109300197516659)";
 /// What the word of the place is while nodes work.
@@ -64,6 +65,8 @@ pub(crate) enum NotJoined {
     Waits,
     /// The node was removed.
     Removed,
+    /// The schema has this step of a newer version, which breaks older ones.
+    Schema(i64),
     /// There are as many nodes as there may be.
     Full,
     /// The database.
@@ -183,12 +186,12 @@ async fn enter(
     let lease = i64::try_from(NODE_LEASE.as_millis()).unwrap_or(i64::MAX);
     let generation: i64 = sqlx::query_scalar(&format!(
         "INSERT INTO nodes (name, generation, expires_at, spki, address, version, joined_at, \
-         device_address) VALUES ($1, 1, {NOW} + $2, $3, $4, $5, {NOW}, $6) ON CONFLICT (name) DO \
-         UPDATE SET \
+         device_address, knows) VALUES ($1, 1, {NOW} + $2, $3, $4, $5, {NOW}, $6, $7) \
+         ON CONFLICT (name) DO UPDATE SET \
          generation = nodes.generation + 1, expires_at = excluded.expires_at, spki = \
          excluded.spki, \
          address = excluded.address, version = excluded.version, joined_at = excluded.joined_at, \
-         device_address = excluded.device_address, draining = 0 \
+         device_address = excluded.device_address, knows = excluded.knows, draining = 0 \
          RETURNING generation"
     ))
     .bind(&node.name)
@@ -197,6 +200,7 @@ async fn enter(
     .bind(&node.address)
     .bind(env!("CARGO_PKG_VERSION"))
     .bind(&node.device_address)
+    .bind(migrations::newest())
     .fetch_one(&mut *connection)
     .await?;
     sqlx::query("DELETE FROM presence WHERE node = $1")
@@ -241,6 +245,17 @@ async fn look_round(connection: &mut PgConnection, node: &NodeIdentity) -> Resul
         Some((_, _, 0)) => return Err(NotJoined::Waits),
         Some((_, _, approved)) if approved < 0 => return Err(NotJoined::Removed),
         _ => {}
+    }
+    let breaking: Option<i64> = sqlx::query_scalar(
+        "SELECT MAX(version) FROM _sqlx_migrations WHERE version <> ALL ($1) \
+         AND SUBSTR(description, 1, LENGTH($2)) = $2",
+    )
+    .bind(migrations::numbers().collect::<Vec<_>>())
+    .bind(migrations::BREAKS)
+    .fetch_one(&mut *connection)
+    .await?;
+    if let Some(step) = breaking {
+        return Err(NotJoined::Schema(step));
     }
     let same_key: i64 =
         sqlx::query_scalar("SELECT COUNT(*) FROM nodes WHERE spki = $1 AND name <> $2")
