@@ -5,6 +5,7 @@
 //! not compile.
 #![allow(clippy::unwrap_used)] // also outside of the test functions: all of this is a test
 
+mod malformed;
 mod still_api;
 
 use std::collections::BTreeMap;

@@ -192,8 +192,10 @@ impl Api {
         };
         let id: SessionId =
             session.new.id.parse().map_err(|error| internal("a stored session id", &error))?;
-        // An empty token tells session-manager-plugin that the session is over; an error would make
-        // it try for ever.
+        // An empty token tells session-manager-plugin that the session is over. After an error it
+        // asks again, without an end: so one that is over is no error. One that changes gateways
+        // is, with a code that clients of AWS take for passing. Its row has an end within the grace
+        // time, whether it arrives or not.
         let user = (!self.is_own(call, &session)).then(|| call.caller.arn.clone());
         let token_value = self.parts.sessions.resume(&id, user).await.here();
         if token_value.is_none() && session.ended_at.is_none() && self.parts.peers.is_some() {
