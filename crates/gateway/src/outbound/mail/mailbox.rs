@@ -39,7 +39,8 @@ impl Mailbox {
     /// # Errors
     /// [`NotAMailbox`].
     pub fn of_url(url: &str) -> Result<Self, NotAMailbox> {
-        url.strip_prefix("mailto:").ok_or(NotAMailbox)?.parse()
+        let address = url.strip_prefix("mailto:").filter(|rest| !rest.starts_with("//"));
+        address.ok_or(NotAMailbox)?.parse()
     }
 }
 
