@@ -14,6 +14,7 @@ mod hostile;
 mod keyboard;
 mod lists;
 mod live;
+mod parts;
 mod playback;
 mod provider;
 mod safety;
