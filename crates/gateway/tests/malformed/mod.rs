@@ -85,7 +85,7 @@ fn values() -> Vec<Value> {
     all.extend([json!(-1), json!(0), json!(1.5), json!(1e300), json!(-1e300), json!(u64::MAX)]);
     all.extend([json!(i64::MAX), json!(i64::MIN), json!([]), json!({}), json!([[]]), json!([{}])]);
     all.extend([json!([null]), json!(vec![""; 2]), json!(["\0"]), json!({ "": "" })]);
-    for text in ["", "\0", "tag:", "tag:\0", "*"] {
+    for text in ["", "tag:\0"] {
         all.push(json!({ text: [text] }));
         all.push(json!([{ "Key": text, "Value": text }]));
         all.push(json!([{ "Key": text, "Values": [text] }]));
@@ -136,15 +136,17 @@ fn with(body: &Value, member: &str, value: Value) -> Value {
     body
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn no_member_of_a_request_is_a_fault_of_the_gateway() {
+/// Tries every second operation, from this one on.
+async fn no_member_is_a_fault(first: usize) {
     let (members, values) = (Vec::from_iter(members()), values());
     assert!(members.iter().any(|one| one == "PrincipalName") && members.len() > 100);
-    let mut faults = Vec::new();
-    for operation in Operation::ALL.iter().copied().filter(|one| one.service() != Service::Sts) {
+    let (mut faults, mut tried) = (Vec::new(), 0);
+    let json = Operation::ALL.iter().copied().filter(|one| one.service() != Service::Sts);
+    for operation in json.skip(first).step_by(2) {
         let world = World::new().await;
         world.permit(operation, None).await;
         for member in read_of(&world, operation, &members).await {
+            tried += 1;
             let mut of_other_types = BTreeSet::new();
             for value in values.iter().filter(|value| !value.is_null()) {
                 if of_other_types.contains(&type_of(value)) {
@@ -161,7 +163,18 @@ async fn no_member_of_a_request_is_a_fault_of_the_gateway() {
             }
         }
     }
+    assert!(tried > 100, "{tried} members of requests are read");
     assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_member_of_a_request_is_a_fault_of_the_gateway() {
+    no_member_is_a_fault(0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_member_of_another_request_is_a_fault_of_the_gateway() {
+    no_member_is_a_fault(1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
