@@ -383,11 +383,10 @@ impl Gateway {
             mail: mail_server(&foundation.config)?,
             clock: foundation.clock.clone(),
         };
-        let sending = (store.clone(), bell.clone(), stop.clone(), Arc::clone(&metrics));
+        let (rung, stopping, counted) = (bell.clone(), stop.clone(), Arc::clone(&metrics));
         tokio::spawn(async move {
-            let (store, bell, stop, metrics) = sending;
-            store.has_chores().await;
-            sender.run(bell, stop, metrics).await;
+            sender.store.has_chores().await;
+            sender.run(rung, stopping, counted).await;
         });
         let api = Api::new(Parts {
             seen,
