@@ -31,7 +31,7 @@ function block(text: string): Uint8Array {
 const HEADER = '{"version":2,"width":80,"height":24,"timestamp":1}\n';
 const joined = (...parts: Uint8Array[]) => new Uint8Array(Buffer.concat(parts));
 
-test("a recording of several blocks is read as one text, and cut where a block is not whole", async () => {
+test("blocks are read as one text, which is cut where a block is not whole", async () => {
   const [one, two] = [block(HEADER), block('[1.0,"o","é"]\n')];
   assert.equal(members(joined(one, two)).length, 2);
   const all = await textOf(joined(one, two));
@@ -138,7 +138,7 @@ function shown(parts: { screen?: string; output: string[] }[]): Source {
   };
 }
 
-test("of several events that are drawn at once the search names the one that shows the text", async () => {
+test("of events that are drawn at once the search names the one with the text", async () => {
   const text = ["a", "b", "needle", "\r\n".repeat(9), "c"];
   const events = text.map((text) => ({ at: 1, code: "o", text }));
   const source = { ...shown([{ output: [] }]), events: async () => events };
@@ -152,7 +152,7 @@ test("of several events that are drawn at once the search names the one that sho
   assert.deepEqual([hit?.event, hit?.at], [2, 1]);
 });
 
-test("the search finds what the screen showed: words that were typed around, wrapped, scrolled away", async () => {
+test("the search finds words that were typed around, wrapped, scrolled away", async () => {
   const source = shown([
     {
       output: [
