@@ -8,7 +8,8 @@
 //!   nodes of both versions work side by side. Another step begins its name with [`BREAKS`], and is
 //!   applied when no older node lives ([`crate::schema`]); what a version no longer needs is taken
 //!   away by the version after it.
-//! - A step may have a lower number than one that was applied before it: it is applied all the same.
+//! - A step may have a lower number than one that was applied before it: it is applied all the
+//!   same.
 
 use std::borrow::Cow;
 

@@ -100,7 +100,8 @@ impl Found {
 /// What the database has to a program that cannot work beside a step.
 pub(crate) fn newer(schema: i64) -> String {
     format!(
-        "has schema {schema} of a newer version; this version knows up to {}: install the newer one",
+        "has schema {schema} of a newer version; this version knows up to {}: install the newer \
+         one",
         migrations::newest()
     )
 }

@@ -43,8 +43,8 @@ async fn newest_step(connection: &mut PgConnection) -> i64 {
     sqlx::query_scalar(sql).fetch_one(connection).await.unwrap()
 }
 
-/// Steps of work that landed later than work with higher numbers.
-const LATE: [&[i64]; 3] = [&[40], &[50, 51], &[40, 50, 51, 57]];
+/// Steps that landed later than steps with higher numbers, and the first step after those.
+const LATE: [(i64, &[i64]); 3] = [(50, &[40]), (57, &[50, 51]), (i64::MAX, &[51, 57])];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn steps_are_applied_to_a_store_that_has_later_ones() {
@@ -52,8 +52,8 @@ async fn steps_are_applied_to_a_store_that_has_later_ones() {
     let straight =
         Store::create_on(&new_database(&server.address("postgres")).await).await.unwrap();
     let (file, _dir) = scratch_file().await;
-    for late in LATE {
-        let (address, connection) = older(&server, i64::MAX, late).await;
+    for (before, late) in LATE {
+        let (address, connection) = older(&server, before, late).await;
         drop(connection);
         let store = Store::connect(&address).await.unwrap();
         assert_eq!(of_postgresql(&store).await, of_postgresql(&straight).await, "{late:?}");
@@ -62,7 +62,7 @@ async fn steps_are_applied_to_a_store_that_has_later_ones() {
         let path = dir.path().join("towline.db");
         let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
         let pool = SqlitePool::connect_with(options).await.unwrap();
-        some(false, i64::MAX, late).await.unwrap().run(&pool).await.unwrap();
+        some(false, before, late).await.unwrap().run(&pool).await.unwrap();
         pool.close().await;
         let store = Store::open(&path).await.unwrap();
         assert_eq!(of_sqlite(&store).await, of_sqlite(&file).await, "{late:?}");
