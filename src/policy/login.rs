@@ -7,8 +7,8 @@
 //! # Invariants
 //! - Days are counted by the authority's clock: a device may believe that it is 1970.
 //! - An account without a password (`!`, `!!`, `*`) is open: it may be used by keys. A password or
-//!   a `*` behind a `!` was locked by somebody. Where an account has no line in the shadow database,
-//!   its line in the user database says so.
+//!   a `*` behind a `!` was locked by somebody. Where an account has no line in the shadow
+//!   database, its line in the user database says so.
 //! - An agent that is not root opens sessions as itself whatever its account's fields say: only a
 //!   `nologin` file closes it.
 //! - Root is not locked by its password, nor by a `nologin` file: `policy.allow_root` closes root.

@@ -1,6 +1,6 @@
 //! `cargo xtask fleet vendor [DEVICES] [--write]`: a gateway with thousands of devices that play
-//! amazon-ssm-agent: what each costs in memory, and how long it takes until all are connected. Beside
-//! them one device sends through a forwarded port.
+//! amazon-ssm-agent: what each costs in memory, and how long it takes until all are connected.
+//! Beside them one device sends through a forwarded port.
 //!
 //! Data flow: activations -> `tests/e2e/python/vendor_fleet.py`, in a process of its own ->
 //! registration, keys, control channels over TLS -> rows of the table.

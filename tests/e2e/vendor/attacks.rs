@@ -1,5 +1,6 @@
 //! A device that speaks on the data channel of a session as it likes: out of turn, twice, cut
-//! anywhere, with numbers and times that cannot be. Each session ends, and no other one hears of it.
+//! anywhere, with numbers and times that cannot be. Each session ends, and no other one hears of
+//! it.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::process::Stdio;

@@ -151,7 +151,7 @@ impl Calls {
         }
     }
 
-    /// The other nodes, the one that carries this device's part of a command first, or has ended it.
+    /// The other nodes; first the one that carries, or has ended, this device's part of a command.
     pub(super) async fn others_by_carrier(&self, command: &str, device: &str) -> Vec<String> {
         let mut nodes = self.directory.others();
         match self.store.run_commands().invocation(command, device).await {

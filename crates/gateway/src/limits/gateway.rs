@@ -289,7 +289,8 @@ pub const COMMANDS_PER_READ: i64 = 500;
 /// Lines that one search looks at.
 pub const MAX_SEARCHED_EVENTS: usize = 20_000;
 
-/// Searches at once; one person has one of them, more wait. As many as the store has connections for them.
+/// Searches at once; one person has one of them, more wait. As many as the store has connections
+/// for them.
 pub const MAX_SEARCHES: usize = towline_store::limits::SEARCH_CONNECTIONS as usize;
 
 /// How long one search may look; then it answers with what it has and a token to go on.

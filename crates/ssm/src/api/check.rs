@@ -22,8 +22,8 @@ pub(crate) const fn is_shown(c: char) -> bool {
     is_plain(c) || matches!(c, '\u{200c}' | '\u{200d}')
 }
 
-/// A text that was taken as it is, such as one within a document, for people to read: each character
-/// that controls a terminal, hides or reorders others is a space.
+/// A text that was taken as it is, such as one within a document, for people to read: each
+/// character that controls a terminal, hides or reorders others is a space.
 pub(crate) fn as_shown(text: &str) -> String {
     text.chars().map(|c| if is_shown(c) || matches!(c, '\n' | '\t') { c } else { ' ' }).collect()
 }
@@ -110,8 +110,8 @@ impl Violations {
         );
     }
 
-    /// A text of a person that others are shown, also by tools that print it as it is: nothing in it
-    /// controls a terminal, hides or reorders. With `lines`, it may have line feeds and tabs.
+    /// A text of a person that others are shown, also by tools that print it as it is: nothing in
+    /// it controls a terminal, hides or reorders. With `lines`, it may have line feeds and tabs.
     pub fn shown(&mut self, member: &str, text: &str, lines: bool) {
         let good = |c: char| is_shown(c) || (lines && matches!(c, '\n' | '\t'));
         self.require(
