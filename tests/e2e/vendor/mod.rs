@@ -4,6 +4,7 @@
 mod attacks;
 mod claims;
 mod clients;
+mod cluster;
 mod documents;
 mod hostile;
 mod life;

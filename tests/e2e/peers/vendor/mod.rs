@@ -97,6 +97,8 @@ pub(crate) struct Faults {
 /// One agent.
 pub(crate) struct VendorAgent {
     pub(crate) host: String,
+    /// Where its data channels go, if elsewhere: a balancer sends each connection where it likes.
+    pub(crate) data_host: Mutex<Option<String>>,
     pub(crate) ca: PathBuf,
     pub(crate) region: String,
     pub(crate) platform: Platform,
@@ -130,6 +132,7 @@ impl VendorAgent {
         let pair = RsaKeyPair::from_pkcs8(key).map_err(|e| Trouble::new(e.to_string()))?;
         Ok(Arc::new(Self {
             host: host.to_owned(),
+            data_host: Mutex::default(),
             ca: lab.gateway.ca().to_owned(),
             region: lab.gateway.region().to_owned(),
             platform,
@@ -223,8 +226,12 @@ impl VendorAgent {
     }
 
     fn signer<'a>(&'a self, service: &'a str) -> Signer<'a> {
+        self.signer_at(&self.host, service)
+    }
+
+    fn signer_at<'a>(&'a self, host: &'a str, service: &'a str) -> Signer<'a> {
         let clock = self.faults.clock.load(Ordering::Relaxed);
-        Signer { host: &self.host, region: &self.region, service, clock }
+        Signer { host, region: &self.region, service, clock }
     }
 
     /// An unsigned request.
@@ -330,26 +337,32 @@ impl VendorAgent {
         ensure(answer.body == r#"{"Associations":[]}"#, || format!("{answer:?}"))
     }
 
+    /// The gateway that a channel goes to.
+    fn host_of(&self, path: &str) -> String {
+        let data = lock(&self.data_host).clone().filter(|_| path.starts_with("/v1/data-channel/"));
+        data.unwrap_or_else(|| self.host.clone())
+    }
+
     /// The `POST` before a websocket; the answer has the token.
     pub(crate) fn ask_channel(&self, path: &str, body: &Value) -> Outcome<Answer> {
-        let body = body.to_string();
+        let (body, host) = (body.to_string(), self.host_of(path));
         let mut headers = vec![header("content-type", "application/json")];
-        let signer = self.signer("ssmmessages");
+        let signer = self.signer_at(&host, "ssmmessages");
         signer.by_keys(&self.issued(), ("POST", path, ""), body.as_bytes(), &mut headers);
         self.post(path, &headers, &body, false)
     }
 
     /// Opens a websocket, and says nothing yet.
     pub(crate) fn upgrade(&self, path: &str, query: &str) -> Outcome<Socket> {
-        let mut headers = Vec::new();
-        let signer = self.signer("ssmmessages");
+        let (mut headers, host) = (Vec::new(), self.host_of(path));
+        let signer = self.signer_at(&host, "ssmmessages");
         signer.by_keys(&self.issued(), ("GET", path, query), b"", &mut headers);
-        let mut request = format!("wss://{}{path}?{query}", self.host).into_client_request()?;
+        let mut request = format!("wss://{host}{path}?{query}").into_client_request()?;
         for (name, value) in &headers {
             let name = tungstenite::http::HeaderName::from_bytes(name.as_bytes())?;
             request.headers_mut().insert(name, value.parse()?);
         }
-        let stream = https::connect(&self.host, &self.ca, None)?;
+        let stream = https::connect(&host, &self.ca, None)?;
         let (socket, _) = tungstenite::client(request, stream)
             .map_err(|e| Trouble::new(format!("no websocket: {e}")))?;
         Ok(socket)
@@ -357,13 +370,13 @@ impl VendorAgent {
 
     fn post(&self, path: &str, headers: &Headers, body: &str, chunked: bool) -> Outcome<Answer> {
         let request = self.request(path, headers, body, chunked);
-        https::exchange(&self.host, &self.ca, None, request.as_bytes())
+        https::exchange(&self.host_of(path), &self.ca, None, request.as_bytes())
     }
 
     /// A request with its body.
     fn request(&self, path: &str, headers: &Headers, body: &str, chunked: bool) -> String {
-        let mut head =
-            format!("POST {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n", self.host);
+        let host = self.host_of(path);
+        let mut head = format!("POST {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n");
         for (name, value) in headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
