@@ -7,6 +7,7 @@
 //! # Invariants
 //! - Reading what was lost and letting go of it, and taking a session over and keeping it, do not
 //!   mix: one lock is held over each pair.
+//! - A session that is over here is not kept again while its end is on the way to the store.
 //! - A session that was let go of changes neither its row nor its device. Its client is hung up on,
 //!   and finds its session where that is.
 //! - What the store has given to this node is kept here, also when its answer was lost or the store
@@ -41,9 +42,14 @@ impl Hub {
         is_sure: bool,
     ) -> Result<(Arrival, Vec<String>), StoreError> {
         let mut unsure = self.moves.lock().await;
-        let known = Known { other_is_dead: is_sure, answer_was_lost: unsure.has(device) };
+        let answer_was_lost = unsure.has(device) || unsure.looks();
+        let known = Known { other_is_dead: is_sure, answer_was_lost };
         let arrived = self.arrive_known(device, link, known).await;
-        unsure.arrived(device, arrived.is_ok());
+        match &arrived {
+            Ok((Arrival::Here { .. }, _)) => unsure.arrived(device, true),
+            Ok(_) => {} // it is elsewhere: what was lost is as unsure as before
+            Err(_) => unsure.arrived(device, false),
+        }
         arrived
     }
 
@@ -78,6 +84,9 @@ impl Hub {
             if self.session(&row.new.id).is_some() {
                 continue; // it came back before this node had let go of it
             }
+            if self.is_ending(&row.new.id) {
+                continue; // it is over, and the store does not know yet
+            }
             let (session, device, from) = (&row.new.id, &row.new.device_id, &row.node);
             match self.take_up_patiently(row).await {
                 Ok(()) => {
@@ -110,7 +119,7 @@ impl Hub {
         }
         let most = i64::try_from(MAX_SESSIONS).unwrap_or(i64::MAX);
         let mut rows = self.store().sessions().list_active("", most).await?;
-        rows.retain(|row| self.session(&row.new.id).is_none());
+        rows.retain(|row| self.session(&row.new.id).is_none() && !self.is_ending(&row.new.id));
         let adopted = self.adopt(&unsure.found(rows)).await;
         if adopted.is_err() {
             unsure.look();

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
+use tokio::time::sleep;
 use towline_archive::Recorder;
 use towline_host::clock::Clock;
 use towline_store::{SessionStatus, Store};
@@ -24,7 +25,7 @@ use super::session_map::SessionMap;
 use super::unsure::Unsure;
 use crate::audit::AuditLog;
 use crate::changes::Topic;
-use crate::limits::LAST_WORDS;
+use crate::limits::{LAST_WORDS, STORE_RETRY};
 use crate::lock::lock;
 use crate::plane::{Dropped, EndReason, LiveState, StartError};
 
@@ -56,6 +57,8 @@ pub struct Hub {
     devices: Mutex<HashMap<String, Arc<dyn Device>>>,
     arrivals: Arrivals,
     sessions: Mutex<SessionMap>,
+    /// Names of sessions that are over here and not yet in the store: nobody keeps them again.
+    ending: Mutex<HashSet<String>>,
     /// Takes over steps of commands.
     pub(super) steps: OnceLock<Box<dyn StepsCome>>,
     /// Held while sessions change nodes.
@@ -73,6 +76,7 @@ impl Hub {
             devices: Mutex::default(),
             arrivals: Arrivals::default(),
             sessions: Mutex::default(),
+            ending: Mutex::default(),
             steps: OnceLock::new(),
             moves: tokio::sync::Mutex::default(),
             draining: AtomicBool::new(false),
@@ -307,10 +311,12 @@ impl Hub {
         if !session.end(reason, text) {
             return;
         }
-        lock(&self.sessions).remove(&session.meta.name);
         if session.meta.step {
+            lock(&self.sessions).remove(&session.meta.name);
             return; // its story stands among the commands
         }
+        lock(&self.ending).insert(session.meta.name.clone());
+        lock(&self.sessions).remove(&session.meta.name);
         tracing::info!(
             session = session.meta.name,
             device = session.meta.device,
@@ -331,10 +337,35 @@ impl Hub {
             {
                 tracing::error!(session = name, %error, "the end of a tunnel is in the log alone");
             }
-            if let Err(error) = hub.parts.store.sessions().end(&name, failed, &text, now).await {
-                tracing::error!(session = name, %error, "the end of a session could not be stored");
-            }
+            hub.store_end(&name, failed, &text).await;
+            lock(&hub.ending).remove(&name);
             hub.parts.trail.changes().tell(Topic::Sessions);
         });
+    }
+
+    /// Stores the end of a session, as soon as the store can.
+    async fn store_end(&self, name: &str, failed: bool, text: &str) {
+        let now = self.parts.clock.now();
+        let mut is_told = false;
+        loop {
+            match self.parts.store.sessions().end(name, failed, text, now).await {
+                Ok(_) => return,
+                Err(error) if error.is_passing() => {
+                    if !std::mem::replace(&mut is_told, true) {
+                        tracing::warn!(session = name, %error, "its end is stored later");
+                    }
+                    sleep(STORE_RETRY).await;
+                }
+                Err(error) => {
+                    tracing::error!(session = name, %error, "its end could not be stored");
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Whether a session is over here, and its end on the way to the store.
+    pub(super) fn is_ending(&self, name: &str) -> bool {
+        lock(&self.ending).contains(name)
     }
 }

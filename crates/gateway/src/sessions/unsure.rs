@@ -7,7 +7,8 @@
 //! # Invariants
 //! - A session is found missing by two looks before it is kept: the end of one that was here may be
 //!   on its way to the store at the first look.
-//! - Each device has proved an enrolled key: there are at most as many as are enrolled.
+//! - Each device has proved an enrolled key: there are at most as many as were enrolled since the
+//!   start.
 
 use std::collections::HashSet;
 
@@ -36,7 +37,7 @@ impl Unsure {
             self.devices.remove(device);
         } else {
             self.devices.insert(device.to_owned());
-            self.sessions = true;
+            self.look();
         }
     }
 
@@ -45,9 +46,10 @@ impl Unsure {
         self.sessions
     }
 
-    /// Sessions of other nodes may be this node's.
-    pub(super) const fn look(&mut self) {
+    /// Sessions of other nodes may be this node's: two looks begin anew.
+    pub(super) fn look(&mut self) {
         self.sessions = true;
+        self.missing = None;
     }
 
     /// A look has found that these sessions are not here; those that the look before it found, too.

@@ -55,4 +55,20 @@ async fn a_session_whose_gateway_does_not_know_that_it_has_it_is_kept_after_all(
         b.take_over_from_the_dead().await;
     }
     assert!(lost());
+
+    // What becomes unsure between two looks has two looks of its own.
+    let unsure = || async { b.moves.lock().await.look() };
+    let two_looks = || async {
+        b.take_over_from_the_dead().await;
+        b.take_over_from_the_dead().await;
+    };
+    unsure().await;
+    two_looks().await;
+    assert!(!lost());
+    unsure().await;
+    b.take_over_from_the_dead().await;
+    b.remove(&b.session(FIRST).unwrap());
+    unsure().await;
+    two_looks().await;
+    assert!(!lost());
 }
