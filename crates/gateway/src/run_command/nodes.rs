@@ -130,20 +130,26 @@ impl Scheduler {
         }
     }
 
-    /// Gives back what was claimed without an answer.
-    async fn gives_claims_back(&mut self) -> bool {
+    /// Gives back what was claimed without an answer, some time after the claim.
+    async fn gives_claims_back(&mut self, not_before: Instant) -> bool {
+        if Instant::now() < not_before {
+            return false;
+        }
+        self.lost_claim = Some(Instant::now() + STORE_RETRY);
         if let Err(error) = self.shared.store.run_commands().give_back_claims().await {
             tracing::warn!(%error, "no step is given: an earlier claim has no answer yet");
             return false;
         }
-        self.lost_claim = false;
+        self.lost_claim = None;
         self.next_look = Instant::now(); // it reads them as they stand now
         true
     }
 
     /// Gives steps to devices that are here, as far as all nodes together may.
     pub(super) async fn give_claimed(&mut self, out: &mut Outcome) {
-        if self.lost_claim && !self.gives_claims_back().await {
+        if let Some(at) = self.lost_claim
+            && !self.gives_claims_back(at).await
+        {
             return;
         }
         let hub = std::sync::Arc::clone(&self.shared.hub);
@@ -173,7 +179,7 @@ impl Scheduler {
             Ok(claimed) => claimed,
             Err(error) => {
                 tracing::warn!(%error, "no step is given: the store does not answer");
-                self.lost_claim = true;
+                self.lost_claim = Some(Instant::now() + STORE_RETRY);
                 Vec::new()
             }
         };

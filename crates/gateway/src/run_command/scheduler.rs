@@ -61,8 +61,8 @@ pub(super) struct Scheduler {
     pub(super) again: Vec<String>,
     /// Commands that were sent, and that the store did not give yet.
     unread: Vec<String>,
-    /// The answer to a claim was lost: what was claimed is given back first.
-    pub(super) lost_claim: bool,
+    /// The answer to a claim was lost: what was claimed is given back first, not before this.
+    pub(super) lost_claim: Option<Instant>,
     pub(super) next_look: Instant,
     /// Whether this node kept the standings of commands when it looked last.
     pub(super) keeps: bool,
@@ -79,7 +79,7 @@ impl Scheduler {
             seen: HashMap::new(),
             again: Vec::new(),
             unread: Vec::new(),
-            lost_claim: false,
+            lost_claim: None,
             next_look: Instant::now(),
             keeps: false,
         }
@@ -240,7 +240,7 @@ impl Scheduler {
                 out.told.push(done);
             }
             Event::Cancel { id, devices, done } => {
-                if self.shared.store.node().is_some() {
+                if self.shared.store.node().is_some() || self.unread.contains(&id) {
                     self.share_cancel(&id, devices.as_deref(), out).await;
                 }
                 self.cancel(&id, devices, out);
@@ -419,6 +419,7 @@ impl Scheduler {
             .chain(busy)
             .chain(self.next_look())
             .chain((!self.unread.is_empty()).then_some(STORE_RETRY))
+            .chain(self.lost_claim.map(|at| at.saturating_duration_since(Instant::now())))
             .chain([SCHEDULER_TICK])
             .min()
             .unwrap_or(SCHEDULER_TICK)
