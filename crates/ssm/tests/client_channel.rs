@@ -162,6 +162,17 @@ fn no_more_early_input_is_taken_than_is_kept_until_no_handshake_can_come() {
 }
 
 #[test]
+fn a_full_window_of_early_input_wants_nothing_more_when_its_time_is_over() {
+    let mut scene = Scene::begun();
+    let much = vec![b'x'; EARLY_BYTES];
+    assert_eq!(scene.client.write(&much, START), EARLY_BYTES);
+    let until = START + HANDSHAKE_TIMEOUT;
+    scene.now = until;
+    while scene.client.poll_transmit(until).is_some() {}
+    assert!(scene.client.next_timeout() > Some(until), "it would be asked without a pause");
+}
+
+#[test]
 fn early_input_waits_for_room_behind_the_handshake() {
     let mut scene = Scene::begun();
     // Keys of one byte, which nobody acknowledges: the window is full of them.

@@ -203,9 +203,7 @@ impl ClientChannel {
     /// the start.
     #[must_use = "what was not taken must be kept and offered again"]
     pub fn write(&mut self, data: &[u8], now: Duration) -> usize {
-        if matches!(&self.unshaken, Unshaken::Early(early) if early.until <= now) {
-            self.settle();
-        }
+        self.settle_in_time(now);
         self.write_again(now);
         if !matches!(self.stage, Stage::Started) || self.half.paused || !self.again.is_empty() {
             return 0;
@@ -230,6 +228,13 @@ impl ClientChannel {
             let all = &self.again;
             let taken = self.half.write(PayloadType::Output, None, all, CLIENT_PAYLOAD, now);
             self.again.drain(..taken);
+        }
+    }
+
+    /// No handshake is awaited any more when its time is over.
+    fn settle_in_time(&mut self, now: Duration) {
+        if matches!(&self.unshaken, Unshaken::Early(early) if early.until <= now) {
+            self.settle();
         }
     }
 
@@ -399,6 +404,7 @@ impl ClientChannel {
         {
             return Some(Transmit::Text(opening));
         }
+        self.settle_in_time(now);
         self.send_size(now);
         self.write_again(now);
         self.half.poll_transmit(now)
