@@ -231,8 +231,12 @@ impl Commands for ClusterCommands {
             if let Some(piece) = self.here.local_output(what, offset, most).await? {
                 return Ok(Some(piece));
             }
-            if let Some(piece) = sent(&self.sink, &object, offset, most).await? {
-                return Ok(Some(piece));
+            match sent(&self.sink, &object, offset, most).await {
+                Ok(Some(piece)) => return Ok(Some(piece)),
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "the sink does not answer: other gateways are asked");
+                }
             }
             let answer = self.ask(&question, |answer| answer.length.is_some()).await;
             Ok(answer.and_then(|answer| {
