@@ -69,9 +69,14 @@ struct Receivers {
 }
 
 impl Receivers {
+    /// All are looked at now: each free one has its turn, and one that was removed has none.
+    fn look(&mut self) {
+        self.next.clear();
+        self.again = None;
+    }
+
     /// Whether the turn of a receiver begins: it has none now.
     fn begin(&mut self, webhook: &Webhook) -> bool {
-        self.next.remove(&webhook.unique_id);
         if let Some(looked) = self.busy.get_mut(&webhook.unique_id) {
             *looked = true;
             return false;
@@ -148,7 +153,7 @@ impl Sender {
 
     /// All receivers; none when they cannot be read, which is tried again soon.
     async fn webhooks(&self, receivers: &mut Receivers) -> Vec<Webhook> {
-        receivers.again = None;
+        receivers.look();
         match self.store.notifications().webhooks().await {
             Ok(webhooks) => webhooks,
             Err(error) => {
@@ -299,6 +304,15 @@ mod tests {
             created_at: NOW,
             next_at: NOW,
         }
+    }
+
+    #[test]
+    fn a_receiver_that_was_removed_is_not_waited_for() {
+        let mut receivers = Receivers::default();
+        receivers.next.insert("removed since".into(), NOW);
+        assert_eq!(receivers.wait(NOW), Duration::ZERO);
+        receivers.look();
+        assert_eq!(receivers.wait(NOW), NOTIFICATION_PAUSE_MOST);
     }
 
     #[test]
