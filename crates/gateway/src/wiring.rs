@@ -100,8 +100,7 @@ pub struct DataPlane {
     pub channels: Arc<dyn DataChannels>,
     /// Behind Run Command.
     pub commands: Arc<dyn plane::Commands>,
-    /// What other gateways ask for, where several work together; and what leads data channels
-    /// there.
+    /// What other gateways ask for, and what leads data channels to them.
     pub calls_of_nodes: Option<(Router, RelayState)>,
     /// What goes before the end, where several gateways work together.
     pub drain: Option<Arc<Drain>>,
@@ -429,7 +428,8 @@ impl Gateway {
         let [api, channels] = with_vendor(api::routes(api), channels, plane.vendor);
         let (channels, for_nodes) = match plane.calls_of_nodes {
             None => (channels, Router::new()),
-            Some((calls, relay)) => {
+            Some((calls, (of_nodes, hub))) => {
+                let relay = (of_nodes, hub, origins(&foundation));
                 (channels.layer(from_fn_with_state(relay, cluster::relay)), calls)
             }
         };

@@ -9,14 +9,20 @@ use towline_testkit::relay::Relay;
 use towline_testkit::{Outcome, Trouble};
 
 use super::{browser, perform};
-use crate::cluster::{PATIENCE, Pair};
+use crate::cluster::{PATIENCE, Pair, serve};
 
 #[test]
 fn a_recording_of_two_gateways_is_played_as_one_and_names_what_is_missing() -> Outcome {
-    // Both gateways know the page's origin: one passes on what the other has to answer.
     let front = Relay::to((Ipv4Addr::LOCALHOST, 9).into())?;
     let origin = format!("https://{}", front.address());
-    let mut pair = Pair::with(&format!("[console]\norigins = [\"{origin}\"]\n"))?;
+    let known = format!("[console]\norigins = [\"{origin}\"]\n");
+    let mut pair = Pair::with(&known)?;
+    // The other gateway does not know the page's origin: who passes a request on has judged it.
+    pair.b.kill()?;
+    let settings = pair.b_home.join("gateway.toml");
+    let others = std::fs::read_to_string(&settings)?.replace(&known, "");
+    towline_testkit::files::write(&settings, others)?;
+    pair.b = serve(&pair.lab, &pair.b_home, pair.b_address)?;
     front.retarget(pair.a_address());
     let to_a = Relay::to(pair.a_address())?;
     let device = pair.device_at(&[to_a.address(), pair.b_address])?;

@@ -63,6 +63,7 @@ const MAY_SEE: Table<'_> = &[
             "limits",
             "listener",
             "lock",
+            "origins",
             "pace",
             "plane",
             "sessions",

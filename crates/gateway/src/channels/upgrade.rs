@@ -2,7 +2,7 @@
 //!
 //! # Invariants
 //! - A page of another site opens none: an `Origin` that is there must be allowed. A request
-//!   without one is not from a browser.
+//!   without one is not from a browser. Where another gateway relays it, that one has judged it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use towline_ssm::error::{ApiError, ErrorCode};
 
 use crate::error_response::error_response;
 use crate::origins::{Origin, Origins};
-use crate::plane::{ChannelRequest, DataChannels, Peer, Visitor};
+use crate::plane::{ByPeer, ChannelRequest, DataChannels, Peer, Visitor};
 
 /// What the route needs.
 #[derive(Clone)]
@@ -43,7 +43,8 @@ async fn data_channel(
     extensions: Extensions,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response<Body> {
-    if state.origins.of(&headers) == Origin::Foreign {
+    let is_judged = extensions.get::<ByPeer>().is_some();
+    if !is_judged && state.origins.of(&headers) == Origin::Foreign {
         let message = "a data channel is for pages of this gateway: the request's Origin is not \
                        among the origins in the section [console] of gateway.toml";
         let error = ApiError::new(ErrorCode::AccessDeniedException, message);

@@ -24,6 +24,7 @@ use towline_ssm::error::{ApiError, ErrorCode};
 use super::calls::{Calls, bodiless, passed};
 use crate::error_response::error_response;
 use crate::limits::{CHANNEL_FIRST_MESSAGE, PEER_PATIENCE};
+use crate::origins::{Origin, Origins};
 use crate::plane::{ByPeer, Peer, Peers as _, Subject, Visitor};
 use crate::sessions::Hub;
 
@@ -35,7 +36,7 @@ pub type RelayState = (Arc<Calls>, Arc<Hub>);
 
 /// Serves the data channels of sessions elsewhere, and passes the others on to `next`.
 pub async fn relay(
-    State((calls, hub)): State<RelayState>,
+    State((calls, hub, origins)): State<(Arc<Calls>, Arc<Hub>, Origins)>,
     request: Request,
     next: Next,
 ) -> Response<Body> {
@@ -43,7 +44,10 @@ pub async fn relay(
     let name = request.uri().path().strip_prefix(PATH).map(str::to_owned);
     // A device's `POST` asks for a token, which any gateway gives.
     let is_channel = request.method() == Method::GET;
-    let is_elsewhere = |name: &String| is_channel && !is_passed_on && hub.session(name).is_none();
+    // The route here refuses a page of somebody else; the other node does not judge it again.
+    let is_foreign = origins.of(request.headers()) == Origin::Foreign;
+    let is_mine = is_passed_on || !is_channel || is_foreign;
+    let is_elsewhere = |name: &String| !is_mine && hub.session(name).is_none();
     let Some(name) = name.filter(is_elsewhere) else {
         return next.run(request).await;
     };

@@ -18,7 +18,8 @@ pub trait PeerAcceptor: Send + Sync + 'static {
     fn serve(&self, connection: AgentConnection) -> BoxFuture<'static, ()>;
 }
 
-/// Another node has passed the request on; an extension of such requests.
+/// Another node has passed the request on, and has judged its `Origin`; an extension of such
+/// requests.
 #[derive(Debug, Clone, Copy)]
 pub struct ByPeer;
 

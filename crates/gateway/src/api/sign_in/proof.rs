@@ -18,6 +18,7 @@ use towline_ssm::operation::Operation;
 
 use super::super::authn::{Failure, unknown_key};
 use super::super::call::{Caller, Proof};
+use super::super::elsewhere::is_passed_on;
 use super::super::internal::OrInternal as _;
 use super::super::service::Api;
 use crate::limits;
@@ -44,7 +45,10 @@ impl Api {
         cookie: &str,
         now: UnixMillis,
     ) -> Result<Caller, Failure> {
-        self.own_page(&head.headers).map_err(Failure::uncounted)?;
+        // The gateway that passed it on has judged its page, by `origins` of its own.
+        if !is_passed_on(head) {
+            self.own_page(&head.headers).map_err(Failure::uncounted)?;
+        }
         let id = self.opened_cookie(cookie).ok_or_else(unknown_key)?;
         let (row, caller) = self.sign_in_stands(&id, now).await?;
         let sent = head.headers.get(CSRF).map_or(&b""[..], |value| value.as_bytes());
