@@ -157,5 +157,7 @@ test("the check of a recording is that of all its parts", () => {
   const faulty = { State: "Faulty", Checked: 9, Size: 9, Fault: "record 3 was changed" };
   assert.equal(verdictOf([faulty]), "NOT verified: record 3 was changed.");
   assert.equal(verdictOf([whole, faulty]), "NOT verified: part 2: record 3 was changed.");
+  const silent = /^A further part may be missing: .* b\. It is NOT verified\. Verified/;
+  assert.match(verdictOf([whole], ["b"]), silent);
   assert.match(verdictOf([null, whole]), /^Only 1 of 2 parts .* the others are NOT verified/);
 });

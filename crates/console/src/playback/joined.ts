@@ -51,6 +51,7 @@ export class Joined implements Source {
   bytes = 0;
   whole = true;
   finished = false;
+  silent: readonly string[] = [];
   private all: Part[] = [];
   /** Which keyframe of which part each keyframe is. */
   private places: readonly { source: Source; n: number }[] = [];
@@ -98,7 +99,9 @@ export class Joined implements Source {
     background: boolean,
   ): Promise<string | null> {
     try {
-      return await nextPart(name, source?.bytes ?? 0, background);
+      const { next, silent } = await nextPart(name, source?.bytes ?? 0, background);
+      this.silent = silent;
+      return next;
     } catch (error) {
       // A first part of which nothing is known: there is no recording.
       if (isMissing(error) && (source || this.all.length > 0)) return null;

@@ -190,9 +190,13 @@ function Played(props: { session: string; source: Source; start: number; program
     else return;
     event.preventDefault();
   };
+  const silent = source.silent ?? [];
   return (
     <div class="played" onKeyDownCapture={onKey}>
       {!source.whole && <p class="trouble">{t("cutRecording")}</p>}
+      {silent.length > 0 && (
+        <p class="trouble">{t("partMaybeMissing", { names: silent.join(", ") })}</p>
+      )}
       {!source.finished && <p class="hint">{t("notFinished")}</p>}
       {parts.value.map(({ name, isHere }, n) =>
         isHere ? null : (
@@ -244,7 +248,7 @@ function Played(props: { session: string; source: Source; start: number; program
           {t("linkHere")}
         </a>
         <Downloads session={session} source={source} />
-        <Verified parts={parts.value} />
+        <Verified parts={parts.value} silent={silent} />
       </div>
       <input
         class="timeline"

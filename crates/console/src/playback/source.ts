@@ -37,6 +37,9 @@ interface Piece {
   Indexed?: number;
   /** With the last piece: the name of the part that another gateway made after this one. */
   NextPart?: string;
+  /** With the last piece, when no further part is known: gateways that did not say whether they
+   * have one. */
+  SilentGateways?: string[];
 }
 
 export interface Source {
@@ -64,6 +67,8 @@ export interface Source {
   text(): Promise<string>;
   /** What it is made of, and which of that is here: a recording of one gateway has one part. */
   readonly parts: readonly { name: string; isHere: boolean }[];
+  /** Gateways that did not say whether they have a further part. */
+  readonly silent?: readonly string[];
 }
 
 /** Events between keyframes that were read, of all parts of a recording: the youngest KEPT. */
@@ -137,15 +142,19 @@ export async function openPart(
 
 type Now = Index & { finished: boolean };
 
-/** The name of the part behind the one of so many bytes; `null`: none is known. */
+/**
+ * The name of the part behind the one of so many bytes; `null`: none is known. And the gateways
+ * that did not say whether they have one.
+ */
 export async function nextPart(
   name: string,
   bytes: number,
   background = false,
-): Promise<string | null> {
+): Promise<{ next: string | null; silent: readonly string[] }> {
   const body = { SessionId: name, Offset: bytes, Length: 1 };
-  const { NextPart } = await call<Piece>("Towline.GetRecording", body, background);
-  return NextPart && NextPart !== name ? NextPart : null;
+  const piece = await call<Piece>("Towline.GetRecording", body, background);
+  const { NextPart, SilentGateways } = piece;
+  return { next: NextPart && NextPart !== name ? NextPart : null, silent: SilentGateways ?? [] };
 }
 
 /** The index as far as it is made; how far it is; or that there will be none. */

@@ -19,7 +19,12 @@ export interface Verification {
 /** How long the page waits before it asks for the outcome again, milliseconds. */
 const ASKS_AGAIN_MS = 500;
 
-export function Verified({ parts }: { parts: Source["parts"] }) {
+interface Shown {
+  parts: Source["parts"];
+  silent: readonly string[];
+}
+
+export function Verified({ parts, silent }: Shown) {
   const said = useSignal("");
   const isFaulty = useSignal(false);
   const isBusy = useSignal(false);
@@ -39,8 +44,8 @@ export function Verified({ parts }: { parts: Source["parts"] }) {
         if (own !== turn.current) return;
         told.push(found);
       }
-      said.value = verdictOf(told);
-      isFaulty.value = told.some((one) => one === null || isFault(one));
+      said.value = verdictOf(told, silent);
+      isFaulty.value = silent.length > 0 || told.some((one) => one === null || isFault(one));
     } catch (error) {
       if (own === turn.current) said.value = words(error);
     }
@@ -84,7 +89,7 @@ function progressOf(told: Verification, part: number, parts: number): string {
 }
 
 /** What the checks of all parts say together: a fault of one is one of the recording. */
-export function verdictOf(told: readonly Told[]): string {
+export function verdictOf(told: readonly Told[], silent: readonly string[] = []): string {
   const here = told.flatMap((one, n) => (one ? [{ one, part: n + 1 }] : []));
   const faulty = here.find(({ one }) => isFault(one));
   if (faulty) {
@@ -101,6 +106,9 @@ export function verdictOf(told: readonly Told[]): string {
     said.unshift(t("verifiedNotAll", { here: here.length, all: told.length }));
   } else if (told.length > 1) {
     said.push(t("verifiedParts", { n: told.length }));
+  }
+  if (silent.length > 0) {
+    said.unshift(t("partMaybeMissing", { names: silent.join(", ") }), t("verifiedNotThat"));
   }
   return said.join(" ");
 }

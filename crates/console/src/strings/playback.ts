@@ -83,6 +83,11 @@ export const PLAYBACK = {
     "게이트웨이 {n}개가 녹화했으며 각 부분을 확인했습니다.",
   ],
   partMissing: ["part {n} of the recording is missing", "녹화의 {n}번째 부분이 없음"],
+  partMaybeMissing: [
+    "A further part may be missing: no answer from {names}.",
+    "뒤에 다른 부분이 더 있을 수 있습니다. {names}에서 응답이 없습니다.",
+  ],
+  verifiedNotThat: ["It is NOT verified.", "그 부분은 검증되지 않았습니다."],
   partIsMissing: [
     "Part {n} of {all} ({name}) is at a gateway that does not answer: it is left out.",
     "{all}개 중 {n}번째 부분({name})은 응답하지 않는 게이트웨이에 있어 제외되었습니다.",
