@@ -132,7 +132,11 @@ impl Person for AtTerminal<'_> {
 
     async fn prove(&mut self, refusal: &CallError) -> Result<Proof, Failure> {
         if !self.signed_in && refusal.is(ErrorCode::ExpiredTokenException.as_str()) {
-            return Ok(Proof::Again(Box::new(self.original.clone())));
+            let own = self.original.identity.as_ref();
+            let is_key = own.is_some_and(|own| own.session_token.is_none());
+            // Nobody renews temporary credentials of the environment.
+            let again = || Proof::Again(Box::new(self.original.clone()));
+            return Ok(if is_key { again() } else { Proof::Over });
         }
         if !would_help(refusal) {
             return Ok(Proof::Refused);

@@ -142,6 +142,7 @@ async fn further(
         Ok(renewed) => *settings = renewed,
         Err(failure) => return failed(failure),
     }
+    let mut last = String::new();
     for _ in 0..=MAX_PROOFS {
         let begin = Begin::Start(request.clone());
         let error = match Pipe::begin(Client::new(settings.clone()), begin).await {
@@ -150,13 +151,16 @@ async fn further(
         };
         let Some(refusal) = error.refusal() else { return Further::Refused(error.to_string()) };
         match person.prove(refusal).await {
-            Ok(Proof::Again(proved)) => *settings = *proved,
+            Ok(Proof::Again(proved)) => {
+                *settings = *proved;
+                last = error.to_string();
+            }
             Ok(Proof::Refused) => return Further::Refused(error.to_string()),
             Ok(Proof::Over) => return Further::Over(error),
             Err(failure) => return failed(failure),
         }
     }
-    Further::Refused("the session stays refused after a fresh proof".to_owned())
+    Further::Refused(format!("the session stays refused after a fresh proof: {last}"))
 }
 
 /// A session that an administrator ended must not restart by itself.
