@@ -129,10 +129,10 @@ fn an_approver_is_told_by_mail_in_order_and_what_users_wrote_is_text_alone() -> 
     let made = receiver(&admin, "oncall", "mailto:oncall@corp.example")?;
     ensure(made["Secret"] == "", || format!("{made}"))?;
 
-    let reason = "leaks\r\nBcc: eve@evil.example\r\n\r\n.\r\nhttps://evil.example ü";
-    let first = asks(&users[0], device.id(), reason).or_else(|_| {
-        asks(&users[0], device.id(), "leaks, Bcc: eve@evil.example https://evil.example ü")
-    })?;
+    let alone = asks(&users[0], device.id(), "leaks\rBcc: eve@evil.example");
+    ensure(alone.is_err(), || format!("a carriage return alone: {alone:?}"))?;
+    let reason = "leaks\r\nBcc: eve@evil.example\r\n\r\n.\r\nhttps://WWW.evil.example ü";
+    let first = asks(&users[0], device.id(), reason)?;
     let mails = server.wait_for(1)?;
     let mail = &mails[0];
     ensure(mail["to"] == json!(["oncall@corp.example"]) && mail["tls"] == true, || {
@@ -147,7 +147,8 @@ fn an_approver_is_told_by_mail_in_order_and_what_users_wrote_is_text_alone() -> 
     let text = mail["text"].as_str().unwrap_or_default();
     let link = format!("https://{}/console/#/access?request={first}", lab.gateway.address());
     let right = text.contains(&link) && text.contains(device.id()) && text.contains("user/ann");
-    ensure(right && text.matches("://").count() == 1, || text.to_owned())?;
+    let has_one_link = text.matches("://").count() == 1 && !text.contains("WWW.evil");
+    ensure(right && has_one_link, || text.to_owned())?;
 
     // The server is away: what happens meanwhile comes in order, each mail under an id of its own.
     server.running.stop()?;

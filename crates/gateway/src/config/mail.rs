@@ -76,9 +76,10 @@ impl MailSettings {
         let log_in = self.log_in.as_ref().map(|(user, file)| {
             let read = files::read(file, MAX_PASSWORD).map(Zeroizing::new);
             let read = read.map_err(|error| error.to_string())?;
-            let text = std::str::from_utf8(&read).map(str::trim_end).unwrap_or_default();
-            if text.is_empty() || text.contains(['\n', '\0']) {
-                return Err(format!("{} holds no password in one line", file.display()));
+            let text = std::str::from_utf8(&read).unwrap_or_default();
+            let text = text.trim_end_matches(['\r', '\n']);
+            if text.is_empty() || text.contains(['\r', '\n', '\0']) {
+                return Err(format!("{} holds no password in one line of UTF-8", file.display()));
             }
             let password = Zeroizing::new(text.to_owned());
             Ok::<_, String>(LogIn { user: user.clone(), password })

@@ -148,11 +148,16 @@ pub(super) fn mail_for(body: &str) -> (String, String) {
     (subject, text)
 }
 
-/// One line, without what reorders or hides text, and without what a program for mail makes a link
-/// of.
+/// One line, without what reorders or hides text, and without `://` and `www.`, of which a program
+/// for mail makes a link.
 fn unlinked(text: &str) -> String {
     let text: String = text.chars().map(|c| if is_plain(c) { c } else { ' ' }).collect();
-    text.replace("://", ": //").replace("www.", "www .")
+    let mut text = text.replace("://", ": //");
+    let small = text.to_ascii_lowercase();
+    for (at, _) in small.rmatch_indices("www.") {
+        text.insert(at + "www".len(), ' ');
+    }
+    text
 }
 
 /// Without what a chat takes for markup or for an address, and without what reorders or hides text.

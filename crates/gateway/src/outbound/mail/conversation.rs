@@ -17,6 +17,8 @@ use crate::limits::MAX_MAIL_REPLY;
 
 /// Most characters of a reply that an error repeats.
 const SHOWN: usize = 200;
+/// The server takes the mail, and forwards it (RFC 5321, section 4.2.3).
+const FORWARDS: u16 = 251;
 
 /// A reply: its code, and its lines without it.
 #[derive(Debug)]
@@ -96,7 +98,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
         letter: &str,
     ) -> Result<(), MailError> {
         self.say(&format!("MAIL FROM:<{from}>"), 250, "MAIL").await?;
-        self.say(&format!("RCPT TO:<{to}>"), 250, "RCPT").await?;
+        self.write(&format!("RCPT TO:<{to}>\r\n")).await?;
+        let reply = self.reply().await?;
+        if reply.code != FORWARDS {
+            expect(reply, 250, "RCPT")?;
+        }
         self.say("DATA", 354, "DATA").await?;
         self.write(&format!("{letter}.\r\n")).await?;
         let reply = self.reply().await?;
