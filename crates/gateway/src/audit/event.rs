@@ -131,11 +131,16 @@ fn plain(line: &Value) -> String {
     text
 }
 
+/// A text as far as there is room for it in a line: by characters, and by what [`plain`] makes of
+/// them.
 fn cut(text: &str) -> String {
-    if text.chars().count() <= MAX_AUDIT_TEXT {
-        return text.to_owned();
-    }
-    text.chars().take(MAX_AUDIT_TEXT).chain("…".chars()).collect()
+    let mut bytes = 0;
+    let fits = |c: &char| {
+        bytes += if is_plain(*c) { c.len_utf8() } else { 6 * c.len_utf16() };
+        bytes <= 4 * MAX_AUDIT_TEXT
+    };
+    let kept: String = text.chars().take(MAX_AUDIT_TEXT).take_while(fits).collect();
+    if kept.len() == text.len() { kept } else { kept + "…" }
 }
 
 #[cfg(test)]
