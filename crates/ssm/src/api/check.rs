@@ -111,8 +111,10 @@ impl Violations {
     }
 
     /// A text of a person that others are shown, also by tools that print it as it is: nothing in
-    /// it controls a terminal, hides or reorders. With `lines`, it may have line feeds and tabs.
+    /// it controls a terminal, hides or reorders. With `lines`, it may have tabs and lines, which
+    /// end as on Linux or as on Windows; a carriage return alone would overwrite its line.
     pub fn shown(&mut self, member: &str, text: &str, lines: bool) {
+        let text = if lines { text.replace("\r\n", "\n") } else { text.to_owned() };
         let good = |c: char| is_shown(c) || (lines && matches!(c, '\n' | '\t'));
         self.require(
             text.chars().all(good),
@@ -159,7 +161,8 @@ mod tests {
             violations.shown("Reason", text, lines);
             violations.into_result().is_ok()
         };
-        for text in ["Pumpe läuft nicht", "می‌خواهم", "👩‍🔧", "a\tb\nc"] {
+        for text in ["Pumpe läuft nicht", "می‌خواهم", "👩‍🔧", "a\tb\nc", "a\r\nb"]
+        {
             assert!(is_taken(text, true), "{text:?}");
         }
         for text in ["\x1b]52;c;aGk=\x07", "a\u{9b}31m", "a\u{202e}b", "a\rb", "\u{200b}"] {
