@@ -6,7 +6,8 @@
 //! # Invariants
 //! - One person has one request at a place or in the queue for it, however many she sends: those of
 //!   others wait behind one request of hers, not behind all.
-//! - Each waits [`SEARCH_WAIT`] at the most. The map holds the persons who search or wait.
+//! - Each waits [`SEARCH_WAIT`] at the most. The map holds the persons who search or wait, and
+//!   those who did since the turn before.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};

@@ -18,7 +18,6 @@ use crate::platform::console_modes::{raw_input, raw_output, with_sequences};
 
 /// The size of the window of the console behind `handle`, within what a session may have; nothing
 /// when it is none. A console's input has no size: its output is asked.
-/// input has no size: its output is asked.
 #[must_use]
 pub(crate) fn size_of(handle: impl AsHandle) -> Option<Size> {
     let (rows, cols) = calls::window(handle.as_handle()).ok()?;
