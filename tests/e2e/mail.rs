@@ -107,6 +107,14 @@ fn header<'m>(mail: &'m Value, name: &str) -> &'m str {
     found.next().and_then(|header| header[1].as_str()).unwrap_or_default()
 }
 
+/// Whether the text of a mail names these, and has this link alone.
+fn is_text_with(mail: &Value, link: &str, named: &[&str]) -> Outcome {
+    let text = mail["text"].as_str().unwrap_or_default();
+    let right = text.contains(link) && named.iter().all(|name| text.contains(name));
+    let has_one_link = text.matches("://").count() == 1 && !text.contains("WWW.evil");
+    ensure(right && has_one_link, || text.to_owned())
+}
+
 #[test]
 fn an_approver_is_told_by_mail_in_order_and_what_users_wrote_is_text_alone() -> Outcome {
     let mut lab = Lab::start()?;
@@ -144,11 +152,8 @@ fn an_approver_is_told_by_mail_in_order_and_what_users_wrote_is_text_alone() -> 
     let names = mail["headers"].as_array().map_or(0, Vec::len);
     ensure(names == 9 && header(mail, "Bcc").is_empty(), || format!("{mail}"))?;
     ensure(header(mail, "Subject").ends_with(&first), || format!("{mail}"))?;
-    let text = mail["text"].as_str().unwrap_or_default();
     let link = format!("https://{}/console/#/access?request={first}", lab.gateway.address());
-    let right = text.contains(&link) && text.contains(device.id()) && text.contains("user/ann");
-    let has_one_link = text.matches("://").count() == 1 && !text.contains("WWW.evil");
-    ensure(right && has_one_link, || text.to_owned())?;
+    is_text_with(mail, &link, &[device.id(), "user/ann"])?;
 
     // The server is away: what happens meanwhile comes in order, each mail under an id of its own.
     server.running.stop()?;

@@ -130,10 +130,13 @@ impl Scheduler {
         }
     }
 
-    /// Gives back what was claimed without an answer, some time after the claim.
-    async fn gives_claims_back(&mut self, not_before: Instant) -> bool {
-        if Instant::now() < not_before {
-            return false;
+    /// Whether steps may be claimed: what was claimed without an answer is given back before, some
+    /// time after that claim.
+    async fn may_claim(&mut self) -> bool {
+        match self.lost_claim {
+            None => return true,
+            Some(not_before) if Instant::now() < not_before => return false,
+            Some(_) => {}
         }
         self.lost_claim = Some(Instant::now() + STORE_RETRY);
         if let Err(error) = self.shared.store.run_commands().give_back_claims().await {
@@ -147,9 +150,7 @@ impl Scheduler {
 
     /// Gives steps to devices that are here, as far as all nodes together may.
     pub(super) async fn give_claimed(&mut self, out: &mut Outcome) {
-        if let Some(at) = self.lost_claim
-            && !self.gives_claims_back(at).await
-        {
+        if !self.may_claim().await {
             return;
         }
         let hub = std::sync::Arc::clone(&self.shared.hub);
