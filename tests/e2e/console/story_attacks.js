@@ -61,6 +61,8 @@ async function crossed(page) {
   assert.equal(await page.locator("dialog").count(), 1);
   await dialog(page, "Paste 2 lines?").getByRole("button", { name: "Paste" }).click();
   await dialog(page, "bob asks to type").getByRole("button", { name: "Keep it" }).click();
+  await terminal.sees("echo more");
+  await terminal.type(""); // a shell that knows pasted text from typed text waits for Enter
   await terminal.sees("pasted-42");
   await terminal.is("connected");
   await terminal.type("exit");

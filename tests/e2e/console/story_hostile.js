@@ -110,7 +110,8 @@ async function given(page) {
   const document = JSON.stringify({ Version: "2012-10-17", Id: CORPUS.markup, Statement: [statement] });
   const put = { PrincipalName: "eve", PolicyName: "hostile", PolicyDocument: document };
   await give(page, "Towline.PutPrincipalPolicy", put);
-  assert.ok(accepted > 30, `only ${accepted} texts were taken`);
+  // Texts that control the terminals of others are refused.
+  assert.ok(accepted > 20, `only ${accepted} texts were taken`);
   step(`  ${accepted} texts were taken`);
 }
 

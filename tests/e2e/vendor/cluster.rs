@@ -1,9 +1,7 @@
 //! amazon-ssm-agent before two gateways: a balancer sends each of its connections where it likes.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use serde_json::json;
 use towline_testkit::terminal::{PATIENCE, Terminal};
 use towline_testkit::trouble::ensure;
 use towline_testkit::{Outcome, eventually};
@@ -54,45 +52,4 @@ fn a_data_channel_that_comes_to_another_gateway_is_relayed_to_its_session() -> O
         ensure(out.stdout == b"out\n" && out.status.code() == Some(3), || format!("{out:?}"))?;
     }
     Ok(())
-}
-
-#[test]
-fn the_end_of_the_gateway_that_has_a_session_is_told_at_both_ends() -> Outcome {
-    let mut pair = Pair::start()?;
-    let agent = apart(&pair)?;
-    let mut shell = shell(&pair, pair.b_address, &agent)?;
-    sums(&mut shell, 6)?;
-    pair.lab.gateway.kill()?;
-    // The agent comes back as a balancer would lead it: to the gateway that is left.
-    let again = VendorAgent::at(&pair.lab, &pair.b_address.to_string(), KEYS[0], LINUX)?;
-    again.is(&agent.id());
-    eventually("the agent is back", PATIENCE, || again.start().ok())?;
-    waits_until_at(&pair, &again, "b")?;
-    let ended = shell.expect("amazon-ssm-agent");
-    let status = shell.finish(PATIENCE)?;
-    ensure(ended.is_ok() && !status.success(), || format!("{status}: {ended:?}"))?;
-    eventually("the agent was told", PATIENCE, || {
-        let over = |line: &String| line.starts_with("session Standard_Stream over");
-        agent.seen().iter().any(over).then_some(())
-    })?;
-    pair.nobody_lost_anything(0)
-}
-
-#[test]
-fn a_control_channel_that_moves_ends_its_sessions_in_words() -> Outcome {
-    let pair = Pair::start()?;
-    let agent = apart(&pair)?;
-    let mut shell = shell(&pair, pair.a_address(), &agent)?;
-    sums(&mut shell, 6)?;
-    agent.stop.store(true, Ordering::Relaxed);
-    let again = VendorAgent::at(&pair.lab, &pair.b_address.to_string(), KEYS[0], LINUX)?;
-    again.is(&agent.id());
-    eventually("the agent is back", PATIENCE, || again.start().ok())?;
-    waits_until_at(&pair, &again, "b")?;
-    let ended = shell.expect("amazon-ssm-agent");
-    let status = shell.finish(PATIENCE)?;
-    ensure(ended.is_ok() && !status.success(), || format!("{status}: {ended:?}"))?;
-    let listed =
-        pair.lab.admin().api("AmazonSSM.DescribeSessions", &json!({ "State": "Active" }))?;
-    ensure(listed["Sessions"].as_array().is_some_and(Vec::is_empty), || format!("{listed}"))
 }
