@@ -260,8 +260,12 @@ fn a_session_without_a_link_is_spooled_and_comes_with_the_next_start_of_the_agen
     shell.expect("sleep 3")?;
     device.relay.close(true);
     device.relay.cut();
-    eventually("a file of the spool", PATIENCE, || {
-        std::fs::read_dir(&spool).ok()?.next().map(drop)
+    // A record of `sleep` may be there before.
+    let word = b"while-away";
+    let names_it = |bytes: Vec<u8>| bytes.windows(word.len()).any(|part| part == word);
+    eventually("the record in a file of the spool", PATIENCE, || {
+        let mut files = std::fs::read_dir(&spool).ok()?.flatten();
+        files.any(|file| std::fs::read(file.path()).is_ok_and(names_it)).then_some(())
     })?;
     device.process()?.kill()?;
     device.relay.close(false);

@@ -214,7 +214,7 @@ async function everyPage(page, look, { session, files }) {
   step("each page shows it as text");
   const markup = "text=onerror=window.pwned";
   await look("", markup);
-  await look(`?q=${encodeURIComponent(CORPUS.markup)}`, "[role=status]");
+  await look(`?q=${encodeURIComponent(CORPUS.markup)}`, ".tools [role=status]");
   await look(`device/${DEVICE}`, markup);
   await look("sessions?state=History", "table");
   await look(`sessions?state=History&owner=${encodeURIComponent(CORPUS.markup)}`, "main");
