@@ -7,7 +7,7 @@ import hashlib
 import json
 
 from checks import DEVICE, allow, check, new_user, run, wants
-from towline_client import boto, raw, towline
+from towline_client import REGION, boto, raw, towline
 
 BUILT_IN = ["AWS-StartInteractiveCommand", "AWS-StartNonInteractiveCommand", "AWS-StartPortForwardingSession",
             "AWS-StartPortForwardingSessionToRemoteHost", "AWS-StartSSHSession", "SSM-SessionManagerRunShell"]
@@ -117,8 +117,11 @@ def documents_are_found_by_what_they_are():
     assert as_json["DocumentFormat"] == "JSON" and json.loads(as_json["Content"])["schemaVersion"] == "1.0", as_json
     as_yaml = ssm.get_document(Name="Run-One", DocumentFormat="YAML")["Content"]
     assert as_yaml.startswith('"description": "runs"'), as_yaml
-    arn = "arn:aws:ssm:any:000000000000:document/Run-One"
+    account = boto("sts").get_caller_identity()["Account"]
+    arn = f"arn:aws:ssm:{REGION}:{account}:document/Run-One"
     assert ssm.get_document(Name=arn)["Name"] == "Run-One"
+    others = arn.replace(account, "999999999999")
+    wants("InvalidDocument", ssm.get_document, Name=others)
 
     of = {"ResourceType": "Document", "ResourceId": "Run-One"}
     ssm.add_tags_to_resource(**of, Tags=[{"Key": "Site", "Value": "a"}])
