@@ -343,7 +343,8 @@ impl Hub {
         });
     }
 
-    /// Stores the end of a session, as soon as the store can.
+    /// Stores the end of a session, as soon as the store can: it waits as long as the store is
+    /// away, and no longer than this process lives. There is one wait for each session that ended.
     async fn store_end(&self, name: &str, failed: bool, text: &str) {
         let now = self.parts.clock.now();
         let mut is_told = false;
