@@ -231,7 +231,7 @@ mod tests {
     use towline_testkit::postgres::Postgres;
 
     use crate::sessions::tests::new;
-    use crate::testing::{SERVER, new_database};
+    use crate::testing::{SERVER, identity, new_database};
     use crate::{
         Arrival, AuditRow, Connection, Known, NodeIdentity, RequestEnd, SessionStatus, Store,
         StoreError, engine,
@@ -239,16 +239,6 @@ mod tests {
 
     const NOW: UnixMillis = UnixMillis(1);
     const DEAD: Known = Known { other_is_dead: true, answer_was_lost: false };
-
-    fn identity(name: &str) -> NodeIdentity {
-        let address = format!("{name}.example:8443");
-        NodeIdentity {
-            name: name.to_owned(),
-            spki: name.as_bytes().to_vec(),
-            address,
-            device_address: String::new(),
-        }
-    }
 
     fn link(boot: u8, number: i64) -> Connection {
         Connection { boot: [boot; 16], number }

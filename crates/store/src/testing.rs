@@ -6,6 +6,7 @@ use sqlx::{Connection as _, Executor as _, PgConnection};
 use towline_host::clock::UnixMillis;
 
 use crate::change::Removed;
+use crate::nodes::NodeIdentity;
 use crate::server::ServerAddress;
 use crate::store::Store;
 
@@ -49,6 +50,27 @@ pub async fn new_database(server: &str) -> ServerAddress {
     connection.close().await.unwrap();
     let (place, _) = server.rsplit_once('/').unwrap();
     ServerAddress::parse(&format!("{place}/{name}"), None).unwrap()
+}
+
+/// The store of a gateway of this name, which joins those that work on this database. Its key and
+/// its address follow from the name.
+///
+/// # Panics
+/// When it is not taken in.
+#[allow(clippy::unwrap_used)] // for tests only, which fail by panicking
+pub async fn joined(address: &ServerAddress, name: &str) -> Store {
+    Store::join(address, &identity(name)).await.unwrap()
+}
+
+/// What a gateway of this name says of itself.
+#[must_use]
+pub fn identity(name: &str) -> NodeIdentity {
+    NodeIdentity {
+        name: name.to_owned(),
+        spki: name.as_bytes().to_vec(),
+        address: format!("{name}.example:8443"),
+        device_address: String::new(),
+    }
 }
 
 /// Removes a principal, as an administrator does.

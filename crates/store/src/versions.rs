@@ -12,17 +12,8 @@ use towline_testkit::postgres::Postgres;
 use crate::both_engines::{of_postgresql, of_sqlite};
 use crate::migrations::some;
 use crate::server::ServerAddress;
-use crate::testing::{new_database, scratch_file};
-use crate::{NodeIdentity, Store, StoreError, engine};
-
-fn identity(name: &str) -> NodeIdentity {
-    NodeIdentity {
-        name: name.to_owned(),
-        spki: name.as_bytes().to_vec(),
-        address: format!("{name}.example:8443"),
-        device_address: String::new(),
-    }
-}
+use crate::testing::{identity, new_database, scratch_file};
+use crate::{Store, StoreError, engine};
 
 /// A database of an older version: some of the steps of today, and a user.
 async fn older(

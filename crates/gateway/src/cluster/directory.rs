@@ -118,22 +118,10 @@ impl Directory {
 #[cfg(test)]
 mod tests {
     use towline_host::clock::UnixMillis;
-    use towline_store::testing::new_database;
-    use towline_store::{NodeIdentity, ServerAddress};
+    use towline_store::testing::{joined, new_database};
     use towline_testkit::postgres::Postgres;
 
     use super::*;
-
-    async fn joined(address: &ServerAddress, name: &str) -> Store {
-        let spki = name.as_bytes().to_vec();
-        let identity = NodeIdentity {
-            name: name.to_owned(),
-            spki,
-            address: format!("{name}.example:1"),
-            device_address: String::new(),
-        };
-        Store::join(address, &identity).await.unwrap()
-    }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn callers_with_unknown_keys_cost_one_query_a_second_and_a_new_node_is_found() {

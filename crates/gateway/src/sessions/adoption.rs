@@ -84,7 +84,7 @@ impl Hub {
             if self.session(&row.new.id).is_some() {
                 continue; // it came back before this node had let go of it
             }
-            if self.is_ending(&row.new.id) {
+            if self.endings.has(&row.new.id) {
                 continue; // it is over, and the store does not know yet
             }
             let (session, device, from) = (&row.new.id, &row.new.device_id, &row.node);
@@ -119,7 +119,7 @@ impl Hub {
         }
         let most = i64::try_from(MAX_SESSIONS).unwrap_or(i64::MAX);
         let mut rows = self.store().sessions().list_active("", most).await?;
-        rows.retain(|row| self.session(&row.new.id).is_none() && !self.is_ending(&row.new.id));
+        rows.retain(|row| self.session(&row.new.id).is_none() && !self.endings.has(&row.new.id));
         let adopted = self.adopt(&unsure.found(rows)).await;
         if adopted.is_err() {
             unsure.look();

@@ -7,25 +7,25 @@
 //! - After [`Hub::device_settled`], each session of the device is carried by its connection or
 //!   over.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use tokio::time::sleep;
 use towline_archive::Recorder;
 use towline_host::clock::Clock;
 use towline_store::{SessionStatus, Store};
 
 use super::arrivals::Arrivals;
 use super::device::Device;
+use super::endings::Endings;
 use super::scripts::StepsCome;
 use super::session::Session;
 use super::session_map::SessionMap;
 use super::unsure::Unsure;
 use crate::audit::AuditLog;
 use crate::changes::Topic;
-use crate::limits::{LAST_WORDS, STORE_RETRY};
+use crate::limits::LAST_WORDS;
 use crate::lock::lock;
 use crate::plane::{Dropped, EndReason, LiveState, StartError};
 
@@ -57,8 +57,7 @@ pub struct Hub {
     devices: Mutex<HashMap<String, Arc<dyn Device>>>,
     arrivals: Arrivals,
     sessions: Mutex<SessionMap>,
-    /// Names of sessions that are over here and not yet in the store: nobody keeps them again.
-    ending: Mutex<HashSet<String>>,
+    pub(super) endings: Endings,
     /// Takes over steps of commands.
     pub(super) steps: OnceLock<Box<dyn StepsCome>>,
     /// Held while sessions change nodes.
@@ -76,7 +75,7 @@ impl Hub {
             devices: Mutex::default(),
             arrivals: Arrivals::default(),
             sessions: Mutex::default(),
-            ending: Mutex::default(),
+            endings: Endings::default(),
             steps: OnceLock::new(),
             moves: tokio::sync::Mutex::default(),
             draining: AtomicBool::new(false),
@@ -315,7 +314,7 @@ impl Hub {
             lock(&self.sessions).remove(&session.meta.name);
             return; // its story stands among the commands
         }
-        lock(&self.ending).insert(session.meta.name.clone());
+        self.endings.begin(&session.meta.name);
         lock(&self.sessions).remove(&session.meta.name);
         tracing::info!(
             session = session.meta.name,
@@ -337,36 +336,7 @@ impl Hub {
             {
                 tracing::error!(session = name, %error, "the end of a tunnel is in the log alone");
             }
-            hub.store_end(&name, failed, &text).await;
-            lock(&hub.ending).remove(&name);
-            hub.parts.trail.changes().tell(Topic::Sessions);
+            hub.ended(&name, failed, &text).await;
         });
-    }
-
-    /// Stores the end of a session, as soon as the store can: it waits as long as the store is
-    /// away, and no longer than this process lives. There is one wait for each session that ended.
-    async fn store_end(&self, name: &str, failed: bool, text: &str) {
-        let now = self.parts.clock.now();
-        let mut is_told = false;
-        loop {
-            match self.parts.store.sessions().end(name, failed, text, now).await {
-                Ok(_) => return,
-                Err(error) if error.is_passing() => {
-                    if !std::mem::replace(&mut is_told, true) {
-                        tracing::warn!(session = name, %error, "its end is stored later");
-                    }
-                    sleep(STORE_RETRY).await;
-                }
-                Err(error) => {
-                    tracing::error!(session = name, %error, "its end could not be stored");
-                    return;
-                }
-            }
-        }
-    }
-
-    /// Whether a session is over here, and its end on the way to the store.
-    pub(super) fn is_ending(&self, name: &str) -> bool {
-        lock(&self.ending).contains(name)
     }
 }

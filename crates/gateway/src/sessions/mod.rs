@@ -18,6 +18,7 @@ mod arrivals;
 mod device;
 mod device_end;
 mod end_reason;
+mod endings;
 mod handle;
 mod hub;
 mod meta;

@@ -277,11 +277,8 @@ impl Hub {
 
     /// A session that never came to be was ended by `not_opened` already, so `end` did nothing:
     /// cleans up after it.
-    async fn forget_failed(&self, session: &Arc<Session>, error: &StartError) {
+    async fn forget_failed(self: &Arc<Self>, session: &Arc<Session>, error: &StartError) {
         self.remove(session);
-        let (name, now) = (&session.meta.name, self.parts.clock.now());
-        if let Err(error) = self.store().sessions().end(name, true, &error.to_string(), now).await {
-            tracing::error!(session = name, %error, "the end of a session could not be stored");
-        }
+        self.start_failed(session.meta.name.clone(), error.to_string()).await;
     }
 }

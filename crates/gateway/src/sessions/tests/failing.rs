@@ -40,7 +40,7 @@ fn start(session: &str) -> SessionStart {
 }
 
 pub(super) const FIRST: &str = "ann-00000000000000001";
-const SECOND: &str = "ann-00000000000000002";
+pub(super) const SECOND: &str = "ann-00000000000000002";
 const THIRD: &str = "ann-00000000000000003";
 
 /// A hub with room for two sessions, and a device that is connected.

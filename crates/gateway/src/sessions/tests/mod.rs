@@ -1,6 +1,7 @@
 //! A session between a scripted link and a scripted client: who is told what, and what happens to
 //! bytes in between.
 
+mod endings;
 mod failing;
 mod input;
 mod moving;

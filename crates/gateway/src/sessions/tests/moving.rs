@@ -2,23 +2,13 @@
 //! this one, which does not know.
 
 use towline_host::clock::UnixMillis;
-use towline_store::testing::new_database;
-use towline_store::{Connection, Known, NodeIdentity, ServerAddress, Store};
+use towline_store::testing::{joined, new_database};
+use towline_store::{Connection, Known, Store};
 use towline_testkit::postgres::Postgres;
 
 use super::failing::{FIRST, hub_on, open};
 
 const DEVICE: &str = "mi-0123456789abcdef0";
-
-async fn joined(address: &ServerAddress, name: &str) -> Store {
-    let identity = NodeIdentity {
-        name: name.to_owned(),
-        spki: name.as_bytes().to_vec(),
-        address: format!("{name}.example:1"),
-        device_address: String::new(),
-    };
-    Store::join(address, &identity).await.unwrap()
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_whose_gateway_does_not_know_that_it_has_it_is_kept_after_all() {
