@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use towline_host::clock::UnixMillis;
 
+use crate::NodeIdentity;
 use crate::change::Removed;
-use crate::nodes::NodeIdentity;
 use crate::server::ServerAddress;
 use crate::store::Store;
 

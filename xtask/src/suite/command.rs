@@ -188,6 +188,7 @@ fn tests(python: Option<&Path>, targets: &[&str], filter: Option<&str>) -> Outco
     }
     programs::tell(&mut command);
     if nextest {
+        command.env("NEXTEST_TEST_THREADS", at_once().to_string());
         let is_closing = |line: &str| line.contains("tests run:") || line.contains("test run:");
         return run::watched(command, is_closing);
     }
@@ -210,6 +211,12 @@ fn examples(python: &Path) -> Outcome {
 pub(crate) fn equip(command: &mut Command, python: &Path) -> Outcome {
     command.env(setup::PYTHON, python).env("NODE_PATH", setup::node_modules()?);
     Ok(())
+}
+
+/// Tests at once: twice the processors, because most of them wait. `.config/nextest.toml` says which
+/// take more than one place.
+fn at_once() -> usize {
+    2 * std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
 fn has_nextest() -> bool {

@@ -158,16 +158,19 @@ mod tests {
 
     #[test]
     fn a_line_is_one_line_of_json_and_bounded_whatever_the_client_sends() {
-        let event = Event {
-            name: "x\n\"".repeat(10_000),
-            user_agent: "u".repeat(100_000),
-            resources: vec!["r".repeat(10_000); 100],
-            error: Some(("E".into(), "m\u{0}".repeat(9_000))),
-            ..Event::default()
-        };
-        let line = event.line(UnixMillis(0));
-        assert!(!line.contains('\n'));
-        assert!(line.len() <= 4 * limits::AUDIT_LINE, "{}", line.len());
-        assert_eq!(serde_json::from_str::<Value>(&line).unwrap()["facts"]["truncated"], "true");
+        for text in ["r", "\n\"", "m\u{0}", "\u{e0041}", "\u{202e}é"] {
+            let event = Event {
+                name: text.repeat(10_000),
+                user_agent: text.repeat(100_000),
+                resources: vec![text.repeat(10_000); 100],
+                error: Some(("E".into(), text.repeat(9_000))),
+                ..Event::default()
+            };
+            let line = event.line(UnixMillis(0));
+            assert!(!line.contains('\n'));
+            assert!(line.len() <= 4 * limits::AUDIT_LINE, "{text:?}: {}", line.len());
+            let read: Value = serde_json::from_str(&line).unwrap();
+            assert_eq!(read["facts"]["truncated"], "true", "{text:?}");
+        }
     }
 }

@@ -7,7 +7,7 @@
 //! - After [`Hub::device_settled`], each session of the device is carried by its connection or
 //!   over.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;

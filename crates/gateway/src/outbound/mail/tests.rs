@@ -70,6 +70,14 @@ async fn a_mail_is_handed_over_with_user_and_password() {
 }
 
 #[tokio::test]
+async fn a_server_that_forwards_a_mail_has_taken_it() {
+    let replies = ["220 x", OFFERED, "250 ok", "251 will forward", "354 go", "250 queued"];
+    told(&replies, false).await.0.unwrap();
+    let (outcome, _) = told(&["220 x", OFFERED, "251 no such reply to MAIL"], false).await;
+    assert!(outcome.unwrap_err().to_string().contains("refused MAIL"));
+}
+
+#[tokio::test]
 async fn a_server_that_takes_log_in_alone_gets_user_and_password_apart() {
     let offered = "250-mail.example\r\n250 auth login";
     let (outcome, lines) =
