@@ -4,7 +4,7 @@
 // Invariants: the address holds no code. Nothing is decided before the request was shown.
 
 import { useSignal } from "@preact/signals";
-import { call, identity, words } from "./api.ts";
+import { ApiError, call, identity, words } from "./api.ts";
 import { t } from "./strings.ts";
 
 interface Asked {
@@ -29,6 +29,8 @@ export function SignInRequestPage() {
       await act();
     } catch (error) {
       trouble.value = words(error);
+      // A refusal ends the request: another code is needed.
+      if (error instanceof ApiError) asked.value = null;
     } finally {
       busy.value = false;
     }

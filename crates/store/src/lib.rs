@@ -127,7 +127,9 @@ pub use seen_requests::{SeenRequest, SeenRequests};
 pub use server::ServerAddress;
 pub use sessions::{NewSession, Session, SessionFilter, SessionStatus, SessionStore};
 pub use settings::{IDLE_MINUTES, MAX_MINUTES, SessionLimits, Settings};
-pub use sign_in_requests::{SignInOutcome, SignInPoll, SignInRequest, SignInRequests};
+pub use sign_in_requests::{
+    SIGN_IN_REQUEST_MARK, SignInOutcome, SignInPoll, SignInRequest, SignInRequests,
+};
 pub use sign_ins::{SignIn, SignInRoot, SignIns};
 pub use signs_of_life::SignOfLife;
 pub use store::Store;

@@ -41,10 +41,43 @@ pub struct SignInRequest {
 /// What was decided.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SignInOutcome {
-    /// The program gets nothing.
+    /// The program gets nothing: a person rejected it.
     Rejected,
+    /// It gets nothing: the gateway, or the person's provider, refused.
+    Refused {
+        /// The API's error code.
+        code: String,
+        /// In words.
+        why: String,
+    },
     /// It gets these credentials, sealed.
     Approved(Vec<u8>),
+}
+
+/// Characters of a request's digest that name it in an address, where it can be refused.
+pub const SIGN_IN_REQUEST_MARK: usize = 10;
+
+impl SignInOutcome {
+    /// The columns `decision` and `sealed`. A gateway of before takes a refusal for a rejection.
+    fn columns(&self) -> (&'static str, Option<Vec<u8>>) {
+        match self {
+            Self::Rejected => ("Reject", None),
+            Self::Refused { code, why } => ("Reject", Some(format!("{code} {why}").into_bytes())),
+            Self::Approved(sealed) => ("Approve", Some(sealed.clone())),
+        }
+    }
+
+    fn of_columns(decision: &str, sealed: Option<Vec<u8>>) -> Self {
+        match sealed {
+            Some(sealed) if decision == "Approve" => Self::Approved(sealed),
+            Some(text) => {
+                let text = String::from_utf8_lossy(&text);
+                let (code, why) = text.split_once(' ').unwrap_or((&text, ""));
+                Self::Refused { code: code.to_owned(), why: why.to_owned() }
+            }
+            None => Self::Rejected,
+        }
+    }
 }
 
 /// What a poll finds.
@@ -165,10 +198,7 @@ impl SignInRequests<'_> {
             return Ok(SignInPoll::Unknown);
         }
         let sealed: Option<Vec<u8>> = row.try_get("sealed")?;
-        Ok(SignInPoll::Decided(match sealed {
-            Some(sealed) if decision == "Approve" => SignInOutcome::Approved(sealed),
-            _ => SignInOutcome::Rejected,
-        }))
+        Ok(SignInPoll::Decided(SignInOutcome::of_columns(&decision, sealed)))
     }
 
     /// The undecided request with this user code.
@@ -199,10 +229,7 @@ impl SignInRequests<'_> {
         outcome: &SignInOutcome,
         now: UnixMillis,
     ) -> Result<bool, StoreError> {
-        let (decision, sealed) = match outcome {
-            SignInOutcome::Rejected => ("Reject", None),
-            SignInOutcome::Approved(sealed) => ("Approve", Some(sealed.clone())),
-        };
+        let (decision, sealed) = outcome.columns();
         let done = engine::query(
             "UPDATE sign_in_requests SET decision = ?, sealed = ? \
              WHERE user_code = ? AND decision = '' AND ends_at > ?",
@@ -214,6 +241,39 @@ impl SignInRequests<'_> {
         .execute(&self.store.pool)
         .await?;
         Ok(done.rows_affected() > 0)
+    }
+
+    /// Ends the undecided request with this mark. Without one, nothing happens.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn refuse(
+        &self,
+        mark: &str,
+        outcome: &SignInOutcome,
+        now: UnixMillis,
+    ) -> Result<(), StoreError> {
+        let (decision, sealed) = outcome.columns();
+        let sql = format!(
+            "UPDATE sign_in_requests SET decision = ?, sealed = ? \
+             WHERE substr(digest, 1, {SIGN_IN_REQUEST_MARK}) = ? AND decision = '' AND ends_at > ?"
+        );
+        let query = engine::query(&sql).bind(decision).bind(sealed).bind(mark).bind(now.0);
+        query.execute(&self.store.pool).await?;
+        Ok(())
+    }
+
+    /// Forgets the request of a program that gave up.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn withdraw(&self, digest: &str, challenge: &str) -> Result<(), StoreError> {
+        engine::query("DELETE FROM sign_in_requests WHERE digest = ? AND challenge = ?")
+            .bind(digest)
+            .bind(challenge)
+            .execute(&self.store.pool)
+            .await?;
+        Ok(())
     }
 }
 
@@ -252,6 +312,34 @@ mod tests {
         let taken = requests.poll("d", "right", NOW).await.unwrap();
         assert_eq!(taken, SignInPoll::Decided(approved));
         assert_eq!(requests.poll("d", "right", NOW).await.unwrap(), SignInPoll::Unknown);
+    }
+
+    #[tokio::test]
+    async fn a_refusal_by_its_mark_is_taken_with_its_reason_and_changes_no_decision() {
+        let (store, _dir) = scratch().await;
+        let requests = store.sign_in_requests();
+        let (one, other) = ("0123456789-one", "9876543210-other");
+        assert!(requests.keep(&asked(one, "ONE", "192.0.2.1")).await.unwrap());
+        assert!(requests.keep(&asked(other, "OTHER", "192.0.2.1")).await.unwrap());
+        let refused = SignInOutcome::Refused { code: "AccessDenied".into(), why: "no role".into() };
+        for mark in ["0123456780", "0123456789"] {
+            requests.refuse(mark, &refused, NOW).await.unwrap();
+        }
+        requests.refuse("0123456789", &SignInOutcome::Rejected, NOW).await.unwrap();
+        let taken = requests.poll(one, "right", NOW).await.unwrap();
+        assert_eq!(taken, SignInPoll::Decided(refused));
+        assert_eq!(requests.poll(other, "right", NOW).await.unwrap(), SignInPoll::Open);
+    }
+
+    #[tokio::test]
+    async fn a_request_is_withdrawn_by_its_program_alone() {
+        let (store, _dir) = scratch().await;
+        let requests = store.sign_in_requests();
+        assert!(requests.keep(&asked("d", "USER", "192.0.2.1")).await.unwrap());
+        requests.withdraw("d", "wrong").await.unwrap();
+        assert!(requests.look("USER", NOW).await.unwrap().is_some());
+        requests.withdraw("d", "right").await.unwrap();
+        assert_eq!(requests.look("USER", NOW).await.unwrap(), None);
     }
 
     #[tokio::test]

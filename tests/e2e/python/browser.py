@@ -37,6 +37,15 @@ def begin(*words):
     return process, url.replace(ENDPOINT, ORIGIN)
 
 
+def begin_by_code(*words):
+    """`towline login --no-browser`, once it waits: the process, the address and the code that it printed."""
+    process = subprocess.Popen([CLI, "login", "--no-browser", *words], env=KEYLESS, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True)
+    lines = [process.stderr.readline().removeprefix("towline: ").strip() for _ in range(4)]
+    assert lines[2].startswith("code: ") and "Ctrl-C" in lines[3], lines
+    return process, lines[1], lines[2].removeprefix("code: ")
+
+
 def back_of(url):
     """Where `towline login` listens, by the address that it printed."""
     port = parse_qs(urlsplit(url).query)["redirect"][0].split(":")[2].split("/")[0]

@@ -10,15 +10,16 @@ import os
 import pathlib
 import queue
 import re
+import signal
 import subprocess
 import sys
 import threading
 import time
-from urllib.parse import parse_qs, urljoin, urlsplit
+from urllib.parse import parse_qs, quote, urljoin, urlsplit
 
 import requests
 
-from browser import CALLBACK, CLI, HOME, KEYLESS, ORIGIN, Browser, back_of, begin, cli
+from browser import CALLBACK, CLI, HOME, KEYLESS, ORIGIN, Browser, back_of, begin, begin_by_code, cli
 from checks import DEVICE, check, run
 from towline_client import CA, ENDPOINT, REGION, towline
 
@@ -66,6 +67,7 @@ def a_person_signs_in_and_has_the_role_of_her_group():
     assert requests.get(done).status_code == 200
     out, err = process.communicate(timeout=30)
     assert process.returncode == 0 and "signed in until" in out, (out, err)
+    assert out.endswith(" as arn:aws:sts::000000000000:assumed-role/operator/ann\n"), "she sees who she is"
     file, = pathlib.Path(HOME, ".cache/towline").iterdir()
     assert file.stat().st_mode & 0o777 == 0o600 and file.parent.stat().st_mode & 0o777 == 0o700
     who = cli("whoami")
@@ -185,15 +187,93 @@ def a_sign_in_is_renewed_without_a_question_until_the_provider_refuses():
     towline("UpdateIdentityProvider", settings | {"Scopes": ["groups"]})
 
 
+def refused(process, back, why, status=254):
+    """A refusal ends the wait: the browser shows it, and the program says why and what to do."""
+    assert isinstance(back, str), back.text
+    page = requests.get(back)
+    assert page.status_code == 403 and why in page.text, page.text
+    assert "Content-Security-Policy" in page.headers
+    out, err = process.communicate(timeout=10)
+    assert process.returncode == status and out == "" and why in err, (process.returncode, out, err)
+    return err
+
+
 @check
-def a_person_without_a_group_and_a_role_that_no_group_gives_are_refused():
+def a_person_without_a_group_and_a_role_that_no_group_gives_are_refused_at_once():
     for person, words, why in [("eve", [], "none of your groups"), ("ann", ["--role", "other"], "do not give the role")]:
         process, url = begin(*words)
-        page = Person().sign_in(url, person, "http://127.0.0.1:0/never")
-        assert page.status_code == 403 and why in page.text, page.text
-        assert "Content-Security-Policy" in page.headers
-        process.kill()
-        process.communicate()
+        err = refused(process, Person().sign_in(url, person, back_of(url)), why)
+        assert "to sign in with another account, run `towline login --fresh`" in err, err
+
+
+@check
+def a_person_who_gives_up_at_the_provider_or_names_another_one_is_told_at_once():
+    process, url = begin()
+    browser = Person()
+    page = browser.go(url, back_of(url))
+    abort = re.search(r'href="([^"]*/interaction/[^"]+/abort)"', page.text)
+    assert abort, page.text
+    refused(process, browser.go(urljoin(page.url, abort[1]), back_of(url)), "did not sign you in: access_denied")
+    process, url = begin("--provider", "nobody")
+    refused(process, Browser().go(url, back_of(url)), "there are: corp", 250)
+    asked = cli("login", "--no-browser", "--provider", "nobody")
+    assert asked.returncode == 250 and "there are: corp" in asked.stderr, asked
+
+
+@check
+def a_person_who_is_refused_on_the_way_to_the_code_ends_the_wait_for_it():
+    for words, address_of in [
+        (["--provider", "corp"], lambda address: address),
+        # The console's first page has a link for each provider; it comes back to the page of the code.
+        ([], lambda address: f"{ORIGIN}/console/sign-in/corp?to={quote(address.split('#')[1], safe='')}"),
+    ]:
+        process, address, code = begin_by_code(*words)
+        other, _, _ = begin_by_code(*words)
+        assert code.replace("-", "") not in address.replace("-", ""), "the address holds no code"
+        page = Person().sign_in(address_of(address), "eve", "http://127.0.0.1:0/never")
+        assert page.status_code == 403 and "none of your groups" in page.text, page.text
+        assert "/console/sign-in/corp?fresh=true" in page.text, "another account is one click away"
+        out, err = process.communicate(timeout=10)
+        assert process.returncode == 254 and "none of your groups" in err, (process.returncode, out, err)
+        assert "run `towline login --no-browser` again" in err, err
+        assert other.poll() is None, "the wait of another program goes on"
+        other.send_signal(signal.SIGINT)
+        assert other.wait(10) == 130, other.stderr.read()
+
+
+@check
+def who_gives_up_leaves_nothing_behind():
+    for _ in range(10):  # eight requests of one address may wait
+        process, _, _ = begin_by_code()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 130, process.stderr.read()
+    process, url = begin()
+    process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(10) == -signal.SIGINT
+    assert not any("tmp" in file.name for file in pathlib.Path(HOME, ".cache/towline").iterdir())
+
+
+@check
+def two_sign_ins_at_once_in_one_browser_do_not_end_each_other():
+    browser = Person()
+    process, url = begin()
+    assert requests.get(browser.sign_in(url, "ann", back_of(url))).status_code == 200 and process.wait(30) == 0
+    under_way = [begin() for _ in range(3)]
+    answers = [browser.go(url, CALLBACK) for _, url in under_way]  # the provider knows her
+    strays = browser.session.get(CALLBACK, params={"code": "x", "state": "other"}, allow_redirects=False)
+    assert strays.status_code == 403 and "Set-Cookie" not in strays.headers, strays.headers
+    for (process, url), answer in reversed(list(zip(under_way, answers))):
+        done = browser.go(answer, back_of(url))
+        assert isinstance(done, str) and requests.get(done).status_code == 200, done
+        assert process.wait(30) == 0, process.stderr.read()
+    # A link that begins many sign-ins does not make a head that the gateway refuses.
+    for _ in range(12):
+        params = {"redirect": "http://127.0.0.1:9/callback", "challenge": "x" * 43, "state": "s" * 2000}
+        sent = browser.session.get(f"{ORIGIN}/sign-in/start", params=params, allow_redirects=False)
+        assert sent.status_code == 303, sent.text
+    kept = [one.name for one in browser.session.cookies if "-attempt-" in one.name]
+    assert len(kept) == 3, kept
 
 
 @check

@@ -1,12 +1,13 @@
 //! `login`, `logout` and `credentials`: an identity provider in place of an access key.
 //!
-//! Data flow: without a browser: [`super::login_request`]. Else a listener on loopback -> the
-//! browser at the gateway, which sends it to the provider and back here with a code -> the code and
-//! the verifier (PKCE) to the gateway -> credentials in the cache ([`crate::config::login`]).
+//! Data flow: without a browser: [`super::login_request`]. Else a listener on loopback
+//! ([`super::login_listener`]) -> the browser at the gateway, which sends it to the provider and
+//! back here with a code or a refusal -> the code and the verifier (PKCE) to the gateway ->
+//! credentials in the cache ([`crate::config::login`]).
 //!
 //! # Invariants
 //! - The browser gets a code that is of use with this process's verifier alone.
-//! - An answer with another state is refused, and the listener goes on waiting.
+//! - A refusal ends the wait at once, with its reason.
 //! - Credentials go to the cache file, and with `credentials` to standard output; nowhere else.
 
 use std::io;
@@ -17,11 +18,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::digest::{SHA256, digest};
 use ring::rand::{SecureRandom, SystemRandom};
 use serde_json::json;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 
+use super::login_listener::answer;
 use super::login_renewal;
 use super::login_request::by_request;
+use super::step_up::identity_of;
 use crate::api::Client;
 use crate::args::Global;
 use crate::args::identity::LoginArgs;
@@ -32,8 +34,6 @@ use crate::output::{Output, complain};
 
 /// How long a person may take: as long as the gateway waits.
 const PATIENCE: Duration = Duration::from_secs(600);
-/// Longest request line of a browser, bytes.
-const MAX_LINE: usize = 8 * 1024;
 
 fn usage(why: impl Into<String>) -> Failure {
     Failure::Usage(why.into())
@@ -80,7 +80,16 @@ pub(super) async fn login(
         by_browser(&mut client, args).await?
     };
     login::write(&path, &kept).map_err(local("cannot keep the credentials"))?;
-    output.text(&format!("signed in until {}\n", kept.expiration))
+    let until = kept.expiration.clone();
+    client.sign_as(identity_of(kept));
+    // A person with several accounts sees at once which one it became.
+    match client.caller_identity().await {
+        Ok(who) => output.text(&format!("signed in until {until} as {}\n", who.arn)),
+        Err(error) => {
+            complain(&format!("the gateway does not say who that is: {error}"));
+            output.text(&format!("signed in until {until}\n"))
+        }
+    }
 }
 
 /// Signs in once more, as this role: the provider asks the person again.
@@ -119,11 +128,12 @@ async fn by_browser(client: &mut Client, args: &LoginArgs) -> Result<Kept, Failu
     }
     complain("open this address in a browser on this machine:");
     complain(&url);
+    complain("waiting for the browser, for ten minutes at most; Ctrl-C gives up");
     open_browser(&url);
     let code = tokio::time::timeout(PATIENCE, answer(&listener, &state))
         .await
         .map_err(|_| usage("nobody signed in within ten minutes: run `towline login` again"))?
-        .map_err(local("cannot read the browser's answer"))?;
+        .map_err(local("cannot read the browser's answer"))??;
     let body = json!({ "Code": code, "Verifier": verifier });
     Ok(client.post_unsigned("/sign-in/token", &body).await?)
 }
@@ -137,53 +147,6 @@ fn open_browser(url: &str) {
             return;
         }
     }
-}
-
-/// Waits for the browser with the right state.
-async fn answer(listener: &TcpListener, state: &str) -> io::Result<String> {
-    loop {
-        let (mut stream, _) = listener.accept().await?;
-        let line = tokio::time::timeout(Duration::from_secs(10), first_line(&mut stream)).await;
-        let code = line.ok().and_then(Result::ok).and_then(|line| code_of(&line, state));
-        let (status, sentence) = match code {
-            Some(_) => ("200 OK", "You are signed in. Go back to the terminal."),
-            None => ("400 Bad Request", "This is not the answer that towline waits for."),
-        };
-        let body = format!("<!doctype html><title>towline</title><p>{sentence}</p>\n");
-        let answer = format!(
-            "HTTP/1.1 {status}\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: {}\r\n\
-             Referrer-Policy: no-referrer\r\nConnection: close\r\n\r\n{body}",
-            body.len()
-        );
-        let _ = stream.write_all(answer.as_bytes()).await; // the browser may be gone
-        let _ = stream.shutdown().await;
-        if let Some(code) = code {
-            return Ok(code);
-        }
-    }
-}
-
-async fn first_line(stream: &mut TcpStream) -> io::Result<String> {
-    let mut line = Vec::new();
-    let mut chunk = [0; 1024];
-    while line.len() < MAX_LINE && !line.contains(&b'\n') {
-        match stream.read(&mut chunk).await? {
-            0 => break,
-            n => line.extend_from_slice(chunk.get(..n).unwrap_or_default()),
-        }
-    }
-    Ok(String::from_utf8_lossy(&line).into_owned())
-}
-
-/// The code in a request line, if its state is ours.
-fn code_of(line: &str, state: &str) -> Option<String> {
-    let path = line.lines().next()?.strip_prefix("GET /callback?")?;
-    let query = path.split(' ').next()?;
-    let value =
-        |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
-    let code = value("code").filter(|_| value("state") == Some(state))?;
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_".contains(&b);
-    code.bytes().all(plain).then(|| code.to_owned())
 }
 
 /// `logout`.
@@ -228,25 +191,4 @@ pub(super) async fn credentials(
     let given = Kept { refresh_token: None, second_factor: None, ..kept };
     let text = serde_json::to_string(&given).map_err(|error| usage(error.to_string()))?;
     output.text(&format!("{text}\n"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_code_comes_with_the_state_that_was_sent() {
-        let line = "GET /callback?code=a-B_1&state=s1 HTTP/1.1\r\nHost: x\r\n";
-        assert_eq!(code_of(line, "s1").as_deref(), Some("a-B_1"));
-        for wrong in [
-            "GET /callback?code=a&state=s2 HTTP/1.1",
-            "GET /callback?code=a HTTP/1.1",
-            "GET /other?code=a&state=s1 HTTP/1.1",
-            "POST /callback?code=a&state=s1 HTTP/1.1",
-            "GET /callback?code=a%20b&state=s1 HTTP/1.1",
-            "",
-        ] {
-            assert_eq!(code_of(wrong, "s1"), None, "{wrong}");
-        }
-    }
 }

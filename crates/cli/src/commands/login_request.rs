@@ -6,14 +6,18 @@
 //! # Invariants
 //! - The credentials come to who has this process's verifier alone.
 //! - Polls keep the pace that the gateway tells, and end when the request does.
+//! - A refusal ends the wait with its reason. Who gives up here leaves no request there.
 
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::json;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
+use towline_wire::text;
 
 use super::login::{challenge_of, random};
+use super::refused_login::RefusedLogin;
+use super::step_up::unless_interrupted;
 use crate::api::Client;
 use crate::args::identity::LoginArgs;
 use crate::config::login::Kept;
@@ -22,6 +26,10 @@ use crate::output::complain;
 
 /// Polls without an answer, one after another, after which the command gives up.
 const MOST_FAILURES: u32 = 5;
+/// How long the gateway may take to forget a request that was given up.
+const WITHDRAWAL: Duration = Duration::from_secs(2);
+/// Longest words of a refusal, characters.
+const MAX_WORDS: usize = 1000;
 
 /// What the gateway says to a request.
 #[derive(Deserialize)]
@@ -40,7 +48,12 @@ struct Asked {
 enum Polled {
     Pending,
     SlowDown,
-    Rejected,
+    #[serde(rename_all = "PascalCase")]
+    Rejected {
+        /// Why, if the gateway refused; nothing when a person did.
+        code: Option<String>,
+        message: Option<String>,
+    },
     Approved {
         #[serde(rename = "Credentials")]
         credentials: Kept,
@@ -60,6 +73,20 @@ pub(super) async fn by_request(client: &mut Client, args: &LoginArgs) -> Result<
     complain("open this address in a browser on any machine and enter the code there:");
     complain(&asked.verification_uri);
     complain(&format!("code: {}", asked.user_code));
+    let outcome = unless_interrupted(Box::pin(decided(client, &asked, &verifier))).await;
+    if matches!(outcome, Err(Failure::Signal(_))) {
+        let body = json!({
+            "RequestCode": asked.request_code, "Verifier": verifier, "Withdraw": true
+        });
+        let told = client.post_unsigned::<serde_json::Value>("/sign-in/requests/token", &body);
+        let _ = timeout(WITHDRAWAL, told).await; // else the request ends by its time
+    }
+    outcome
+}
+
+/// Polls until somebody has decided.
+async fn decided(client: &mut Client, asked: &Asked, verifier: &str) -> Result<Kept, Failure> {
+    complain("waiting for a decision there; Ctrl-C gives up");
     let end = Instant::now() + Duration::from_secs(asked.expires_in.min(3600));
     let mut pace = Duration::from_secs(asked.interval.clamp(1, 60));
     let poll = json!({ "RequestCode": asked.request_code, "Verifier": verifier });
@@ -68,8 +95,12 @@ pub(super) async fn by_request(client: &mut Client, args: &LoginArgs) -> Result<
         sleep(pace).await;
         match client.post_unsigned("/sign-in/requests/token", &poll).await {
             Ok(Polled::Approved { credentials }) => return Ok(credentials),
-            Ok(Polled::Rejected) => {
-                return Err(Failure::Usage("the sign-in was rejected in the console".to_owned()));
+            Ok(Polled::Rejected { code, message }) => {
+                let Some((code, message)) = code.zip(message) else {
+                    return Err(RefusedLogin::rejected().into());
+                };
+                let message = text::plain(&message, MAX_WORDS);
+                return Err(RefusedLogin::by_code(&text::plain(&code, 64), &message).into());
             }
             Ok(Polled::Pending) => failures = 0,
             Ok(Polled::SlowDown) => pace += Duration::from_secs(1),

@@ -154,7 +154,7 @@ impl Person for AtTerminal<'_> {
 
 /// Waits, and heeds the signals that end a program: a session that listened to them keeps the
 /// system from ending this program by itself.
-async fn unless_interrupted<T>(
+pub(super) async fn unless_interrupted<T>(
     work: impl Future<Output = Result<T, Failure>>,
 ) -> Result<T, Failure> {
     let mut signals = Signals::listen(false, false)
@@ -168,7 +168,8 @@ async fn unless_interrupted<T>(
     }
 }
 
-fn identity_of(kept: Kept) -> Identity {
+/// What signs requests with kept credentials.
+pub(super) fn identity_of(kept: Kept) -> Identity {
     Identity {
         access_key: kept.access_key_id,
         secret: SecretAccessKey::new(kept.secret_access_key),

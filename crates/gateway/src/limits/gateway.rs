@@ -558,6 +558,15 @@ pub const SIGN_IN_ATTEMPT: Duration = Duration::from_secs(600);
 /// Longest cookie of such an attempt, characters.
 pub const MAX_SIGN_IN_ATTEMPT: usize = 4096;
 
+/// Attempts that are under way in one browser: their cookies come with each request, and
+/// [`MAX_HEAD`] has room for three of [`MAX_SIGN_IN_ATTEMPT`].
+pub const MAX_ATTEMPTS_OF_BROWSER: usize = 3;
+const _: () = assert!(MAX_ATTEMPTS_OF_BROWSER * MAX_SIGN_IN_ATTEMPT < MAX_HEAD);
+
+/// Longest words of a refusal in an address, characters: percent-encoded they have at most twelve
+/// times as many bytes, and `towline` reads a line of 8 KiB.
+pub const MAX_REFUSAL: usize = 500;
+
 /// Longest code of a provider and longest state of a program, characters.
 pub const MAX_SIGN_IN_PARAMETER: usize = 2048;
 

@@ -1,4 +1,9 @@
 //! What a sign-in began with: made, sealed into a cookie, opened once.
+//!
+//! # Invariants
+//! - Each attempt has a cookie of its own: sign-ins that are under way in one browser do not end
+//!   each other, and an answer that belongs to none of them ends none.
+//! - A browser keeps [`MAX_ATTEMPTS_OF_BROWSER`] of them: a request's head has room for no more.
 
 use axum::http::{HeaderMap, header};
 use base64::Engine as _;
@@ -13,7 +18,7 @@ use towline_ssm::error::ApiError;
 
 use super::super::internal::{OrInternal as _, internal};
 use super::super::service::Api;
-use crate::limits::{MAX_SIGN_IN_ATTEMPT, SIGN_IN_ATTEMPT};
+use crate::limits::{MAX_ATTEMPTS_OF_BROWSER, MAX_SIGN_IN_ATTEMPT, SIGN_IN_ATTEMPT};
 
 /// What an attempt is sealed for: no other secret of the vault opens as one.
 const SEALED_FOR: &str = "provider sign-in";
@@ -116,48 +121,83 @@ impl Attempt {
     }
 }
 
+/// Letters of an attempt's state in the name of its cookie.
+const STATE_IN_NAME: usize = 8;
+
+/// The cookies of a request: name and value.
+fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+}
+
 impl Api {
-    fn attempt_cookie(&self) -> String {
+    /// What the names of all attempts of this gateway begin with.
+    fn attempt_cookies(&self) -> String {
         format!("__Host-towline-attempt-{}", self.parts.sign_in.gateway_id)
     }
 
-    /// The value of `Set-Cookie` for an attempt. It comes back with the provider's redirect, so it
-    /// is SameSite=Lax.
-    pub(super) fn cookie_of_attempt(&self, attempt: &Attempt) -> Result<String, ApiError> {
+    fn attempt_cookie(&self, state: &str) -> String {
+        let part: String = state.chars().take(STATE_IN_NAME).collect();
+        format!("{}-{part}", self.attempt_cookies())
+    }
+
+    /// The values of `Set-Cookie` for an attempt, and for those of the browser that are too many
+    /// beside it. It comes back with the provider's redirect, so it is SameSite=Lax.
+    pub(super) fn cookies_of_attempt(
+        &self,
+        attempt: &Attempt,
+        headers: &HeaderMap,
+        now: UnixMillis,
+    ) -> Result<Vec<String>, ApiError> {
         let text = serde_json::to_vec(attempt).map_err(|error| internal("an attempt", &error))?;
         let vault = &self.parts.vault;
         let sealed = vault.seal(&vault.given_out(SEALED_FOR), &text);
         let value = URL_SAFE_NO_PAD.encode(sealed.or_internal("cannot seal an attempt")?);
-        Ok(self.set_attempt(&value, SIGN_IN_ATTEMPT.as_secs()))
+        let name = self.attempt_cookie(&attempt.state);
+        let mut all = vec![set(&name, &value, SIGN_IN_ATTEMPT.as_secs())];
+        let mut others: Vec<(i64, &str)> = cookies(headers)
+            .filter(|(name, _)| name.starts_with(&self.attempt_cookies()))
+            .map(|(name, value)| (self.attempt_in(value, now).map_or(0, |one| one.ends_at), name))
+            .collect();
+        others.sort_unstable_by(|a, b| b.cmp(a)); // the newest first
+        let too_many = others.into_iter().skip(MAX_ATTEMPTS_OF_BROWSER - 1);
+        all.extend(too_many.map(|(_, name)| set(name, "", 0)));
+        Ok(all)
     }
 
-    pub(super) fn no_attempt(&self) -> String {
-        self.set_attempt("", 0)
+    /// The value of `Set-Cookie` for an attempt that was answered.
+    pub(super) fn no_attempt(&self, attempt: &Attempt) -> String {
+        set(&self.attempt_cookie(&attempt.state), "", 0)
     }
 
-    fn set_attempt(&self, value: &str, max_age: u64) -> String {
-        let name = self.attempt_cookie();
-        format!("{name}={value}; Path=/; Max-Age={max_age}; Secure; HttpOnly; SameSite=Lax")
+    /// The attempt in a request's cookies that this state answers, if it is not over.
+    pub(super) fn attempt_of(
+        &self,
+        headers: &HeaderMap,
+        state: &str,
+        now: UnixMillis,
+    ) -> Option<Attempt> {
+        let name = self.attempt_cookie(state);
+        let (_, value) = cookies(headers).find(|(of, _)| *of == name)?;
+        self.attempt_in(value, now).filter(|attempt| attempt.is_answered_by(state))
     }
 
-    /// The attempt in a request's cookie, if it is not over.
-    pub(super) fn attempt_of(&self, headers: &HeaderMap, now: UnixMillis) -> Option<Attempt> {
-        let name = self.attempt_cookie();
-        let value = headers
-            .get_all(header::COOKIE)
-            .iter()
-            .filter_map(|line| line.to_str().ok())
-            .flat_map(|line| line.split(';'))
-            .filter_map(|pair| pair.trim().split_once('='))
-            .find(|(of, _)| *of == name)
-            .map(|(_, value)| value)
-            .filter(|value| value.len() <= MAX_SIGN_IN_ATTEMPT)?;
+    fn attempt_in(&self, value: &str, now: UnixMillis) -> Option<Attempt> {
+        let value = Some(value).filter(|value| value.len() <= MAX_SIGN_IN_ATTEMPT)?;
         let sealed = URL_SAFE_NO_PAD.decode(value).ok()?;
         let vault = &self.parts.vault;
         let opened = vault.open(&vault.given_out(SEALED_FOR), &sealed).ok()?;
         let attempt: Attempt = serde_json::from_slice(&opened).ok()?;
         (now.0 < attempt.ends_at).then_some(attempt)
     }
+}
+
+fn set(name: &str, value: &str, max_age: u64) -> String {
+    format!("{name}={value}; Path=/; Max-Age={max_age}; Secure; HttpOnly; SameSite=Lax")
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! - An answer without the cookie of its attempt does nothing. An attempt is answered once.
 //! - The way on was fixed when the attempt began: nothing in the answer changes it.
 //! - Failures count against their source, and a throttled source gets no further.
+//! - Who waits for a sign-in is told that it was refused: [`super::refusing`].
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -69,26 +70,43 @@ pub(super) async fn callback(
         source_ip: source.to_string(),
         ..Event::default()
     };
-    let attempt = api.attempt_of(&headers, now);
-    let outcome = if blocked {
-        Err(ApiError::new(ErrorCode::ThrottlingException, "too many failures: try again later"))
+    let state = answer.state.as_deref().unwrap_or_default();
+    let attempt = api.attempt_of(&headers, state, now);
+    let used = attempt.as_ref().map(|attempt| api.no_attempt(attempt));
+    let target = attempt.as_ref().map(|attempt| attempt.target.clone());
+    let (outcome, target) = if blocked {
+        let message = "too many failures: try again later";
+        (Err(ApiError::new(ErrorCode::ThrottlingException, message)), target)
     } else {
-        Box::pin(api.answered(attempt, answer, (source, now), &mut event)).await
+        match api.taken(attempt, now) {
+            // Who waited for it was answered before.
+            Err(error) => (Err(error), None),
+            Ok(attempt) => {
+                (Box::pin(api.answered(attempt, answer, (source, now), &mut event)).await, target)
+            }
+        }
     };
     let outcome = outcome.map_err(|error| api.turn_away(error, source, blocked, now));
     api.count_sign_in(outcome.is_ok());
     if let Err(error) = &outcome {
         event.error = Some((error.code.as_str().to_owned(), error.message.clone()));
     }
+    let provider = event.facts.iter().find(|(fact, _)| *fact == "providerName");
+    let provider = provider.map(|(_, name)| name.clone());
     api.parts.audit.write_request(&Who::Stranger(source), event, None).await;
-    let used = api.no_attempt();
+    let used: Vec<String> = used.into_iter().collect();
     match outcome {
         Ok(Led { to, cookie }) => {
-            let cookies: Vec<String> = std::iter::once(used).chain(cookie).collect();
+            let cookies: Vec<String> = used.into_iter().chain(cookie).collect();
             redirect(&to, &cookies)
         }
-        Err(error) => page(StatusCode::FORBIDDEN, &error.message, &[used]),
+        Err(error) => api.refuse(target, &error, provider.as_deref(), &used, now).await,
     }
+}
+
+fn mixed() -> ApiError {
+    let message = "this answer belongs to no sign-in of this browser, or it was used: begin again";
+    ApiError::new(ErrorCode::UnrecognizedClientException, message)
 }
 
 impl Api {
@@ -100,25 +118,26 @@ impl Api {
         counter.add(1);
     }
 
+    /// An attempt that is answered the first time.
+    fn taken(&self, attempt: Option<Attempt>, now: UnixMillis) -> Result<Attempt, ApiError> {
+        let attempt = attempt.ok_or_else(mixed)?;
+        let ends_at = UnixMillis(attempt.ends_at);
+        self.pending.answer(&attempt.state, ends_at, now).then_some(attempt).ok_or_else(mixed)
+    }
+
     /// Where an answer of the provider leads to.
     async fn answered(
         &self,
-        attempt: Option<Attempt>,
+        attempt: Attempt,
         answer: Answer,
         (source, now): (IpAddr, UnixMillis),
         event: &mut Event,
     ) -> Result<Led, ApiError> {
-        let mixed = || {
-            let message = "this answer belongs to no sign-in of this browser, or it was used: \
-                           begin again";
-            ApiError::new(ErrorCode::UnrecognizedClientException, message)
-        };
-        let attempt = attempt.ok_or_else(mixed)?;
-        let state = answer.state.as_deref().filter(|state| attempt.is_answered_by(state));
-        let state = state.ok_or_else(mixed)?;
-        if !self.pending.answer(state, UnixMillis(attempt.ends_at), now) {
-            return Err(mixed());
-        }
+        let provider = self.store().identity_providers().of_id(&attempt.provider).await;
+        let provider = provider.or_internal("cannot read an identity provider")?;
+        let provider = provider.ok_or_else(mixed)?;
+        event.facts.push(("for", attempt.target.kind().to_owned()));
+        event.facts.push(("providerName", provider.name.clone()));
         if let Some(why) = answer.error {
             let why: String = why.chars().take(100).collect();
             let message = format!("the identity provider did not sign you in: {why}");
@@ -126,11 +145,6 @@ impl Api {
         }
         let code = answer.code.filter(|code| code.len() <= MAX_SIGN_IN_PARAMETER);
         let code = code.ok_or_else(mixed)?;
-        let provider = self.store().identity_providers().of_id(&attempt.provider).await;
-        let provider = provider.or_internal("cannot read an identity provider")?;
-        let provider = provider.ok_or_else(mixed)?;
-        event.facts.push(("for", attempt.target.kind().to_owned()));
-        event.facts.push(("providerName", provider.name.clone()));
         event.principal = self.realm().provider_arn(&provider.issuer);
         let known = self.known(&provider, now).await?;
         if answer.iss.as_deref().map_or(known.discovery.names_itself, |iss| iss != provider.issuer)

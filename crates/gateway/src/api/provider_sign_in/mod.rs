@@ -4,14 +4,14 @@
 //! nonce, verifier into a cookie) -> the provider -> `/sign-in/callback` ([`callback`];
 //! [`redeeming`]: code to ID token; [`exchange`]: claims to a role) -> for a program a code to
 //! where it listens on loopback, then `/sign-in/token` and temporary credentials; for the console a
-//! sign-in and its cookie.
+//! sign-in and its cookie. What is refused is told to who waits for it ([`refusing`]).
 //!
 //! A program's credentials are renewed by the provider's refresh token: [`renewal`].
 //!
 //! # Invariants
 //! - The gateway is the provider's client; no token of the provider reaches a page or a program.
-//! - What a sign-in began with stands in a cookie that is sealed, lasts ten minutes and is used
-//!   once; the answer belongs to it by state, nonce and verifier (PKCE).
+//! - What a sign-in began with stands in a cookie of its own that is sealed, lasts ten minutes and
+//!   is used once; the answer belongs to it by state, nonce and verifier (PKCE).
 //! - A program's way back is loopback, and what arrives there is of use with its verifier alone.
 //!   The console's is a page of the console.
 //! - The mapping of groups alone gives a role. Who has none is not let in.
@@ -25,12 +25,14 @@ mod exchange;
 mod pages;
 mod pending;
 mod redeeming;
+mod refusing;
 mod renewal;
 mod routes;
 mod start;
 mod turns;
 
 pub(super) use pending::Pending;
+pub(super) use refusing::words_of;
 pub(super) use routes::{json_answer, routes};
 pub(super) use start::encoded;
 pub(super) use turns::Turns;

@@ -23,6 +23,16 @@ pub(super) fn redirect(to: &str, cookies: &[String]) -> Response<Body> {
 
 /// A page of one sentence.
 pub(super) fn page(status: StatusCode, sentence: &str, cookies: &[String]) -> Response<Body> {
+    page_with_link(status, sentence, None, cookies)
+}
+
+/// The same with a link: its address, which needs no escape, and its words.
+pub(super) fn page_with_link(
+    status: StatusCode,
+    sentence: &str,
+    link: Option<(&str, &str)>,
+    cookies: &[String],
+) -> Response<Body> {
     let text: String = sentence
         .chars()
         .take(1000)
@@ -34,9 +44,11 @@ pub(super) fn page(status: StatusCode, sentence: &str, cookies: &[String]) -> Re
             c => c.to_string(),
         })
         .collect();
+    let link = link.map(|(to, words)| format!("<p><a href=\"{to}\">{words}</a></p>"));
     let body = format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Towline sign-in</title>\
-         <h1>Towline sign-in</h1><p>{text}</p><p><a href=\"/console/\">Console</a></p></html>\n"
+         <h1>Towline sign-in</h1><p>{text}</p>{}<p><a href=\"/console/\">Console</a></p></html>\n",
+        link.unwrap_or_default()
     );
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;

@@ -1,7 +1,7 @@
 //! The addresses of a sign-in through a provider.
 //!
 //! # Invariants
-//! - A start does nothing but set a cookie.
+//! - A start does nothing but set cookies, or tell its program why it cannot begin.
 //! - The way back is fixed at the start: loopback for a program, `/console/#...` for a browser.
 
 use std::sync::Arc;
@@ -23,6 +23,7 @@ use super::super::token::Token;
 use super::attempt::{ConsolePage, Program, Target};
 use super::callback::{callback, form_post};
 use super::pages::page;
+use super::refusing::to_program;
 use super::renewal::{forget, refresh};
 use crate::error_response::{JSON, error_response};
 use crate::limits::{MAX_CONSOLE_PLACE, MAX_SIGN_IN_PARAMETER};
@@ -84,15 +85,20 @@ async fn providers(State(api): State<Arc<Api>>) -> Response<Body> {
     }
 }
 
-async fn start_program(State(api): State<Arc<Api>>, Query(start): Query<Start>) -> Response<Body> {
+async fn start_program(
+    State(api): State<Arc<Api>>,
+    headers: HeaderMap,
+    Query(start): Query<Start>,
+) -> Response<Body> {
     let Start { provider, redirect, challenge, state, role, fresh } = start;
     if !is_loopback(&redirect) || challenge.len() != 43 || state.len() > MAX_SIGN_IN_PARAMETER {
         let sentence = "this sign-in was not begun by towline: run `towline login`";
         return page(StatusCode::BAD_REQUEST, sentence, &[]);
     }
-    let target = Target::Program(Program { redirect, challenge, state, role });
-    let outcome = api.start(provider.as_deref(), target, fresh).await;
-    outcome.unwrap_or_else(|error| page(StatusCode::BAD_REQUEST, &error.message, &[]))
+    let program = Program { redirect, challenge, state, role };
+    let target = Target::Program(program.clone());
+    let outcome = api.start(provider.as_deref(), target, fresh, &headers).await;
+    outcome.unwrap_or_else(|error| to_program(&program, &error, &[]))
 }
 
 async fn start_console(
@@ -109,7 +115,7 @@ async fn start_console(
     // A link of another site comes without this cookie: it ends nobody's sign-in.
     let before = api.sign_in_cookie(&headers).and_then(|cookie| api.opened_cookie(cookie));
     let target = Target::Console(ConsolePage { to, role: start.role, before });
-    let outcome = api.start(Some(&provider), target, start.fresh).await;
+    let outcome = api.start(Some(&provider), target, start.fresh, &headers).await;
     outcome.unwrap_or_else(|error| page(StatusCode::BAD_REQUEST, &error.message, &[]))
 }
 

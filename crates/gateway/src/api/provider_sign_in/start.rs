@@ -1,10 +1,10 @@
 //! The beginning of a sign-in: a browser is sent to a provider.
 //!
 //! # Invariants
-//! - It does nothing but set the cookie of the attempt.
+//! - It does nothing but set cookies of attempts.
 
 use axum::body::Body;
-use axum::http::Response;
+use axum::http::{HeaderMap, Response};
 use towline_ssm::error::ApiError;
 use towline_store::IdentityProvider;
 
@@ -30,32 +30,42 @@ impl Api {
         Ok(all)
     }
 
+    /// The provider of this name, or the one that there is.
+    pub(in super::super) async fn provider_for_people(
+        &self,
+        name: Option<&str>,
+    ) -> Result<IdentityProvider, ApiError> {
+        let mut all = self.providers_for_people().await?;
+        let found = match name {
+            None if all.len() == 1 => Some(0),
+            None => None,
+            Some(name) => all.iter().position(|provider| provider.name == name),
+        };
+        if let Some(found) = found {
+            return Ok(all.swap_remove(found));
+        }
+        let names: Vec<&str> = all.iter().map(|provider| provider.name.as_str()).collect();
+        let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        Err(ApiError::validation(format!(
+            "name an identity provider for people; there are: {names}"
+        )))
+    }
+
     /// Sends a browser to the provider.
     pub(super) async fn start(
         &self,
         name: Option<&str>,
         target: Target,
         fresh: bool,
+        headers: &HeaderMap,
     ) -> Result<Response<Body>, ApiError> {
-        let all = self.providers_for_people().await?;
-        let names: Vec<&str> = all.iter().map(|provider| provider.name.as_str()).collect();
-        let provider = match (name, all.as_slice()) {
-            (None, [one]) => Some(one),
-            (None, _) => None,
-            (Some(name), all) => all.iter().find(|provider| provider.name == name),
-        };
-        let provider = provider.ok_or_else(|| {
-            let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-            ApiError::validation(format!(
-                "name an identity provider for people; there are: {names}"
-            ))
-        })?;
+        let provider = self.provider_for_people(name).await?;
         let now = self.parts.clock.now();
-        let known = self.known(provider, now).await?;
+        let known = self.known(&provider, now).await?;
         let endpoint = known.discovery.authorization_endpoint.as_deref().ok_or_else(|| {
             ApiError::validation("the identity provider signs no people in".to_owned())
         })?;
-        let settings = settings_of(provider)?;
+        let settings = settings_of(&provider)?;
         let attempt = Attempt::new(provider.unique_id.clone(), target, fresh, now)?;
         let scopes: Vec<&str> =
             std::iter::once("openid").chain(settings.scopes.iter().map(String::as_str)).collect();
@@ -81,7 +91,7 @@ impl Api {
             attempt.nonce,
             towline_oidc::challenge(&attempt.verifier),
         );
-        Ok(redirect(&to, &[self.cookie_of_attempt(&attempt)?]))
+        Ok(redirect(&to, &self.cookies_of_attempt(&attempt, headers, now)?))
     }
 }
 

@@ -13,7 +13,7 @@ use super::super::internal::{OrInternal as _, internal};
 use super::super::service::Api;
 use super::super::sts::seconds;
 use super::super::token::{Holder, Token};
-use super::routes::plain;
+use super::routes::{plain, refusal};
 
 fn by_browser(call: &Call) -> Result<(), ApiError> {
     if matches!(call.caller.proof, Proof::Cookie { .. }) {
@@ -52,20 +52,34 @@ impl Api {
         by_browser(call)?;
         call.note("decision", request.decision.as_str());
         let asked = self.sign_in_request_of(call, &request.user_code).await?;
+        let code = plain(&request.user_code);
         let outcome = match request.decision {
             SignInDecision::Reject => SignInOutcome::Rejected,
-            SignInDecision::Approve => {
-                let token = self.token_for(call, &asked)?;
-                let sealed = self.parts.vault.seal(&self.sealed_for_request(&asked.digest), &token);
-                SignInOutcome::Approved(sealed.or_internal("cannot seal a token")?)
-            }
+            SignInDecision::Approve => match self.token_for(call, &asked) {
+                Ok(token) => {
+                    let sealed_for = self.sealed_for_request(&asked.digest);
+                    let sealed = self.parts.vault.seal(&sealed_for, &token);
+                    SignInOutcome::Approved(sealed.or_internal("cannot seal a token")?)
+                }
+                Err(error) => {
+                    self.decided(call, &code, &refusal(&error)).await?;
+                    return Err(error);
+                }
+            },
         };
-        let code = plain(&request.user_code);
-        let decided = self.store().sign_in_requests().decide(&code, &outcome, call.now).await;
-        if decided.or_internal("cannot decide about a sign-in request")? {
-            return Ok(Empty::default());
-        }
-        Err(not_there())
+        self.decided(call, &code, &outcome).await?;
+        Ok(Empty::default())
+    }
+
+    async fn decided(
+        &self,
+        call: &Call,
+        code: &str,
+        outcome: &SignInOutcome,
+    ) -> Result<(), ApiError> {
+        let decided = self.store().sign_in_requests().decide(code, outcome, call.now).await;
+        let decided = decided.or_internal("cannot decide about a sign-in request")?;
+        decided.then_some(()).ok_or_else(not_there)
     }
 
     /// The undecided request of a user code. A wrong code counts against its source.
@@ -96,8 +110,10 @@ impl Api {
         };
         if let Some(role) = asked.role.as_deref().filter(|role| *role != token.role()) {
             let message = format!(
-                "the program asks for the role {role}, and this sign-in has another one: sign in \
-                 with that role, or run `towline login` without --role"
+                "the program asks for the role {role}, and the sign-in in the console has {}: sign \
+                 in there with that role, or leave out --role, and run `towline login \
+                 --no-browser` again",
+                if token.role().is_empty() { "none" } else { token.role() }
             );
             return Err(ApiError::new(ErrorCode::AccessDeniedException, message));
         }

@@ -14,11 +14,11 @@ use serde_json::{Value, json};
 use towline_host::clock::UnixMillis;
 use towline_host::entropy;
 use towline_ssm::error::{ApiError, ErrorCode};
-use towline_store::{SignInOutcome, SignInPoll, SignInRequest};
+use towline_store::{SIGN_IN_REQUEST_MARK, SignInOutcome, SignInPoll, SignInRequest};
 use towline_wire::text;
 
 use super::super::internal::{OrInternal as _, internal};
-use super::super::provider_sign_in::{encoded, json_answer};
+use super::super::provider_sign_in::{encoded, json_answer, words_of};
 use super::super::service::Api;
 use super::super::token::Token;
 use crate::error_response::error_response;
@@ -26,6 +26,8 @@ use crate::limits::{MAX_CLIENT_NAME, MAX_SIGN_IN_PARAMETER, SIGN_IN_ATTEMPT, SIG
 use crate::plane::Peer;
 use crate::throttle::subscriber;
 
+/// The console's page of a request, up to its mark.
+const PLACE: &str = "/sign-in-request?id=";
 /// Letters of user codes: no vowels, so that no words arise, and none that look like digits.
 const LETTERS: &[u8; 20] = b"BCDFGHJKLMNPQRSTVWXZ";
 /// Letters of a user code, without the dash that it is shown with.
@@ -55,6 +57,9 @@ struct Ask {
 struct Poll {
     request_code: String,
     verifier: String,
+    /// It gives up: the request is forgotten.
+    #[serde(default)]
+    withdraw: bool,
 }
 
 async fn ask(
@@ -136,7 +141,10 @@ impl Api {
         let code = URL_SAFE_NO_PAD.encode(random()?);
         let user =
             user_code(random()?).ok_or_else(|| internal("a user code", &"too few letters"))?;
-        let page = self.page_of_requests(ask.provider.as_deref(), ask.role.as_deref())?;
+        if let Some(name) = &ask.provider {
+            self.provider_for_people(Some(name)).await?;
+        }
+        let page = self.page_of_requests(&code, ask.provider.as_deref(), ask.role.as_deref())?;
         let client = ask.client.unwrap_or_default();
         let asked = SignInRequest {
             digest: digest_of(&code),
@@ -164,27 +172,34 @@ impl Api {
         }))
     }
 
-    /// Where a person enters the code.
+    /// Where a person enters the code. The mark in it is good for a refusal alone.
     fn page_of_requests(
         &self,
+        code: &str,
         provider: Option<&str>,
         role: Option<&str>,
     ) -> Result<String, ApiError> {
         let origin = self.parts.sign_in.origins.first().ok_or_else(|| {
             internal("sign-in needs an origin", &"set `origins` in [console] of gateway.toml")
         })?;
+        let place = format!("{PLACE}{}", mark_of(&digest_of(code)));
         let Some(provider) = provider else {
-            return Ok(format!("{origin}/console/#/sign-in-request"));
+            return Ok(format!("{origin}/console/#{place}"));
         };
         let role = role.map(|role| format!("&role={}", encoded(role))).unwrap_or_default();
-        let provider = encoded(provider);
-        Ok(format!("{origin}/console/sign-in/{provider}?to=/sign-in-request{role}"))
+        let (provider, place) = (encoded(provider), encoded(&place));
+        Ok(format!("{origin}/console/sign-in/{provider}?to={place}{role}"))
     }
 
     async fn sign_in_polled(&self, body: &Bytes, now: UnixMillis) -> Result<Value, ApiError> {
         let poll: Poll = serde_json::from_slice(body).map_err(|_| unknown())?;
         let challenge = towline_oidc::challenge(&poll.verifier);
         let digest = digest_of(&poll.request_code);
+        if poll.withdraw {
+            let gone = self.store().sign_in_requests().withdraw(&digest, &challenge).await;
+            gone.or_internal("cannot withdraw a sign-in request")?;
+            return Ok(json!({ "Status": "Withdrawn" }));
+        }
         let found = self.store().sign_in_requests().poll(&digest, &challenge, now).await;
         match found.or_internal("cannot read a sign-in request")? {
             SignInPoll::Unknown => Err(unknown()),
@@ -193,6 +208,9 @@ impl Api {
             }
             SignInPoll::Open => Ok(json!({ "Status": "Pending" })),
             SignInPoll::Decided(SignInOutcome::Rejected) => Ok(json!({ "Status": "Rejected" })),
+            SignInPoll::Decided(SignInOutcome::Refused { code, why }) => {
+                Ok(json!({ "Status": "Rejected", "Code": code, "Message": why }))
+            }
             SignInPoll::Decided(SignInOutcome::Approved(sealed)) => {
                 // Sealed before a restore, it opens no more.
                 let opened = self.parts.vault.open(&self.sealed_for_request(&digest), &sealed);
@@ -204,10 +222,36 @@ impl Api {
         }
     }
 
+    /// A sign-in to the console was refused that led to this place: where it is the page of a
+    /// request, its program learns why.
+    pub(in super::super) async fn refuse_sign_in_request(
+        &self,
+        place: &str,
+        error: &ApiError,
+        now: UnixMillis,
+    ) {
+        let mark = place.strip_prefix(PLACE).filter(|mark| mark.len() == SIGN_IN_REQUEST_MARK);
+        let Some(mark) = mark else { return };
+        let outcome = refusal(error);
+        if let Err(error) = self.store().sign_in_requests().refuse(mark, &outcome, now).await {
+            tracing::warn!(%error, "a program is not told that its sign-in was refused");
+        }
+    }
+
     /// What the credentials of a request are sealed for.
     pub(super) fn sealed_for_request(&self, digest: &str) -> String {
         self.parts.vault.given_out(&format!("sign-in request {digest}"))
     }
+}
+
+/// A refusal as a program learns it.
+pub(super) fn refusal(error: &ApiError) -> SignInOutcome {
+    SignInOutcome::Refused { code: error.code.as_str().to_owned(), why: words_of(error) }
+}
+
+/// The part of a request's digest that its page names.
+fn mark_of(digest: &str) -> &str {
+    digest.get(..SIGN_IN_REQUEST_MARK).unwrap_or(digest)
 }
 
 /// What is kept of the code that a program polls with.
