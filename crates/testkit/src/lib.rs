@@ -37,6 +37,7 @@ pub mod interrupt;
 pub mod lab;
 pub mod machine;
 pub mod moto;
+pub mod mount;
 pub mod netns;
 pub mod postgres;
 pub mod process;

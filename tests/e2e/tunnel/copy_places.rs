@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
 use towline_testkit::lab::{Device, Lab, Operator};
+use towline_testkit::mount::Mount;
 use towline_testkit::process::Running;
 use towline_testkit::trouble::ensure;
 use towline_testkit::{Outcome, Trouble, eventually, files};
@@ -350,23 +351,6 @@ fn a_tilde_and_a_slash_are_the_home() -> Outcome {
     Ok(())
 }
 
-/// Something mounted for a test. Dropped: unmounted.
-struct Mount(PathBuf);
-
-impl Mount {
-    fn new(words: &[&str], at: PathBuf) -> Outcome<Self> {
-        let done = Command::new("mount").args(words).arg(&at).status()?;
-        ensure(done.success(), || format!("cannot mount {}: root is needed", at.display()))?;
-        Ok(Self(at))
-    }
-}
-
-impl Drop for Mount {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg(&self.0).status();
-    }
-}
-
 #[test]
 fn a_mount_point_is_written_and_stays_one() -> Outcome {
     let names = [("behind-0", "mounted-0"), ("behind-1", "mounted-1")];
@@ -388,10 +372,8 @@ fn a_mount_point_is_written_and_stays_one() -> Outcome {
 
 #[test]
 fn a_full_disk_is_reported_and_no_partial_file_is_left_on_it() -> Outcome {
-    let (scene, _mount) = Scene::prepared(|directory| {
-        fs::create_dir(directory.join("small"))?;
-        Mount::new(&["-t", "tmpfs", "-o", "size=1m", "none"], directory.join("small"))
-    })?;
+    let (scene, _mount) =
+        Scene::prepared(|directory| Mount::small_disk(directory.join("small"), 1 << 20))?;
     files::write(&scene.at("large"), pattern(33, 3_000_000))?;
     let (here, there) = (scene.here("large"), scene.there("large"));
     scene.refused(&[&here, &scene.there("small/x")], 250, "not enough space")?;
