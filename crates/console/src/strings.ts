@@ -94,7 +94,7 @@ const SHARED = {
   again: ["New shell", "새 셸"],
   ended: ["The session is over: {why}", "세션이 끝났습니다: {why}"],
   exitedCode: ["the shell ended with status {code}", "셸이 상태 {code}(으)로 끝남"],
-  exitedSignal: ["the shell was ended by signal {code}", "셸이 신호 {code}(으)로 끝남"],
+  exitedSignal: ["the shell was ended by signal {code}", "셸이 시그널 {code}(으)로 끝남"],
   timedOut: ["its time was over", "시간 초과"],
   idleTimeout: ["it was idle for too long", "너무 오래 사용하지 않음"],
   maxDuration: ["it reached its maximum duration", "최대 시간에 도달함"],

@@ -112,7 +112,7 @@ export class TerminalView {
   private foreign: Size | null = null;
 
   constructor(
-    private readonly element: HTMLElement,
+    element: HTMLElement,
     private readonly handlers: Handlers,
     restored: Saved | null,
   ) {
@@ -276,6 +276,6 @@ export class TerminalView {
     if (url.protocol !== "https:" && url.protocol !== "http:") return;
     if (await this.handlers.mayOpen(url.href))
       window.open(url.href, "_blank", "noopener,noreferrer");
-    this.element.focus();
+    this.term.focus();
   }
 }

@@ -70,6 +70,8 @@ export class Shell {
   private watched = false;
   private element: HTMLElement | null = null;
   private readonly abort = new AbortController();
+  /** Takes back what the user is asked for the session: it takes no input any more. */
+  private asks = new AbortController();
 
   constructor(
     readonly target: Target,
@@ -157,6 +159,7 @@ export class Shell {
       size: () => view.size(),
       status: (now) => {
         this.status.value = now;
+        if (["ended", "gone", "takenOver"].includes(now.is)) this.askNoMore();
         if (now.is === "connected") {
           [this.kept.value, this.remark.value, this.joins.value] = [0, "", false];
           this.watched = false;
@@ -212,9 +215,12 @@ export class Shell {
       resized: () => this.session?.resized(),
       searches: () => this.page.searches(),
       mayPaste: async (lines: number) =>
-        (await ask(t("pasteTitle", { lines }), t("pasteHint"), [
-          { label: t("paste"), value: true },
-        ])) === true,
+        (await ask(
+          t("pasteTitle", { lines }),
+          t("pasteHint"),
+          [{ label: t("paste"), value: true }],
+          this.asks.signal,
+        )) === true,
       takesTab: () => !this.isOver && this.status.peek().is !== "takenOver",
       mayOpen: async (link: string) =>
         (await ask(t("openLink"), link, [{ label: t("open"), value: true }])) === true,
@@ -250,6 +256,7 @@ export class Shell {
   private stolen(): void {
     if (this.closed || !this.session || this.session.isOver) return;
     this.session.detach();
+    this.askNoMore();
     this.status.value = { is: "elsewhere" };
   }
 
@@ -273,12 +280,18 @@ export class Shell {
     });
   }
 
+  private askNoMore(): void {
+    this.asks.abort();
+    this.asks = new AbortController();
+  }
+
   private async askSeat(request: number, by: string): Promise<void> {
     const text = t("seatAskedText", { name: ownerName(by) });
-    const gives = await ask(t("seatAskedTitle"), text, [
+    const choices = [
       { label: t("seatGive"), value: true },
       { label: t("seatKeep"), value: false },
-    ]);
+    ];
+    const gives = await ask(t("seatAskedTitle"), text, choices, this.asks.signal);
     this.session?.answerSeat(request, gives === true);
   }
 
@@ -323,6 +336,7 @@ export class Shell {
     this.save();
     this.closed = true;
     this.abort.abort();
+    this.asks.abort();
     this.viewer?.close();
     this.session?.detach();
     if (this.session) letGo(this.session);

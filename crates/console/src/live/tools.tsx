@@ -2,6 +2,7 @@
 
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
+import { isEnter } from "../dialog.tsx";
 import { type Text, t } from "../strings.ts";
 import type { TerminalView } from "../terminal_view.ts";
 import { ARROWS, KEYS } from "./keys.ts";
@@ -108,7 +109,7 @@ function Search({ view, searched }: Props) {
           void find(true);
         }}
         onKeyDown={(event) => {
-          if (event.key === "Enter" && !event.isComposing) void find(!event.shiftKey);
+          if (isEnter(event)) void find(!event.shiftKey);
           if (event.key === "Escape") view()?.focus();
         }}
       />

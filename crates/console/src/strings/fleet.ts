@@ -63,7 +63,7 @@ export const FLEET = {
   nothingExecuted: ["The device reported no program.", "장치가 보고한 프로그램이 없습니다."],
   command: ["Command", "명령"],
   exitStatus: ["Exit status", "종료 상태"],
-  signalNumber: ["signal {n}", "신호 {n}"],
+  signalNumber: ["signal {n}", "시그널 {n}"],
   firstOnly: ["Only the first {n} are shown.", "처음 {n}개만 표시됩니다."],
   deviceKeys: ["Device keys", "장치 키"],
   rotate: ["Rotate the key", "키 교체"],
@@ -179,7 +179,7 @@ export const FLEET = {
   outputStream: ["Stream", "스트림"],
   outputCut: [
     "{shown} of {all} are shown. All of it:",
-    "{all} 중 {shown}을 표시합니다. 전체 보기:",
+    "{all} 중 {shown}까지 표시합니다. 전체 출력:",
   ],
   filesOn: ["Files on {name}", "{name}의 파일"],
   pathOnDevice: ["Path on the device", "장치의 경로"],
@@ -236,6 +236,10 @@ export const FLEET = {
     "SHA-256 of what arrived is another one: try again",
     "받은 내용의 SHA-256이 다릅니다. 다시 시도하세요",
   ],
+  noRoom: [
+    "This computer or browser has no more room for the file: free some, then try again",
+    "이 컴퓨터 또는 브라우저에 파일을 저장할 공간이 부족합니다. 공간을 확보한 뒤 다시 시도하세요",
+  ],
   fileShrank: [
     "the file has become shorter while it was read: try again",
     "읽는 동안 파일이 짧아졌습니다. 다시 시도하세요",
@@ -252,7 +256,7 @@ export const FLEET = {
   choose: ["Choose", "선택"],
   chooseNamed: ["Choose {name}", "{name} 선택"],
   chosenDevices: ["Chosen devices", "선택한 장치"],
-  chosenCount: ["{count} devices chosen", "장치 {count}개 선택됨"],
-  chooseFound: ["Choose all {count} found", "찾은 {count}개 모두 선택"],
+  chosenCount: ["{count} devices chosen", "장치 {count}대 선택됨"],
+  chooseFound: ["Choose all {count} found", "찾은 {count}대 모두 선택"],
   chooseNone: ["Choose none", "선택 해제"],
 } as const satisfies Record<string, readonly [string, string]>;

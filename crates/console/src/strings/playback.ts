@@ -26,7 +26,7 @@ export const PLAYBACK = {
     "녹화에 프로그램이나 누락 구간이 없습니다.",
   ],
   exitedWith: ["exit {n}", "종료 코드 {n}"],
-  endedBySignal: ["ended by signal {n}", "시그널 {n}로 종료"],
+  endedBySignal: ["ended by signal {n}", "시그널 {n}(으)로 종료"],
   noExitCodes: ["No exit codes: {why}", "종료 코드 없음: {why}"],
   markersCut: ["The first {shown} of {all} are listed.", "{all}개 중 처음 {shown}개만 표시됩니다."],
   executed: ["Commands", "명령 기록"],
@@ -51,7 +51,7 @@ export const PLAYBACK = {
   searchExecuted: ["Search", "검색"],
   whatIsSearched: [
     "Searches the command log: arguments, paths and typed lines of the sessions whose commands you may list, newest first.",
-    "명령 로그를 검색합니다. 명령을 볼 권한이 있는 세션의 인수, 경로, 입력한 줄을 최신순으로 찾습니다.",
+    "명령 기록을 검색합니다. 명령을 볼 권한이 있는 세션의 인수, 경로, 입력한 줄을 최신순으로 찾습니다.",
   ],
   executedFound: ["{count} found.", "{count}개 찾음."],
   searchedBackTo: ["Searched back to {time}.", "{time}까지 검색함."],

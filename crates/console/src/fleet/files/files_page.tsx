@@ -6,6 +6,7 @@ import { useEffect, useRef } from "preact/hooks";
 import { words } from "../../api.ts";
 import { type Device, nameOf } from "../../devices.ts";
 import { type PageProps, addressOf } from "../../pages.ts";
+import { Refusal } from "../../refusal.tsx";
 import { t } from "../../strings.ts";
 import { useAnswer } from "../../answers.ts";
 import { Section, Table, bytesOf } from "../../parts.tsx";
@@ -103,15 +104,15 @@ async function seen(device: string, path: string): Promise<Seen> {
 
 function Folder({ device, path }: { device: string; path: string }) {
   const found = useSignal<Seen | null>(null);
-  const trouble = useSignal("");
+  const trouble = useSignal<unknown>(null);
   const read = (): void => {
-    trouble.value = "";
+    trouble.value = null;
     seen(device, path).then(
       (now) => {
         found.value = now;
       },
       (error: unknown) => {
-        trouble.value = words(error);
+        trouble.value = error;
       },
     );
   };
@@ -126,12 +127,15 @@ function Folder({ device, path }: { device: string; path: string }) {
   const now = found.value;
   return (
     <Section title={path}>
-      {trouble.value && (
-        <p class="trouble" role="alert">
-          {trouble.value}
-        </p>
+      {trouble.value !== null && (
+        <>
+          <Refusal error={trouble.value} />
+          <button type="button" onClick={read}>
+            {t("askAgain")}
+          </button>
+        </>
       )}
-      {!now && !trouble.value && <p class="hint">{t("loading")}</p>}
+      {!now && trouble.value === null && <p class="hint">{t("loading")}</p>}
       {now?.entry.kind === "nothing" && <p class="hint">{t("nothingThere")}</p>}
       {now?.entry.kind === "other" && <p class="hint">{t("notCopied")}</p>}
       {now?.entry.kind === "file" && (

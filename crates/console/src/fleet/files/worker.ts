@@ -36,7 +36,9 @@ self.onmessage = (event: MessageEvent<Request>) => {
   answer(request).then(
     (response) => post({ ...response, id: request.id }),
     (error: unknown) => {
-      const failed = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+      // A DOMException is an Error in some browsers alone.
+      const { name, message } = error as Partial<Error>;
+      const failed = name ? `${name}: ${message ?? ""}` : String(error);
       post({ id: request.id, failed });
     },
   );
@@ -119,7 +121,7 @@ async function keptFile(
     write: async (bytes) => {
       for (let from = 0; from < bytes.length;) {
         const written = access.write(bytes.subarray(from), { at });
-        if (written === 0) throw new Error("nothing more can be written");
+        if (written === 0) throw new DOMException("nothing is written", "QuotaExceededError");
         from += written;
         at += written;
       }

@@ -52,7 +52,7 @@ function started(): Worker {
     }
     awaited.delete(id);
     if (failed === undefined) waits.resolve(event.data);
-    else waits.reject(new Error(failed));
+    else waits.reject(new Error(failed.startsWith("QuotaExceeded") ? t("noRoom") : failed));
   };
   worker.onerror = (event) => {
     event.preventDefault();
