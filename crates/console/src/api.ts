@@ -48,6 +48,14 @@ interface SignedIn {
 /** Requests longer than this are given up. */
 const PATIENCE_MS = 30_000;
 
+/** Milliseconds by which the gateway's clock is ahead of this computer's, which may be wrong. */
+let ahead = 0;
+
+/** The time of the gateway, by its last answer. */
+export function gatewayNow(): number {
+  return Date.now() + ahead;
+}
+
 async function post(headers: Record<string, string>, body: string): Promise<unknown> {
   let response: Response;
   try {
@@ -63,6 +71,8 @@ async function post(headers: Record<string, string>, body: string): Promise<unkn
   } catch (error) {
     throw new NoAnswer(error instanceof Error ? error.message : String(error));
   }
+  const told = Date.parse(response.headers.get("Date") ?? "");
+  if (!Number.isNaN(told)) ahead = told - Date.now();
   const text = await response.text().catch(() => "");
   let answer: unknown;
   try {

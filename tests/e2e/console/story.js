@@ -6,6 +6,7 @@
 "use strict";
 
 const assert = require("assert");
+const { createHash } = require("crypto");
 const https = require("https");
 const WebSocket = require("ws");
 const { axe } = require("./axe.js");
@@ -92,6 +93,14 @@ async function signedInAt(context, hours) {
   if (text.includes("without the web console")) throw new Error(text);
   await submit(page, env.TOWLINE_SECRET);
   await page.locator(".row[data-device]").first().waitFor();
+  step("an activation of one hour ends in an hour, by the gateway's clock");
+  const made = page.waitForRequest((one) => one.headers()["x-amz-target"] === "AmazonSSM.CreateActivation");
+  await page.click("nav >> text=Enroll");
+  await page.fill('input[name="hours"]', "1");
+  await page.click("text=Make the activation");
+  const left = JSON.parse((await made).postData()).ExpirationDate - Date.now() / 1000;
+  assert.ok(left > 3500 && left < 3700, `it ends in ${left} seconds`);
+  await page.locator("svg.qr path").waitFor();
   await page.click("text=Sign out");
   await page.locator('input[name="key"]').waitFor();
   await page.close();
@@ -234,6 +243,18 @@ async function pasted(page, terminal) {
   await page.keyboard.press("Enter");
   await terminal.sees("two-pasted");
   assert.ok(!(await terminal.all()).includes("not-pasted"));
+
+  step("a paste of 1.2 MB through links that are cut in it arrives whole");
+  const lines = Array.from({ length: 20_000 }, (_, at) => String(at).padStart(59, "0")).join("\n") + "\n";
+  await terminal.type(`stty -echo; echo ready-$((40+2)); head -c ${lines.length} | sha256sum; stty echo`);
+  await terminal.sees("ready-42");
+  await paste(lines);
+  await page.locator('dialog button:text-is("Paste")').click();
+  for (let cut = 0; cut < 3; cut += 1) {
+    await ask("cut");
+    await terminal.is("connected");
+  }
+  await terminal.sees(createHash("sha256").update(lines).digest("hex"));
 }
 
 async function strangers(page, cookie) {

@@ -6,7 +6,7 @@
 
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import { call } from "../api.ts";
+import { call, gatewayNow } from "../api.ts";
 import { isTold, onChange } from "../events.ts";
 import type { PageProps } from "../pages.ts";
 import { TableFrame } from "../parts.tsx";
@@ -217,6 +217,6 @@ function approvals(request: Request): string {
 
 function left(request: Request): string {
   if (choices(request).length === 0) return "";
-  const minutes = Math.max(0, Math.ceil((request.ExpiresDate * 1000 - Date.now()) / 60_000));
+  const minutes = Math.max(0, Math.ceil((request.ExpiresDate * 1000 - gatewayNow()) / 60_000));
   return t("accessMinutes", { minutes });
 }

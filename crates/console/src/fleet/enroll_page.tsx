@@ -5,7 +5,7 @@
 // gateway shows it once.
 
 import { useSignal } from "@preact/signals";
-import { call, words } from "../api.ts";
+import { call, gatewayNow, words } from "../api.ts";
 import { type FoundDevices, nameOf, platformOf } from "../devices.ts";
 import { ask } from "../dialog.tsx";
 import { addressOf } from "../pages.ts";
@@ -74,7 +74,7 @@ function NewActivation({ done }: { done: (made: Made) => void }) {
     const body = {
       IamRole: ROLE,
       RegistrationLimit: Number(text("limit")),
-      ExpirationDate: Math.floor(Date.now() / 1000 + hours * 3600),
+      ExpirationDate: Math.floor(gatewayNow() / 1000 + hours * 3600),
       ...(text("description") ? { Description: text("description") } : {}),
       ...(tags.length > 0 ? { Tags: tags } : {}),
       ...(keys.length > 0 ? { TowlineDeviceTagKeys: keys } : {}),
