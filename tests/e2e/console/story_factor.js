@@ -73,6 +73,14 @@ async function listed(page, secret) {
   await page.evaluate(() => (location.hash = "#/sessions"));
   const dialog = page.locator("dialog", { hasText: "A second factor is needed" });
   await dialog.waitFor();
+  step("a reload in the question asks again; the back button takes it back");
+  await page.reload();
+  await dialog.waitFor();
+  await page.goBack();
+  await page.locator('main[data-factor="enabled"]').waitFor();
+  assert.equal(await dialog.count(), 0);
+  await page.goForward();
+  await dialog.waitFor();
   await axe(page, "the question for a code");
   await page.keyboard.press("Escape");
   await dialog.waitFor({ state: "detached" });

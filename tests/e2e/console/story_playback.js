@@ -60,6 +60,12 @@ async function linked(page) {
   const moment = Math.floor(MOMENTS / 200) * 100;
   await page.goto(`${ADDRESS}?t=${moment / 100}`);
   await page.locator(".recorded .xterm-rows", { hasText: `now-${moment}-` }).waitFor();
+  step("a reload shows it again, also while it plays");
+  await page.reload();
+  await page.locator(".recorded .xterm-rows", { hasText: `now-${moment}-` }).waitFor();
+  await page.getByRole("button", { name: "Play", exact: true }).click();
+  await page.reload();
+  await page.locator(".recorded .xterm-rows", { hasText: `now-${moment}-` }).waitFor();
   assert.equal(await page.evaluate(() => window.pwned), undefined);
   assert.equal(await page.locator(".recorded img").count(), 0);
   assert.equal(await page.getByText("Only the beginning is shown").count(), 0);

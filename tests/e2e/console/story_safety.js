@@ -270,7 +270,17 @@ async function reloaded(page) {
   }
 }
 
+/** The longest name and tags that a device takes, with no place to break them. */
+async function named(page) {
+  const { TOWLINE_DEVICE: InstanceId } = env;
+  await call(page, "Towline.RenameDevice", { InstanceId, Name: "W".repeat(256) });
+  const tag = (key) => ({ Key: key.repeat(120), Value: "W".repeat(256) });
+  const Tags = ["a", "b", "c"].map(tag);
+  await call(page, "AmazonSSM.AddTagsToResource", { ResourceType: "ManagedInstance", ResourceId: InstanceId, Tags });
+}
+
 async function small(page) {
+  await named(page);
   const one = ["device", "files"].map((name) => `${name}/${env.TOWLINE_DEVICE}`);
   const pages = ["", "sessions", "executed", "run", "enroll", "access", "policies", "health", "audit", ...one];
   const pixels = { "200 % zoom of 1100 by 700": [550, 350], "a phone": [360, 640] };
