@@ -1,5 +1,5 @@
-// Measures the console beside a plain page in the same browser; each row goes to the command by
-// `ask row JSON`: what, promise, console, plain.
+// Measures the console beside a plain page, and ttyd where there is one, in the same browser; each row
+// goes to the command by `ask row JSON`: what, promise, console, plain, ttyd.
 //
 // Environment: that of story.js without TOWLINE_NAME. With TOWLINE_NEWEST, the name of a device of a
 // large store, lists are measured and nothing else.
@@ -7,6 +7,7 @@
 
 const { clock } = require("./bench_clock.js");
 const { servePlain } = require("./bench_plain.js");
+const { serveTtyd } = require("./bench_ttyd.js");
 const { ask, signIn, step, story } = require("./browser.js");
 const { Terminal } = require("./terminal.js");
 
@@ -22,37 +23,47 @@ const CUTS = 50;
 /** How long Ctrl-C is waited for. */
 const PATIENCE_MS = 20_000;
 
-const row = (what, promise, ours, plain = "") => ask(`row ${JSON.stringify([what, promise, ours, plain])}`);
+const row = (...cells) => ask(`row ${JSON.stringify([...cells, "", "", ""].slice(0, 5))}`);
 const ms = (value) => (value === Infinity ? `over ${PATIENCE_MS / 1000} s` : `${value.toFixed(1)} ms`);
 const sorted = (times) => times.sort((a, b) => a - b);
 const share = (times, part) => sorted(times)[Math.max(0, Math.ceil(times.length * part) - 1)];
 const two = (times) => `${ms(share(times, 0.5))} / ${ms(share(times, 0.99))}`;
 
-story(async (page, context) => {
+story(async (page, context, forgive) => {
   await context.addInitScript(clock);
   if (env.TOWLINE_NEWEST) await lists(page);
-  else await terminals(page, context);
+  else await terminals(page, context, forgive);
 });
 
-async function terminals(page, context) {
+/** A page that is measured beside the console. */
+async function opened(context, url) {
+  const page = await context.newPage();
+  await page.goto(url);
+  return { ...times(page), isPlain: true };
+}
+
+const times = (page) => ({ page, terminal: new Terminal(page), parsed: [], painted: [], stops: [], speeds: [] });
+
+async function terminals(page, context, forgive) {
   await signIn(page);
   const list = await scripts(page);
   await starts(page);
   const withTerminal = await scripts(page);
   const kB = (bytes) => `${(bytes / 1000).toFixed(1)} kB`;
-  await row("JS + CSS, brotli: list page / with terminal", "<= 45 / 130 kB", `${kB(list)} / ${kB(withTerminal)}`);
   const terminal = new Terminal(page);
   await terminal.is("connected");
   const { rows, cols } = await size(page);
   const plain = await servePlain(rows, cols);
-  const other = await context.newPage();
-  await other.goto(plain.url);
-  const pages = [
-    { page, terminal, parsed: [], painted: [], stops: [], speeds: [] },
-    { page: other, isPlain: true, terminal: new Terminal(other), parsed: [], painted: [], stops: [], speeds: [] },
-  ];
+  const ttyd = await serveTtyd();
+  const others = [await opened(context, plain.url)];
+  if (ttyd) others.push(await opened(context, ttyd.url));
+  const pages = [times(page), ...others];
+  const whole = () => performance.getEntriesByType("navigation")[0].encodedBodySize;
+  const packed = ttyd ? `${kB(await others[1].page.evaluate(whole))}, gzip, with its page` : "";
+  const sizes = `${kB(list)} / ${kB(withTerminal)}`;
+  await row("JS + CSS, brotli: list page / with terminal", "<= 45 / 130 kB", sizes, "", packed);
   for (let round = 1; round <= ROUNDS; round += 1) {
-    step(`round ${round} of ${ROUNDS}: keys, output, Ctrl-C, the console and the plain page in turn`);
+    step(`round ${round} of ${ROUNDS}: keys, output, Ctrl-C, all pages in turn`);
     for (const one of pages) {
       await one.page.bringToFront();
       await keys(one);
@@ -60,16 +71,17 @@ async function terminals(page, context) {
       await stopped(one);
     }
   }
-  const [ours, theirs] = pages;
-  const goal = "p50 <= plain + 2 ms";
-  await row("key to parsed, p50 / p99", goal, two(ours.parsed), two(theirs.parsed));
-  await row("key to painted, p50 / p99", "p50 <= 16.7 ms", two(ours.painted), two(theirs.painted));
+  const each = (of) => pages.map(of);
+  await row("key to parsed, p50 / p99", "p50 <= plain + 2 ms", ...each(({ parsed }) => two(parsed)));
+  await row("key to painted, p50 / p99", "p50 <= 16.7 ms", ...each(({ painted }) => two(painted)));
   const speed = ({ speeds }) => `${share(speeds, 0.5).toFixed(1)} MB/s`;
-  await row("output into the screen", ">= 3 MB/s", speed(ours), speed(theirs));
+  await row("output into the screen", ">= 3 MB/s", ...each(speed));
   const worst = ({ stops }) => `${ms(share(stops, 0.5))} / ${ms(share(stops, 1))}`;
-  await row("Ctrl-C in a flood, p50 / worst", "<= 200 ms", worst(ours), worst(theirs));
-  await other.close();
+  await row("Ctrl-C in a flood, p50 / worst", "<= 200 ms", ...each(worst));
+  for (const other of others) await other.page.close();
   plain.close();
+  ttyd?.close();
+  forgive(/ttyd|webgl/i); // what another page says is not ours
   await page.bringToFront();
   await largeFile(page, terminal);
   await cuts(page, terminal);

@@ -28,6 +28,14 @@ function clock() {
         bench.closed ||= performance.now();
       });
     }
+    addEventListener(name, handler, ...more) {
+      if (name !== "message") return super.addEventListener(name, handler, ...more);
+      const heard = (event) => {
+        handler.call(this, event);
+        seen(this, event.data);
+      };
+      return super.addEventListener(name, heard, ...more);
+    }
     get onmessage() {
       return super.onmessage;
     }

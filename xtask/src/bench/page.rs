@@ -1,5 +1,6 @@
 //! `cargo xtask bench console [DEVICES] [--quick] [--write]`: the web console in Chromium beside a
-//! plain page (xterm, a websocket, a terminal) in the same run.
+//! plain page (xterm, a websocket, a terminal) in the same run, and beside ttyd where `TOWLINE_TTYD`
+//! names a program.
 //!
 //! Data flow: a gateway, an agent and a relay -> `tests/e2e/console/bench.js` drives both pages and
 //! tells rows -> a store of many devices, lists -> a long recording, jumps -> one table.
@@ -35,13 +36,16 @@ pub(super) fn command(words: &[&str]) -> Outcome {
     let number = words.iter().find(|word| !word.starts_with('-'));
     let devices = number.map_or(Ok(DEVICES), |number| number.parse())?;
     programs::shipped()?;
-    let mut rows = vec![["", "promise", "console", "plain"].map(str::to_owned).to_vec()];
+    let mut rows = vec![["", "promise", "console", "plain", "ttyd"].map(str::to_owned).to_vec()];
     terminals(&mut rows)?;
     lists(&mut rows, devices)?;
     if words.contains(&"--quick") {
         console::step("no recording of 1 GiB: --quick");
     } else {
         jumps(&mut rows)?;
+    }
+    if std::env::var_os("TOWLINE_TTYD").is_none() {
+        rows.iter_mut().for_each(|row| row.truncate(4));
     }
     console::table(&rows);
     if words.contains(&"--write") {
@@ -95,7 +99,7 @@ fn jumps(rows: &mut Rows) -> Outcome {
     let said = lines.first().and_then(|line| line.split_once("a jump: ")).map(|(_, said)| said);
     let said = said.ok_or_else(|| Trouble::new("the player told no times"))?;
     let what = "a jump in a recording of 1 GiB".to_owned();
-    rows.push(vec![what, "p95 <= 150 ms".into(), said.into(), String::new()]);
+    rows.push(vec![what, "p95 <= 150 ms".into(), said.into(), String::new(), String::new()]);
     Ok(())
 }
 
