@@ -100,6 +100,7 @@ export function AccessPage({ place }: PageProps) {
       <Ask device={place.query.get("device") ?? ""} ask={ask} />
       <p role="status">{said.value}</p>
       {error.value !== null && <Refusal error={error.value} />}
+      {requests.value === null && error.value === null && <p class="hint">{t("loading")}</p>}
       {requests.value?.length === 0 && <p class="empty">{t("accessNone")}</p>}
       {requests.value && requests.value.length > 0 && (
         <Requests all={requests.value} marked={place.query.get("request")} decide={decide} />
@@ -181,7 +182,10 @@ function Requests(props: Listed) {
                 type="button"
                 key={decision}
                 aria-label={t("ofRequest", { what: t(WORDS[decision]), id: one.AccessRequestId })}
-                onClick={() => void props.decide(one.AccessRequestId, decision)}
+                // The second click of a double click was not meant for the next decision.
+                onClick={(event) =>
+                  event.detail < 2 && void props.decide(one.AccessRequestId, decision)
+                }
               >
                 {t(WORDS[decision])}
               </button>
