@@ -100,8 +100,8 @@ class Provider:
         if path == "/userinfo":
             return self.userinfo_endpoint or ok({"sub": "ann"} | self.userinfo)
         if path == "/token":
+            self.redeemed += 1  # before the delay: later it would count for another check
             time.sleep(self.delay)
-            self.redeemed += 1
             if self.token_endpoint:
                 return self.token_endpoint
             told = {"form": form.get("client_secret"), "header": self.authorization}.get(self.knows_by)
