@@ -21,4 +21,5 @@ mod channel;
 mod confine;
 pub mod monitor;
 pub mod network;
+mod socket;
 pub mod turns;

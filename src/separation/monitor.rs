@@ -10,6 +10,7 @@
 //!   reports the ends of children by [`Children::ended`].
 
 use super::channel::{hear, say};
+use super::socket::Socket;
 use super::turns::{Turn, Turns, shown};
 use crate::config::Separated;
 use crate::limits;
@@ -32,7 +33,7 @@ use std::io::{self, Seek as _, SeekFrom, Write as _};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::DirBuilderExt as _;
-use std::os::unix::net::UnixStream as StdUnixStream;
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -40,7 +41,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio::io::unix::AsyncFd;
-use tokio::net::UnixStream;
 use towline_wire::message::{decode, encode};
 use towline_wire::separation::{Dial, FromNetwork, Judged, Place, ToNetwork, Via};
 
@@ -261,7 +261,7 @@ impl Separation {
     async fn task(
         &self,
         mut process: Process,
-        stream: UnixStream,
+        stream: Socket,
         order: Order<'_>,
     ) -> Result<Line, Failure> {
         let key = order.tls.client_auth_cert_resolver.resolve(&[], &[SignatureScheme::ED25519]);
@@ -310,7 +310,7 @@ impl Separation {
     }
 
     /// Starts a process, and has it give up its rights.
-    async fn begin(&self, confined: bool) -> Result<(Process, UnixStream), Failure> {
+    async fn begin(&self, confined: bool) -> Result<(Process, Socket), Failure> {
         let unavailable = |error: io::Error| Failure::Unavailable(error.to_string());
         let (uid, gid) = account(&self.inside.account)?;
         let root = if confined { Some(self.empty_root()?) } else { None };
@@ -355,11 +355,10 @@ impl Separation {
     }
 
     #[allow(clippy::zombie_processes)] // the agent waits for all its children, including this one
-    fn start(&self) -> io::Result<(Process, UnixStream)> {
+    fn start(&self) -> io::Result<(Process, Socket)> {
         let flags = SockFlag::SOCK_CLOEXEC;
         let (control, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)?;
-        let (stream, their_stream) = StdUnixStream::pair()?;
-        stream.set_nonblocking(true)?;
+        let (stream, their_stream) = UnixStream::pair()?;
         let _ = setsockopt(&stream, sockopt::SndBuf, &limits::SEPARATED_BUFFER);
         let child = Command::new("/proc/self/exe")
             .arg0("towline-agent")
@@ -373,7 +372,7 @@ impl Separation {
         let pid = Pid::from_raw(child.id().cast_signed());
         self.children.0.borrow_mut().push(pid);
         let process = Process { pid, control: watch(control)?, children: self.children.clone() };
-        Ok((process, UnixStream::from_std(stream)?))
+        Ok((process, Socket::new(stream.into())?))
     }
 }
 
@@ -473,7 +472,7 @@ fn end(pid: Pid) {
 #[derive(Debug)]
 pub struct Line {
     /// The bytes.
-    pub stream: UnixStream,
+    pub stream: Socket,
     process: Process,
     local: String,
 }

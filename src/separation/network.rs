@@ -8,6 +8,7 @@
 
 use super::channel::{hear, say};
 use super::confine::{Confinement, confine, connect_no_more};
+use super::socket::Socket;
 use crate::limits;
 use crate::link::dial::{over, resolve_here};
 use crate::link::proxy::Proxy;
@@ -23,11 +24,10 @@ use rustls::{SignatureAlgorithm, SignatureScheme};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::AsFd as _;
-use std::os::unix::net::UnixStream as StdUnixStream;
 use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::io::copy_bidirectional_with_sizes;
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 use towline_wire::message::{decode, encode};
 use towline_wire::separation::{Dial, FromNetwork, Judged, ToNetwork, transcript_hash};
@@ -79,9 +79,7 @@ fn run() -> io::Result<()> {
     // Made before the calls for it are refused.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let entered = runtime.enter();
-    let monitor = StdUnixStream::from(io::stdout().as_fd().try_clone_to_owned()?);
-    monitor.set_nonblocking(true)?;
-    let monitor = UnixStream::from_std(monitor)?;
+    let monitor = Socket::new(io::stdout().as_fd().try_clone_to_owned()?)?;
     drop(entered);
     if begin(Some(&root))? { runtime.block_on(link(monitor)) } else { Ok(()) }
 }
@@ -99,7 +97,7 @@ fn failed(text: String, note: String) -> FromNetwork {
     FromNetwork::Failed { text, note }
 }
 
-async fn link(mut monitor: UnixStream) -> io::Result<()> {
+async fn link(mut monitor: Socket) -> io::Result<()> {
     let ToNetwork::Dial(dial) = ask()? else { return out_of_turn() };
     let pins = Pins::default();
     let mut stream = match connect(&dial, &pins).await {

@@ -22,6 +22,7 @@ use std::ffi::{CStr, CString, c_char};
 use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 use std::ptr;
+use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 /// Owned C strings, and the null-terminated array of pointers to them that `execve` takes.
@@ -541,9 +542,9 @@ pub(crate) fn has_attribute(path: &CStr, name: &CStr, value: &[u8]) -> bool {
     usize::try_from(length).is_ok_and(|length| found.get(..length) == Some(value))
 }
 
-/// Registers a descriptor with the runtime, to learn when it can be read or written.
-pub(crate) fn watch(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+/// Registers a descriptor with the runtime, to learn when it can be read, written, or both.
+pub(crate) fn watch(fd: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an `OwnedFd` is open and stays the same descriptor until dropped, and only shared
     // borrows of it are given out while the `AsyncFd` owns it.
-    unsafe { AsyncFd::register(fd) }.map_err(io::Error::from)
+    unsafe { AsyncFd::register_with_interest(fd, interest) }.map_err(io::Error::from)
 }

@@ -24,4 +24,4 @@ pub mod proc_table;
 pub(crate) mod seccomp;
 mod watch;
 
-pub use watch::watch;
+pub use watch::{watch, watch_again, watch_written};

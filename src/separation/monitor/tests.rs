@@ -46,7 +46,7 @@ fn played(said: &[Result<Vec<u8>, towline_wire::message::MessageError>], pins: &
         // Not among the children: nothing is killed in its name.
         let (pid, children) = (Pid::this(), Children::default());
         let process = Process { pid, control: watch(ours).unwrap(), children };
-        let (stream, _) = UnixStream::pair().unwrap();
+        let stream = Socket::new(UnixStream::pair().unwrap().0.into()).unwrap();
         separation(&trust, pins).task(process, stream, order(&tls)).await
     });
     let mut heard = Vec::new();

@@ -2,7 +2,7 @@
 
 use crate::limits;
 use crate::process::spawn::Io;
-use crate::sys::watch;
+use crate::sys::{watch, watch_again, watch_written};
 use nix::errno::Errno;
 use nix::unistd::read;
 use std::io;
@@ -25,21 +25,45 @@ pub(super) struct Ports {
     /// Standard input; `None` on a terminal, which is written to through `main`.
     pub(super) stdin: Option<Fd>,
     pub(super) terminal: bool,
+    /// Input waits until the terminal takes it.
+    input_waits: bool,
 }
 
 impl Ports {
     pub(super) fn new(io: Io) -> io::Result<Self> {
         match io {
-            Io::Terminal(master) => {
-                Ok(Self { main: Some(watch(master)?), err: None, stdin: None, terminal: true })
+            Io::Terminal(master) => Self::of([Some(master), None, None], true),
+            Io::Pipes { stdin, stdout, stderr } => {
+                Self::of([Some(stdout), Some(stderr), Some(stdin)], false)
             }
-            Io::Pipes { stdin, stdout, stderr } => Ok(Self {
-                main: Some(watch(stdout)?),
-                err: Some(watch(stderr)?),
-                stdin: Some(watch(stdin)?),
-                terminal: false,
-            }),
         }
+    }
+
+    /// Of the terminal or standard output, of standard error, of standard input.
+    pub(super) fn of([main, err, stdin]: [Option<OwnedFd>; 3], terminal: bool) -> io::Result<Self> {
+        Ok(Self {
+            main: main.map(watch).transpose()?,
+            err: err.map(watch).transpose()?,
+            stdin: stdin.map(watch_written).transpose()?,
+            terminal,
+            input_waits: false,
+        })
+    }
+
+    /// Waits for room in the terminal while input waits, and only then: a terminal tells after each
+    /// key that it can be written again. To be called before the terminal is polled.
+    ///
+    /// # Errors
+    /// The system is out of memory; the terminal is closed then.
+    pub(super) fn await_room(&mut self, input_waits: bool) -> io::Result<()> {
+        if !self.terminal || self.input_waits == input_waits {
+            return Ok(());
+        }
+        self.input_waits = input_waits;
+        if let Some(terminal) = self.main.take() {
+            self.main = Some(watch_again(terminal, input_waits)?);
+        }
+        Ok(())
     }
 
     pub(super) fn input(&self) -> Option<&Fd> {

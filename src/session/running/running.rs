@@ -187,6 +187,7 @@ impl Running {
         if let Poll::Ready(outcome) = self.poll_start(cx) {
             return Poll::Ready(outcome);
         }
+        self.await_room(mux);
         let (detector, lines) = (&mut self.detector, &mut self.lines);
         pump_output(&mut self.ports.main, self.io, cx, mux, |output| {
             if let Some(detector) = detector {
@@ -200,6 +201,17 @@ impl Running {
         }
         self.pump_input(cx, mux);
         Poll::Pending
+    }
+
+    /// The terminal tells when it takes input again, if input waits for that.
+    fn await_room(&mut self, mux: &mut Mux) {
+        if let Err(error) = self.ports.await_room(!self.input.is_empty()) {
+            let _session = in_session(&self.name);
+            logger::error!("cannot wait for the terminal any more: {error}");
+            if let Some((stream, _)) = mux.stream(self.io) {
+                stream.tx.finish();
+            }
+        }
     }
 
     fn poll_start(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SpawnError>> {

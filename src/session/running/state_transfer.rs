@@ -4,7 +4,7 @@
 //! - Each field of a session is named here, so a new field does not compile before somebody
 //!   decides whether it is transferred.
 
-use super::ports::{Fd, Ports};
+use super::ports::Ports;
 use super::running::Running;
 use crate::handover::form::{Reader, Writer, contradiction};
 use crate::limits;
@@ -119,7 +119,7 @@ fn read_input(from: &mut Reader<'_>) -> io::Result<Input> {
 
 impl Ports {
     fn hand_over<'a>(&'a self, to: &mut Writer<'a>) -> io::Result<()> {
-        let Self { main, err, stdin, terminal } = self;
+        let Self { main, err, stdin, terminal, .. } = self;
         to.flag(*terminal)?;
         for port in [main, err, stdin] {
             to.option(port.as_ref(), |to, port| to.descriptor(port.get_ref().as_fd()))?;
@@ -129,9 +129,8 @@ impl Ports {
 
     fn take_over(from: &mut Reader<'_>) -> io::Result<Self> {
         let terminal = from.flag()?;
-        let mut port =
-            || -> io::Result<Option<Fd>> { from.option(|from| watch(from.descriptor()?)) };
-        Ok(Self { main: port()?, err: port()?, stdin: port()?, terminal })
+        let mut port = || from.option(Reader::descriptor);
+        Self::of([port()?, port()?, port()?], terminal)
     }
 }
 
