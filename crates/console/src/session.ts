@@ -55,17 +55,21 @@ export interface Screen {
 export interface Grant {
   token: string;
   path: string;
+  /** Why there is no token. */
+  ended?: string;
 }
 
 interface Granted {
   TokenValue?: string;
   StreamUrl?: string;
+  TowlineEnded?: string;
 }
 
 /** The path of a `StreamUrl`: the host is this page's own. */
 export function grantOf(answer: Granted): Grant {
   const url = new URL(answer.StreamUrl ?? "");
-  return { token: answer.TokenValue ?? "", path: url.pathname + url.search };
+  const [token, path] = [answer.TokenValue ?? "", url.pathname + url.search];
+  return answer.TowlineEnded ? { token, path, ended: answer.TowlineEnded } : { token, path };
 }
 
 /** How long a websocket may take to open and to answer the attach. */
@@ -184,7 +188,11 @@ export class Session {
     }
     await this.screenIsDone();
     if (this.stopped) return;
-    const { token, path } = grant;
+    const { token, path, ended } = grant;
+    if (ended) {
+      this.over({ is: "gone", why: ended });
+      return;
+    }
     const socket = new WebSocket(`wss://${location.host}${path}`, SUBPROTOCOLS);
     socket.binaryType = "arraybuffer";
     this.socket = socket;

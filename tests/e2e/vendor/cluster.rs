@@ -1,12 +1,16 @@
 //! amazon-ssm-agent before two gateways: a balancer sends each of its connections where it likes.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
+use towline_testkit::relay::Relay;
 use towline_testkit::terminal::{PATIENCE, Terminal};
 use towline_testkit::trouble::ensure;
 use towline_testkit::{Outcome, eventually};
 
 use crate::cluster::Pair;
+use crate::codes::{ENDED, NOT_CONNECTED};
 use crate::peers::vendor::{KEYS, LINUX, VendorAgent, lock};
 
 /// An agent whose calls and control channel are at gateway a, and whose data channels are at b.
@@ -52,4 +56,42 @@ fn a_data_channel_that_comes_to_another_gateway_is_relayed_to_its_session() -> O
         ensure(out.stdout == b"out\n" && out.status.code() == Some(3), || format!("{out:?}"))?;
     }
     Ok(())
+}
+
+/// A lease holds 8 s; dead is who has not renewed it when another one looks next.
+const BACK: Duration = Duration::from_secs(20);
+
+/// Sockets that a gateway which is not sure lets the agent open, each at once after the one before.
+const FEW: usize = 5;
+
+#[test]
+fn an_agent_is_at_the_other_gateway_soon_after_its_own_was_killed_and_its_client_is_told() -> Outcome
+{
+    let mut pair = Pair::start()?;
+    let front = Relay::to(pair.a_address())?;
+    let at = front.address().to_string();
+    let agent = VendorAgent::at(&pair.lab, &at, KEYS[0], LINUX)?;
+    agent.faults.comes_back.store(true, Ordering::Relaxed);
+    agent.join(&pair.lab)?;
+    waits_until_at(&pair, &agent, "a")?;
+    let mut shell = shell(&pair, front.address(), &agent)?;
+    sums(&mut shell, 6)?;
+    front.retarget(pair.b_address);
+    pair.lab.gateway.kill()?;
+    eventually("the agent is at b", BACK, || {
+        let holder = format!("select node from presence where device_id = '{}'", agent.id());
+        (pair.server.psql("towline", &holder).ok()? == "b").then_some(())
+    })?;
+    let opened = agent.seen().iter().filter(|line| line.contains("opened again")).count();
+    ensure((1..=FEW).contains(&opened), || {
+        format!("{opened} control channels: {:?}", agent.seen())
+    })?;
+    // Told by the stream when the client is at b before the agent, else when it asks for a token.
+    shell.expect("ended: its gateway was lost or restarted")?;
+    let ended = shell.finish(PATIENCE)?;
+    ensure([Some(ENDED), Some(NOT_CONNECTED)].contains(&ended.code()), || format!("{ended}"))?;
+    let words = ["exec", "--user", "operator", &agent.id(), "--", "sh", "-c", "echo out; exit 3"];
+    let out = pair.admin_at(front.address()).run(&words)?;
+    ensure(out.stdout == b"out\n" && out.status.code() == Some(3), || format!("{out:?}"))?;
+    pair.nobody_lost_anything(0)
 }

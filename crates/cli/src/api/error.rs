@@ -73,6 +73,12 @@ pub(crate) enum CallError {
         /// The API's message.
         message: String,
     },
+    /// The session is over: the gateway has no token for it any more.
+    #[error("the session has ended: {}", .why.trim_start_matches("ended: "))]
+    SessionOver {
+        /// What the gateway says of its end.
+        why: String,
+    },
     /// A list has more pages than are read.
     #[error(
         "the list has more than {pages} pages, too long to list: narrow the filter, or page \
@@ -116,7 +122,7 @@ impl CallError {
         match self {
             Self::CaFile { .. } | Self::NoKey => Sort::Setting,
             Self::Refused { code, .. } => sort_of_code(code),
-            Self::Endless { .. } => Sort::Refused,
+            Self::Endless { .. } | Self::SessionOver { .. } => Sort::Refused,
             Self::Resolve { .. }
             | Self::Connect { .. }
             | Self::Timeout { .. }

@@ -24,7 +24,7 @@ use super::patience::{chance, until};
 use super::streams::{Broken, Received, Streams};
 use super::trouble::Trouble;
 use super::writer::LocalWriter;
-use crate::api::{CallError, Sort};
+use crate::api::CallError;
 use crate::exit;
 use crate::limits::{CLOSE_TIMEOUT, MAX_PASSED_SIGNALS, TUNNEL_WINDOW};
 use crate::platform::{self, LocalStream, Reader, Signal};
@@ -330,8 +330,7 @@ impl Driver {
             return Ok(());
         }
         if !error.may_heal() {
-            let over = error.is("DoesNotExistException") || error.sort() == Sort::Refused;
-            return Err(if over { SessionError::Over(error) } else { error.into() });
+            return Err(SessionError::not_resumed(error));
         }
         if self.manner.terminal {
             let seconds = self.link.down_for().as_secs();

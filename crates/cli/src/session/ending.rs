@@ -75,6 +75,10 @@ impl Ending {
             EndReason::OperatorGone => {
                 (exit::ENDED, "the session ended: no client reattached in time")
             }
+            EndReason::DeviceGone if !text.is_empty() => {
+                let why = printable(text.trim_start_matches("ended: "));
+                return Self::new(exit::NOT_CONNECTED, format!("the session ended: {why}"));
+            }
             EndReason::DeviceGone => {
                 (exit::NOT_CONNECTED, "the session ended: the device did not reconnect in time")
             }
@@ -130,6 +134,14 @@ mod tests {
             (ending.code, ending.line.as_deref()),
             (137, Some("the remote program was killed by signal 9 (SIGKILL)"))
         );
+    }
+
+    #[test]
+    fn of_a_device_that_is_gone_the_gateway_says_how() {
+        let ending = Ending::of(EndReason::DeviceGone, "ended: its gateway was lost");
+        assert_eq!(ending.line.unwrap(), "the session ended: its gateway was lost");
+        let ending = Ending::of(EndReason::DeviceGone, "");
+        assert!(ending.line.unwrap().ends_with("the device did not reconnect in time"));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::streams::Broken;
-use crate::api::CallError;
+use crate::api::{CallError, Sort};
 use crate::exit::{self, HasExitCode};
 
 /// Why a session did not start, or could not continue.
@@ -38,6 +38,9 @@ pub(crate) enum SessionError {
     /// The link was lost, and the session has ended at the gateway.
     #[error("the session has ended: {0}")]
     Over(CallError),
+    /// The same, and the gateway has said why.
+    #[error(transparent)]
+    Ended(CallError),
     /// One end violated the protocol.
     #[error(transparent)]
     Broken(#[from] Broken),
@@ -65,6 +68,18 @@ pub(crate) trait MayBeRefusal {
     fn refusal(&self) -> Option<&CallError>;
 }
 
+impl SessionError {
+    /// A session that was lost and cannot be gone on with, because of this.
+    pub(super) fn not_resumed(error: CallError) -> Self {
+        let is_over = error.is("DoesNotExistException") || error.sort() == Sort::Refused;
+        match error {
+            CallError::SessionOver { .. } => Self::Ended(error),
+            error if is_over => Self::Over(error),
+            error => error.into(),
+        }
+    }
+}
+
 impl MayBeRefusal for SessionError {
     fn refusal(&self) -> Option<&CallError> {
         match self {
@@ -80,7 +95,7 @@ impl HasExitCode for SessionError {
             Self::Call(error) => error.exit_code(),
             Self::NotBack { .. } | Self::Broken(_) => exit::TRANSPORT,
             Self::NoTerminal { .. } => exit::REFUSED,
-            Self::Over(_) => exit::ENDED,
+            Self::Over(_) | Self::Ended(_) => exit::ENDED,
             Self::Local { .. } | Self::Listen { .. } => exit::LOCAL,
         }
     }

@@ -31,6 +31,7 @@ use super::error::SessionError;
 use super::patience::{Backoff, Liveness, Verdict};
 use crate::api::{CallError, Client, Dialect, Socket};
 use crate::limits::CLOSE_TIMEOUT;
+use crate::terminal::printable;
 
 /// What the link sends.
 pub(super) trait Source {
@@ -274,6 +275,7 @@ struct Resumed {
     token_value: Option<String>,
     stream_url: Option<String>,
     towline_session_type: Option<String>,
+    towline_ended: Option<String>,
 }
 
 /// Whether a session of this type has a terminal that another client can go on with. A command, a
@@ -290,11 +292,11 @@ async fn ask_again(
 ) -> Result<(Option<String>, Token, Option<String>), CallError> {
     let request = ResumeSessionRequest { session_id: session.to_owned() };
     let answer: Resumed = client.call(operation, &request).await?;
-    let over = || CallError::Refused {
-        code: "DoesNotExistException".to_owned(),
-        message: "the session no longer has a token".to_owned(),
+    let Some(token) = answer.token_value.filter(|token| !token.is_empty()) else {
+        let why = answer.towline_ended.filter(|why| !why.is_empty());
+        let why = why.unwrap_or_else(|| "the gateway does not say why".to_owned());
+        return Err(CallError::SessionOver { why: printable(&why) });
     };
-    let token = answer.token_value.filter(|token| !token.is_empty()).ok_or_else(over)?;
     let url = answer.stream_url.filter(|url| !url.is_empty());
     Ok((url, Token(token), answer.towline_session_type))
 }

@@ -18,7 +18,7 @@ use super::link::{self, Begun, Link, Source};
 use super::patience::chance;
 use super::streams::{Broken, Received, Streams};
 use super::trouble;
-use crate::api::{CallError, Client, Sort};
+use crate::api::{CallError, Client};
 use crate::exit;
 use crate::limits::TUNNEL_WINDOW;
 use crate::output::complain;
@@ -134,10 +134,7 @@ impl Pipe {
                 self.retry(error)?;
                 Ok(Happened::Nothing)
             }
-            link::Event::Failed(error) => {
-                let over = error.is("DoesNotExistException") || error.sort() == Sort::Refused;
-                Err(if over { SessionError::Over(error) } else { error.into() })
-            }
+            link::Event::Failed(error) => Err(SessionError::not_resumed(error)),
         }
     }
 

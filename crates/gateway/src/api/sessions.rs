@@ -124,6 +124,7 @@ impl Api {
                 session_id: start.session.into(),
                 token_value: started.token,
                 towline_session_type: None,
+                towline_ended: None,
                 towline_agent_kind: (agent == AgentKind::Vendor).then(|| agent.as_str().to_owned()),
                 towline_not_recorded: started.not_recorded,
             }),
@@ -202,11 +203,15 @@ impl Api {
             let text = "the session is on its way to another gateway: try again";
             return Err(ApiError::new(ErrorCode::InternalServerError, text));
         }
+        let why: String = session.details.chars().take(MAX_DETAILS).collect();
+        let is_over = token_value.is_none() && session.ended_at.is_some();
+        let towline_ended = Some(why).filter(|why| is_over && !why.is_empty());
         let token_value = token_value.unwrap_or_default();
         Ok(ResumeSessionResponse {
             stream_url: self.stream_url(call, &id),
             session_id: id.into(),
             token_value,
+            towline_ended,
             towline_not_recorded: None,
             towline_input_recorded: session.new.input_recorded.then_some(true),
             towline_agent_kind: None,

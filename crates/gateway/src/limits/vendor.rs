@@ -27,6 +27,14 @@ pub const VENDOR_CONTROL_BYTES: usize = 256 * 1024;
 /// Silence after which a websocket of an agent is dead. It pings each 54 s.
 pub const VENDOR_SILENCE: Duration = Duration::from_secs(150);
 
+/// How long a control channel waits for its device to be this gateway's: until a gateway that was
+/// lost is declared dead (8 to 10 s), its sessions are taken over, and more.
+pub const VENDOR_CLAIM: Duration = Duration::from_secs(30);
+
+/// Between two looks at that, and before a channel is closed that cannot come here: the agent opens
+/// the next one at once.
+pub const VENDOR_CLAIM_AGAIN: Duration = Duration::from_secs(1);
+
 /// How long an agent may take to take a message in.
 pub const VENDOR_STALLED: Duration = Duration::from_secs(60);
 

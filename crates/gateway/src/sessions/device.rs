@@ -13,7 +13,7 @@ use futures_util::future::BoxFuture;
 use super::device_end::ConnectionId;
 use super::order::Order;
 use super::session::Session;
-use crate::plane::{RotateError, StartError};
+use crate::plane::{EndReason, RotateError, StartError};
 
 /// One connection of a device.
 pub trait Device: Any + Send + Sync {
@@ -52,6 +52,10 @@ pub trait Device: Any + Send + Sync {
     /// Waits for that; false when it takes longer than `patience`, or the connection is over.
     fn settles(&self, _patience: Duration) -> BoxFuture<'_, bool> {
         Box::pin(std::future::ready(self.is_settled()))
+    }
+    /// What is told of a session that the device has come back without.
+    fn came_without(&self) -> String {
+        EndReason::DeviceLost.sentence()
     }
     /// True once the connection was ended.
     fn is_closed(&self) -> bool;

@@ -273,7 +273,7 @@ impl Hub {
         for session in self.sessions_of(device.id()) {
             // One that is being opened, or was since the device wrote its list, cannot be on it.
             if !held.contains(&session.meta.name) && session.is_missed_by(device.connection()) {
-                self.end_for(&session, EndReason::DeviceLost);
+                self.end(&session, EndReason::DeviceLost, &device.came_without());
             }
         }
         self.arrivals.add(device.id());

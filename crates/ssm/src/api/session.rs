@@ -114,6 +114,9 @@ pub struct StartSessionResponse {
     /// whether the session has a terminal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub towline_session_type: Option<String>,
+    /// Not of AWS, of ResumeSession only: why the session is over, where there is no token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub towline_ended: Option<String>,
 }
 
 /// ResumeSession answers with the same members.

@@ -17,6 +17,9 @@ use super::{Socket, VendorAgent, job, lock, session, token_of};
 /// How long one look for a message waits.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// Pause after a first failure to open the control channel again.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+
 /// Messages that may wait to go up.
 const WAITING: usize = 1024;
 
@@ -53,7 +56,36 @@ impl VendorAgent {
         Ok(socket)
     }
 
-    fn control(self: Arc<Self>, mut socket: Socket, up: &SyncSender<Up>, comes: &Receiver<Up>) {
+    /// The control channel, one socket after the other.
+    fn control(self: Arc<Self>, socket: Socket, up: &SyncSender<Up>, comes: &Receiver<Up>) {
+        let mut next = Some(socket);
+        while let Some(socket) = next.take() {
+            self.carry(socket, up, comes);
+            if self.faults.comes_back.load(Ordering::Relaxed) {
+                next = self.opened_again();
+            }
+        }
+    }
+
+    /// As the real one does it: at once, and after a failure with a pause that doubles. The first
+    /// pause of the real one is 5 to 10 s.
+    fn opened_again(&self) -> Option<Socket> {
+        let mut pause = FIRST_PAUSE;
+        while !self.is_stopped() {
+            match self.open_control() {
+                Ok(socket) => {
+                    self.note("control channel opened again");
+                    return Some(socket);
+                }
+                Err(trouble) => self.note(format!("no control channel: {trouble}")),
+            }
+            towline_testkit::trouble::pause(pause);
+            pause *= 2;
+        }
+        None
+    }
+
+    fn carry(self: &Arc<Self>, mut socket: Socket, up: &SyncSender<Up>, comes: &Receiver<Up>) {
         let mut ids = MessageIds::new([9; 16]);
         let _ = socket.get_ref().sock.set_read_timeout(Some(LOOK));
         while !self.is_stopped() {

@@ -90,6 +90,8 @@ pub(crate) struct Faults {
     pub(crate) piece: AtomicU32,
     /// The test itself speaks on the data channels of sessions.
     pub(crate) by_hand: AtomicBool,
+    /// It opens its control channel again when it was lost, as the real agent does.
+    pub(crate) comes_back: AtomicBool,
     /// Seconds by which its clock is wrong.
     pub(crate) clock: AtomicI64,
 }

@@ -37,8 +37,8 @@ use super::news::News;
 use super::ticket::Channel;
 use crate::devices::arrival::{self, Claim};
 use crate::limits::{
-    AWS_FIRST_MESSAGE, CLONE_PROBE, MAX_DEVICE_SENTENCE, VENDOR_CONTROL_BYTES, VENDOR_REPLY_WAIT,
-    VENDOR_SILENCE, VENDOR_STALLED,
+    AWS_FIRST_MESSAGE, CLONE_PROBE, MAX_DEVICE_SENTENCE, VENDOR_CLAIM, VENDOR_CLAIM_AGAIN,
+    VENDOR_CONTROL_BYTES, VENDOR_REPLY_WAIT, VENDOR_SILENCE, VENDOR_STALLED,
 };
 use crate::lock::lock;
 use crate::sessions::{ConnectionId, Device};
@@ -309,29 +309,48 @@ impl VendorAgents {
         (held as Arc<dyn Any + Send + Sync>).downcast().ok()
     }
 
-    /// Puts a channel into the hub. False: another live one has the same key.
+    /// Puts a channel into the hub. False: another live one has the same key, or the device is not
+    /// to come here.
     async fn admit(&self, channel: &Arc<ControlChannel>, source: IpAddr) -> bool {
-        if let Some(held) = self.control_of(channel.id())
-            && held.answers(CLONE_PROBE).await
-        {
-            self.quarantine(&held, source).await;
-            return false;
-        }
-        let (hub, peers) = (&self.parts.hub, self.parts.peers.as_ref());
-        match arrival::claim(hub, peers, &channel.device, channel.link()).await {
-            Ok(Claim::Here) => {}
-            Ok(Claim::Copied) => {
+        match self.claim(channel).await {
+            Claim::Here => {}
+            Claim::Copied => {
                 self.quarantine(channel, source).await;
                 return false;
             }
-            Ok(Claim::Stale | Claim::Unknown | Claim::Draining) => return false, // it comes again
-            Err(error) => {
-                tracing::error!(device = channel.id(), %error, "a device cannot be claimed");
-                return false;
-            }
+            Claim::Stale | Claim::Unknown | Claim::Draining => return false, // it comes again
+        }
+        if let Some(held) = self.control_of(channel.id())
+            && held.answers(CLONE_PROBE).await
+        {
+            arrival::leave(&self.parts.hub, &channel.device, channel.link());
+            self.quarantine(&held, source).await;
+            return false;
         }
         self.parts.hub.device_up(Arc::clone(channel) as Arc<dyn Device>);
         true
+    }
+
+    /// Makes the device this gateway's. Each channel is a start of its own, so the device of a
+    /// gateway that was lost is elsewhere until that one was declared dead: the channel waits here
+    /// for it. One that is closed would be opened again without a pause.
+    async fn claim(&self, channel: &ControlChannel) -> Claim {
+        let (hub, peers) = (&self.parts.hub, self.parts.peers.as_ref());
+        let until = Instant::now() + VENDOR_CLAIM;
+        loop {
+            let claimed = arrival::claim(hub, peers, &channel.device, channel.link()).await;
+            let claimed = claimed.unwrap_or_else(|error| {
+                tracing::error!(device = channel.id(), %error, "a device cannot be claimed yet");
+                Claim::Unknown
+            });
+            if matches!(claimed, Claim::Here | Claim::Copied) {
+                return claimed;
+            }
+            tokio::time::sleep(VENDOR_CLAIM_AGAIN).await;
+            if claimed != Claim::Unknown || Instant::now() >= until {
+                return claimed;
+            }
+        }
     }
 
     /// Two live processes have the same key: one of them is a copy, and nobody can tell which.

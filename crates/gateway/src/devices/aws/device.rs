@@ -76,6 +76,12 @@ impl Device for ControlChannel {
         })
     }
 
+    fn came_without(&self) -> String {
+        "ended: its gateway was lost or restarted, or the device left it; a session of \
+         amazon-ssm-agent does not outlive that"
+            .to_owned()
+    }
+
     fn is_closed(&self) -> bool {
         ControlChannel::is_closed(self)
     }
