@@ -9,7 +9,8 @@
 //!   applied when no older node lives ([`crate::schema`]); what a version no longer needs is taken
 //!   away by the version after it.
 //! - A step may have a lower number than one that was applied before it: it is applied all the
-//!   same.
+//!   same. One that breaks must not: a node tells the newest step that it knows, and is taken to
+//!   know each step below it.
 
 use std::borrow::Cow;
 
@@ -167,7 +168,31 @@ pub(super) async fn some(
 mod tests {
     use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 
+    use super::{BREAKS, POSTGRES, STEPS};
     use crate::{Store, Version};
+
+    /// Steps that break, and were the newest ones when they landed. A step is added here together
+    /// with the one that comes after it.
+    const WERE_THE_NEWEST: [i64; 1] = [50];
+
+    #[test]
+    fn a_step_that_breaks_is_the_newest_one_when_it_lands() {
+        for steps in [STEPS, POSTGRES] {
+            let newest = steps.last().unwrap().0;
+            assert!(steps.is_sorted_by_key(|step| step.0), "steps stand in their order");
+            for (number, name, _) in steps.iter().filter(|step| step.1.starts_with(BREAKS)) {
+                assert!(
+                    *number == newest || WERE_THE_NEWEST.contains(number),
+                    "step {number} ({name}) must have a higher number than {newest}: a node that \
+                     knows {newest} counts as one that knows {number}"
+                );
+            }
+        }
+        let breaks = |steps: &[super::Step]| -> Vec<i64> {
+            steps.iter().filter(|step| step.1.starts_with(BREAKS)).map(|step| step.0).collect()
+        };
+        assert_eq!(breaks(STEPS), breaks(POSTGRES), "both engines say the same of a step");
+    }
 
     #[tokio::test]
     async fn documents_of_an_older_store_keep_their_versions() {
