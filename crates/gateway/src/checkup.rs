@@ -57,7 +57,7 @@ pub async fn look(dir: &Path, now: UnixMillis) -> Report {
     let mail = config.mail.as_ref().zip(config.outbound.client().ok());
     let mail = mail.and_then(|(mail, client)| mail.server(client).err());
     report.faults.extend(mail.map(|why| format!("[mail] of gateway.toml: {why}")));
-    report.faults.extend(config.store.fault().await);
+    report.faults.extend(config.store.fault(config.cluster.is_some()).await);
     report.faults.dedup();
     report
 }

@@ -51,9 +51,18 @@ pub const MAX_INVITATIONS: i64 = 64;
 /// How long the schema of a server may take to be brought up to date: other gateways may be at it.
 pub const SERVER_UPGRADE: Duration = Duration::from_secs(600);
 
-/// How long a step of the schema waits for a table that somebody reads (a backup): readers that
-/// come later wait behind the step.
-pub const SERVER_TABLE_WAIT: Duration = Duration::from_secs(5);
+/// How long a step of the schema waits for a table that somebody reads (a backup): who comes later
+/// waits behind the step. A renewal of a lease that waits for it must end within its own
+/// [`SERVER_PATIENCE`], with time for another step and for the way to the server.
+pub const SERVER_TABLE_WAIT: Duration = Duration::from_secs(2);
+
+const _: () = assert!(
+    2 * SERVER_TABLE_WAIT.as_millis() < SERVER_PATIENCE.as_millis(),
+    "a step that waits for the table of the nodes would let all renewals of leases fail together"
+);
+
+/// Sessions that this version cannot read and that are known at once.
+pub const MAX_UNREADABLE: usize = 4096;
 
 /// Rows that one statement removes: the writer's lock is free again after some milliseconds.
 pub const REMOVED_AT_ONCE: i64 = 2000;

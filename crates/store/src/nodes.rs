@@ -179,7 +179,7 @@ impl Nodes<'_> {
                 .await?;
             leave_node(&mut tx, &node).await?;
             let lines = begun_requests::close(&mut tx, Some(&node)).await?;
-            let sessions = take(&mut tx, "node = ?", &[&node], own).await?;
+            let sessions = take(&mut tx, "node = ?", &[&node], self.store).await?;
             judged.push(Judged { node, sessions, lines });
         }
         tx.commit().await?;

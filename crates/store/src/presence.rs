@@ -21,7 +21,7 @@ use towline_host::clock::UnixMillis;
 use crate::engine::{self, QueryBuilder, Tx};
 use crate::error::StoreError;
 use crate::run_commands::come_with_device;
-use crate::sessions::{COLUMNS, Session, session};
+use crate::sessions::{COLUMNS, Session};
 use crate::store::{Store, one_of};
 
 /// One link of a device.
@@ -119,8 +119,10 @@ impl Presences<'_> {
         let own = &*self.store.node;
         let anew = known.answer_was_lost;
         let sessions = match anew {
-            false => take(&mut tx, "device_id = ? AND node <> ?", &[device, own], own).await?,
-            true => take(&mut tx, "device_id = ?", &[device], own).await?,
+            false => {
+                take(&mut tx, "device_id = ? AND node <> ?", &[device, own], self.store).await?
+            }
+            true => take(&mut tx, "device_id = ?", &[device], self.store).await?,
         };
         let commands = come_with_device(&mut tx, device, own, anew).await?;
         tx.commit().await?;
@@ -181,11 +183,12 @@ impl Presences<'_> {
 }
 
 /// Gives the sessions that have not ended and that a condition names to this node, and reads them.
+/// One that this version cannot read stays where it is.
 pub(crate) async fn take(
     tx: &mut Tx,
     condition: &'static str,
     values: &[&str],
-    node: &str,
+    store: &Store,
 ) -> Result<Vec<Session>, StoreError> {
     let sql = format!("{COLUMNS} WHERE ended_at IS NULL AND {condition} ORDER BY id");
     let mut query = engine::query(&sql);
@@ -193,10 +196,10 @@ pub(crate) async fn take(
         query = query.bind(*value);
     }
     let rows = query.fetch_all(&mut **tx).await?;
-    let taken: Vec<Session> = rows.iter().map(session).collect::<Result<_, _>>()?;
+    let taken = store.unreadable.sort(&rows)?;
     for one in &taken {
         engine::query("UPDATE sessions SET node = ? WHERE id = ?")
-            .bind(node)
+            .bind(&*store.node)
             .bind(&one.new.id)
             .execute(&mut **tx)
             .await?;

@@ -101,17 +101,18 @@ impl ServerAddress {
 }
 
 impl ServerAddress {
-    /// Whether a store is there that this version can open. Changes nothing.
+    /// Whether a store is there that this version can open, as one of several nodes or alone.
+    /// Changes nothing.
     ///
     /// # Errors
     /// [`StoreError::Server`] when the database cannot be used, or holds none.
-    pub async fn check(&self) -> Result<(), StoreError> {
+    pub async fn check(&self, as_node: bool) -> Result<(), StoreError> {
         let one = one_connection(self).await?;
         let found = look(&one).await;
         one.close().await;
         let found = found?;
         found.holds_one()?;
-        found.suits(Beside::Nodes)
+        found.suits(if as_node { Beside::Nodes } else { Beside::Nobody })
     }
 }
 
@@ -228,6 +229,7 @@ impl Store {
             place: None,
             member: None,
             node: Arc::from(""),
+            unreadable: Arc::default(),
         })
     }
 }

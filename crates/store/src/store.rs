@@ -23,6 +23,7 @@ use towline_host::clock::UnixMillis;
 use crate::engine::{self, Member, Place, Pool, QueryBuilder, Tx, WORD};
 use crate::error::StoreError;
 use crate::limits::SERVER_PATIENCE;
+use crate::sessions::Unreadable;
 use crate::{device_texts, identity, limits, migrations, tag_keys};
 
 /// The store. Cheap to clone.
@@ -39,6 +40,8 @@ pub struct Store {
     pub(crate) member: Option<Arc<Member>>,
     /// The name among them; empty for a gateway that works alone.
     pub(crate) node: Arc<str>,
+    /// Sessions that this version cannot read.
+    pub(crate) unreadable: Arc<Unreadable>,
 }
 
 /// Key of the setting that [`Store::probe`] writes.
@@ -86,6 +89,7 @@ impl Store {
             place: None,
             member: None,
             node: Arc::from(""),
+            unreadable: Arc::default(),
         })
     }
 

@@ -7,13 +7,15 @@
 use sqlx::postgres::PgConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 use sqlx::{ConnectOptions as _, Executor as _};
+use towline_host::clock::UnixMillis;
 use towline_testkit::postgres::Postgres;
 
 use crate::both_engines::{of_postgresql, of_sqlite};
 use crate::migrations::some;
 use crate::server::ServerAddress;
+use crate::sessions::tests::new;
 use crate::testing::{identity, new_database, scratch_file};
-use crate::{Store, StoreError, engine};
+use crate::{Arrival, Connection, Known, Store, StoreError, engine};
 
 /// A database of an older version: some of the steps of today, and a user.
 async fn older(
@@ -81,6 +83,9 @@ async fn a_node_goes_on_and_comes_back_beside_a_newer_schema_that_does_not_break
     assert_eq!(b.settings().get("k").await.unwrap().as_deref(), Some("v"));
     let looked = Store::look_at(&address).await.unwrap();
     assert_eq!(looked.nodes().list().await.unwrap().len(), 2);
+    address.check(true).await.unwrap();
+    let alone = address.check(false).await.unwrap_err().to_string();
+    assert!(alone.contains("schema 9999 of a newer version"), "as `connect` says: {alone}");
     // A copy by this version would lack what the newer one has added.
     for refused in [Store::read_whole(&address).await, Store::connect(&address).await] {
         let why = refused.unwrap_err().to_string();
@@ -98,7 +103,7 @@ async fn a_node_does_not_join_beside_a_newer_schema_that_breaks_it() {
     for refused in [
         Store::join(&address, &identity("a")).await.map(drop),
         Store::look_at(&address).await.map(drop),
-        address.check().await,
+        address.check(true).await,
     ] {
         let why = refused.unwrap_err().to_string();
         assert!(why.contains("schema 9999 of a newer version"), "{why}");
@@ -160,4 +165,30 @@ async fn a_step_does_not_hold_up_readers_for_long() {
     reader.execute("COMMIT").await.unwrap();
     let new = Store::join(&address, &identity("new")).await.unwrap();
     engine::query("SELECT knows FROM nodes").fetch_optional(&new.pool).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_of_another_version_keeps_its_device_from_no_node() {
+    let server = Postgres::start(&["fsync = off"]).unwrap();
+    let (address, mut newer) = older(&server, i64::MAX, &[]).await;
+    let a = Store::join(&address, &identity("a")).await.unwrap();
+    let b = Store::join(&address, &identity("b")).await.unwrap();
+    for id in ["ann-1", "ann-2"] {
+        a.sessions().insert(&new(id, "mi-1"), UnixMillis(1)).await.unwrap();
+    }
+    for statement in [
+        "ALTER TABLE sessions DROP CONSTRAINT sessions_status_check",
+        "UPDATE sessions SET status = 'Later' WHERE id = 'ann-1'",
+    ] {
+        newer.execute(statement).await.unwrap();
+    }
+    let link = Connection { boot: [1; 16], number: 1 };
+    let arrived = b.presences().arrive("mi-1", link, Known::default(), UnixMillis(2)).await;
+    let Arrival::Here { sessions, .. } = arrived.unwrap() else { panic!("not here") };
+    let ids: Vec<_> = sessions.iter().map(|one| &*one.new.id).collect();
+    assert_eq!(ids, ["ann-2"]);
+    assert!(b.sessions().is_unreadable("ann-1"));
+    let sql = "SELECT node FROM sessions ORDER BY id";
+    let nodes: Vec<String> = sqlx::query_scalar(sql).fetch_all(&mut newer).await.unwrap();
+    assert_eq!(nodes, ["a", "b"], "it stays where a gateway that reads it finds it");
 }

@@ -56,6 +56,8 @@ impl Api {
         complaints.extend(disk.recording_paused.iter().map(|why| paused(why)));
         complaints.extend(told(&backlog, log_queue::lost()));
         complaints.extend(self.undelivered().await?);
+        let unreadable = self.store().sessions().unreadable().await.or_internal(wrong)?;
+        complaints.extend(of_another_version(&unreadable));
         Ok(GetHealthResult {
             ready: fault.is_none(),
             complaints,
@@ -134,6 +136,16 @@ fn paused(why: &str) -> String {
     format!("recording is paused: {why}")
 }
 
+/// Sessions that this version cannot read.
+fn of_another_version(sessions: &[String]) -> Option<String> {
+    let first = sessions.first()?;
+    let number = sessions.len();
+    Some(format!(
+        "another version has written sessions that cannot be read ({number}, {first} among them): \
+         they go on when their devices come to a gateway of that version"
+    ))
+}
+
 /// What an administrator should see to besides certificate, store and disk.
 fn told(backlog: &Backlog, lost: u64) -> Vec<String> {
     let mut all = Vec::new();
@@ -156,6 +168,9 @@ mod tests {
         assert!(told(&Backlog::default(), 0).is_empty());
         let backlog = Backlog { quarantined: 2, ..Backlog::default() };
         let all = told(&backlog, 3);
+        assert!(of_another_version(&[]).is_none());
+        let other = of_another_version(&["ann-1".to_owned()]).unwrap();
+        assert!(other.contains("(1, ann-1 among them)"), "{other}");
         assert!(all[0].contains("refused 2 files") && all[1].contains("3 lines"), "{all:?}");
     }
 }

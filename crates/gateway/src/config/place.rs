@@ -93,8 +93,9 @@ impl StorePlace {
         }
     }
 
-    /// Looks whether it could be opened, and changes nothing. `Some`: why it could not.
-    pub async fn fault(&self) -> Option<String> {
+    /// Looks whether it could be opened, as one of several nodes or alone, and changes nothing.
+    /// `Some`: why it could not.
+    pub async fn fault(&self, as_node: bool) -> Option<String> {
         match self {
             Self::File(path) => {
                 if !std::fs::metadata(path).is_ok_and(|known| known.len() > 0) {
@@ -106,7 +107,9 @@ impl StorePlace {
                     Err(error) => Some(error.to_string()),
                 }
             }
-            Self::Server(address) => address.check().await.err().map(|error| error.to_string()),
+            Self::Server(address) => {
+                address.check(as_node).await.err().map(|error| error.to_string())
+            }
         }
     }
 }

@@ -10,6 +10,7 @@
 //! - A session that is over here is not kept again while its end is on the way to the store.
 //! - A session that was let go of changes neither its row nor its device. Its client is hung up on,
 //!   and finds its session where that is.
+//! - A session that this version cannot read holds up no other one, and is not ended.
 //! - What the store has given to this node is kept here, also when its answer was lost or the store
 //!   failed right after it: such a device is asked for anew when it comes again ([`Unsure`]), and
 //!   sessions whose device does not come are found by two looks.
@@ -61,6 +62,7 @@ impl Hub {
     ) -> Result<(Arrival, Vec<String>), StoreError> {
         let now = self.parts.clock.now();
         let arrival = self.store().presences().arrive(device, link, known, now).await?;
+        self.tell_unreadable();
         let mut from = Vec::new();
         if let Arrival::Here { sessions: rows, commands } = &arrival {
             let own = self.store().node().unwrap_or_default();
@@ -119,6 +121,7 @@ impl Hub {
         }
         let most = i64::try_from(MAX_SESSIONS).unwrap_or(i64::MAX);
         let mut rows = self.store().sessions().list_active("", most).await?;
+        self.tell_unreadable();
         rows.retain(|row| self.session(&row.new.id).is_none() && !self.endings.has(&row.new.id));
         let adopted = self.adopt(&unsure.found(rows)).await;
         if adopted.is_err() {
@@ -177,6 +180,7 @@ impl Hub {
                 return;
             }
         };
+        self.tell_unreadable();
         for dead in judged {
             for line in &dead.lines {
                 tracing::info!(target: "audit", "{line}");
@@ -190,6 +194,14 @@ impl Hub {
                 tracing::warn!(%error, "sessions of a dead gateway are taken over later");
                 unsure.look();
             }
+        }
+    }
+
+    /// Says which sessions this version cannot read. They stay as they are, on the device, too: a
+    /// gateway that can read them takes them when the device comes to it.
+    pub(super) fn tell_unreadable(&self) {
+        for (session, why) in self.store().sessions().newly_unreadable() {
+            tracing::error!(session, why, "a session is left out: another version has written it");
         }
     }
 

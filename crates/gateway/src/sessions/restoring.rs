@@ -23,6 +23,7 @@ impl Hub {
         let hub = Arc::new(Self::new(parts, settings));
         let most = i64::try_from(MAX_SESSIONS).unwrap_or(i64::MAX);
         let rows = hub.store().sessions().list_active("", most).await?;
+        hub.tell_unreadable();
         let restored = rows.len();
         for row in rows {
             hub.take_up(&row).await?;
@@ -30,7 +31,13 @@ impl Hub {
         let mut go_on = HashSet::new();
         for name in hub.parts.recorder.leftovers() {
             let (session, part) = part_of(&name);
-            let row = hub.store().sessions().get(session).await?;
+            let row = match hub.store().sessions().get(session).await {
+                Err(error) if error.is_unreadable() => {
+                    go_on.insert(name);
+                    continue;
+                }
+                row => row?,
+            };
             if row.is_some_and(|row| row.ended_at.is_none() || row.recording_part > part) {
                 go_on.insert(name);
             }

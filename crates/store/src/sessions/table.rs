@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::rows::{
     COLUMNS, JUST_IN_TIME, NewSession, Session, SessionFilter, SessionStatus, as_millis, session,
 };
-use crate::engine::{self, QueryBuilder};
+use crate::engine::{self, QueryBuilder, Row};
 use crate::error::StoreError;
 use crate::limits;
 use crate::store::{Store, one_of};
@@ -214,7 +214,41 @@ impl SessionStore<'_> {
         .bind(limit)
         .fetch_all(&self.store.pool)
         .await?;
-        Ok(rows.iter().map(session).collect::<Result<_, _>>()?)
+        self.store.unreadable.sort(&rows)
+    }
+
+    /// Whether a session is known to have a row that this version cannot read.
+    #[must_use]
+    pub fn is_unreadable(&self, id: &str) -> bool {
+        self.store.unreadable.has(id)
+    }
+
+    /// Ids of such sessions and why, each told once.
+    #[must_use]
+    pub fn newly_unreadable(&self) -> Vec<(String, String)> {
+        self.store.unreadable.news()
+    }
+
+    /// Ids of such sessions that have not ended. Those that can be read by now are forgotten.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn unreadable(&self) -> Result<Vec<String>, StoreError> {
+        let known = self.store.unreadable.ids();
+        if known.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut query = QueryBuilder::new(COLUMNS);
+        query.push(" WHERE ended_at IS NULL");
+        one_of(&mut query, "id", &known);
+        query.push(" ORDER BY id");
+        let rows = query.build().fetch_all(&self.store.search).await?;
+        let mut still = Vec::new();
+        for row in rows.iter().filter(|row| session(row).is_err()) {
+            still.push(row.try_get::<String, _>("id")?);
+        }
+        self.store.unreadable.looked(&known, &still);
+        Ok(still)
     }
 
     /// Ids of the sessions of a user that have not ended and that an approved request permits.
@@ -233,7 +267,7 @@ impl SessionStore<'_> {
     }
 
     /// Up to `limit` sessions that match, newest first, after the given last one of the page
-    /// before.
+    /// before. Fewer: there are no more.
     ///
     /// # Errors
     /// [`StoreError::Database`].
@@ -243,6 +277,25 @@ impl SessionStore<'_> {
         after: Option<(UnixMillis, &str)>,
         limit: i64,
     ) -> Result<Vec<Session>, StoreError> {
+        let mut after = after.map(|(at, id)| (at, id.to_owned()));
+        let (mut found, most) = (Vec::new(), usize::try_from(limit).unwrap_or(0));
+        loop {
+            let place = after.as_ref().map(|(at, id)| (*at, &**id));
+            let wanted = limit - i64::try_from(found.len()).unwrap_or(limit);
+            let rows = self.rows(filter, place, wanted).await?;
+            found.extend(self.store.unreadable.sort(&rows)?);
+            let may_be_more = found.len() < most && i64::try_from(rows.len()) == Ok(wanted);
+            let Some(last) = rows.last().filter(|_| may_be_more) else { return Ok(found) };
+            after = Some((UnixMillis(last.try_get("started_at")?), last.try_get("id")?));
+        }
+    }
+
+    async fn rows(
+        &self,
+        filter: &SessionFilter,
+        after: Option<(UnixMillis, &str)>,
+        limit: i64,
+    ) -> Result<Vec<Row>, StoreError> {
         let mut query: QueryBuilder = QueryBuilder::new(COLUMNS);
         query.push(if filter.ended {
             " WHERE ended_at IS NOT NULL"
@@ -284,8 +337,7 @@ impl SessionStore<'_> {
                 .push("))");
         }
         query.push(" ORDER BY started_at DESC, id LIMIT ").push_bind(limit);
-        let rows = query.build().fetch_all(&self.store.pool).await?;
-        Ok(rows.iter().map(session).collect::<Result<_, _>>()?)
+        Ok(query.build().fetch_all(&self.store.pool).await?)
     }
 }
 

@@ -26,6 +26,9 @@ impl Agents {
     pub(super) fn held(self: &Arc<Self>, link: &Arc<Link>, held: &Held) -> bool {
         let Some(session) = self.session_on(link, &held.session) else {
             let session = held.session.clone();
+            if self.hub.store().sessions().is_unreadable(&session) {
+                return false; // it waits there for a gateway that can read it
+            }
             link.send(&match held.exited {
                 Some(_) => ToAgent::Forget { session },
                 None => ToAgent::Close { session, reason: EndReason::Terminated },
