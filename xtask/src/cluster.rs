@@ -1,6 +1,9 @@
-//! `cargo xtask cluster [ROUNDS] [SEED]`: three gateways on one PostgreSQL server, 20 devices,
-//! eight shells, and a fault in each round.
+//! `cargo xtask cluster [ROUNDS] [SEED] [--older PROGRAM]`: three gateways on one PostgreSQL
+//! server, 20 devices, eight shells, and a fault in each round. `--older` names the
+//! `towline-gateway` of an older version: the first gateway is of that version, and is upgraded in
+//! the last round.
 
+use std::path::Path;
 use std::time::Instant;
 
 use towline_testkit::Outcome;
@@ -18,6 +21,10 @@ const SIZE: (usize, usize, usize) = (3, 20, 8);
 /// # Errors
 /// See above.
 pub(crate) fn command(words: &[&str]) -> Outcome {
+    let (words, older) = match words {
+        [words @ .., "--older", program] => (words, Some(Path::new(program).canonicalize()?)),
+        words => (words, None),
+    };
     let rounds = words.first().map_or(Ok(ROUNDS), |rounds| rounds.parse())?;
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs();
     let seed = words.get(1).map_or(Ok(now), |seed| seed.parse())?;
@@ -25,7 +32,7 @@ pub(crate) fn command(words: &[&str]) -> Outcome {
     programs::shipped()?;
     let (gateways, devices, shells) = SIZE;
     console::step(&format!("{gateways} gateways, {devices} devices, {shells} shells, seed {seed}"));
-    let mut all = Gateways::start(gateways)?;
+    let mut all = Gateways::beside(gateways, older.as_deref())?;
     let start = Instant::now();
     let told = run(&mut all, (devices, shells), (&Fault::ALL, rounds), seed, console::line)?;
     console::table(&rows(&told));

@@ -51,7 +51,7 @@ impl Fault {
     ];
 
     /// Whether it ends the process of the gateway, sooner or later.
-    const fn ends_its_process(self) -> bool {
+    pub(super) const fn ends_its_process(self) -> bool {
         matches!(self, Self::Killed | Self::Restarted | Self::StoodStill)
     }
 }

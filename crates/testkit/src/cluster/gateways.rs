@@ -5,13 +5,14 @@
 //! - What happens to them: [`super::faults`]. What must hold: [`super::invariants`].
 
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
 
 use super::node::Node;
-use crate::lab::{Device, DeviceSetup, GatewaySetup, Lab, Operator};
+use crate::lab::{Device, DeviceSetup, GatewaySetup, Lab, Operator, Programs};
 use crate::postgres::Postgres;
 use crate::process::finish;
 use crate::relay::Relay;
@@ -33,6 +34,8 @@ pub struct Gateways {
     pub nodes: Vec<Node>,
     /// Devices reach each gateway through its relay.
     pub doors: Vec<Relay>,
+    /// The gateway that is an older program's until it is started again.
+    pub older: Option<usize>,
 }
 
 /// An address that is free now.
@@ -49,6 +52,15 @@ impl Gateways {
     /// # Errors
     /// A program is not built, or does not come up.
     pub fn start(number: usize) -> Outcome<Self> {
+        Self::beside(number, None)
+    }
+
+    /// The same, where the first one is this older program: it has made the store, and the others
+    /// bring the schema up to date beside it.
+    ///
+    /// # Errors
+    /// A program is not built, or does not come up.
+    pub fn beside(number: usize, older: Option<&Path>) -> Outcome<Self> {
         let server = Postgres::start(&["fsync = off"])?;
         server.psql("postgres", "create database towline")?;
         let wire = Relay::to(SocketAddr::from(([127, 0, 0, 1], server.port())))?;
@@ -56,13 +68,16 @@ impl Gateways {
         let lab = Lab::with(&GatewaySetup {
             listen: address.to_string(),
             store: Some(server.address_behind(wire.address().port(), "towline")),
+            program: older.map(Path::to_owned),
             ..GatewaySetup::default()
         })?;
-        let mut gateways = Self { lab, server, wire, nodes: Vec::new(), doors: Vec::new() };
+        let (nodes, doors) = (Vec::new(), Vec::new());
+        let mut gateways = Self { lab, server, wire, nodes, doors, older: older.map(|_| 0) };
         gateways.lab.gateway.process().stop()?;
         for nth in 0..number {
             let address = if nth == 0 { address } else { free()? };
-            let node = gateways.make(&format!("node{nth}"), address)?;
+            let older = older.filter(|_| nth == 0);
+            let node = gateways.make(&format!("node{nth}"), address, older)?;
             gateways.doors.push(Relay::to(node.address)?);
             gateways.nodes.push(node);
         }
@@ -70,7 +85,7 @@ impl Gateways {
     }
 
     /// A gateway with the keys of the first one, in a directory of its own.
-    fn make(&self, name: &str, address: SocketAddr) -> Outcome<Node> {
+    fn make(&self, name: &str, address: SocketAddr, older: Option<&Path>) -> Outcome<Node> {
         let (made, home) = (self.lab.gateway.directory(), self.lab.directory().join(name));
         std::fs::create_dir(&home)?;
         for entry in std::fs::read_dir(made)? {
@@ -89,8 +104,10 @@ impl Gateways {
                  [cluster]\naddress = \"{address}\"\n"
             ),
         )?;
-        let mut node = Node::new(self.lab.gateway.program(), name, &home, address);
+        let program = Programs::find()?.gateway;
+        let mut node = Node::new(older.unwrap_or(program.as_path()), name, &home, address);
         node.start()?;
+        node.is_upgraded_to(&program);
         Ok(node)
     }
 

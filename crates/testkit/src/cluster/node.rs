@@ -50,6 +50,11 @@ impl Node {
         Ok(())
     }
 
+    /// The next start is this program's.
+    pub(super) fn is_upgraded_to(&mut self, program: &Path) {
+        program.clone_into(&mut self.program);
+    }
+
     pub(super) fn is_named(&self, name: &str) -> bool {
         self.name == name
     }

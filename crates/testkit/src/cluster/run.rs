@@ -41,7 +41,7 @@ struct Shell {
 }
 
 /// So many rounds with one of these faults each, with shells on the first `shells` of `devices`
-/// devices. `say` hears of each round.
+/// devices. An older gateway is drained and upgraded in the last one. `say` hears of each round.
 ///
 /// # Errors
 /// An invariant does not hold.
@@ -66,7 +66,12 @@ pub fn run(
     let (mut told, executed) = (Told::default(), gateways.lab.directory().join("commands"));
     for round in 0..rounds {
         interrupt::check()?;
-        let (fault, victim) = draw(faults, round, &mut seed, number);
+        let (fault, mut victim) = draw(faults, round, &mut seed, number);
+        if gateways.older == Some(victim) && fault.ends_its_process() {
+            victim = (victim + 1) % number; // it would come back as another program
+        }
+        let upgrade = gateways.older.filter(|_| round + 1 == rounds);
+        let (fault, victim) = upgrade.map_or((fault, victim), |older| (Fault::Restarted, older));
         say(&format!("round {round}: {fault:?} at gateway {victim}"));
         command(gateways, &devices[round % devices.len()], round, &executed, &mut told)?;
         pause(Duration::from_millis(chance(&mut seed) % 400));

@@ -30,6 +30,8 @@ pub struct GatewaySetup {
     pub store: Option<String>,
     /// More lines for `gateway.toml`.
     pub config: String,
+    /// Another program than the one under test: an older one.
+    pub program: Option<PathBuf>,
 }
 
 impl Default for GatewaySetup {
@@ -42,6 +44,7 @@ impl Default for GatewaySetup {
             environment: Vec::new(),
             store: None,
             config: String::new(),
+            program: None,
         }
     }
 }
@@ -66,7 +69,8 @@ impl Gateway {
     /// # Errors
     /// What `init` or `serve` said.
     pub fn start(programs: &Programs, directory: &Path, setup: &GatewaySetup) -> Outcome<Self> {
-        let made = init(programs, directory, setup)?;
+        let program = setup.program.as_ref().unwrap_or(&programs.gateway);
+        let made = init(program, directory, setup)?;
         let text = |name: &str| {
             made[name]
                 .as_str()
@@ -76,10 +80,9 @@ impl Gateway {
         let config = directory.join("gateway.toml");
         let lines = std::fs::read_to_string(&config)?;
         files::write(&config, format!("{lines}\n{}\n", setup.config))?;
-        let (running, address) =
-            serve(&programs.gateway, directory, &setup.listen, &setup.environment)?;
+        let (running, address) = serve(program, directory, &setup.listen, &setup.environment)?;
         Ok(Self {
-            program: programs.gateway.clone(),
+            program: program.clone(),
             directory: directory.to_owned(),
             setup: setup.clone(),
             address,
@@ -194,8 +197,8 @@ impl Gateway {
     }
 }
 
-fn init(programs: &Programs, directory: &Path, setup: &GatewaySetup) -> Outcome<Value> {
-    let mut command = Command::new(&programs.gateway);
+fn init(program: &Path, directory: &Path, setup: &GatewaySetup) -> Outcome<Value> {
+    let mut command = Command::new(program);
     command.arg("init").arg("--dir").arg(directory).args(["--hostname", &setup.host, "--json"]);
     for name in &setup.more_hosts {
         command.args(["--hostname", name]);
