@@ -30,19 +30,19 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const REFUSED_WITHIN: Duration = Duration::from_secs(25);
 
 /// A running shell, and what is typed into it.
-struct Typist {
+pub(crate) struct Typist {
     shell: Terminal,
     text: Text,
 }
 
 impl Typist {
-    fn at(lab: &Lab, device: &Device) -> Outcome<Self> {
+    pub(crate) fn at(lab: &Lab, device: &Device) -> Outcome<Self> {
         let mut typist = Self { shell: echo(&lab.admin(), device)?, text: Text::new(16) };
         typist.goes_on("before")?;
         Ok(typist)
     }
 
-    fn goes_on(&mut self, when: &str) -> Outcome {
+    pub(crate) fn goes_on(&mut self, when: &str) -> Outcome {
         round_trip(&mut self.shell, &self.text.take_bytes(10_000), when)
     }
 }
@@ -75,7 +75,7 @@ fn becomes(lab: &Lab, ready: bool) -> Outcome {
     eventually(&format!("readyz says {ready}"), PATIENCE, || (is_ready(lab) == ready).then_some(()))
 }
 
-fn opens_again(lab: &Lab, device: &Device) -> Outcome {
+pub(crate) fn opens_again(lab: &Lab, device: &Device) -> Outcome {
     eventually("sessions open again", PATIENCE, || exec(lab, device, "again"))?;
     becomes(lab, true)
 }

@@ -48,6 +48,7 @@ mod independent;
 mod input;
 mod joining_gateways;
 mod killed_requests;
+mod lagging_standby;
 mod links;
 mod mail;
 mod moved_store;

@@ -150,11 +150,25 @@ impl Postgres {
         Ok(())
     }
 
-    /// A standby of this server: it follows, answers queries, and takes no writes.
+    /// A standby of this server: it follows, answers queries, and takes no writes. Each commit
+    /// waits for it.
     ///
     /// # Errors
     /// The copy cannot be made, or does not follow.
     pub fn standby(&self) -> Outcome<Self> {
+        let standby = self.lagging_standby()?;
+        // From now on a commit is there, too, before it is confirmed.
+        self.psql("postgres", "alter system set synchronous_standby_names = '*'")?;
+        self.psql("postgres", "alter system set synchronous_commit = 'remote_apply'")?;
+        self.psql("postgres", "select pg_reload_conf()")?;
+        Ok(standby)
+    }
+
+    /// The same, and nobody waits for it.
+    ///
+    /// # Errors
+    /// It cannot be copied, or does not follow.
+    pub fn lagging_standby(&self) -> Outcome<Self> {
         let folder = home()?;
         let mut copy = as_nobody(&self.bin.join("pg_basebackup"));
         copy.args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", Self::USER]);
@@ -167,11 +181,31 @@ impl Postgres {
             let count = "select count(*) from pg_stat_replication where state = 'streaming'";
             (self.psql("postgres", count).ok()? == "1").then_some(())
         })?;
-        // From now on a commit is there, too, before it is confirmed.
-        self.psql("postgres", "alter system set synchronous_standby_names = '*'")?;
-        self.psql("postgres", "alter system set synchronous_commit = 'remote_apply'")?;
-        self.psql("postgres", "select pg_reload_conf()")?;
         Ok(standby)
+    }
+
+    /// Waits until a standby has all that this server has.
+    ///
+    /// # Errors
+    /// It has not in time.
+    pub fn is_followed(&self) -> Outcome {
+        let same = "select pg_current_wal_lsn() = replay_lsn from pg_stat_replication";
+        eventually("the standby has all", PATIENCE, || {
+            (self.psql("postgres", same).ok()? == "t").then_some(())
+        })
+    }
+
+    /// As a standby: it gets nothing more.
+    ///
+    /// # Errors
+    /// It goes on.
+    pub fn stop_following(&self) -> Outcome {
+        self.psql("postgres", "alter system set primary_conninfo = ''")?;
+        self.psql("postgres", "select pg_reload_conf()")?;
+        let receivers = "select count(*) from pg_stat_wal_receiver";
+        eventually("the standby gets nothing more", PATIENCE, || {
+            (self.psql("postgres", receivers).ok()? == "0").then_some(())
+        })
     }
 
     /// Makes a standby the server that takes writes.
