@@ -1,6 +1,6 @@
 //! `cargo xtask bench console [DEVICES] [--quick] [--write]`: the web console in Chromium beside a
-//! plain page (xterm, a websocket, a terminal) in the same run, and beside ttyd where `TOWLINE_TTYD`
-//! names a program.
+//! plain page (xterm, a websocket, a terminal) in the same run, and beside ttyd where
+//! `TOWLINE_TTYD` names a program.
 //!
 //! Data flow: a gateway, an agent and a relay -> `tests/e2e/console/bench.js` drives both pages and
 //! tells rows -> a store of many devices, lists -> a long recording, jumps -> one table.
