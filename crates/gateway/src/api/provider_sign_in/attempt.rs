@@ -163,7 +163,7 @@ impl Api {
             .filter(|(name, _)| name.starts_with(&self.attempt_cookies()))
             .map(|(name, value)| (self.attempt_in(value, now).map_or(0, |one| one.ends_at), name))
             .collect();
-        others.sort_unstable_by(|a, b| b.cmp(a)); // the newest first
+        others.sort_unstable_by_key(|(ends_at, _)| std::cmp::Reverse(*ends_at)); // the newest first
         let too_many = others.into_iter().skip(MAX_ATTEMPTS_OF_BROWSER - 1);
         all.extend(too_many.map(|(_, name)| set(name, "", 0)));
         Ok(all)
