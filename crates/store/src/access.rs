@@ -5,11 +5,12 @@
 //!   made and approved only while the requester exists.
 //! - A request is decided once: only a pending one is approved or rejected, only an approved one is
 //!   revoked.
-//! - Approvals are counted in the transaction that adds one: each person once, and the last one
-//!   that is needed opens the access.
+//! - Approvals are counted in the transaction that adds one: each person once, while she may still
+//!   approve ([`crate::access_standing`]), and the last one that is needed opens the access.
 //! - Of the requests that have expired, half of [`limits::MAX_ACCESS_REQUESTS`] are kept at the
 //!   most.
 
+use crate::access_standing::{Table, settle, standing};
 use crate::engine::{self, Row, Tx};
 use crate::error::StoreError;
 use crate::limits;
@@ -324,6 +325,7 @@ impl AccessRequests<'_> {
         .await?;
         let Some(row) = row.as_ref().map(request).transpose()? else { return Ok(Counted::Closed) };
         let before = approvals_of(&mut tx, new.request).await?;
+        let before = settle(&mut tx, Table::Approvals, &row, before).await?;
         let (current, last) = match turn(&row.terms, &before, new) {
             Ok(turn) => turn,
             Err(not_counted) => return Ok(not_counted),
@@ -372,13 +374,14 @@ impl AccessRequests<'_> {
         Ok(found.is_some())
     }
 
-    /// The approvals of a request, in their order.
+    /// The approvals of a request, in their order: while it is not decided, those that count.
     ///
     /// # Errors
     /// [`StoreError::Database`].
-    pub async fn approvals(&self, id: &str) -> Result<Vec<Approval>, StoreError> {
+    pub async fn approvals(&self, of: &AccessRequest) -> Result<Vec<Approval>, StoreError> {
         let mut tx = self.store.pool.reading().await?;
-        approvals_of(&mut tx, id).await
+        let all = approvals_of(&mut tx, &of.id).await?;
+        if of.status == "Pending" { standing(&mut tx, &of.terms, all).await } else { Ok(all) }
     }
 }
 

@@ -12,6 +12,7 @@
 use crate::access::{
     AccessRequest, AccessRequests, Approval, COLUMNS, Counted, NewApproval, request, turn,
 };
+use crate::access_standing::{Table, settle};
 use crate::engine;
 use crate::engine::Tx;
 use crate::error::StoreError;
@@ -38,6 +39,7 @@ impl AccessRequests<'_> {
         .await?;
         let Some(row) = row.as_ref().map(request).transpose()? else { return Ok(Counted::Closed) };
         let (before, least) = approvals_of(&mut tx, new.request).await?;
+        let before = settle(&mut tx, Table::Extensions, &row, before).await?;
         let (current, last) = match turn(&row.terms, &before, new) {
             Ok(turn) => turn,
             Err(not_counted) => return Ok(not_counted),

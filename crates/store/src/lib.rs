@@ -33,6 +33,7 @@
 mod access;
 mod access_end;
 mod access_extension;
+mod access_standing;
 mod activations;
 mod audit;
 mod backup;

@@ -333,7 +333,7 @@ impl Api {
         call: &Call,
         row: towline_store::AccessRequest,
     ) -> Result<AccessRequest, ApiError> {
-        let approvals = self.store().access_requests().approvals(&row.id).await;
+        let approvals = self.store().access_requests().approvals(&row).await;
         let approvals = approvals.or_internal("cannot read approvals")?;
         let by_people = row.terms.kind == "Manual";
         let level = |number| {

@@ -8,6 +8,19 @@ async fn ann(store: &Store) -> String {
     store.principals().get("ann").await.unwrap().unwrap().unique_id
 }
 
+/// Users who approve, each with her name as her id.
+async fn approvers(store: &Store, names: &[&str]) {
+    for name in names {
+        store.principals().create(name, &[], UnixMillis(0)).await.unwrap();
+        crate::engine::query("UPDATE principals SET unique_id = ? WHERE name = ?")
+            .bind(*name)
+            .bind(*name)
+            .execute(&store.pool)
+            .await
+            .unwrap();
+    }
+}
+
 fn new(ann: &str, id: &str, created: i64, expires: i64) -> AccessRequest {
     AccessRequest {
         id: id.into(),
@@ -40,6 +53,7 @@ async fn three_approvers_at_once_are_counted_once_each() {
     let ann = ann(&store).await;
     let mut request = new(&ann, "oi-1", 1, 100);
     request.terms.levels = vec![level(3)];
+    approvers(&store, &["bob", "cid", "dan"]).await;
     store.access_requests().create(&request, None, UnixMillis(1)).await.unwrap();
     let approve = |person: &'static str| {
         let store = store.clone();
@@ -65,9 +79,8 @@ async fn three_approvers_at_once_are_counted_once_each() {
     let of = |what| counted.iter().filter(|counted| **counted == what).count();
     assert_eq!((of(Counted::Approved), of(Counted::More)), (1, 2), "{counted:?}");
     assert_eq!(of(Counted::Twice) + of(Counted::Closed), 3, "{counted:?}");
-    let approvals = store.access_requests().approvals("oi-1").await.unwrap();
-    assert_eq!(approvals.len(), 3);
     let now = store.access_requests().get("oi-1").await.unwrap().unwrap();
+    assert_eq!(store.access_requests().approvals(&now).await.unwrap().len(), 3);
     assert_eq!((&*now.status, now.expires_at.0), ("Approved", 2 + 15 * 60_000));
 }
 
@@ -78,6 +91,7 @@ async fn a_level_has_its_turn_when_the_one_before_is_complete() {
     let mut request = new(&ann, "oi-1", 1, 100);
     request.terms =
         Terms { levels: vec![level(1), level(1)], most_minutes: 20, ..Terms::default() };
+    approvers(&store, &["bob", "cid"]).await;
     let requests = store.access_requests();
     requests.create(&request, None, UnixMillis(1)).await.unwrap();
     let approve = async |person: &str, levels: &[bool], minutes| {
@@ -231,6 +245,7 @@ async fn an_extension_needs_the_approvals_of_the_request_and_the_least_of_them_h
     let ann = ann(&store).await;
     let mut request = new(&ann, "oi-1", 1, 100);
     request.terms.levels = vec![level(2)];
+    approvers(&store, &["bob", "cid"]).await;
     let requests = store.access_requests();
     requests.create(&request, None, UnixMillis(1)).await.unwrap();
     let approval = |person, minutes| NewApproval {
@@ -259,6 +274,52 @@ async fn an_extension_needs_the_approvals_of_the_request_and_the_least_of_them_h
     }
     let late = UnixMillis(ends().await);
     assert_eq!(extend("bob", 60, late).await, Counted::Closed, "access has ended");
+}
+
+#[tokio::test]
+async fn an_approval_counts_while_its_person_may_still_give_it() {
+    let (store, _dir) = scratch().await;
+    let ann = ann(&store).await;
+    let mut request = new(&ann, "oi-1", 1, 100);
+    let of_ops = Level { approvers: vec!["arn:aws:iam::1:group/ops".into()], required: 2 };
+    request.terms.levels = vec![of_ops];
+    approvers(&store, &["group/ops", "bob", "cid", "dan"]).await;
+    let member = async |who: &str, is_one: bool| {
+        let mut change = store.change().await.unwrap();
+        match is_one {
+            true => change.join("group/ops", who).await.unwrap(),
+            false => assert!(change.leave("group/ops", who).await.unwrap()),
+        }
+        change.commit().await.unwrap();
+    };
+    for who in ["bob", "cid", "dan"] {
+        member(who, true).await;
+    }
+    let requests = store.access_requests();
+    requests.create(&request, None, UnixMillis(1)).await.unwrap();
+    let approve = async |person: &str| {
+        let new = NewApproval {
+            request: "oi-1",
+            person,
+            arn: &format!("arn:aws:iam::1:user/{person}"),
+            minutes: 15,
+            levels: &[true],
+            latest: UnixMillis(i64::MAX),
+            tell: &[],
+        };
+        requests.approve(&new, UnixMillis(2)).await.unwrap()
+    };
+    assert_eq!(approve("bob").await, Counted::More);
+    member("bob", false).await;
+    assert!(requests.approvals(&request).await.unwrap().is_empty(), "bob is no approver now");
+    assert_eq!(approve("cid").await, Counted::More, "bob's does not count");
+    let cid = store.principals().get("cid").await.unwrap().unwrap();
+    let mut change = store.change_of(&cid).await.unwrap();
+    change.remove(&cid, "arn:admin", UnixMillis(3)).await.unwrap();
+    change.commit().await.unwrap();
+    assert_eq!(approve("dan").await, Counted::More, "cid's does not count");
+    member("bob", true).await;
+    assert_eq!(approve("bob").await, Counted::Approved);
 }
 
 #[tokio::test]
