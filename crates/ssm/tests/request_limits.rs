@@ -7,6 +7,7 @@ use towline_ssm::api::access::StartAccessRequestRequest;
 use towline_ssm::api::admin::*;
 use towline_ssm::api::command::SendCommandRequest;
 use towline_ssm::api::document::CreateDocumentRequest;
+use towline_ssm::api::provider::CreateIdentityProviderRequest;
 use towline_ssm::api::{
     Request, activation::*, device::*, device_keys::*, parse, session::*, tags::*,
 };
@@ -315,4 +316,59 @@ fn a_prefix_of_outputs_leads_nowhere_else() {
     };
     good::<SendCommandRequest>(&send("a/b/"));
     bad::<SendCommandRequest>(&send("../other"), ValidationException);
+}
+
+/// Each text of these requests is stored and shown to others.
+#[test]
+fn no_text_that_is_kept_for_others_controls_their_terminals() {
+    fn each<R: Request + core::fmt::Debug>(sample: &str) {
+        good::<R>(sample);
+        let sample: serde_json::Value = serde_json::from_str(sample).unwrap();
+        for place in texts(&sample, String::new()) {
+            for evil in ["a\u{1b}]52;c;aGk=\u{7}", "a\u{9b}31m", "a\u{202e}b", "a\rb"] {
+                let mut body = sample.clone();
+                *body.pointer_mut(&place).unwrap() = evil.into();
+                bad::<R>(&body.to_string(), ValidationException);
+            }
+        }
+    }
+    each::<CreateActivationRequest>(
+        r#"{"IamRole":"r","Description":"d","DefaultInstanceName":"n","TowlineSourceCidr":"::/0",
+            "Tags":[{"Key":"k","Value":"v"}],"TowlineDeviceTagKeys":["b"],
+            "RegistrationMetadata":[{"Key":"k","Value":"v"}]}"#,
+    );
+    each::<StartAccessRequestRequest>(
+        r#"{"Reason":"r","Targets":[{"Key":"tag:k","Values":["v"]}],
+            "Tags":[{"Key":"k","Value":"v"}]}"#,
+    );
+    each::<SendCommandRequest>(
+        r#"{"DocumentName":"AWS-RunShellScript","Comment":"c","MaxErrors":"1","MaxConcurrency":"1",
+            "Targets":[{"Key":"tag:k","Values":["v"]}],"OutputS3Region":"eu-x",
+            "OutputS3BucketName":"abc","OutputS3KeyPrefix":"a/b","DocumentVersion":"1",
+            "CloudWatchOutputConfig":{"CloudWatchLogGroupName":"g"}}"#,
+    );
+    each::<CreateDocumentRequest>(
+        r#"{"Name":"abc","Content":"{}","DisplayName":"d","VersionName":"v","TargetType":"/t",
+            "DocumentType":"Command","DocumentFormat":"JSON","Tags":[{"Key":"k","Value":"v"}]}"#,
+    );
+    each::<CreateIdentityProviderRequest>(
+        r#"{"ProviderName":"p","Issuer":"https://idp.example.org","ClientId":"c","NameClaim":"n",
+            "GroupsClaim":"g","Audiences":["a"],"Scopes":["s"],"SecondFactors":["f"],
+            "AcrValues":["v"],"DefaultRole":"r","PrincipalTags":[{"Key":"k","Claim":"c"}],
+            "GroupRoles":[{"Group":"g","Role":"r"}]}"#,
+    );
+}
+
+/// JSON pointers of all texts, but for a document's content.
+fn texts(value: &serde_json::Value, at: String) -> Vec<String> {
+    match value {
+        serde_json::Value::String(_) if at != "/Content" => vec![at],
+        serde_json::Value::Array(all) => {
+            all.iter().enumerate().flat_map(|(n, one)| texts(one, format!("{at}/{n}"))).collect()
+        }
+        serde_json::Value::Object(all) => {
+            all.iter().flat_map(|(key, one)| texts(one, format!("{at}/{key}"))).collect()
+        }
+        _ => Vec::new(),
+    }
 }

@@ -52,6 +52,7 @@ impl Request for StartAccessRequestRequest {
             let known = target.key == "InstanceIds"
                 || tag.is_some_and(|key| (1..=128).contains(&key.len()));
             v.require(known, "Targets Key", "be InstanceIds or tag:KEY");
+            v.tag_characters("Targets Key", tag.unwrap_or_default());
             for value in &target.values {
                 match tag {
                     None => v.require(
@@ -59,7 +60,10 @@ impl Request for StartAccessRequestRequest {
                         "Targets Values",
                         "be ids of devices",
                     ),
-                    Some(_) => v.length("Targets Values", value, 0, 256),
+                    Some(_) => {
+                        v.length("Targets Values", value, 0, 256);
+                        v.tag_characters("Targets Values", value);
+                    }
                 }
             }
         }

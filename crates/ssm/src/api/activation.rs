@@ -75,6 +75,7 @@ impl Request for CreateActivationRequest {
             v.tag_characters("DefaultInstanceName", name);
         }
         v.length("IamRole", &self.iam_role, 1, 64);
+        v.shown("IamRole", &self.iam_role, false);
         v.range("RegistrationLimit", self.registration_limit, 1, 1000);
         check_tags(v, &self.tags);
         let keys = &self.towline_device_tag_keys;
@@ -90,6 +91,8 @@ impl Request for CreateActivationRequest {
         for item in &self.registration_metadata {
             v.length("RegistrationMetadata Key", &item.key, 1, 128);
             v.length("RegistrationMetadata Value", &item.value, 1, 2048);
+            v.shown("RegistrationMetadata Key", &item.key, false);
+            v.shown("RegistrationMetadata Value", &item.value, false);
             let blank = item.key.trim().is_empty() || item.value.trim().is_empty();
             v.require(!blank, "RegistrationMetadata", "not be blank");
         }

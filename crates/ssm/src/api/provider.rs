@@ -80,7 +80,10 @@ pub struct ProviderSettings {
 
 impl ProviderSettings {
     fn check(&self, v: &mut Violations) {
-        let length = |v: &mut Violations, name: &str, text: &str| v.length(name, text, 1, MAX_TEXT);
+        let length = |v: &mut Violations, name: &str, text: &str| {
+            v.length(name, text, 1, MAX_TEXT);
+            v.shown(name, text, false);
+        };
         for (name, number) in [
             ("Audiences", self.audiences.len()),
             ("Scopes", self.scopes.len()),
@@ -91,9 +94,13 @@ impl ProviderSettings {
         ] {
             v.items(name, number, 0, MAX_ENTRIES);
         }
-        v.optional_length("ClientId", self.client_id.as_ref(), 1, MAX_TEXT);
-        v.optional_length("NameClaim", self.name_claim.as_ref(), 1, MAX_TEXT);
-        v.optional_length("GroupsClaim", self.groups_claim.as_ref(), 1, MAX_TEXT);
+        for (name, text) in [
+            ("ClientId", &self.client_id),
+            ("NameClaim", &self.name_claim),
+            ("GroupsClaim", &self.groups_claim),
+        ] {
+            text.iter().for_each(|text| length(v, name, text));
+        }
         v.optional_length("GroupsSeparator", self.groups_separator.as_ref(), 1, 1);
         self.audiences.iter().for_each(|one| length(v, "Audiences", one));
         self.second_factors.iter().for_each(|one| length(v, "SecondFactors", one));
@@ -161,6 +168,7 @@ impl Request for CreateIdentityProviderRequest {
     fn check(&self, v: &mut Violations) {
         check_name(v, &self.provider_name);
         v.length("Issuer", &self.issuer, 8, MAX_TEXT);
+        v.shown("Issuer", &self.issuer, false);
         v.optional_length("ClientSecret", self.client_secret.as_ref(), 1, MAX_TEXT);
         self.settings.check(v);
     }

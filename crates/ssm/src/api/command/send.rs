@@ -133,6 +133,13 @@ impl Request for SendCommandRequest {
         let prefix = self.output_s3_key_prefix.as_deref().unwrap_or_default();
         let rule = "have no name . or .. between its slashes";
         v.require(is_key_prefix(prefix), "OutputS3KeyPrefix", rule);
+        for (member, text) in [
+            ("OutputS3Region", &self.output_s3_region),
+            ("OutputS3BucketName", &self.output_s3_bucket_name),
+            ("OutputS3KeyPrefix", &self.output_s3_key_prefix),
+        ] {
+            v.shown(member, text.as_deref().unwrap_or_default(), false);
+        }
         for (member, text, zero) in [
             ("MaxConcurrency", &self.max_concurrency, false),
             ("MaxErrors", &self.max_errors, true),
@@ -150,7 +157,9 @@ impl Request for SendCommandRequest {
             .cloud_watch_output_config
             .as_ref()
             .and_then(|c| c.cloud_watch_log_group_name.as_ref());
-        v.optional_length("CloudWatchOutputConfig.CloudWatchLogGroupName", group, 1, 512);
+        let member = "CloudWatchOutputConfig.CloudWatchLogGroupName";
+        v.optional_length(member, group, 1, 512);
+        v.shown(member, group.map(String::as_str).unwrap_or_default(), false);
         v.distinct("Parameters", self.parameters.keys().map(String::as_str));
         self.parameters.keys().for_each(|name| v.length("Parameters key", name, 1, 255));
         let bytes: usize = self
@@ -171,7 +180,11 @@ impl SendCommandRequest {
         for target in targets {
             v.length("Targets Key", &target.key, 1, 163);
             v.items("Targets Values", target.values.len(), 0, 50);
-            target.values.iter().for_each(|value| v.length("Targets Values", value, 0, 256));
+            v.shown("Targets Key", &target.key, false);
+            for value in &target.values {
+                v.length("Targets Values", value, 0, 256);
+                v.shown("Targets Values", value, false);
+            }
         }
         let some = (!ids.unwrap_or_default().is_empty(), !targets.is_empty());
         v.require(
