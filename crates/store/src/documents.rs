@@ -13,7 +13,7 @@ use crate::engine::{self, Row, Tx};
 use crate::error::StoreError;
 use crate::identity::{IdKind, new_id};
 use crate::limits;
-use crate::store::{Store, within};
+use crate::store::{Store, no_alike, within};
 use crate::tags::{Tag, TagKind, put_all, same_tags};
 use towline_host::clock::UnixMillis;
 
@@ -166,6 +166,8 @@ impl Documents<'_> {
         for (kind, what, most) in OF_KIND.iter().filter(|(kind, ..)| *kind == new.kind) {
             within(&mut tx, of_kind, kind, what, *most).await?;
         }
+        let alike = "SELECT COUNT(*) FROM documents WHERE LOWER(name) = ? AND name <> ?";
+        no_alike(&mut tx, alike, &new.name, "document of this name, letter case aside,").await?;
         engine::query(
             "INSERT INTO documents (name, unique_id, kind, target_type, default_version, \
              numbers_given) VALUES (?, ?, ?, ?, 1, 1)",
@@ -452,6 +454,14 @@ mod tests {
             tags: store.tags().of(TagKind::Document, name).await.unwrap(),
             latest_version: None,
         }
+    }
+
+    #[tokio::test]
+    async fn names_differ_in_more_than_letter_case() {
+        let (store, _dir) = scratch().await;
+        store.documents().create(&new("Mine"), &[], NOW).await.unwrap();
+        let refused = store.documents().create(&new("mine"), &[], NOW).await.unwrap_err();
+        assert!(matches!(refused, StoreError::Exists(_)), "{refused}");
     }
 
     #[tokio::test]

@@ -16,7 +16,7 @@ use crate::engine::{self, Row, Tx};
 use crate::error::StoreError;
 use crate::identity::{IdKind, new_id};
 use crate::limits;
-use crate::store::Store;
+use crate::store::{Store, no_alike};
 
 /// A provider as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,6 +133,13 @@ impl IdentityProviders<'_> {
         if alike > 0 {
             return Err(StoreError::Exists("identity provider with this ARN"));
         }
+        // Keys of conditions begin with the issuer, and have no letter case.
+        let what = "identity provider of this name or issuer, letter case aside,";
+        let alike = "SELECT COUNT(*) FROM identity_providers WHERE LOWER(name) = ? AND name <> ?";
+        no_alike(&mut tx, alike, &new.name, what).await?;
+        let alike =
+            "SELECT COUNT(*) FROM identity_providers WHERE LOWER(issuer) = ? AND issuer <> ?";
+        no_alike(&mut tx, alike, &new.issuer, what).await?;
         let id = new_id(IdKind::Provider)?;
         engine::query(
             "INSERT INTO identity_providers (name, unique_id, issuer, settings, secret, \
@@ -463,6 +470,19 @@ mod tests {
         assert!(providers.person(&other.id).await.unwrap().is_some());
         let gone = providers.let_in(&a, "ann", "Ann", UnixMillis(11)).await.unwrap_err();
         assert!(matches!(gone, StoreError::Missing(_)));
+    }
+
+    #[tokio::test]
+    async fn two_providers_differ_in_more_than_letter_case() {
+        let (store, _dir) = scratch().await;
+        let providers = store.identity_providers();
+        providers.create(&new("corp")).await.unwrap();
+        let of_name = IdentityProvider { issuer: "https://other.example".into(), ..new("Corp") };
+        let of_issuer = IdentityProvider { issuer: "https://CORP.example".into(), ..new("x") };
+        for alike in [of_name, of_issuer] {
+            let refused = providers.create(&alike).await.unwrap_err();
+            assert!(matches!(refused, StoreError::Exists(_)), "{refused}");
+        }
     }
 
     #[tokio::test]

@@ -19,7 +19,7 @@ use crate::engine::{self, Row, Tx};
 use crate::error::StoreError;
 use crate::identity::{IdKind, new_id};
 use crate::limits;
-use crate::store::{Store, within};
+use crate::store::{Store, no_alike, within};
 
 /// What is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -153,6 +153,8 @@ impl Notifications<'_> {
         let mut tx = self.store.writing().await?;
         let count = "SELECT COUNT(*) FROM webhooks WHERE name <> ?";
         within(&mut tx, count, &new.name, "webhooks", limits::MAX_WEBHOOKS).await?;
+        let alike = "SELECT COUNT(*) FROM webhooks WHERE LOWER(name) = ? AND name <> ?";
+        no_alike(&mut tx, alike, &new.name, "webhook of this name, letter case aside,").await?;
         engine::query(
             "INSERT INTO webhooks (name, unique_id, host, format, sealed, created_at) \
              VALUES (?, ?, ?, ?, ?, ?)",

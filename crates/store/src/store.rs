@@ -300,6 +300,23 @@ pub(crate) async fn within(
     if rows >= limit { Err(StoreError::Full { what, limit }) } else { Ok(()) }
 }
 
+/// Refuses a name beside one that differs from it in letter case only: people, and conditions of
+/// policies, take the one for the other. Names are of ASCII. `count` binds the folded name and the
+/// name.
+pub(crate) async fn no_alike(
+    tx: &mut Tx,
+    count: &'static str,
+    name: &str,
+    what: &'static str,
+) -> Result<(), StoreError> {
+    let alike: i64 = engine::query_scalar(count)
+        .bind(name.to_ascii_lowercase())
+        .bind(name)
+        .fetch_one(&mut **tx)
+        .await?;
+    if alike > 0 { Err(StoreError::Exists(what)) } else { Ok(()) }
+}
+
 /// Adds `AND column IN (...)`, values bound, unless there are none. `column`: a literal of this
 /// crate.
 pub(crate) fn one_of(query: &mut QueryBuilder, column: &'static str, values: &[String]) {
