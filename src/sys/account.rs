@@ -50,6 +50,14 @@ pub enum AccountError {
         max = u32::MAX
     )]
     NoNumber(String),
+    /// A directory service takes several spellings, and policies compare letters.
+    #[error("this device calls the account \"{asked}\" \"{name}\": ask for it by that name")]
+    Spelling {
+        /// The spelling that was asked for.
+        asked: String,
+        /// The name.
+        name: String,
+    },
     /// The database could not be read.
     #[error("cannot look up the account \"{name}\": {source}")]
     Database {
@@ -82,6 +90,7 @@ impl Account {
                 false => Err(AccountError::Unknown(name.to_owned())),
             };
         };
+        one_spelling(name, &user.name)?;
         if [user.uid.as_raw(), user.gid.as_raw()].contains(&u32::MAX) {
             return Err(AccountError::NoNumber(user.name));
         }
@@ -120,6 +129,14 @@ impl Account {
     }
 }
 
+/// Whether an account was asked for by its name.
+fn one_spelling(asked: &str, name: &str) -> Result<(), AccountError> {
+    if asked == name {
+        return Ok(());
+    }
+    Err(AccountError::Spelling { asked: asked.to_owned(), name: name.to_owned() })
+}
+
 /// The name of the account the agent itself runs as; its number where it has no name.
 #[must_use]
 pub fn own_name() -> String {
@@ -142,6 +159,16 @@ mod tests {
         let own = nix::unistd::geteuid();
         let has_name = User::from_uid(own).unwrap().is_some();
         assert_eq!(Account::find(&own.to_string()).is_err(), has_name);
+    }
+
+    /// Directory services find `ANN` and `ann@corp` as `ann`: a rule about `ann` would be passed.
+    #[test]
+    fn an_account_is_asked_for_by_its_name_alone() {
+        assert!(one_spelling("ann", "ann").is_ok());
+        for asked in ["ANN", "ann@corp", "Ann"] {
+            let error = one_spelling(asked, "ann").unwrap_err();
+            assert!(error.to_string().contains("ask for it by that name"), "{error}");
+        }
     }
 
     #[test]
