@@ -28,6 +28,10 @@ pub struct Vocabulary<'a> {
     pub resources: &'a [&'a str],
     /// Parameters of documents that have one value.
     pub single_parameters: &'a [&'a str],
+    /// Fronts of names of resources that belong to no account, such as `document/AWS-`.
+    pub without_account: &'a [&'a str],
+    /// Parameters that a Deny of values does not reach in every form, and what else to deny.
+    pub evasive_parameters: &'a [(&'a str, &'a str)],
     /// Condition keys beyond AWS's, as for [`Policy::validate_for_storage`].
     pub own_keys: &'a [&'a str],
 }
@@ -146,6 +150,16 @@ impl Reader<'_> {
             }
             return;
         }
+        for (index, entry) in entries.iter().enumerate() {
+            if let Some(front) = self.belongs_to_no_account(entry.source()) {
+                let text = format!(
+                    "{:?} matches nothing: a resource {front}* belongs to no account, leave the \
+                     account empty",
+                    entry.source()
+                );
+                self.warn(format!("{path}.Resource[{index}]"), text);
+            }
+        }
         for (index, entry) in entries.iter().enumerate().filter(|(index, _)| !exists[*index]) {
             let text = format!(
                 "{:?} matches no resource of this gateway: the Deny protects nothing by it",
@@ -155,10 +169,34 @@ impl Reader<'_> {
         }
     }
 
+    /// The front of a name that an ARN gives an account although no such resource has one.
+    fn belongs_to_no_account(&self, arn: &str) -> Option<&str> {
+        let mut parts = arn.splitn(6, ':').skip(4);
+        let (account, resource) = (parts.next()?, parts.next()?);
+        let has_account = account.contains(|c: char| c.is_ascii_digit());
+        let mut fronts = self.vocabulary.without_account.iter().copied();
+        fronts.find(|front| has_account && resource.starts_with(front))
+    }
+
+    /// A Deny of values of a parameter that can be left out, or written in another form.
+    fn evasive(&mut self, condition: &Condition, effect: Effect, at: &str) {
+        let key = crate::fold(condition.key_name());
+        let Some(name) = key.strip_prefix("towline:documentparameter/") else { return };
+        let reaches_all = condition.sources().any(|value| value.starts_with(['*', '~']));
+        if effect == Effect::Allow || condition.is_negated() || reaches_all {
+            return;
+        }
+        let all = self.vocabulary.evasive_parameters.iter();
+        if let Some((_, why)) = all.copied().find(|(known, _)| crate::fold(known) == name) {
+            self.warn(at, why);
+        }
+    }
+
     fn condition(&mut self, condition: &Condition, effect: Effect, at: &str) {
         if !is_known(condition.key().name(), self.vocabulary.own_keys) {
             self.warn(at, "no request here has this condition key");
         }
+        self.evasive(condition, effect, at);
         let Some(parameter) = condition.plain_parameter() else { return };
         let single = self.vocabulary.single_parameters.iter();
         if single.map(|name| crate::fold(name)).any(|name| name == parameter) {

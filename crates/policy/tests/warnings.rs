@@ -14,8 +14,11 @@ const HERE: Vocabulary<'static> = Vocabulary {
         "arn:aws:ssm:*:*:managed-instance/mi-*",
         "arn:aws:ec2:*:*:instance/mi-*",
         "arn:aws:ssm:*:*:session/*",
+        "arn:aws:ssm:*:*:document/*",
     ],
-    single_parameters: &["command", "host"],
+    single_parameters: &["command", "host", "path", "runAsUser"],
+    without_account: &["document/AWS-"],
+    evasive_parameters: &[("path", "deny ~/ as well"), ("runAsUser", "deny Null as well")],
     own_keys: &[],
 };
 
@@ -128,4 +131,39 @@ fn plain_operators_on_lists_of_parameters_are_explained() {
     check(&on("Allow", "StringEquals", "Command"), &[]);
     check(&on("Allow", "ForAllValues:StringEquals", "commands"), &[]);
     check(&on("Allow", "Null", "commands").replace("\"x\"", "\"false\""), &[]);
+}
+
+#[test]
+fn a_deny_of_a_document_of_aws_with_an_account_protects_nothing() {
+    let deny = |arn: &str| {
+        format!(r#"{{"Effect":"Deny","Action":"ssm:StartSession","Resource":"{arn}"}}"#)
+    };
+    for arn in [
+        "arn:aws:ssm:eu-1:000000000000:document/AWS-StartSSHSession",
+        "arn:aws:ssm:*:000000000000:document/AWS-*",
+    ] {
+        check(&deny(arn), &["belongs to no account"]);
+    }
+    for arn in [
+        "arn:aws:ssm:eu-1::document/AWS-StartSSHSession",
+        "arn:aws:ssm:*:*:document/AWS-*",
+        "arn:aws:ssm:eu-1:000000000000:document/Mine",
+    ] {
+        check(&deny(arn), &[]);
+    }
+}
+
+#[test]
+fn a_deny_that_another_form_of_the_parameter_passes_is_named() {
+    let with = |effect: &str, parameter: &str, value: &str| {
+        format!(
+            r#"{{"Effect":"{effect}","Action":"ssm:StartSession","Resource":"*","Condition":
+            {{"StringLike":{{"towline:DocumentParameter/{parameter}":"{value}"}}}}}}"#
+        )
+    };
+    check(&with("Deny", "path", "/root/*"), &["deny ~/ as well"]);
+    check(&with("Deny", "runasuser", "root"), &["deny Null as well"]);
+    for good in [with("Deny", "path", "*/.ssh/*"), with("Allow", "path", "/var/log/*")] {
+        check(&good, &[]);
+    }
 }

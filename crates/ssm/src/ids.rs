@@ -401,6 +401,9 @@ pub const ARN_FORMS: &[&str] = &[
     "arn:aws:sts::*:assumed-role/*/*",
 ];
 
+/// Fronts of the resources that [`Realm`] gives no account.
+pub const OF_NO_ACCOUNT: &[&str] = &["document/AWS-"];
+
 /// Whether a text can stand in front of an object's key: no name between its slashes is `.` or
 /// `..`, with which a client of S3 would mean another place.
 #[must_use]
@@ -527,6 +530,8 @@ mod tests {
                 actions: &["a:b"],
                 resources: ARN_FORMS,
                 single_parameters: &[],
+                without_account: OF_NO_ACCOUNT,
+                evasive_parameters: &[],
                 own_keys: &[],
             };
             let policy = towline_policy::Policy::parse(&policy).unwrap();

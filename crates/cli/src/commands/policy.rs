@@ -23,7 +23,7 @@ use towline_policy::{
 };
 use towline_ssm::Operation;
 use towline_ssm::documents::BUILT_IN;
-use towline_ssm::ids::ARN_FORMS;
+use towline_ssm::ids::{ARN_FORMS, OF_NO_ACCOUNT};
 use towline_ssm::operation::{TAKE_OVER_SESSION, USE_RESERVED_SESSION, WATCH_SESSION_UNSEEN};
 
 use super::context::read_document;
@@ -81,6 +81,19 @@ fn check(text: &str, output: Output) -> Result<(), Failure> {
     })
 }
 
+/// Parameters of which a Deny of values does not reach every form.
+const EVASIVE_PARAMETERS: &[(&str, &str)] = &[
+    (
+        "runAsUser",
+        "a session without the parameter runs as the device's default user and is not denied: deny \
+         it with Null, too, or close the account on the device",
+    ),
+    ("path", BELOW_HOME),
+    ("workingDirectory", BELOW_HOME),
+];
+const BELOW_HOME: &str = "a path below the home directory is written ~/… and is not denied: deny \
+                          that form, too";
+
 fn warnings(policy: &Policy) -> Vec<Warning> {
     let own = [USE_RESERVED_SESSION, WATCH_SESSION_UNSEEN, TAKE_OVER_SESSION];
     let operations = Operation::ALL.iter().map(|operation| operation.iam_action()).chain(own);
@@ -91,6 +104,8 @@ fn warnings(policy: &Policy) -> Vec<Warning> {
         actions: &actions,
         resources: ARN_FORMS,
         single_parameters: &single,
+        without_account: OF_NO_ACCOUNT,
+        evasive_parameters: EVASIVE_PARAMETERS,
         own_keys: &[],
     })
 }
