@@ -75,6 +75,42 @@ impl Scene {
     }
 }
 
+/// Here the operator's machine is the device as well.
+#[test]
+fn a_directory_is_copied_into_itself_once() -> Outcome {
+    let scene = Scene::new()?;
+    for (number, below) in ["new", "there", "."].into_iter().enumerate() {
+        for to_device in [true, false] {
+            let source = scene.at(&format!("tree-{number}-{to_device}"));
+            fs::create_dir_all(source.join("there"))?;
+            files::write(&source.join("file"), "content")?;
+            let here = source.display().to_string();
+            let there = format!("{}:{here}", scene.device.id());
+            let target = |root: &str| match below {
+                "." => root.to_owned(),
+                below => format!("{root}/{below}"),
+            };
+            let out = match to_device {
+                true => scene.cp(&["-r", &here, &target(&there)])?,
+                false => scene.cp(&["-r", &there, &target(&here)])?,
+            };
+            let name = source.file_name().unwrap_or_default();
+            let made = match below {
+                "new" => source.join("new"),
+                below => source.join(below).join(name),
+            };
+            ensure(made.join("file").is_file(), || format!("{below} {to_device}: {out:?}"))?;
+            let again = [made.join("new"), made.join("there").join(name), made.join(name)];
+            let copied = again.iter().find(|again| again.join("file").exists());
+            ensure(copied.is_none(), || format!("{below} {to_device}: {copied:?}: {out:?}"))?;
+            let names: Vec<_> = fs::read_dir(&made)?.flatten().map(|e| e.file_name()).collect();
+            let hidden = names.iter().find(|name| name.to_string_lossy().starts_with('.'));
+            ensure(hidden.is_none(), || format!("{below} {to_device}: {names:?}"))?;
+        }
+    }
+    Ok(())
+}
+
 fn reads(path: &Path, content: &str) -> Outcome {
     let found = String::from_utf8_lossy(&fs::read(path)?).into_owned();
     ensure(found == content, || format!("{}: {found:?}", path.display()))

@@ -6,6 +6,7 @@ use ring::digest::{Context, SHA256};
 use towline_files::{Fault, Wish, bytes_of};
 use towline_wire::copy::{Entry, Kind, mark_of};
 
+use super::itself::Marker;
 use super::job::{Failed, Job, Left};
 use super::sink::Sink;
 use crate::platform::Names;
@@ -50,10 +51,18 @@ pub(super) async fn all(
     } else {
         destination.to_owned()
     };
-    let mut todo = vec![Item { path: path.to_owned(), target, entry: there }];
+    let root = Item { path: path.to_owned(), target, entry: there };
+    let marker = match there.kind {
+        Kind::Folder => match folder(&root, job) {
+            Ok(()) => Marker::set(&root.target, job),
+            Err(failed) => return job.judge(failed, true),
+        },
+        _ => None,
+    };
+    let mut todo = vec![root];
     let mut is_root = true;
     while let Some(item) = todo.pop() {
-        if let Err(failed) = one(copier, &item, &mut todo, job).await {
+        if let Err(failed) = one(copier, &item, marker.as_ref(), &mut todo, job).await {
             job.judge(failed, is_root)?;
         }
         is_root = false;
@@ -64,14 +73,19 @@ pub(super) async fn all(
 async fn one(
     copier: &mut Copier<'_>,
     item: &Item,
+    marker: Option<&Marker>,
     todo: &mut Vec<Item>,
     job: &mut Job,
 ) -> Result<(), Failed> {
     match item.entry.kind {
         Kind::File => file(copier, item, job).await,
         Kind::Folder => {
-            folder(item, job)?;
             let (found, unnamed) = copier.list(&item.path).await?;
+            if marker.is_some_and(|marker| found.iter().any(|(name, _)| marker.is(name))) {
+                let why = "it is the directory that this copy writes into".to_owned();
+                return Err(CopyError::Device { path: item.path.clone(), why }.into());
+            }
+            folder(item, job)?;
             if unnamed > 0 {
                 let path = printable(&item.path);
                 job.skip(&format!("{unnamed} entries of {path}: their names are not UTF-8"));

@@ -5,6 +5,7 @@
 //! [`stream`] as a source, [`sink`] as a destination.
 
 mod get;
+mod itself;
 mod job;
 mod progress;
 mod put;

@@ -8,6 +8,7 @@ use ring::digest::{Context, SHA256};
 use towline_files::{bytes_of, partial_name};
 use towline_wire::copy::{Kind, mark_of};
 
+use super::itself::Before;
 use super::job::{Failed, Job, Left};
 use super::stream;
 use crate::exit::Failure;
@@ -68,10 +69,11 @@ pub(super) async fn all(
     };
     // An older agent gives an existing file the mode that it is told.
     let mode = (there.kind == Kind::File && !copier.is_careful()).then_some(there.mode);
+    let before = Before::read(source, job.follow);
     let mut todo = vec![Item { source: source.to_owned(), target, above: Vec::new() }];
     let mut is_root = true;
     while let Some(item) = todo.pop() {
-        if let Err(failed) = one(copier, &item, mode, &mut todo, job).await {
+        if let Err(failed) = one(copier, &item, (mode, &before), &mut todo, job).await {
             job.judge(failed, is_root)?;
         }
         is_root = false;
@@ -82,7 +84,7 @@ pub(super) async fn all(
 async fn one(
     copier: &mut Copier<'_>,
     item: &Item,
-    mode: Option<u32>,
+    (mode, before): (Option<u32>, &Before),
     todo: &mut Vec<Item>,
     job: &mut Job,
 ) -> Result<(), Failed> {
@@ -92,6 +94,13 @@ async fn one(
         Source::File(opened) => return file(copier, item, opened, mode, job).await,
         Source::Folder(found, mode) => (found, mode),
     };
+    if !before.has(source) {
+        job.skip(&format!(
+            "{}: it was made while the copy ran, perhaps by the copy itself",
+            source.display()
+        ));
+        return Ok(());
+    }
     let mut above = item.above.clone();
     if job.follow {
         let identity = fs::metadata(source).and_then(|what| platform::identity(source, &what));
