@@ -111,6 +111,22 @@ impl CommandDocument {
                     step.name
                 )));
             }
+            step.check_settled()?;
+        }
+        Ok(())
+    }
+}
+
+impl Step {
+    /// Judges the time-out and the working directory that no parameter can change as they are
+    /// judged when the step runs.
+    fn check_settled(&self) -> Result<(), ApiError> {
+        let (none, as_content) = (Values::new(), |error: ApiError| content(error.message));
+        if !self.timeout_seconds.contains("{{") {
+            timeout(self, &none).map_err(as_content)?;
+        }
+        if !self.working_directory.contains("{{") {
+            working_directory(self, &none).map_err(as_content)?;
         }
         Ok(())
     }

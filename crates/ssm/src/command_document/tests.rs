@@ -338,6 +338,38 @@ fn a_working_directory_has_one_spelling() {
 }
 
 #[test]
+fn what_no_parameter_can_change_is_judged_when_the_document_is_stored() {
+    let with = |member: &str, text: &str| {
+        let mut step = json!({ "action": "aws:runShellScript", "name": "x",
+            "inputs": { "runCommand": ["true"] } });
+        step["inputs"][member] = text.into();
+        let parameters = json!({ "p": { "type": "String", "default": "/srv" } });
+        CommandDocument::parse(
+            &json!({ "schemaVersion": "2.2", "parameters": parameters, "mainSteps": [step] }),
+        )
+    };
+    for (member, text) in [
+        ("timeoutSeconds", "-5"),
+        ("timeoutSeconds", "1.5"),
+        ("timeoutSeconds", "172801"),
+        ("workingDirectory", "../etc"),
+        ("workingDirectory", "tmp"),
+    ] {
+        let error = with(member, text).unwrap_err();
+        assert_eq!(error.code, ErrorCode::InvalidDocumentContent, "{member} {text}: {error}");
+    }
+    for (member, text) in [
+        ("timeoutSeconds", "172800"),
+        ("timeoutSeconds", "{{ p }}"),
+        ("workingDirectory", "/tmp"),
+        ("workingDirectory", "{{ p }}"),
+        ("workingDirectory", ""),
+    ] {
+        assert!(with(member, text).is_ok(), "{member} {text}");
+    }
+}
+
+#[test]
 fn the_command_line_is_the_whole_script() {
     let lines = |commands: &[&str]| {
         let plan = run_shell_script(&[("commands", commands)]).unwrap();
