@@ -1,5 +1,5 @@
-//! A copy whose target lies in its source, where one machine is both operator's and device: it would
-//! copy what it makes, without end.
+//! A copy whose target lies in its source, where one machine is both sides: it would copy what it
+//! makes, without end.
 //!
 //! Data flow, to the device: the directories of the source before anything is made
 //! ([`Before::read`]) -> a directory that is none of them is left out. From the device: a file with
@@ -7,8 +7,8 @@
 //!
 //! # Invariants
 //! - Nothing is decided by paths: the same path on two machines names two directories.
-//! - The marker goes with the copy, whatever its end; a copy that is killed leaves it as the partial
-//!   file that it is.
+//! - The marker goes with the copy, whatever its end; a copy that is killed leaves it as a partial
+//!   file.
 
 use std::collections::HashSet;
 use std::fs;
