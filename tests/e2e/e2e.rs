@@ -54,6 +54,7 @@ mod mail;
 mod moved_store;
 mod names;
 mod output_location;
+mod own_names;
 mod peers;
 mod piped;
 mod playback;

@@ -13,49 +13,60 @@ use towline_testkit::{Outcome, cluster, eventually, files};
 use crate::cluster::{PATIENCE, exec};
 
 /// One gateway with the section `[cluster]`, alone so far.
-struct First {
-    lab: Lab,
+pub(crate) struct First {
+    pub(crate) lab: Lab,
     server: Postgres,
 }
 
 impl First {
     fn start() -> Outcome<Self> {
+        Self::permitting(&[])
+    }
+
+    /// One whose CA may certify this, too.
+    pub(crate) fn permitting(more: &[&str]) -> Outcome<Self> {
         let server = Postgres::start(&["fsync = off"])?;
         server.psql("postgres", "create database towline")?;
         let address = cluster::free()?;
         let lab = Lab::with(&GatewaySetup {
             listen: address.to_string(),
             store: Some(server.address("towline")),
+            ca_permit: more.iter().map(|name| (*name).to_owned()).collect(),
             config: format!("[evidence]\nnode = \"a\"\n[cluster]\naddress = \"{address}\"\n"),
             ..GatewaySetup::default()
         })?;
         Ok(Self { lab, server })
     }
 
-    fn home(&self) -> &Path {
+    pub(crate) fn home(&self) -> &Path {
         self.lab.gateway.directory()
     }
 
     /// `towline-gateway WORDS…`.
-    fn gateway(&self, words: &[&str]) -> Outcome<Output> {
+    pub(crate) fn gateway(&self, words: &[&str]) -> Outcome<Output> {
         let mut command = Command::new(self.lab.gateway.program());
         command.args(words);
         finish(command, PATIENCE)
     }
 
-    fn done(&self, words: &[&str]) -> Outcome<String> {
+    pub(crate) fn done(&self, words: &[&str]) -> Outcome<String> {
         let out = self.gateway(words)?;
         ensure(out.status.success(), || format!("{words:?}: {}", said(&out)))?;
         Ok(String::from_utf8_lossy(&out.stdout).into_owned())
     }
 
-    fn token(&self, more: &[&str]) -> Outcome<String> {
+    pub(crate) fn token(&self, more: &[&str]) -> Outcome<String> {
         let home = self.home().to_string_lossy();
         self.done(&[&["join-token", "--dir", &*home], more].concat())
     }
 
     /// `join` as node `name` into a folder of this name.
-    fn join(&self, token: &str, name: &str, address: SocketAddr) -> Outcome<(Output, PathBuf)> {
+    pub(crate) fn join(
+        &self,
+        token: &str,
+        name: &str,
+        address: SocketAddr,
+    ) -> Outcome<(Output, PathBuf)> {
         let home = self.lab.directory().join(name);
         let file = self.lab.file(&format!("{name}.token"), token)?;
         let (dir, file, at) = (home.to_string_lossy(), file.to_string_lossy(), address.to_string());
@@ -82,7 +93,7 @@ impl First {
     }
 }
 
-fn said(out: &Output) -> String {
+pub(crate) fn said(out: &Output) -> String {
     String::from_utf8_lossy(&[&*out.stdout, &*out.stderr].concat()).into_owned()
 }
 

@@ -69,6 +69,9 @@ pub(crate) enum Command {
     /// the other one. Then it gets keys, certificate and settings of that; name and addresses are
     /// its own.
     Join(Join),
+    /// Certificates for gateways that have not the key of the private CA.
+    #[command(subcommand)]
+    Cert(Cert),
     /// Give the devices and sessions of the gateway that runs in a directory to the other gateways,
     /// and end it.
     ///
@@ -205,6 +208,64 @@ pub(crate) struct Join {
     /// Do not wait for the approval: the same command goes on after it.
     #[arg(long)]
     pub(crate) no_wait: bool,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Cert {
+    /// Write a request for a certificate, for names of this gateway's own.
+    ///
+    /// It asks for the names given, for those in gateway.toml by which the gateway is reached, and
+    /// for localhost. Carry the request to where the key of the CA is: `cert sign`.
+    Request {
+        /// The directory of the gateway.
+        #[arg(long)]
+        dir: PathBuf,
+        /// Name or address at which clients and devices reach this gateway; repeatable.
+        #[arg(long = "hostname", value_name = "H")]
+        hostnames: Vec<String>,
+        /// Make a new key for it, which is used from `cert install` on. Without this the gateway
+        /// keeps its key. Devices that were enrolled with --pin refuse another key.
+        #[arg(long)]
+        new_key: bool,
+        /// Write the request to this new file instead of standard output.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Sign the request of another gateway with the key of the private CA.
+    ///
+    /// Two certificates over one key: until 2049 for devices, whose clocks may be years off, and of
+    /// 397 days for everybody else. Names that the CA may not certify are refused. It is written
+    /// into the audit trail before anything is given out.
+    Sign {
+        /// The directory of a gateway with the audit trail, and with ca.pem and ca.key.pem unless
+        /// the next two name others. A gateway may be running in it.
+        #[arg(long)]
+        dir: PathBuf,
+        /// The request; - for standard input.
+        #[arg(long, value_name = "FILE")]
+        request: PathBuf,
+        /// Certificate of the CA (PEM); default: ca.pem in the directory.
+        #[arg(long, value_name = "FILE", requires = "ca_key")]
+        ca: Option<PathBuf>,
+        /// Key of the CA (PEM); default: ca.key.pem in the directory.
+        #[arg(long, value_name = "FILE")]
+        ca_key: Option<PathBuf>,
+        /// Write the certificates to this new file instead of standard output.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Put signed certificates in the place of those that this gateway serves with.
+    ///
+    /// They are checked first. A gateway that runs takes them within five seconds; open connections
+    /// go on.
+    Install {
+        /// The directory of the gateway. A gateway may be running in it.
+        #[arg(long)]
+        dir: PathBuf,
+        /// What `cert sign` wrote.
+        #[arg(long, value_name = "FILE")]
+        certificate: PathBuf,
+    },
 }
 
 #[derive(ClapArgs)]

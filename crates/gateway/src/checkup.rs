@@ -48,7 +48,7 @@ pub async fn look(dir: &Path, now: UnixMillis) -> Report {
         .map(drop)
         .map_err(|e| e.to_string());
     report.faults.extend([authority, vault, tls].into_iter().filter_map(Result::err));
-    match Facts::read(&config.tls_certificate, &config.public_names()) {
+    match Facts::of(&config) {
         Ok(facts) => report.warnings.extend(facts.complaints(now)),
         Err(error) => report.faults.push(error),
     }

@@ -69,9 +69,11 @@ pub(crate) async fn join(options: &Join) -> Result<(), Failure> {
     }
     writeln!(
         out,
-        "Certificate and key are those of the other gateway: clients and devices must know this \
-         one by \
-         a name that they are for.\nStart it: towline-gateway serve --dir {}",
+        "Certificate and key are those of the other gateway. For a name of this one's own:\n\
+         \x20 here: towline-gateway cert request --dir {0} --hostname NAME --out FILE\n\
+         \x20 where the CA's key is: towline-gateway cert sign --dir DIR --request FILE --out FILE\n\
+         \x20 here: towline-gateway cert install --dir {0} --certificate FILE\n\
+         Start it: towline-gateway serve --dir {0}",
         dir.display()
     )?;
     Ok(())

@@ -28,6 +28,7 @@ use towline_store::Store;
 use crate::audit::{AuditLog, Event};
 use crate::authority::Authority;
 use crate::backup::snapshot;
+use crate::certificate::Signing;
 use crate::cluster::{Drain, NodeOrders};
 use crate::limits::LONGEST_DRAIN;
 use crate::listener::stopped;
@@ -73,6 +74,8 @@ pub enum Order {
     Invite(bool),
     /// The node of this name may work, or may not any more.
     Decide(String, bool),
+    /// A request for a certificate is signed, or refused: into the audit trail with it.
+    Signing(Signing),
 }
 
 /// What comes back.
@@ -100,7 +103,7 @@ pub enum Answer {
     },
     /// For [`Order::Invite`].
     JoinToken(String),
-    /// For [`Order::Decide`].
+    /// For [`Order::Decide`] and [`Order::Signing`].
     Done,
     /// It was not done; why.
     Failed(String),
@@ -236,6 +239,10 @@ impl Local {
             Order::Drain(seconds) => self.drain(seconds, uid).await,
             Order::DrainLeft => self.drain_left(),
             Order::Invite(_) | Order::Decide(..) => self.of_nodes(&order, uid).await,
+            Order::Signing(signing) => {
+                audit.write(signing.event(uid)).await;
+                Answer::Done
+            }
         })
     }
 
@@ -303,7 +310,8 @@ const fn order_patience(order: &Order) -> Duration {
         | Order::Drain(_)
         | Order::DrainLeft
         | Order::Invite(_)
-        | Order::Decide(..) => PATIENCE,
+        | Order::Decide(..)
+        | Order::Signing(_) => PATIENCE,
         Order::Snapshot | Order::IndexRecordings => Duration::from_secs(1800),
     }
 }

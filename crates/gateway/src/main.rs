@@ -3,6 +3,7 @@
 
 mod args;
 mod backup_commands;
+mod cert_commands;
 mod join_commands;
 mod link_command;
 mod move_command;
@@ -97,6 +98,7 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Nodes(options) => node_commands::nodes(&options).await,
         Command::JoinToken(options) => join_commands::token(&options).await,
         Command::Join(options) => join_commands::join(&options).await,
+        Command::Cert(command) => cert_commands::run(&command).await,
         Command::Drain(options) => node_commands::drain(&options).await,
         Command::Serve(options) => serve(&options).await,
     }

@@ -145,8 +145,7 @@ impl Gateway {
         let vault = Vault::new(&read(config::STORE_KEY)?)?;
         let clock = Clock::system();
         let tls = certificate::configs(&config, clock.now())?;
-        let facts = Facts::read(&config.tls_certificate, &config.public_names())
-            .map_err(GatewayError::Certificate)?;
+        let facts = Facts::of(&config).map_err(GatewayError::Certificate)?;
         certificate::log(&facts, clock.now());
         let certificate = Arc::new(Watched::new(facts));
         let key = config.cluster.is_some().then(|| NodeKey::in_directory(dir)).transpose()?;

@@ -51,7 +51,8 @@ const MAY_SEE: Table<'_> = &[
     ("backup", &["audit", "config", "run_command"]),
     ("backup_commands", &["args", "lib"]),
     ("capacity", &["limits"]),
-    ("certificate", &["config", "init", "limits", "listener"]),
+    ("cert_commands", &["args", "lib"]),
+    ("certificate", &["audit", "config", "init", "limits", "listener"]),
     ("channels", &["error_response", "limits", "origins", "plane", "sessions"]),
     ("checkup", &["authority", "certificate", "config", "limits", "listener", "vault"]),
     (
@@ -104,6 +105,7 @@ const MAY_SEE: Table<'_> = &[
             "audit",
             "authority",
             "backup",
+            "certificate",
             "cluster",
             "limits",
             "listener",

@@ -1,4 +1,4 @@
-//! Fields of an X.509 certificate (RFC 5280, section 4.1), read from its DER.
+//! DER, and fields of an X.509 certificate (RFC 5280, section 4.1) read from it.
 //!
 //! # Invariants
 //! - Total: bytes of any kind give a field or nothing.
@@ -9,14 +9,17 @@
 use time::{Date, Month, OffsetDateTime, Time};
 use towline_host::clock::UnixMillis;
 
-const SEQUENCE: u8 = 0x30;
+/// SEQUENCE.
+pub(super) const SEQUENCE: u8 = 0x30;
 /// `[0]`, the version.
 const VERSION: u8 = 0xa0;
 /// `[3]`, the extensions.
 const EXTENSIONS: u8 = 0xa3;
 const OCTET_STRING: u8 = 0x04;
 /// 2.5.29.17, `subjectAltName` (RFC 5280, section 4.2.1.6), as DER writes it.
-const SUBJECT_ALT_NAME: [u8; 5] = [0x06, 0x03, 0x55, 0x1d, 0x11];
+pub(super) const SUBJECT_ALT_NAME: &[u8] = &[0x06, 0x03, 0x55, 0x1d, 0x11];
+/// 2.5.29.30, `nameConstraints` (RFC 5280, section 4.2.1.10), as DER writes it.
+pub(super) const NAME_CONSTRAINTS: &[u8] = &[0x06, 0x03, 0x55, 0x1d, 0x1e];
 
 /// What comes after `issuer` in the certificate: `validity` and the rest.
 fn from_validity(der: &[u8]) -> Option<&[u8]> {
@@ -46,6 +49,11 @@ pub(super) fn validity(der: &[u8]) -> Option<(UnixMillis, UnixMillis)> {
 
 /// The DER of the names that the certificate is for, as its extension holds them.
 pub(super) fn subject_alt_names(der: &[u8]) -> Option<&[u8]> {
+    extension(der, SUBJECT_ALT_NAME)
+}
+
+/// What the certificate's extension of this kind holds.
+pub(super) fn extension<'a>(der: &'a [u8], kind: &[u8]) -> Option<&'a [u8]> {
     let mut rest = from_validity(der)?;
     let extensions = loop {
         let (tag, content, after) = element(rest)?;
@@ -56,29 +64,39 @@ pub(super) fn subject_alt_names(der: &[u8]) -> Option<&[u8]> {
     };
     let (_, mut rest, _) = element(extensions)?;
     loop {
-        let (_, extension, after) = element(rest)?;
-        if let Some(value) = extension.strip_prefix(&SUBJECT_ALT_NAME) {
-            let (tag, content, after) = element(value)?;
-            // A BOOLEAN before it says whether the extension is critical.
-            let (tag, content) = if tag == OCTET_STRING {
-                (tag, content)
-            } else {
-                element(after).map(|e| (e.0, e.1))?
-            };
-            return (tag == OCTET_STRING).then_some(content);
+        let (_, one, after) = element(rest)?;
+        let (found, value) = kind_and_value(one)?;
+        if found == kind {
+            return Some(value);
         }
         rest = after;
     }
 }
 
+/// Kind and value of one extension, of the content of its SEQUENCE.
+pub(super) fn kind_and_value(extension: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (kind, rest) = whole(extension)?;
+    let (tag, content, after) = element(rest)?;
+    // A BOOLEAN before it says whether the extension is critical.
+    let (tag, content) =
+        if tag == OCTET_STRING { (tag, content) } else { element(after).map(|e| (e.0, e.1))? };
+    (tag == OCTET_STRING).then_some((kind, content))
+}
+
+/// The first DER element with its tag and length, and what follows.
+pub(super) fn whole(der: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (_, _, rest) = element(der)?;
+    der.split_at_checked(der.len() - rest.len())
+}
+
 /// Tag, content and what follows of the first DER element.
-fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+pub(super) fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (&tag, rest) = der.split_first()?;
     let (&first, mut rest) = rest.split_first()?;
     let mut length = usize::from(first);
     if first >= 0x80 {
         let (bytes, after) = rest.split_at_checked(usize::from(first & 0x7f))?;
-        if bytes.len() > 4 {
+        if bytes.is_empty() || bytes.len() > 4 {
             return None;
         }
         length = bytes.iter().fold(0, |sum, byte| (sum << 8) | usize::from(*byte));

@@ -20,7 +20,9 @@ use towline_host::clock::UnixMillis;
 use towline_host::files;
 
 use super::der;
+use crate::config::{self, Config};
 use crate::limits::MAX_CONFIG_FILE;
+use crate::listener::tls::certificates;
 
 /// How long before its end a certificate is complained about.
 const SOON: Duration = Duration::from_secs(30 * 86_400);
@@ -32,28 +34,44 @@ pub struct Facts {
     pub not_before: UnixMillis,
     /// Until when.
     pub not_after: UnixMillis,
+    /// Until when the one for clients of HTTP holds, where a file has it: nothing renews it by
+    /// itself.
+    pub http_not_after: Option<UnixMillis>,
     /// Names that the gateway is reached by and that the certificate does not have.
     pub missing_names: Vec<String>,
 }
 
 impl Facts {
-    /// Of the first certificate in `chain`. `names` are those that clients use.
+    /// Of the certificates that this configuration names.
     ///
     /// # Errors
     /// Why the file cannot be read, in words.
-    pub fn read(chain: &Path, names: &[String]) -> Result<Self, String> {
-        let bad = |why: &dyn std::fmt::Display| format!("{}: {why}", chain.display());
-        let bytes = files::read(chain, MAX_CONFIG_FILE).map_err(|e| e.to_string())?;
-        let leaf = CertificateDer::from_pem_slice(&bytes).map_err(|e| bad(&e))?;
-        let parsed = ParsedCertificate::try_from(&leaf).map_err(|e| bad(&e))?;
+    pub fn of(config: &Config) -> Result<Self, String> {
+        let mut facts = Self::read(&config.tls_certificate, &config.public_names())?;
+        if config.dir.join(config::CA_KEY).exists() {
+            facts.http_not_after = None; // it is signed anew each day
+        }
+        Ok(facts)
+    }
+
+    /// Of the file `path`. `names` are those that clients use.
+    ///
+    /// # Errors
+    /// Why the file cannot be read, in words.
+    pub fn read(path: &Path, names: &[String]) -> Result<Self, String> {
+        let bad = |why: &dyn std::fmt::Display| format!("{}: {why}", path.display());
+        let (chain, second) = certificates(path).map_err(|e| e.to_string())?;
+        let leaf = chain.first().ok_or_else(|| bad(&"no certificate in it"))?;
+        let parsed = ParsedCertificate::try_from(leaf).map_err(|e| bad(&e))?;
         let (not_before, not_after) =
-            der::validity(&leaf).ok_or_else(|| bad(&"its dates cannot be read"))?;
+            der::validity(leaf).ok_or_else(|| bad(&"its dates cannot be read"))?;
         let has = |name: &str| {
             ServerName::try_from(name)
                 .is_ok_and(|name| rustls::client::verify_server_name(&parsed, &name).is_ok())
         };
         let missing_names = names.iter().filter(|name| !has(name)).cloned().collect();
-        Ok(Self { not_before, not_after, missing_names })
+        let http_not_after = second.and_then(|der| der::validity(&der)).map(|(_, until)| until);
+        Ok(Self { not_before, not_after, http_not_after, missing_names })
     }
 
     /// What is wrong with it at `now`, if clients will refuse it.
@@ -78,6 +96,14 @@ impl Facts {
             all.push(format!(
                 "the server's certificate expires on {}",
                 self.not_after.to_rfc3339()
+            ));
+        }
+        if let Some(until) = self.http_not_after.filter(|until| now.plus(SOON) > *until) {
+            all.push(format!(
+                "the certificate for browsers, towline and AWS tools ends on {}: have it signed \
+                 anew by `towline-gateway cert request`, `cert sign` and `cert install`; after \
+                 that day they get the one for devices, which Apple's systems refuse",
+                until.to_rfc3339()
             ));
         }
         for name in &self.missing_names {

@@ -70,7 +70,7 @@ pub fn log(facts: &Facts, now: UnixMillis) {
 }
 
 /// The TLS of the port by the files of `config`. Clients of HTTP get a certificate of a year where
-/// the authority's key is at hand.
+/// the authority's key, or a second certificate, is at hand.
 ///
 /// # Errors
 /// [`TlsError`] names the file.
@@ -123,7 +123,7 @@ pub async fn keep(
 fn load(config: &Config, tls: &TlsConfigs, watched: &Watched, now: UnixMillis) {
     let loaded = configs(config, now)
         .map_err(|error| error.to_string())
-        .and_then(|new| Ok((new, Facts::read(&config.tls_certificate, &config.public_names())?)));
+        .and_then(|new| Ok((new, Facts::of(config)?)));
     match loaded {
         Ok((new, facts)) => {
             tls.replace(&new);

@@ -138,18 +138,20 @@ pub fn on_server(text: &str, url: &str, password_file: Option<&Path>) -> String 
     lines + &in_file(text)
 }
 
-/// Puts a text in the place of a file with its mode and owner, whole or not at all.
+/// Puts content in the place of a file with its mode and owner, whole or not at all.
 ///
 /// # Errors
 /// The disk's.
-pub fn replace(path: &Path, text: &str) -> Result<(), FileError> {
+pub fn replace(path: &Path, content: impl AsRef<[u8]>) -> Result<(), FileError> {
     let failed = |doing: &'static str| {
         let path = path.to_owned();
         move |source| FileError { doing, path, source }
     };
-    let new = path.with_extension("toml.new");
+    let mut new = path.as_os_str().to_owned();
+    new.push(".put");
+    let new = PathBuf::from(new);
     let _ = fs::remove_file(&new); // of an earlier try
-    files::create_private(&new, text.as_bytes())?;
+    files::create_private(&new, content.as_ref())?;
     let old = fs::metadata(path).map_err(failed("cannot read"))?;
     fs::set_permissions(&new, old.permissions()).map_err(failed("cannot set the mode of"))?;
     chown(&new, Some(old.uid()), Some(old.gid())).map_err(failed("cannot set the owner of"))?;

@@ -10,7 +10,7 @@
 //!   its key can pose as no other host.
 //!
 //! # Not here
-//! - Renewal: with given files it is a new file, which the running gateway loads.
+//! - What the authority signs later: [`crate::certificate`].
 
 use std::net::IpAddr;
 
@@ -28,7 +28,7 @@ pub const NOT_BEFORE: (i32, u8, u8) = (2024, 1, 1);
 pub const NOT_AFTER: (i32, u8, u8) = (2049, 12, 31);
 
 /// Names that every server certificate carries, so that a gateway can be tried on its own machine.
-const ALWAYS: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
+pub const ALWAYS: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
 /// PEM files of a fresh authority and server.
 pub struct Fresh {
@@ -160,7 +160,11 @@ fn dated() -> CertificateParams {
     params
 }
 
-fn alternative_name(name: &str) -> Result<SanType, CertError> {
+/// A name or an address as certificates have it.
+///
+/// # Errors
+/// [`CertError::Hostname`].
+pub fn alternative_name(name: &str) -> Result<SanType, CertError> {
     if let Ok(ip) = name.parse::<IpAddr>() {
         return Ok(SanType::IpAddress(ip));
     }

@@ -91,21 +91,38 @@ fn for_http(
     Ok(http)
 }
 
+/// The chain in a file, and the certificate for clients of HTTP in it, if there is one: another one
+/// over the key of the first.
+///
+/// # Errors
+/// [`TlsError`] names the file.
+pub fn certificates(path: &Path) -> Result<(Chain, Option<CertificateDer<'static>>), TlsError> {
+    let bad = |why: String| TlsError::Pem { path: path.display().to_string(), why };
+    let mut chain = CertificateDer::pem_slice_iter(&files::read(path, MAX_CONFIG_FILE)?)
+        .collect::<Result<Chain, _>>()
+        .map_err(|error| bad(error.to_string()))?;
+    let Some((first, others)) = chain.split_first() else {
+        return Err(bad("no certificate in it".to_owned()));
+    };
+    let key_of = |der: &CertificateDer<'_>| {
+        ParsedCertificate::try_from(der).ok().map(|one| one.subject_public_key_info().to_vec())
+    };
+    let key = key_of(first);
+    let second = others.iter().position(|other| key.is_some() && key_of(other) == key);
+    let second = second.map(|at| chain.remove(at + 1));
+    Ok((chain, second))
+}
+
+/// Certificates in the order in which they are shown.
+pub type Chain = Vec<CertificateDer<'static>>;
+
 impl TlsConfigs {
     /// From a certificate chain and its key, both PEM.
     ///
     /// # Errors
     /// [`TlsError`] names the file.
     pub fn load(chain: &Path, key: &Path) -> Result<Self, TlsError> {
-        let bad =
-            |path: &Path, why: String| TlsError::Pem { path: path.display().to_string(), why };
-        let certificates = CertificateDer::pem_slice_iter(&files::read(chain, MAX_CONFIG_FILE)?)
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|e| bad(chain, e.to_string()))?;
-        if certificates.is_empty() {
-            return Err(bad(chain, "no certificate in it".to_owned()));
-        }
-        Self::new(certificates, private_key(key)?)
+        Self::new(certificates(chain)?.0, private_key(key)?)
     }
 
     /// The same with `leaf` for clients of HTTP. It is of the key in the file `key`.

@@ -36,6 +36,7 @@ pub(crate) async fn parts(dir: &Path) -> Parts {
     let facts = Facts {
         not_before: UnixMillis(0),
         not_after: UnixMillis(i64::MAX),
+        http_not_after: None,
         missing_names: Vec::new(),
     };
     let ready = Arc::new(Readiness::new(

@@ -24,6 +24,8 @@ pub struct GatewaySetup {
     pub host: String,
     /// More names in its certificate.
     pub more_hosts: Vec<String>,
+    /// What its private CA may certify besides.
+    pub ca_permit: Vec<String>,
     /// Environment of the process.
     pub environment: Vec<(String, String)>,
     /// Address of a database for the store, instead of a file.
@@ -41,6 +43,7 @@ impl Default for GatewaySetup {
             listen,
             host,
             more_hosts: Vec::new(),
+            ca_permit: Vec::new(),
             environment: Vec::new(),
             store: None,
             config: String::new(),
@@ -202,6 +205,9 @@ fn init(program: &Path, directory: &Path, setup: &GatewaySetup) -> Outcome<Value
     command.arg("init").arg("--dir").arg(directory).args(["--hostname", &setup.host, "--json"]);
     for name in &setup.more_hosts {
         command.args(["--hostname", name]);
+    }
+    for name in &setup.ca_permit {
+        command.args(["--ca-permit", name]);
     }
     if let Some(store) = &setup.store {
         command.args(["--store", store]);
