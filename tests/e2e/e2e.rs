@@ -72,6 +72,7 @@ mod separation;
 mod server_pin;
 mod session_life;
 mod several_gateways;
+mod shared_throttles;
 mod shell;
 mod strangers;
 mod tampering;

@@ -38,6 +38,7 @@ mod lock;
 pub mod log_queue;
 pub mod logging;
 pub mod metrics;
+mod news;
 pub mod notifications;
 pub mod origins;
 pub mod outbound;

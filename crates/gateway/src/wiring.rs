@@ -11,12 +11,11 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use towline_archive::{Archive, Recorder, RecordingEvent, RecordingEvents};
-use towline_evidence::layout::part_of;
+use towline_archive::{Archive, Recorder, RecordingEvents};
 use towline_host::clock::Clock;
 use towline_host::files;
 use towline_host::lock::DirLock;
-use towline_ssm::ids::{Realm, SessionId};
+use towline_ssm::ids::Realm;
 use towline_store::{EPOCH, NodeIdentity, SeenRequest, Store};
 
 use crate::api::{self, Api, Parts, SignInSettings};
@@ -44,6 +43,7 @@ use crate::listener::tls::{TlsConfigs, TlsError};
 use crate::listener::{Bounds, Pipes, TlsListener};
 use crate::local::Local;
 use crate::metrics::Metrics;
+use crate::news;
 use crate::notifications::{Bell, Sender};
 use crate::origins::Origins;
 use crate::pace::Pace;
@@ -372,7 +372,7 @@ impl Gateway {
         } = self;
         let (store, metrics) = (foundation.store.clone(), Arc::clone(&foundation.metrics));
         let sessions = plane.sessions;
-        tokio::spawn(handle_news(Arc::clone(&sessions), store.clone(), news));
+        tokio::spawn(news::handle(Arc::clone(&sessions), store.clone(), news));
         let bell = Bell::default();
         let sender = Sender {
             store: store.clone(),
@@ -422,6 +422,7 @@ impl Gateway {
             tokio::spawn(monitor.serve(listener, stop.clone()));
         }
         let api = Arc::new(api);
+        share_failures(&foundation, &api, plane.vendor.as_deref());
         let events = api::event_routes(Arc::clone(&api));
         let channels = channels::routes(plane.channels, origins(&foundation));
         let [api, channels] = with_vendor(api::routes(api), channels, plane.vendor);
@@ -450,7 +451,7 @@ impl Gateway {
             let listener = PeerListener::new(calls.directory(), routes, inviter);
             Arc::new(Arc::new(listener)) as Arc<dyn PeerAcceptor>
         });
-        tokio::spawn(announce_end(sessions, stop.clone()));
+        tokio::spawn(news::announce_end(sessions, stop.clone()));
         let port = Arc::new(TlsListener {
             tls,
             agents: plane.agents,
@@ -519,6 +520,17 @@ fn of_cluster(
     }
 }
 
+/// Failures of strangers count at all gateways together, where there are several.
+fn share_failures(foundation: &Foundation, api: &Api, vendor: Option<&VendorAgents>) {
+    let Foundation { store, enrollment, clock, calls, .. } = foundation;
+    let Some(calls) = calls else { return };
+    let mut all = api.throttles();
+    all.extend(enrollment.throttles());
+    all.extend(vendor.into_iter().flat_map(VendorAgents::throttles));
+    let (store, directory) = (store.clone(), calls.directory());
+    tokio::spawn(cluster::share_failures(store, directory, all, clock.clone()));
+}
+
 /// The API and the channels, with the calls and channels of amazon-ssm-agent in front of them.
 fn with_vendor(api: Router, channels: Router, vendor: Option<Arc<VendorAgents>>) -> [Router; 2] {
     let Some(vendor) = vendor else { return [api, channels] };
@@ -527,12 +539,6 @@ fn with_vendor(api: Router, channels: Router, vendor: Option<Arc<VendorAgents>>)
         .layer(from_fn_with_state(Arc::clone(&vendor), aws::data_channels))
         .merge(aws::routes(vendor));
     [api, channels]
-}
-
-/// Tells operators that the gateway stops, when it does.
-async fn announce_end(sessions: Arc<dyn Sessions>, mut stop: watch::Receiver<bool>) {
-    crate::listener::stopped(&mut stop).await;
-    sessions.going_away();
 }
 
 /// Exports what no file holds yet, before the store is closed.
@@ -574,26 +580,5 @@ fn sign_in(foundation: &Foundation) -> SignInSettings {
         origins: origins(foundation),
         idle: console.idle,
         max: console.max,
-    }
-}
-
-/// Ends sessions whose recording is demanded and fails, and keeps how large recordings have become.
-async fn handle_news(sessions: Arc<dyn Sessions>, store: Store, mut news: RecordingEvents) {
-    while let Some(told) = news.recv().await {
-        match told {
-            RecordingEvent::Failed { session, why } => {
-                let id = SessionId::try_from(part_of(&session).0.to_owned());
-                let Ok(id) = id else { continue };
-                let text = format!("ended: recording is required, and the recording failed: {why}");
-                sessions.terminate(&id, &text).await;
-            }
-            RecordingEvent::Finished { session, bytes } => {
-                if let Err(error) =
-                    store.sessions().add_recording_bytes(part_of(&session).0, bytes).await
-                {
-                    tracing::warn!(session, %error, "the size of a recording could not be stored");
-                }
-            }
-        }
     }
 }

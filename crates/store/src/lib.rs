@@ -54,6 +54,7 @@ mod devices;
 mod documents;
 mod engine;
 mod error;
+mod failures;
 mod identity;
 mod identity_providers;
 mod invitations;
@@ -109,6 +110,7 @@ pub use documents::{Document, DocumentAsRead, DocumentText, Documents, NewDocume
 pub use documents::{SAME_NAME, SAME_TEXT};
 pub use engine::member::NodeIdentity;
 pub use error::StoreError;
+pub use failures::{CountedFailures, Failures};
 pub use identity_providers::{FederatedPerson, IdentityProvider, IdentityProviders};
 pub use invitations::{Invitations, Taken};
 pub use keys::{DeviceKey, DeviceKeys, KeyStatus, fingerprint};

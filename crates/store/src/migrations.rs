@@ -61,6 +61,7 @@ const STEPS: &[Step] = &[
     (69, "what nodes know", include_str!("../migrations/0069_what_nodes_know.sql")),
     (74, "wanted keys", include_str!("../migrations/0074_wanted_keys.sql")),
     (76, "command persons", include_str!("../migrations/0076_command_persons.sql")),
+    (82, "failures", include_str!("../migrations/0082_failures.sql")),
 ];
 
 /// The same for PostgreSQL, which begins with the schema of step 38.
@@ -78,6 +79,7 @@ const POSTGRES: &[Step] = &[
     (69, "what nodes know", include_str!("../migrations/postgres/0069_what_nodes_know.sql")),
     (74, "wanted keys", include_str!("../migrations/postgres/0074_wanted_keys.sql")),
     (76, "command persons", include_str!("../migrations/postgres/0076_command_persons.sql")),
+    (82, "failures", include_str!("../migrations/postgres/0082_failures.sql")),
 ];
 
 /// Number, name and text of a step.

@@ -68,6 +68,7 @@ const MAY_SEE: Table<'_> = &[
             "pace",
             "plane",
             "sessions",
+            "throttle",
             "transport",
         ],
     ),
@@ -97,6 +98,7 @@ const MAY_SEE: Table<'_> = &[
         "listener",
         &["authority", "limits", "metrics", "pace", "plane", "readiness", "throttle", "transport"],
     ),
+    ("news", &["listener", "plane"]),
     ("notifications", &["limits", "metrics", "outbound", "vault"]),
     ("plane", &["transport"]),
     (
@@ -157,6 +159,7 @@ const MAY_SEE: Table<'_> = &[
             "listener",
             "local",
             "metrics",
+            "news",
             "notifications",
             "origins",
             "pace",

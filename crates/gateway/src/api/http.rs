@@ -385,7 +385,9 @@ impl Api {
             return error;
         }
         self.parts.metrics.throttled.add(1);
-        let message = "too many failed requests from this address: try again later";
+        let seconds = self.failures.again_in(source, now);
+        let message =
+            format!("too many failed requests from this address: try again in {seconds} s");
         ApiError::new(ErrorCode::ThrottlingException, message)
     }
 

@@ -33,7 +33,7 @@ use crate::notifications::Bell;
 use crate::plane::{Commands, Peers, Presence, Sessions};
 use crate::readiness::Readiness;
 use crate::sign_in_links::SignInLinks;
-use crate::throttle::{LogBudget, Throttle};
+use crate::throttle::{LogBudget, Shared, Throttle};
 use crate::vault::Vault;
 
 /// What the API is made of.
@@ -87,7 +87,7 @@ pub struct Parts {
 /// The API, shared by all requests.
 pub struct Api {
     pub(super) parts: Parts,
-    pub(super) failures: Throttle<IpAddr>,
+    pub(super) failures: Arc<Throttle<IpAddr>>,
     pub(super) log_budget: LogBudget,
     pub(super) bodies: Bodies,
     pub(super) searches: Searches,
@@ -113,7 +113,7 @@ impl Api {
     /// [`NoRandom`]: the key of paging tokens cannot be made.
     pub fn new(parts: Parts) -> Result<Self, NoRandom> {
         Ok(Self {
-            failures: Throttle::default(),
+            failures: Arc::default(),
             log_budget: LogBudget::default(),
             bodies: Bodies::default(),
             searches: Searches::default(),
@@ -134,6 +134,13 @@ impl Api {
             places: Places::default(),
             parts,
         })
+    }
+
+    /// Failures that count at several gateways together.
+    #[must_use]
+    pub fn throttles(&self) -> Vec<(&'static str, Arc<dyn Shared>)> {
+        let failures: Arc<dyn Shared> = self.failures.clone();
+        vec![("requests", failures)]
     }
 
     pub(super) const fn store(&self) -> &Store {

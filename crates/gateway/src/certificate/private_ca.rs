@@ -140,7 +140,7 @@ impl PrivateCa {
         let both = whole().map_err(SignError::Make)?;
         for (leaf, name) in both.iter().flat_map(|leaf| names.iter().map(move |n| (leaf, n))) {
             let judged = trusts(&self.roots, leaf.der(), name, now);
-            judged.map_err(|error| SignError::Make(error.to_string()))?;
+            judged.map_err(|error| self.refusal(name, &error))?;
         }
         let pem = both.iter().map(Certificate::pem).collect();
         Ok(Signed { pem, http_until: now.minus(BEFORE).plus(LONGEST) })

@@ -39,7 +39,7 @@ use crate::audit::{AuditLog, Event, Who};
 use crate::limits;
 use crate::limits::{MAX_DEVICE_NAME, MAX_DEVICE_REPORT};
 use crate::metrics::Metrics;
-use crate::throttle::Throttle;
+use crate::throttle::{Shared, Throttle};
 
 /// What an agent shows. Nothing in it is proven.
 #[derive(Clone, Default)]
@@ -152,9 +152,9 @@ pub struct Enrollment {
     audit: AuditLog,
     metrics: Arc<Metrics>,
     /// Failures by address.
-    failures: Throttle<IpAddr>,
+    failures: Arc<Throttle<IpAddr>>,
     /// Wrong codes by activation.
-    guesses: Throttle<String>,
+    guesses: Arc<Throttle<String>>,
 }
 
 impl Enrollment {
@@ -165,9 +165,17 @@ impl Enrollment {
             store,
             audit,
             metrics,
-            failures: Throttle::default(),
-            guesses: Throttle::of(limits::MAX_GUESSES),
+            failures: Arc::default(),
+            guesses: Arc::new(Throttle::of(limits::MAX_GUESSES)),
         }
+    }
+
+    /// Failures that count at several gateways together.
+    #[must_use]
+    pub fn throttles(&self) -> Vec<(&'static str, Arc<dyn Shared>)> {
+        let (failures, guesses): (Arc<dyn Shared>, Arc<dyn Shared>) =
+            (self.failures.clone(), self.guesses.clone());
+        vec![("enrollments", failures), ("activations", guesses)]
     }
 
     /// Makes the key `spki` a device, if the activation holds. A device that hangs up meanwhile

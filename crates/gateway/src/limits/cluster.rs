@@ -84,3 +84,17 @@ pub const RETRY_UNKNOWN: u32 = 3;
 /// machine that vanishes without a reset is noticed by its next ping, and another gateway can take
 /// the device.
 pub const LONGEST_PING_OF_NODES: u32 = 120;
+
+/// How often gateways tell each other of failures of strangers. A source has as many tries as at
+/// one gateway, whatever this is; one that fails quickly waits twice as long for the rest of them.
+pub const FAILURES_AGAIN: Duration = Duration::from_secs(1);
+
+/// Sources of one kind that a gateway tells of at a time, each as a row of about 100 bytes for
+/// at most two of [`super::FAILURE_WINDOW`]. Of four kinds, a gateway has at most 30,720 rows.
+pub const MAX_FAILURES_TOLD: usize = 64;
+
+/// Sources that a gateway hears of at a time: those that failed most.
+pub const MAX_FAILURES_HEARD: i64 = 4096;
+
+/// Rounds of telling between two looks for rows that count no more.
+pub const PRUNE_FAILURES: u32 = 30;

@@ -16,7 +16,7 @@ use crate::audit::{AuditLog, Event, Who};
 use crate::devices::enrollment::Enrollment;
 use crate::plane::Peers;
 use crate::sessions::Hub;
-use crate::throttle::Throttle;
+use crate::throttle::{Shared, Throttle};
 use crate::vault::Vault;
 
 /// The parts that these devices are served with.
@@ -45,7 +45,7 @@ pub struct VendorAgents {
     /// Sessions that run, or begin.
     pub(super) registry: Registry,
     /// Failed proofs by address.
-    pub(super) failures: Throttle<IpAddr>,
+    pub(super) failures: Arc<Throttle<IpAddr>>,
     start: (Duration, Instant),
 }
 
@@ -57,9 +57,16 @@ impl VendorAgents {
         Arc::new(Self {
             parts,
             registry: Registry::default(),
-            failures: Throttle::default(),
+            failures: Arc::default(),
             start: (at, Instant::now()),
         })
+    }
+
+    /// Failures that count at several gateways together.
+    #[must_use]
+    pub fn throttles(&self) -> Vec<(&'static str, Arc<dyn Shared>)> {
+        let failures: Arc<dyn Shared> = self.failures.clone();
+        vec![("devices", failures)]
     }
 
     /// The clock of the data channel: time of day at the start, and monotonic since.

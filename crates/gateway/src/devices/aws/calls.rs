@@ -100,7 +100,9 @@ impl VendorAgents {
         if !blocked {
             return error;
         }
-        let message = "too many failed requests from this address: try again later";
+        let seconds = self.failures.again_in(source, now);
+        let message =
+            format!("too many failed requests from this address: try again in {seconds} s");
         ApiError::new(ErrorCode::ThrottlingException, message)
     }
 
