@@ -2,7 +2,8 @@
 //! single process.
 //!
 //! Data flow: one gateway, two devices on this machine -> memory of both idle -> rounds of
-//! keystrokes and bulk output, the two devices in turn -> the median of each, and their ratio.
+//! keystrokes and bulk output, the two devices in turn -> the median of each, and their ratio ->
+//! what a key wakes.
 //!
 //! # Known limits
 //! - Only the ratio of one run counts: a busy machine slows both.
@@ -12,12 +13,14 @@
 use std::process::Command;
 
 use towline_testkit::lab::{Device, DeviceSetup, Lab};
+use towline_testkit::terminal::Terminal;
 use towline_testkit::text::Text;
 use towline_testkit::trouble::pause;
 use towline_testkit::{Outcome, Trouble, eventually, facts, files};
 
+use super::counted::print_switches;
 use super::rig::at_home;
-use super::sample::{A_FAST_TYPIST, bulk, keystrokes};
+use super::sample::{A_FAST_TYPIST, bulk, echoing, keystrokes};
 use super::stats::{Series, machine, median};
 use crate::{console, programs};
 
@@ -66,6 +69,15 @@ pub(super) fn compare() -> Outcome {
             series[1][way].push(keystrokes(&shell(device), Some(A_FAST_TYPIST))?);
             series[2][way].push(bulk(&shell(device), &text, BULK)?);
         }
+    }
+    let network = network_process(&two)?;
+    let both = [("agent", &one, None), ("agent of two processes", &two, Some(network))];
+    for (name, device, network) in both {
+        let mut terminal = Terminal::start(&shell(device), 24, 80)?;
+        echoing(&mut terminal)?;
+        let mut programs = vec![(name, device.pid()?)];
+        programs.extend(network.map(|pid| ("its network process", pid)));
+        print_switches(&mut terminal, &programs)?;
     }
     let names = ["keystroke p50, us", "keystroke p50, typed every 20 ms, us", "bulk output, MB/s"];
     for (name, [one, two]) in names.iter().zip(&series) {
