@@ -2,22 +2,18 @@
 
 use std::time::Duration;
 
-use towline_testkit::lab::{Device, DeviceSetup, Lab};
+use towline_testkit::lab::{Device, Lab};
 use towline_testkit::terminal::Terminal;
 use towline_testkit::trouble::pause;
 use towline_testkit::{Outcome, facts};
 
-use super::{Figure, Promise};
-use crate::console;
+use super::{Figure, GatewayPromise, Promise};
+use crate::{console, real_fleet};
 
 /// Span over which idleness is measured.
 pub(super) const IDLE: Duration = Duration::from_secs(120);
 /// Time for memory to settle after something was opened.
 const SETTLE: Duration = Duration::from_secs(2);
-/// Devices that connect between two readings of the gateway's memory.
-const DEVICES_A_STEP: usize = 250;
-/// Readings: after 250, 500, … devices.
-const READINGS: usize = 6;
 /// Most shells of one device (the agent's default).
 const SHELLS: usize = 8;
 
@@ -31,10 +27,7 @@ pub(super) fn all(promise: &Promise) -> Outcome<Vec<Figure>> {
     console::step(&format!("the agent with 1 and with {SHELLS} shells"));
     figures.push(shells(&lab, &device, promise)?);
     drop(device);
-    console::step(&format!(
-        "the gateway with {DEVICES_A_STEP} to {} devices",
-        DEVICES_A_STEP * READINGS
-    ));
+    console::step("the gateway with thousands of devices");
     figures.push(gateway(&promise.gateway)?);
     Ok(figures)
 }
@@ -121,60 +114,13 @@ fn shells(lab: &Lab, device: &Device, promise: &Promise) -> Outcome<Figure> {
     })
 }
 
-fn gateway(promise: &super::GatewayPromise) -> Outcome<Figure> {
-    let mut lab = Lab::start()?;
-    let admin = lab.admin();
-    // All are enrolled first: what the store keeps of a device is not what its link costs.
-    let mut devices = enroll(&lab, DEVICES_A_STEP * READINGS)?;
-    let pid = lab.gateway.process().pid();
-    let mut readings = Vec::with_capacity(READINGS);
-    for step in devices.chunks_mut(DEVICES_A_STEP) {
-        step.iter_mut().try_for_each(Device::start)?;
-        step.iter().try_for_each(|device| device.wait_online(&admin))?;
-        pause(SETTLE);
-        readings.push(facts::memory(pid)?.rss);
-    }
-    let bytes = growth(&readings) * 1024.0 / DEVICES_A_STEP as f64;
-    console::line(&format!("gateway: RSS {readings:?} KiB, {bytes:.0} bytes a device"));
+fn gateway(promise: &GatewayPromise) -> Outcome<Figure> {
+    let found = real_fleet::further_device()?;
+    console::line(&format!("gateway: {found:.2} KiB for a further device"));
     Ok(Figure {
-        what: "gateway: RSS of a further idle device",
+        what: "gateway: memory of a further idle device",
         unit: "KiB",
-        found: (bytes / 1024.0).ceil() as u64,
+        found: found.ceil() as u64,
         most: promise.per_device_kib,
     })
-}
-
-/// Growth from one reading to the next, KiB: the mean of the steps without the smallest and the
-/// largest. What is allocated once, such as the cache of one more connection to the store, is one
-/// step's growth, whenever it comes, and is left out. The difference of two readings varied by a
-/// third for that reason.
-pub(crate) fn growth(readings: &[u64]) -> f64 {
-    let mut steps: Vec<f64> =
-        readings.windows(2).map(|pair| pair[1] as f64 - pair[0] as f64).collect();
-    steps.sort_by(f64::total_cmp);
-    let kept = steps.get(1..steps.len().saturating_sub(1)).unwrap_or_default();
-    kept.iter().sum::<f64>() / kept.len().max(1) as f64
-}
-
-/// Real agents: what they cost the gateway is what a device costs it.
-fn enroll(lab: &Lab, number: usize) -> Outcome<Vec<Device>> {
-    let setup =
-        DeviceSetup { direct: Some(lab.gateway.address().to_string()), ..DeviceSetup::default() };
-    (0..number).map(|_| lab.enrolled(&setup)).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::growth;
-
-    #[test]
-    fn an_allocation_that_is_made_once_is_no_growth() {
-        let steady = [22_800, 25_640, 28_480, 31_320, 34_160, 37_000];
-        assert_eq!(growth(&steady), 2_840.0);
-        for at in 1..steady.len() {
-            let mut jumped = steady;
-            jumped[at..].iter_mut().for_each(|reading| *reading += 2_048);
-            assert_eq!(growth(&jumped), 2_840.0, "the jump is before reading {at}");
-        }
-    }
 }

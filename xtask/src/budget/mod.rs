@@ -6,4 +6,3 @@ mod measure;
 
 use command::{Figure, GatewayPromise, Promise};
 pub(crate) use command::{check, command};
-pub(crate) use measure::growth;
