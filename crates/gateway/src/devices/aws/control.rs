@@ -328,7 +328,20 @@ impl VendorAgents {
             return false;
         }
         self.parts.hub.device_up(Arc::clone(channel) as Arc<dyn Device>);
-        true
+        self.may_stay(channel).await
+    }
+
+    /// Whether the device may be connected by now: the channel may have waited long since that was
+    /// asked. From `device_up` on, who takes its right away finds it in the hub.
+    async fn may_stay(&self, channel: &ControlChannel) -> bool {
+        let row = self.parts.store.devices().get(channel.id()).await;
+        let status = row.map(|row| row.map(|row| row.status));
+        if matches!(status, Ok(Some(DeviceStatus::Active)) | Err(_)) {
+            return true;
+        }
+        let why = "the device is not active any more";
+        self.parts.hub.drop_device(channel.id(), why).await;
+        false
     }
 
     /// Makes the device this gateway's. Each channel is a start of its own, so the device of a
