@@ -182,6 +182,20 @@ impl Presences<'_> {
     }
 }
 
+/// Forgets the unreadable sessions that have ended meanwhile: their devices are to end them, too.
+async fn look_again(tx: &mut Tx, store: &Store) -> Result<(), StoreError> {
+    let known = store.unreadable.ids();
+    if known.is_empty() {
+        return Ok(());
+    }
+    let mut query = QueryBuilder::new("SELECT id FROM sessions WHERE ended_at IS NULL");
+    one_of(&mut query, "id", &known);
+    let rows = query.build().fetch_all(&mut **tx).await?;
+    let open: Result<Vec<String>, _> = rows.iter().map(|row| row.try_get("id")).collect();
+    store.unreadable.looked(&known, &open?);
+    Ok(())
+}
+
 /// Gives the sessions that have not ended and that a condition names to this node, and reads them.
 /// One that this version cannot read stays where it is.
 pub(crate) async fn take(
@@ -196,6 +210,7 @@ pub(crate) async fn take(
         query = query.bind(*value);
     }
     let rows = query.fetch_all(&mut **tx).await?;
+    look_again(tx, store).await?;
     let taken = store.unreadable.sort(&rows)?;
     for one in &taken {
         engine::query("UPDATE sessions SET node = ? WHERE id = ?")

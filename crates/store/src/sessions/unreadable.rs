@@ -31,7 +31,7 @@ impl Unreadable {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The rows that this version can read; the others are noted.
+    /// The rows that this version can read; of the others, those that have not ended are noted.
     pub(crate) fn sort(&self, rows: &[Row]) -> Result<Vec<Session>, StoreError> {
         let mut readable = Vec::with_capacity(rows.len());
         for row in rows {
@@ -39,8 +39,9 @@ impl Unreadable {
                 Ok(one) => readable.push(one),
                 Err(error) if error.is_unreadable() => {
                     let id: String = row.try_get("id")?;
+                    let ended: Option<i64> = row.try_get("ended_at")?;
                     let mut all = self.all();
-                    if all.len() < MAX_UNREADABLE {
+                    if ended.is_none() && all.len() < MAX_UNREADABLE {
                         let found = Found { why: error.to_string(), is_told: false };
                         all.entry(id).or_insert(found);
                     }
@@ -57,7 +58,7 @@ impl Unreadable {
     }
 
     /// Ids of all of them.
-    pub(super) fn ids(&self) -> Vec<String> {
+    pub(crate) fn ids(&self) -> Vec<String> {
         self.all().keys().cloned().collect()
     }
 
@@ -74,7 +75,7 @@ impl Unreadable {
     }
 
     /// Of these, only those are left that still cannot be read.
-    pub(super) fn looked(&self, at: &[String], still: &[String]) {
+    pub(crate) fn looked(&self, at: &[String], still: &[String]) {
         self.all().retain(|id, _| still.contains(id) || !at.contains(id));
     }
 }
