@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex};
 use tokio::time::{sleep, timeout};
 
 use super::hub::Hub;
+use super::session::Session;
 use crate::changes::Topic;
 use crate::limits::STORE_RETRY;
 use crate::lock::lock;
@@ -45,9 +46,10 @@ impl Hub {
 
     /// A start failed: stores the end of its session. It is stored when this returns, or the store
     /// is away and gets it later.
-    pub(super) async fn start_failed(self: &Arc<Self>, name: String, text: String) {
+    pub(super) async fn start_failed(self: &Arc<Self>, session: &Arc<Session>, text: String) {
+        let (hub, name) = (Arc::clone(self), session.meta.name.clone());
         self.endings.begin(&name);
-        let hub = Arc::clone(self);
+        self.remove(session);
         let stored = tokio::spawn(async move { hub.ended(&name, true, &text).await });
         let _ = timeout(STORE_RETRY, stored).await;
     }

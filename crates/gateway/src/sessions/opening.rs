@@ -278,7 +278,6 @@ impl Hub {
     /// A session that never came to be was ended by `not_opened` already, so `end` did nothing:
     /// cleans up after it.
     async fn forget_failed(self: &Arc<Self>, session: &Arc<Session>, error: &StartError) {
-        self.remove(session);
-        self.start_failed(session.meta.name.clone(), error.to_string()).await;
+        self.start_failed(session, error.to_string()).await;
     }
 }

@@ -24,8 +24,7 @@ async fn a_store_that_was_away_learns_of_sessions_that_ended_and_of_starts_that_
 
     server.kill().unwrap();
     hub.end(&first, EndReason::Terminated, "terminated");
-    hub.remove(&second);
-    hub.start_failed(SECOND.to_owned(), "the device left".to_owned()).await;
+    hub.start_failed(&second, "the device left".to_owned()).await;
     for name in [FIRST, SECOND] {
         assert!(hub.endings.has(name), "nobody keeps {name} again");
     }
