@@ -61,6 +61,8 @@ impl Api {
                     let sealed = self.parts.vault.seal(&sealed_for, &token);
                     SignInOutcome::Approved(sealed.or_internal("cannot seal a token")?)
                 }
+                // A fault says nothing about the person, who may try again.
+                Err(error) if error.code == ErrorCode::InternalServerError => return Err(error),
                 Err(error) => {
                     self.decided(call, &code, &refusal(&error)).await?;
                     return Err(error);
