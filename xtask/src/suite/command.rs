@@ -26,6 +26,9 @@ use crate::{budget, console, demo, dist, fleet, package, qemu, run, setup, web};
 /// Leaves the virtual devices and the fleet out of a test run, if it is set.
 const WITHOUT_MACHINES: &str = "TOWLINE_WITHOUT_MACHINES";
 
+/// nextest's own variable; who sets it decides.
+const AT_ONCE: &str = "NEXTEST_TEST_THREADS";
+
 /// Everything. Gateway and command line are tested as they ship, or in profile dev: then their
 /// memory is no figure, and the budget is left out.
 ///
@@ -188,7 +191,9 @@ fn tests(python: Option<&Path>, targets: &[&str], filter: Option<&str>) -> Outco
     }
     programs::tell(&mut command);
     if nextest {
-        command.env("NEXTEST_TEST_THREADS", at_once().to_string());
+        if std::env::var_os(AT_ONCE).is_none() {
+            command.env(AT_ONCE, at_once().to_string());
+        }
         let is_closing = |line: &str| line.contains("tests run:") || line.contains("test run:");
         return run::watched(command, is_closing);
     }
@@ -213,8 +218,8 @@ pub(crate) fn equip(command: &mut Command, python: &Path) -> Outcome {
     Ok(())
 }
 
-/// Tests at once: twice the processors, because most of them wait. `.config/nextest.toml` says which
-/// take more than one place.
+/// Tests at once: twice the processors, because most of them wait. `.config/nextest.toml` says
+/// which take more than one place.
 fn at_once() -> usize {
     2 * std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
