@@ -65,8 +65,7 @@ const BACK: Duration = Duration::from_secs(20);
 const FEW: usize = 5;
 
 #[test]
-fn an_agent_is_at_the_other_gateway_soon_after_its_own_was_killed_and_its_client_is_told() -> Outcome
-{
+fn an_agent_is_elsewhere_soon_after_its_gateway_was_killed_and_its_client_is_told() -> Outcome {
     let mut pair = Pair::start()?;
     let front = Relay::to(pair.a_address())?;
     let at = front.address().to_string();

@@ -1,4 +1,4 @@
-//! A sign-in that is refused: whoever waits for it is told at once.
+//! A sign-in that is refused: the program that waits for it is told at once.
 //!
 //! Data flow: the error -> a program on loopback: a redirect to where it listens, with the error. A
 //! program without a browser, whose page the person wanted: the outcome of its request
