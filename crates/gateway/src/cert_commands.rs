@@ -115,7 +115,14 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
 async fn record(dir: &Path, signing: Signing) -> Result<(), Failure> {
     match DirLock::take(dir) {
         Ok(_lock) => {
-            let store = Config::load(dir)?.store.open().await?;
+            let config = Config::load(dir)?;
+            if config.cluster.is_some() {
+                // Opened from here, the store would take this gateway for one that works alone.
+                let why = "several gateways share the store: start this directory's gateway, which \
+                           records what is signed, and sign again";
+                return Err(why.into());
+            }
+            let store = config.store.open().await?;
             let (audit, task) = AuditLog::start(store.clone(), Clock::system());
             audit.write(signing.event(nix::unistd::geteuid().as_raw())).await;
             drop(audit);
