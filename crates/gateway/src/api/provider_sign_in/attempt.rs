@@ -5,7 +5,7 @@
 //!   each other, and an answer that belongs to none of them ends none.
 //! - A browser keeps [`MAX_ATTEMPTS_OF_BROWSER`] of them: a request's head has room for no more.
 
-use axum::http::{HeaderMap, header};
+use axum::http::HeaderMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,7 @@ use towline_ssm::error::ApiError;
 
 use super::super::internal::{OrInternal as _, internal};
 use super::super::service::Api;
+use super::super::sign_in::cookies;
 use crate::limits::{MAX_ATTEMPTS_OF_BROWSER, MAX_SIGN_IN_ATTEMPT, SIGN_IN_ATTEMPT};
 
 /// What an attempt is sealed for: no other secret of the vault opens as one.
@@ -123,16 +124,6 @@ impl Attempt {
 
 /// Letters of an attempt's state in the name of its cookie.
 const STATE_IN_NAME: usize = 8;
-
-/// The cookies of a request: name and value.
-fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
-    headers
-        .get_all(header::COOKIE)
-        .iter()
-        .filter_map(|line| line.to_str().ok())
-        .flat_map(|line| line.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-}
 
 impl Api {
     /// What the names of all attempts of this gateway begin with.

@@ -18,6 +18,16 @@ use crate::limits::MAX_SIGN_IN_COOKIE;
 /// What the id of a sign-in is sealed for: no other secret of the vault opens as one.
 const SEALED_FOR: &str = "console sign-in";
 
+/// The cookies of a request: name and value.
+pub(in super::super) fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+}
+
 impl Api {
     fn cookie_name(&self) -> String {
         format!("__Host-towline-{}", self.parts.sign_in.gateway_id)
@@ -45,14 +55,7 @@ impl Api {
     /// The cookie of this gateway in a request, as it was sent.
     pub(in super::super) fn sign_in_cookie<'h>(&self, headers: &'h HeaderMap) -> Option<&'h str> {
         let name = self.cookie_name();
-        headers
-            .get_all(header::COOKIE)
-            .iter()
-            .filter_map(|line| line.to_str().ok())
-            .flat_map(|line| line.split(';'))
-            .filter_map(|pair| pair.trim().split_once('='))
-            .find(|(of, _)| *of == name)
-            .map(|(_, value)| value)
+        cookies(headers).find(|(of, _)| *of == name).map(|(_, value)| value)
     }
 
     /// The id of the sign-in in a cookie that was made here.

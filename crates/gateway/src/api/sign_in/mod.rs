@@ -23,5 +23,6 @@ mod proof;
 mod rows;
 mod settings;
 
+pub(super) use cookie::cookies;
 pub(super) use rows::{By, Held};
 pub use settings::SignInSettings;

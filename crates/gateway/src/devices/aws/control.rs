@@ -349,11 +349,13 @@ impl VendorAgents {
     /// for it. One that is closed would be opened again without a pause.
     async fn claim(&self, channel: &ControlChannel) -> Claim {
         let (hub, peers) = (&self.parts.hub, self.parts.peers.as_ref());
-        let until = Instant::now() + VENDOR_CLAIM;
+        let (until, mut is_told) = (Instant::now() + VENDOR_CLAIM, false);
         loop {
             let claimed = arrival::claim(hub, peers, &channel.device, channel.link()).await;
             let claimed = claimed.unwrap_or_else(|error| {
-                tracing::error!(device = channel.id(), %error, "a device cannot be claimed yet");
+                if !std::mem::replace(&mut is_told, true) {
+                    tracing::error!(device = channel.id(), %error, "a device cannot be claimed yet");
+                }
                 Claim::Unknown
             });
             if matches!(claimed, Claim::Here | Claim::Copied) {
