@@ -199,7 +199,10 @@ fn number_after(text: &str, name: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::eventually;
 
     #[test]
     fn our_own_facts_make_sense() {
@@ -209,7 +212,17 @@ mod tests {
         assert!(threads(me).unwrap() >= 1);
         let libraries = library_memory(me).unwrap();
         assert!(libraries > 0 && libraries < memory.rss, "{libraries} of {memory:?}");
-        assert!(wake_ups(me).unwrap() > 0);
+    }
+
+    /// A process that nothing has held up yet was never woken: this one waits until it was.
+    #[test]
+    fn a_wait_is_a_wake_up() {
+        let me = std::process::id();
+        let before = wake_ups(me).unwrap();
+        eventually("a wait that counts", Duration::from_secs(10), || {
+            (wake_ups(me).unwrap() > before).then_some(())
+        })
+        .unwrap();
     }
 
     #[test]
