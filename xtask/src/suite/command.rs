@@ -26,6 +26,10 @@ use crate::{budget, console, demo, dist, fleet, package, qemu, run, setup, web};
 /// Leaves the virtual devices and the fleet out of a test run, if it is set.
 const WITHOUT_MACHINES: &str = "TOWLINE_WITHOUT_MACHINES";
 
+/// How often a run of everything repeats a test that failed: decision 276. A run of some tests
+/// repeats none.
+const AGAIN: &str = "1";
+
 /// nextest's own variable; who sets it decides.
 const AT_ONCE: &str = "NEXTEST_TEST_THREADS";
 
@@ -194,11 +198,19 @@ fn tests(python: Option<&Path>, targets: &[&str], filter: Option<&str>) -> Outco
         if std::env::var_os(AT_ONCE).is_none() {
             command.env(AT_ONCE, at_once().to_string());
         }
-        let is_closing = |line: &str| line.contains("tests run:") || line.contains("test run:");
+        if filter.is_none() {
+            command.args(["--retries", AGAIN]);
+        }
         return run::watched(command, is_closing);
     }
     run::checked(command)?;
     Ok(vec!["tests: ok (cargo test; install cargo-nextest for a summary)".into()])
+}
+
+/// A line that is repeated below the table: the sum, and each test that passed the second time
+/// alone.
+fn is_closing(line: &str) -> bool {
+    ["tests run:", "test run:", " FLAKY "].iter().any(|mark| line.contains(mark))
 }
 
 /// Runs the examples in the documentation, which nextest leaves out.
