@@ -1,4 +1,5 @@
-// Builds the console: `node build.mjs` writes ./dist, `node build.mjs --tests` writes ./.tests.
+// Builds the console: `node build.mjs` writes ./dist, `node build.mjs --tests` writes ./.tests,
+// `node build.mjs --sizes` fails when what a page loads is larger than its bound.
 //
 // Names of assets hold the hash of their content, each asset is compressed with brotli, and a file
 // that has not changed is not written again: the gateway is then not compiled again.
@@ -11,6 +12,11 @@ import { brotliCompressSync, constants } from "node:zlib";
 import { build } from "esbuild";
 
 const root = dirname(fileURLToPath(import.meta.url));
+/**
+ * Bytes of scripts and styles, as they are sent, that the list of devices loads, and that it and
+ * the terminal load together. The promises are 45,000 and 130,000; a bound only shrinks.
+ */
+const BOUNDS = { "src/main.tsx": 25_600, "src/terminal_page.tsx": 124_400 };
 
 if (process.argv.includes("--tests")) {
   const names = readdirSync(join(root, "tests")).filter((name) => name.endsWith(".test.ts"));
@@ -23,23 +29,15 @@ if (process.argv.includes("--tests")) {
     format: "esm",
     target: "node18",
   });
+} else if (process.argv.includes("--sizes")) {
+  const made = await page();
+  for (const [last, bound] of Object.entries(BOUNDS)) {
+    const size = sizeWith(made, last);
+    console.log(`the first page, and ${last}: ${size} bytes of ${bound}`);
+    if (size > bound) process.exitCode = 1;
+  }
 } else {
-  const made = await build({
-    entryPoints: [join(root, "src/main.tsx")],
-    bundle: true,
-    minify: true,
-    write: false,
-    metafile: true,
-    outdir: join(root, "dist"),
-    splitting: true,
-    entryNames: "app-[hash]",
-    chunkNames: "part-[hash]",
-    format: "esm",
-    target: "es2022",
-    jsx: "automatic",
-    jsxImportSource: "preact",
-    legalComments: "none",
-  });
+  const made = await page();
   // A script of its own: what a worker shares with the page would be loaded before it starts.
   const worker = await build({
     entryPoints: [join(root, "src/fleet/files/worker.ts")],
@@ -50,6 +48,7 @@ if (process.argv.includes("--tests")) {
     entryNames: "worker-[hash]",
     format: "iife",
     target: "es2022",
+    charset: "utf8",
     legalComments: "none",
   });
   const files = new Map();
@@ -63,10 +62,53 @@ if (process.argv.includes("--tests")) {
   const licences = Buffer.from(licencesOf(made.metafile));
   names.txt = `licences-${digest(licences)}.txt`;
   files.set(`${names.txt}.br`, brotli(licences));
-  const page = readFileSync(join(root, "src/index.html"), "utf8");
-  const filled = page.replace(/\{\{(js|css|txt|worker)\}\}/g, (_, kind) => names[kind]);
+  const frame = readFileSync(join(root, "src/index.html"), "utf8");
+  const filled = frame.replace(/\{\{(js|css|txt|worker)\}\}/g, (_, kind) => names[kind]);
   files.set("index.html", filled);
   put(join(root, "dist"), files);
+}
+
+/** Scripts and styles of the page. */
+function page() {
+  return build({
+    entryPoints: [join(root, "src/main.tsx")],
+    bundle: true,
+    minify: true,
+    write: false,
+    metafile: true,
+    absWorkingDir: root,
+    outdir: join(root, "dist"),
+    splitting: true,
+    entryNames: "app-[hash]",
+    chunkNames: "part-[hash]",
+    format: "esm",
+    target: "es2022",
+    charset: "utf8",
+    jsx: "automatic",
+    jsxImportSource: "preact",
+    legalComments: "none",
+  });
+}
+
+/** Compressed bytes that are loaded for the first page, and for the one with this script. */
+function sizeWith({ metafile, outputFiles }, last) {
+  const parts = Object.entries(metafile.outputs);
+  const needed = new Set(parts.map(([path]) => path).filter((path) => path.endsWith(".css")));
+  const need = (path) => {
+    if (needed.has(path)) return;
+    needed.add(path);
+    for (const { kind, path: other } of metafile.outputs[path].imports) {
+      if (kind === "import-statement") need(other);
+    }
+  };
+  for (const script of ["src/main.tsx", last]) {
+    const [path] = parts.find(([, { entryPoint }]) => entryPoint === script);
+    need(path);
+  }
+  const names = new Set([...needed].map((path) => basename(path)));
+  return outputFiles
+    .filter(({ path }) => names.has(basename(path)))
+    .reduce((sum, { contents }) => sum + brotli(contents).length, 0);
 }
 
 /** The licences of all packages of which something is in the bundle. */

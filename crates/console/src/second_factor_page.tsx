@@ -9,7 +9,7 @@ import type { TargetedSubmitEvent } from "preact";
 import { call, identity, proveCode, whoIsIt } from "./api.ts";
 import { QrCode } from "./fleet/qr.tsx";
 import { Refusal } from "./refusal.tsx";
-import { t } from "./strings.ts";
+import { t } from "./strings/sign_in.ts";
 
 interface Made {
   Secret: string;

@@ -16,7 +16,7 @@ import {
 } from "./messages.ts";
 import { Pauses } from "./pauses.ts";
 import { Input, Output, WINDOW } from "./stream.ts";
-import { t } from "./strings.ts";
+import { t } from "./strings/terminal.ts";
 
 export type Status =
   | { is: "opening" }

@@ -5,7 +5,7 @@
 
 import { useSignal } from "@preact/signals";
 import { ApiError, call, identity, words } from "./api.ts";
-import { t } from "./strings.ts";
+import { t } from "./strings/sign_in.ts";
 
 interface Asked {
   SourceIpAddress: string;

@@ -1,13 +1,12 @@
-// Every text of the console, in English and Korean. A text may hold `{name}`, which `t` fills in.
+// The texts of the list of devices, of signing in, and those that several pages share, in English
+// and Korean. A text may hold `{name}`, which `t` fills in.
+//
+// Invariants: what a page alone says is in a file of its own in `strings`, whose `t` knows both: it
+// is loaded with that page, and a page cannot use a text that is not loaded.
 
 import { signal } from "@preact/signals";
-import { ADMIN } from "./strings/admin.ts";
-import { FLEET } from "./strings/fleet.ts";
-import { LIVE } from "./strings/live.ts";
-import { PLAYBACK } from "./strings/playback.ts";
-import { SIGN_IN } from "./strings/sign_in.ts";
 
-const SHARED = {
+export const SHARED = {
   title: ["Towline", "Towline"],
   signIn: ["Sign in", "로그인"],
   accessKey: ["Access key ID", "액세스 키 ID"],
@@ -67,11 +66,6 @@ const SHARED = {
   resume: ["Resume", "이어서 열기"],
   since: ["since {time}", "{time}부터"],
   opening: ["Opening a shell…", "셸을 여는 중…"],
-  connected: ["Connected", "연결됨"],
-  waiting: [
-    "The device is not connected. The session waits for it for up to {seconds} s. While it has power and a network, it dials at least once in 10 s.",
-    "장치가 연결되어 있지 않습니다. 세션이 최대 {seconds}초 동안 기다립니다. 전원과 네트워크가 있으면 장치는 10초 안에 다시 연결을 시도합니다.",
-  ],
   reconnecting: ["Reconnecting since {time}", "{time}부터 다시 연결하는 중"],
   kept: ["{bytes} bytes of input are kept", "입력 {bytes}바이트를 보관 중"],
   inputFull: [
@@ -79,53 +73,105 @@ const SHARED = {
     "입력 버퍼가 가득 찼습니다. 장치가 입력을 다시 받을 때까지 입력한 내용은 버려집니다.",
   ],
   missed: ["{bytes} bytes of output were lost.", "출력 {bytes}바이트가 유실되었습니다."],
-  needSignIn: [
-    "Your sign-in is over. The shell goes on on the device: sign in to return to it.",
-    "로그인이 만료되었습니다. 셸은 장치에서 계속 실행됩니다. 다시 로그인하면 돌아갈 수 있습니다.",
-  ],
   takenOver: ["Another window took this session over.", "다른 창에서 이 세션을 넘겨받았습니다."],
-  takeOver: ["Take it over", "넘겨받기"],
-  inOtherTab: ["This session is open in another tab.", "이 세션은 다른 탭에 열려 있습니다."],
-  detach: ["Detach", "분리"],
-  detachHint: ["Leave the shell running on the device", "셸을 장치에서 계속 실행한 채 나가기"],
   end: ["End", "종료"],
-  endHint: ["End the shell and its programs", "셸과 그 프로그램 끝내기"],
   back: ["Back to the devices", "장치 목록으로"],
-  again: ["New shell", "새 셸"],
   ended: ["The session is over: {why}", "세션이 끝났습니다: {why}"],
-  exitedCode: ["the shell ended with status {code}", "셸이 상태 {code}(으)로 끝남"],
-  exitedSignal: ["the shell was ended by signal {code}", "셸이 시그널 {code}(으)로 끝남"],
-  timedOut: ["its time was over", "시간 초과"],
-  idleTimeout: ["it was idle for too long", "너무 오래 사용하지 않음"],
-  maxDuration: ["it reached its maximum duration", "최대 시간에 도달함"],
   terminated: ["somebody terminated it", "다른 사람이 종료함"],
-  closedByOperator: ["you ended it", "직접 종료함"],
-  operatorGone: ["nobody was attached for too long", "오랫동안 아무도 연결하지 않음"],
-  deviceGone: ["the device did not return", "장치가 돌아오지 않음"],
-  notOpened: ["the device did not open it", "장치가 열지 않음"],
-  deviceRevoked: ["the device was removed or locked out", "장치가 제거되었거나 차단됨"],
-  violation: ["one end violated the protocol", "한쪽이 프로토콜을 어김"],
-  broken: [
-    "The gateway sent what this page cannot read: {why}",
-    "게이트웨이가 읽을 수 없는 내용을 보냈습니다: {why}",
-  ],
-  noShell: ["No shell: {why}", "셸을 열 수 없습니다: {why}"],
-  pasteTitle: ["Paste {lines} lines?", "{lines}줄을 붙여 넣을까요?"],
-  pasteHint: ["A shell may execute each line at once.", "셸이 각 줄을 바로 실행할 수 있습니다."],
-  paste: ["Paste", "붙여 넣기"],
-  openLink: ["The device printed a link. Open it?", "장치가 출력한 링크입니다. 열까요?"],
-  open: ["Open", "열기"],
   terminal: ["Terminal", "터미널"],
   otherLanguage: ["한국어", "English"],
   navigation: ["Pages", "페이지"],
   noPage: ["There is no such page in this console.", "이 콘솔에 그런 페이지가 없습니다."],
   pageTrouble: ["The page cannot be loaded: {why}", "페이지를 불러올 수 없습니다: {why}"],
+  health: ["Health", "상태"],
+  policies: ["Policies", "정책"],
+  linkTitle: ["Sign in by a link", "링크로 로그인"],
+  linkWarning: [
+    "This link was made on the server of {host}. It is good for one sign-in.",
+    "이 링크는 {host} 서버에서 만들어졌으며 한 번만 로그인할 수 있습니다.",
+  ],
+  linkSignIn: ["Sign in as {user}", "{user}(으)로 로그인"],
+  linkOther: ["Sign in another way", "다른 방법으로 로그인"],
+  audit: ["Audit", "감사"],
+  access: ["Access requests", "액세스 요청"],
+  accessAsk: ["Ask for access", "액세스 요청하기"],
+  refused: ["The gateway refused this.", "게이트웨이가 거부했습니다."],
+  refusedAction: ["Action", "작업"],
+  refusedOn: ["On", "대상 리소스"],
+  refusedWhy: ["Why", "이유"],
+  askAgain: ["Try again", "다시 시도"],
+  copyLine: ["Copy", "복사"],
+  copied: ["Copied", "복사됨"],
+  copyByHand: ["Selected: copy it with the browser", "선택됨: 브라우저에서 복사하세요"],
+  copyThis: ["Copy the line for {what}", "{what} 명령 복사"],
+  everyState: ["every state", "모든 상태"],
+  state_online: ["online", "온라인"],
+  state_offline: ["offline", "오프라인"],
+  state_pending: ["waits for approval", "승인 대기 중"],
+  state_quarantined: ["quarantined", "격리됨"],
+  state_revoked: ["locked out", "차단됨"],
+  statePending: ["waits for approval", "승인 대기 중"],
+  stateQuarantined: [
+    "quarantined: its key was seen on two connections",
+    "격리됨: 키가 두 연결에서 발견됨",
+  ],
+  stateRevoked: ["locked out: it has no valid key", "차단됨: 유효한 키가 없음"],
+  files: ["Files", "파일"],
+  runCommand: ["Run command", "명령 실행"],
+  user: ["User", "사용자"],
+  firstOnly: ["Only the first {n} are shown.", "처음 {n}개만 표시됩니다."],
+  at: ["Time", "시각"],
+  error: ["Error", "오류"],
+  enroll: ["Enroll", "등록"],
+  noTargets: ["Name devices by ID or by tags.", "장치를 ID 또는 태그로 지정하세요."],
+  tooManyIds: [
+    "At most 50 devices can be named by ID. Use tags for more.",
+    "ID로는 장치를 50대까지 지정할 수 있습니다. 더 많으면 태그를 쓰세요.",
+  ],
+  tooManyTags: ["At most 5 tag keys can be named.", "태그 키는 5개까지 지정할 수 있습니다."],
+  remove: ["Remove", "제거"],
+  stopped: ["stopped", "중지됨"],
+  choose: ["Choose", "선택"],
+  chooseNamed: ["Choose {name}", "{name} 선택"],
+  chosenDevices: ["Chosen devices", "선택한 장치"],
+  chosenCount: ["{count} devices chosen", "장치 {count}대 선택됨"],
+  chooseFound: ["Choose all {count} found", "찾은 {count}대 모두 선택"],
+  chooseNone: ["Choose none", "선택 해제"],
+  sessions: ["Sessions", "세션"],
+  filters: ["Filters", "필터"],
+  deviceId: ["Device (id)", "장치 (ID)"],
+  owner: ["Owner", "소유자"],
+  device: ["Device", "장치"],
+  document: ["Document", "문서"],
+  started: ["Started", "시작"],
+  reason: ["Reason", "사유"],
+  actions: ["Actions", "작업"],
+  recordingLink: ["Recording", "녹화"],
+  watch: ["Watch", "관찰"],
+  join: ["Join", "참여"],
+  message: ["Message", "메시지"],
+  dismiss: ["Dismiss", "닫기"],
+  tools: ["Tools", "도구"],
+  executed: ["Commands", "명령 기록"],
+  signInWith: ["Sign in with {name}", "{name}(으)로 로그인"],
+  orByKey: ["Or with an access key", "또는 액세스 키로"],
+  temporaryCredentials: ["With temporary credentials", "임시 자격 증명으로 로그인"],
+  sessionToken: ["Session token", "세션 토큰"],
+  factor: ["Second factor", "2단계 인증"],
+  factorTitle: ["A second factor is needed", "2단계 인증이 필요합니다"],
+  factorAgain: [
+    "A policy wants a second factor that was proved just now. Sign in again; you come back to this page.",
+    "정책에서 방금 확인한 2단계 인증을 요구합니다. 다시 로그인하면 이 페이지로 돌아옵니다.",
+  ],
+  factorCode: ["Code of your authenticator", "인증 앱의 코드"],
+  factorProve: ["Prove", "확인"],
+  programTitle: ["Sign a program in", "프로그램 로그인"],
 } as const satisfies Record<string, readonly [string, string]>;
 
-/** The texts of all pages. A name is used once: the last of two would win. */
-const TEXTS = { ...SHARED, ...ADMIN, ...FLEET, ...LIVE, ...PLAYBACK, ...SIGN_IN };
+export type Text = keyof typeof SHARED;
 
-export type Text = keyof typeof TEXTS;
+type Texts = Readonly<Record<string, readonly [string, string]>>;
+type Values = Record<string, string | number>;
 
 const stored = (): string | null => {
   try {
@@ -153,11 +199,20 @@ export function switchLanguage(): void {
   }
 }
 
-/** The text in the user's language. */
-export function t(name: Text, values: Record<string, string | number> = {}): string {
-  const text: string = TEXTS[name][language.value];
+function filled(text: string, values: Values): string {
   return text.replace(/\{(\w+)\}/g, (all, key: string) => isolated(String(values[key] ?? all)));
 }
+
+/** What gives a text of a page, or one that pages share, in the user's language. */
+export function textsOf<Own extends Texts>(
+  own: Own,
+): (name: Text | keyof Own, values?: Values) => string {
+  const all: Texts = { ...SHARED, ...own };
+  return (name, values = {}) => filled(all[name as string]?.[language.value] ?? "", values);
+}
+
+/** A text that pages share, in the user's language. */
+export const t = textsOf({});
 
 /**
  * A value that turns the direction of writing turns its own alone, not that of the sentence around
@@ -166,11 +221,6 @@ export function t(name: Text, values: Record<string, string | number> = {}): str
 function isolated(value: string): string {
   return /[\u202a-\u202e\u2066-\u2069]/.test(value) ? `\u2068${value}\u2069` : value;
 }
-
-/** All texts, for tests. */
-export const ALL: Readonly<Record<string, readonly [string, string]>> = TEXTS;
-/** The texts by page, for tests. */
-export const PARTS: readonly object[] = [SHARED, ADMIN, FLEET, LIVE, PLAYBACK, SIGN_IN];
 
 /** A time of day in the user's form. */
 export function timeOf(ms: number): string {

@@ -29,7 +29,7 @@ import { type Page, Shell, type Target } from "./live/shell.ts";
 import { Tools } from "./live/tools.tsx";
 import { type PageProps, type Place, addressOf } from "./pages.ts";
 import { forgetScreen, saveLayout, savedLayout } from "./saved.ts";
-import { t } from "./strings.ts";
+import { t } from "./strings/terminal.ts";
 
 const layout = signal<Layout<Shell>>(EMPTY);
 /** The tools are in sight. A touch screen lacks keys that are among them. */

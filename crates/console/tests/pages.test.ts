@@ -5,16 +5,29 @@ import { test } from "node:test";
 import { askedFor, visible } from "../src/devices.ts";
 import { addressOf, placeOf } from "../src/pages.ts";
 import { sign } from "../src/sigv4.ts";
-import { ALL, PARTS, t } from "../src/strings.ts";
+import { SHARED, t } from "../src/strings.ts";
+import { ADMIN } from "../src/strings/admin.ts";
+import { FLEET } from "../src/strings/fleet.ts";
+import { LIVE } from "../src/strings/live.ts";
+import { PLAYBACK } from "../src/strings/playback.ts";
+import { SIGN_IN } from "../src/strings/sign_in.ts";
+import { TERMINAL, t as ofTerminal } from "../src/strings/terminal.ts";
+
+const PARTS = [SHARED, ADMIN, FLEET, LIVE, PLAYBACK, SIGN_IN, TERMINAL];
+const TEXTS = PARTS.flatMap((part) => Object.entries<readonly [string, string]>(part));
 
 test("a value that turns the direction of writing does not turn the sentence around it", () => {
   assert.equal(t("signedInAs", { name: "ann" }), "Signed in as ann");
   assert.equal(t("signedInAs", { name: "\u202eann" }), "Signed in as \u2068\u202eann\u2069");
 });
 
+test("a page says its own texts and those that pages share", () => {
+  assert.equal(ofTerminal("pasteTitle", { lines: 3 }), "Paste 3 lines?");
+  assert.equal(ofTerminal("cancel"), t("cancel"));
+});
+
 test("two pages never share the name of a text", () => {
-  const count = PARTS.reduce((sum, part) => sum + Object.keys(part).length, 0);
-  assert.equal(count, Object.keys(ALL).length);
+  assert.equal(new Set(TEXTS.map(([name]) => name)).size, TEXTS.length);
 });
 
 test("an address names a page, its parts and its query", () => {
@@ -70,7 +83,7 @@ test("a signature is the one that an independent implementation makes", async ()
 
 test("each text is there in both languages, with the same values to fill in", () => {
   const holes = (text: string) => [...text.matchAll(/\{\w+\}/g)].map(String).sort();
-  for (const [name, [english, korean]] of Object.entries(ALL)) {
+  for (const [name, [english, korean]] of TEXTS) {
     assert.ok(english && korean, name);
     assert.deepEqual(holes(english), holes(korean), name);
   }

@@ -11,7 +11,7 @@ import { isTold, onChange } from "../events.ts";
 import type { PageProps } from "../pages.ts";
 import { TableFrame } from "../parts.tsx";
 import { Refusal } from "../refusal.tsx";
-import { t } from "../strings.ts";
+import { t } from "../strings/admin.ts";
 
 interface Request {
   AccessRequestId: string;

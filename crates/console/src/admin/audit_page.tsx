@@ -5,7 +5,8 @@ import { useEffect } from "preact/hooks";
 import { call } from "../api.ts";
 import { TableFrame, saveFile } from "../parts.tsx";
 import { Refusal } from "../refusal.tsx";
-import { dateOf, t } from "../strings.ts";
+import { dateOf } from "../strings.ts";
+import { t } from "../strings/admin.ts";
 import { LOOKUP_EVENTS, type Listed, csvOf, failureOf, jsonOf, resourcesOf } from "../trail.ts";
 
 /** Attributes of LookupEvents. It takes one at a time. */

@@ -2,7 +2,8 @@
 
 import { useAnswer } from "../answers.ts";
 import { Remark, Section, Table, bytesOf } from "../parts.tsx";
-import { dateOf, t } from "../strings.ts";
+import { dateOf } from "../strings.ts";
+import { t } from "../strings/admin.ts";
 
 interface Counted {
   Name: string;

@@ -10,7 +10,8 @@ import { Access } from "../fleet/device_parts.tsx";
 import { type PageProps, addressOf } from "../pages.ts";
 import { Remark, Section, Table } from "../parts.tsx";
 import { Refusal } from "../refusal.tsx";
-import { dateOf, t } from "../strings.ts";
+import { dateOf } from "../strings.ts";
+import { t } from "../strings/admin.ts";
 import { KINDS, type Kind, PrincipalPage } from "./principal_page.tsx";
 
 /** Most that a list shows. */

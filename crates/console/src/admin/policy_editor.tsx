@@ -4,7 +4,7 @@ import { useSignal } from "@preact/signals";
 import { useRef } from "preact/hooks";
 import { ApiError } from "../api.ts";
 import { Refusal } from "../refusal.tsx";
-import { t } from "../strings.ts";
+import { t } from "../strings/admin.ts";
 import { lineOf, placeIn } from "./policy_place.ts";
 
 /** What a new policy begins with. */

@@ -9,7 +9,8 @@ import { ask } from "../dialog.tsx";
 import { addressOf } from "../pages.ts";
 import { Line, Remark, Section, Table } from "../parts.tsx";
 import { Refusal } from "../refusal.tsx";
-import { dateOf, t } from "../strings.ts";
+import { dateOf } from "../strings.ts";
+import { t } from "../strings/admin.ts";
 import { NEW_POLICY, PolicyEditor, indented } from "./policy_editor.tsx";
 
 export const KINDS = ["User", "Group", "Role"] as const;

@@ -4,7 +4,8 @@
 import { useSignal } from "@preact/signals";
 import { call, words } from "../api.ts";
 import { type PageProps, addressOf } from "../pages.ts";
-import { dateOf, t } from "../strings.ts";
+import { dateOf } from "../strings.ts";
+import { t } from "../strings/fleet.ts";
 import { decoded, everyPage, useAnswer, useRead } from "../answers.ts";
 import {
   type Command,

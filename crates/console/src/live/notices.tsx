@@ -4,7 +4,7 @@
 import { type Signal, useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { ownerName } from "../sessions.ts";
-import { t } from "../strings.ts";
+import { t } from "../strings/terminal.ts";
 
 /** The end of the access that permits a session, by this page's clock. */
 export interface AccessEnd {

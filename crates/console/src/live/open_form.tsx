@@ -2,7 +2,7 @@
 // in the address, so that a reload and a link mean the same.
 
 import { addressOf } from "../pages.ts";
-import { t } from "../strings.ts";
+import { t } from "../strings/terminal.ts";
 
 export interface Options {
   document: string;

@@ -3,7 +3,8 @@
 import { useEffect, useRef } from "preact/hooks";
 import { words } from "../api.ts";
 import { Refusal } from "../refusal.tsx";
-import { type Text, t, timeOf } from "../strings.ts";
+import { timeOf } from "../strings.ts";
+import { type Text, t } from "../strings/terminal.ts";
 import { Notices } from "./notices.tsx";
 import { OpenForm } from "./open_form.tsx";
 import type { Shell, ShellStatus } from "./shell.ts";

@@ -9,7 +9,8 @@ import { onChange } from "../events.ts";
 import { type PageProps, addressOf } from "../pages.ts";
 import { TableFrame } from "../parts.tsx";
 import { Refusal } from "../refusal.tsx";
-import { dateOf, t } from "../strings.ts";
+import { dateOf } from "../strings.ts";
+import { t } from "../strings/live.ts";
 import {
   ENDS,
   type End,

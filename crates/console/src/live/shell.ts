@@ -12,7 +12,7 @@ import { ask } from "../dialog.tsx";
 import { type Kept, type Saved, forgetScreen, mostScreen, save, saved } from "../saved.ts";
 import { type Grant, type Notice, type Screen, Session, type Status, grantOf } from "../session.ts";
 import { type Listed, ownerName } from "../sessions.ts";
-import { t } from "../strings.ts";
+import { t } from "../strings/terminal.ts";
 import { TerminalView } from "../terminal_view.ts";
 import { type AccessEnd, endOf } from "./notices.tsx";
 import { type Options, bodyOf } from "./open_form.tsx";

@@ -3,7 +3,7 @@
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { isEnter } from "../dialog.tsx";
-import { type Text, t } from "../strings.ts";
+import { type Text, t } from "../strings/terminal.ts";
 import type { TerminalView } from "../terminal_view.ts";
 import { ARROWS, KEYS } from "./keys.ts";
 import { THEMES, type ThemeName, prefer, preferences } from "./preferences.ts";

@@ -10,7 +10,8 @@ import type { Size } from "../messages.ts";
 import { type PageProps, addressOf } from "../pages.ts";
 import { Refusal } from "../refusal.tsx";
 import { ownerName } from "../sessions.ts";
-import { t, timeOf } from "../strings.ts";
+import { timeOf } from "../strings.ts";
+import { t } from "../strings/live.ts";
 import { DARK, FONT_FAMILY, leavesTab } from "../terminal_view.ts";
 import { Viewer, type ViewerStatus } from "./viewer.ts";
 

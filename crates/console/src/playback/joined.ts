@@ -7,7 +7,7 @@
 // player jumped there or played. Time does not run back at the place where two parts meet.
 
 import { ApiError } from "../api.ts";
-import { t } from "../strings.ts";
+import { t } from "../strings/playback.ts";
 import type { Keyframe } from "./index_file.ts";
 import { type Event, MOST_PACKED } from "./recording.ts";
 import { Kept, type Shared, type Source, nextPart, openPart } from "./source.ts";

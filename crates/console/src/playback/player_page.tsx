@@ -6,7 +6,7 @@ import { everyPage } from "../answers.ts";
 import { words } from "../api.ts";
 import type { PageProps } from "../pages.ts";
 import { saveFile } from "../parts.tsx";
-import { t } from "../strings.ts";
+import { t } from "../strings/playback.ts";
 import { open } from "./joined.ts";
 import { Player } from "./player.ts";
 import { type Command, type Program, fits, programs } from "./programs.ts";

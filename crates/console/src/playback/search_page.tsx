@@ -10,7 +10,8 @@ import { useEffect } from "preact/hooks";
 import { call, words } from "../api.ts";
 import { type PageProps, addressOf } from "../pages.ts";
 import { TableFrame } from "../parts.tsx";
-import { dateOf, t } from "../strings.ts";
+import { dateOf } from "../strings.ts";
+import { t } from "../strings/playback.ts";
 
 /** Rows until the page waits to be asked for more. */
 const PAGE = 100;

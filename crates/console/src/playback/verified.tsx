@@ -4,7 +4,7 @@
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { call, words } from "../api.ts";
-import { t } from "../strings.ts";
+import { t } from "../strings/playback.ts";
 import type { Source } from "./source.ts";
 
 export interface Verification {

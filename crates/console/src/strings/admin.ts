@@ -1,7 +1,8 @@
-// Texts of audit and access requests, in English and Korean.
+// Texts of audit, access requests, policies and health, in English and Korean.
+
+import { textsOf } from "../strings.ts";
 
 export const ADMIN = {
-  health: ["Health", "상태"],
   healthReady: ["The gateway takes new work.", "게이트웨이가 새 작업을 받고 있습니다."],
   healthNotReady: ["The gateway takes no new work.", "게이트웨이가 새 작업을 받지 않습니다."],
   healthTodo: ["To do", "조치할 항목"],
@@ -28,7 +29,6 @@ export const ADMIN = {
   healthUnknown: ["unknown", "알 수 없음"],
   healthWhat: ["What", "항목"],
   healthCount: ["Number", "개수"],
-  policies: ["Policies", "정책"],
   polUsers: ["Users", "사용자"],
   polGroups: ["Groups", "그룹"],
   polRoles: ["Roles", "역할"],
@@ -96,14 +96,6 @@ export const ADMIN = {
   polSaved: ["Saved.", "저장했습니다."],
   polAt: ["At line {line}, column {column}.", "{line}행 {column}열."],
   polEnds: ["End open sessions that lose their right", "권한을 잃는 열린 세션 끝내기"],
-  linkTitle: ["Sign in by a link", "링크로 로그인"],
-  linkWarning: [
-    "This link was made on the server of {host}. It is good for one sign-in.",
-    "이 링크는 {host} 서버에서 만들어졌으며 한 번만 로그인할 수 있습니다.",
-  ],
-  linkSignIn: ["Sign in as {user}", "{user}(으)로 로그인"],
-  linkOther: ["Sign in another way", "다른 방법으로 로그인"],
-  audit: ["Audit", "감사"],
   auditBy: ["Filter by", "필터"],
   auditValue: ["Value", "값"],
   auditAll: ["All events", "모든 이벤트"],
@@ -123,8 +115,6 @@ export const ADMIN = {
   exportJson: ["Export as JSON", "JSON으로 내보내기"],
   exportCsv: ["Export as CSV", "CSV로 내보내기"],
   exportHint: ["An export holds the events that are shown.", "표시된 이벤트만 내보냅니다."],
-  access: ["Access requests", "액세스 요청"],
-  accessAsk: ["Ask for access", "액세스 요청하기"],
   accessDevice: ["Device ID", "장치 ID"],
   accessReason: ["Reason", "사유"],
   accessAsked: ["Request {id} waits for a decision.", "요청 {id}이(가) 결정을 기다립니다."],
@@ -156,8 +146,6 @@ export const ADMIN = {
   Rejected: ["rejected", "거부됨"],
   Revoked: ["revoked", "철회됨"],
   Expired: ["expired", "만료됨"],
-  refused: ["The gateway refused this.", "게이트웨이가 거부했습니다."],
-  refusedAction: ["Action", "작업"],
-  refusedOn: ["On", "대상 리소스"],
-  refusedWhy: ["Why", "이유"],
 } as const satisfies Record<string, readonly [string, string]>;
+
+export const t = textsOf(ADMIN);

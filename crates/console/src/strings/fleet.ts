@@ -1,27 +1,12 @@
 // Texts of devices, enrollment, Run Command and files, in English and Korean.
 
+import { textsOf } from "../strings.ts";
+
 export const FLEET = {
-  askAgain: ["Try again", "다시 시도"],
-  copyLine: ["Copy", "복사"],
-  copied: ["Copied", "복사됨"],
-  copyByHand: ["Selected: copy it with the browser", "선택됨: 브라우저에서 복사하세요"],
-  copyThis: ["Copy the line for {what}", "{what} 명령 복사"],
   noDevice: [
     "There is no such device, or your policies do not show it.",
     "그런 장치가 없거나 정책에 따라 볼 수 없습니다.",
   ],
-  everyState: ["every state", "모든 상태"],
-  state_online: ["online", "온라인"],
-  state_offline: ["offline", "오프라인"],
-  state_pending: ["waits for approval", "승인 대기 중"],
-  state_quarantined: ["quarantined", "격리됨"],
-  state_revoked: ["locked out", "차단됨"],
-  statePending: ["waits for approval", "승인 대기 중"],
-  stateQuarantined: [
-    "quarantined: its key was seen on two connections",
-    "격리됨: 키가 두 연결에서 발견됨",
-  ],
-  stateRevoked: ["locked out: it has no valid key", "차단됨: 유효한 키가 없음"],
   idOfDevice: ["Device ID", "장치 ID"],
   hostName: ["Host name", "호스트 이름"],
   agent: ["Agent", "에이전트"],
@@ -35,8 +20,6 @@ export const FLEET = {
   lastSeen: ["Last seen", "마지막 연결"],
   enrolledAt: ["Enrolled", "등록 시각"],
   activation: ["Activation", "활성화"],
-  files: ["Files", "파일"],
-  runCommand: ["Run command", "명령 실행"],
   approveDevice: ["Approve", "승인"],
   approveThis: ["Approve {name}", "{name} 승인"],
   liftQuarantine: ["Lift the quarantine", "격리 해제"],
@@ -55,7 +38,6 @@ export const FLEET = {
   pastSessions: ["Past sessions", "지난 세션"],
   noSessionsHere: ["No session.", "세션이 없습니다."],
   startedAt: ["Started", "시작"],
-  user: ["User", "사용자"],
   commandDocument: ["Document", "문서"],
   documents: ["Documents", "문서"],
   commandLog: ["Command log", "명령 기록"],
@@ -64,7 +46,6 @@ export const FLEET = {
   command: ["Command", "명령"],
   exitStatus: ["Exit status", "종료 상태"],
   signalNumber: ["signal {n}", "시그널 {n}"],
-  firstOnly: ["Only the first {n} are shown.", "처음 {n}개만 표시됩니다."],
   deviceKeys: ["Device keys", "장치 키"],
   rotate: ["Rotate the key", "키 교체"],
   revokeKey: ["Revoke", "폐기"],
@@ -86,16 +67,13 @@ export const FLEET = {
     "Nothing was refused or failed in the last events of this device.",
     "이 장치의 최근 이벤트에 거부나 실패가 없습니다.",
   ],
-  at: ["Time", "시각"],
   operation: ["Operation", "작업"],
-  error: ["Error", "오류"],
   ports: ["Ports", "포트"],
   portsHint: [
     "A browser opens no ports. These lines open one on your computer.",
     "브라우저는 포트를 열지 않습니다. 아래 명령은 사용자의 컴퓨터에 포트를 엽니다.",
   ],
   portOnDevice: ["Port on the device", "장치의 포트"],
-  enroll: ["Enroll", "등록"],
   newActivation: ["New activation", "새 활성화"],
   description: ["Description", "설명"],
   deviceLimit: ["Devices", "장치 수"],
@@ -138,12 +116,6 @@ export const FLEET = {
   run_timeout: ["Time-out, seconds", "제한 시간(초)"],
   run_comment: ["Comment", "설명"],
   send: ["Run", "실행"],
-  noTargets: ["Name devices by ID or by tags.", "장치를 ID 또는 태그로 지정하세요."],
-  tooManyIds: [
-    "At most 50 devices can be named by ID. Use tags for more.",
-    "ID로는 장치를 50대까지 지정할 수 있습니다. 더 많으면 태그를 쓰세요.",
-  ],
-  tooManyTags: ["At most 5 tag keys can be named.", "태그 키는 5개까지 지정할 수 있습니다."],
   preview: [
     "{n} devices get it, {online} of them are online.",
     "장치 {n}대에서 실행되며, {online}대가 온라인입니다.",
@@ -188,7 +160,6 @@ export const FLEET = {
     "슬래시로 시작하지 않는 경로는 장치의 홈 폴더 기준입니다.",
   ],
   showPath: ["Show", "열기"],
-  upload: ["Upload", "업로드"],
   uploadTo: [
     "Upload into {path}: drop files or folders here, or choose them.",
     "{path}에 업로드: 파일이나 폴더를 여기로 끌어오거나 선택하세요.",
@@ -221,10 +192,8 @@ export const FLEET = {
   continuedAt: ["continued at {at}", "{at}부터 이어받음"],
   saveFile: ["Save {name}", "{name} 저장"],
   removeTransfer: ["Remove {name} from the list", "{name} 목록에서 제거"],
-  remove: ["Remove", "제거"],
   stopTransfer: ["Stop {name}", "{name} 중지"],
   stop: ["Stop", "중지"],
-  stopped: ["stopped", "중지됨"],
   tryTransfer: ["Try {name} again", "{name} 다시 시도"],
   sessionOver: ["the session ended: {why}", "세션이 끝났습니다: {why}"],
   deviceSays: ["{path} on the device: {why}", "장치의 {path}: {why}"],
@@ -253,10 +222,7 @@ export const FLEET = {
     "the worker of this page does not start: {why}",
     "이 페이지의 워커를 시작할 수 없습니다: {why}",
   ],
-  choose: ["Choose", "선택"],
-  chooseNamed: ["Choose {name}", "{name} 선택"],
-  chosenDevices: ["Chosen devices", "선택한 장치"],
-  chosenCount: ["{count} devices chosen", "장치 {count}대 선택됨"],
-  chooseFound: ["Choose all {count} found", "찾은 {count}대 모두 선택"],
-  chooseNone: ["Choose none", "선택 해제"],
+  openOptions: ["Shell with options", "옵션을 지정해 셸 열기"],
 } as const satisfies Record<string, readonly [string, string]>;
+
+export const t = textsOf(FLEET);

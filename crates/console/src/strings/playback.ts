@@ -1,4 +1,6 @@
-// Texts of the player of recordings, in English and Korean.
+// Texts of the player of recordings and of searches, in English and Korean.
+
+import { textsOf } from "../strings.ts";
 
 export const PLAYBACK = {
   recordingOfSession: ["Recording of {session}", "{session}의 녹화"],
@@ -29,7 +31,6 @@ export const PLAYBACK = {
   endedBySignal: ["ended by signal {n}", "시그널 {n}(으)로 종료"],
   noExitCodes: ["No exit codes: {why}", "종료 코드 없음: {why}"],
   markersCut: ["The first {shown} of {all} are listed.", "{all}개 중 처음 {shown}개만 표시됩니다."],
-  executed: ["Commands", "명령 기록"],
   searchIn: ["Search in", "검색 대상"],
   inCommands: ["programs and typed lines", "프로그램과 입력한 줄"],
   inScreens: ["what screens showed", "화면에 표시된 내용"],
@@ -113,3 +114,5 @@ export const PLAYBACK = {
     "녹화의 {lines}줄을 읽을 수 없습니다.",
   ],
 } as const satisfies Record<string, readonly [string, string]>;
+
+export const t = textsOf(PLAYBACK);

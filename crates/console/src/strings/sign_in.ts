@@ -1,18 +1,8 @@
-// Texts of signing in, in English and Korean.
+// Texts of second factors and of programs that sign in, in English and Korean.
+
+import { textsOf } from "../strings.ts";
 
 export const SIGN_IN = {
-  signInWith: ["Sign in with {name}", "{name}(으)로 로그인"],
-  orByKey: ["Or with an access key", "또는 액세스 키로"],
-  temporaryCredentials: ["With temporary credentials", "임시 자격 증명으로 로그인"],
-  sessionToken: ["Session token", "세션 토큰"],
-  factor: ["Second factor", "2단계 인증"],
-  factorTitle: ["A second factor is needed", "2단계 인증이 필요합니다"],
-  factorAgain: [
-    "A policy wants a second factor that was proved just now. Sign in again; you come back to this page.",
-    "정책에서 방금 확인한 2단계 인증을 요구합니다. 다시 로그인하면 이 페이지로 돌아옵니다.",
-  ],
-  factorCode: ["Code of your authenticator", "인증 앱의 코드"],
-  factorProve: ["Prove", "확인"],
   factorProved: ["The second factor is proved.", "2단계 인증을 확인했습니다."],
   factorIsProved: [
     "A second factor was proved for this sign-in.",
@@ -39,7 +29,6 @@ export const SIGN_IN = {
   factorEnabled: ["One-time codes are enabled.", "일회용 코드를 사용하도록 설정했습니다."],
   factorRemove: ["Remove", "삭제"],
   factorRemoved: ["One-time codes were removed.", "일회용 코드를 삭제했습니다."],
-  programTitle: ["Sign a program in", "프로그램 로그인"],
   programWarning: [
     "Go on only if you started `towline login --no-browser` yourself, just now. If somebody sent you " +
       "this code, reject the request: that person would get your rights.",
@@ -65,3 +54,5 @@ export const SIGN_IN = {
   ],
   programRejected: ["The request was rejected.", "요청을 거부했습니다."],
 } as const satisfies Record<string, readonly [string, string]>;
+
+export const t = textsOf(SIGN_IN);

@@ -9,7 +9,7 @@
 
 import { call } from "../../api.ts";
 import { Session, type Status, grantOf } from "../../session.ts";
-import { t } from "../../strings.ts";
+import { t } from "../../strings/fleet.ts";
 import { Malformed } from "../../varint.ts";
 import {
   type Answer,

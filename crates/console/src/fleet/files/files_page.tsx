@@ -7,7 +7,7 @@ import { words } from "../../api.ts";
 import { type Device, nameOf } from "../../devices.ts";
 import { type PageProps, addressOf } from "../../pages.ts";
 import { Refusal } from "../../refusal.tsx";
-import { t } from "../../strings.ts";
+import { t } from "../../strings/fleet.ts";
 import { useAnswer } from "../../answers.ts";
 import { Section, Table, bytesOf } from "../../parts.tsx";
 import { Copier } from "./copier.ts";

@@ -9,7 +9,7 @@
 
 import { signal } from "@preact/signals";
 import { NoAnswer, identity, words } from "../../api.ts";
-import { t } from "../../strings.ts";
+import { t } from "../../strings/fleet.ts";
 import { Copier, Refused } from "./copier.ts";
 import { below } from "./copy_messages.ts";
 import { Sha256 } from "./sha256.ts";

@@ -1,7 +1,7 @@
 // The page's end of the worker. The address of the worker is that of an asset of ours: the one
 // policy of Trusted Types that the gateway permits makes no other.
 
-import { t } from "../../strings.ts";
+import { t } from "../../strings/fleet.ts";
 import type { Question, Response } from "./worker_messages.ts";
 
 interface Awaited {
