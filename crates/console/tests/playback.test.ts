@@ -5,11 +5,9 @@ import { test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { readTable, tableAt } from "../src/playback/index_file.ts";
 import { type Hit, search } from "../src/playback/search.ts";
-import { steps } from "../src/playback/screens.ts";
 import type { Source } from "../src/playback/source.ts";
 import { programs } from "../src/playback/programs.ts";
 import {
-  type Event,
   bounded,
   clock,
   lastAt,
@@ -88,25 +86,6 @@ test("a time names the events at or before it", () => {
 
 test("output loses its control sequences when it is saved as text", () => {
   assert.equal(plain("\x1b]52;c;error\x07\x1b]8;;javascript:error\x1b\\link\x1b[31m!"), "link!");
-});
-
-test("what is drawn before somebody looks is bounded in text and in time", () => {
-  const event = (at: number, text: string, code = "o") => ({ at, code, text });
-  const cut = (events: Event[]) => steps(events).map(({ from, to }) => [from, to]);
-  assert.deepEqual(cut([]), []);
-  assert.deepEqual(cut([event(0, "a"), event(0.1, "b"), event(0.3, "c")]), [
-    [0, 2],
-    [2, 3],
-  ]);
-  assert.deepEqual(cut([event(0, "x".repeat(9000)), event(0, "b"), event(0, "c")]), [
-    [0, 1],
-    [1, 3],
-  ]);
-  assert.deepEqual(cut([event(0, "a"), event(0, "9x9", "r"), event(0, "b")]), [
-    [0, 1],
-    [1, 2],
-    [2, 3],
-  ]);
 });
 
 /** A recording of these parts, each with a screen to begin with. */

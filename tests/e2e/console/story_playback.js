@@ -12,6 +12,8 @@ const env = process.env;
 const MOMENTS = Number(env.TOWLINE_MOMENTS);
 const ADDRESS = `${env.TOWLINE_ORIGIN}/console/#/recording/${env.TOWLINE_SESSION}`;
 const SEEKS = 50;
+/** How long a search of a recording of 1 GiB may take on a busy machine. */
+const PATIENCE_MS = 600_000;
 
 story(async (page) => {
   await signIn(page);
@@ -111,12 +113,23 @@ async function played(page) {
 async function found(page) {
   step("the search goes to a text in a later part; a marker goes to its moment");
   const moment = Math.floor(MOMENTS * 0.05) + 400;
-  await page.getByRole("searchbox", { name: "Search what the screen showed" }).fill(`now-${moment}-`);
-  await page.getByRole("button", { name: "Find next" }).click();
-  await page.locator("[role=status]", { hasText: "Found at" }).waitFor();
+  const near = await search(page, `now-${moment}-`, "Found at");
   await page.locator(".recorded .xterm-rows", { hasText: `now-${moment}-` }).waitFor();
   await page.getByRole("button", { name: "program-0" }).click();
   await page.locator(".recorded .xterm-rows", { hasText: "now-0-" }).waitFor();
+  step("a text that is nowhere is looked for in all of it");
+  const far = await search(page, `now-${MOMENTS}-`, "did not show");
+  step(`a search: ${near.toFixed(0)} ms up to moment ${moment}, ${far.toFixed(0)} ms through ${MOMENTS} moments`);
+}
+
+/** Searches for a text; milliseconds until the page says this of it. */
+async function search(page, text, says) {
+  const field = page.getByRole("searchbox", { name: "Search what the screen showed" });
+  const began = performance.now();
+  await field.fill(text);
+  await page.getByRole("button", { name: "Find next" }).click();
+  await page.locator("[role=status]", { hasText: says }).waitFor({ timeout: PATIENCE_MS });
+  return performance.now() - began;
 }
 
 async function verified(page) {

@@ -1,10 +1,14 @@
 // Finds a text on the screens of a recording, part by part.
 //
-// Invariants: one part is drawn at a time, off the page, and the page works on meanwhile; a newer
-// search ends an older one.
+// Invariants: one part at a time is looked at, off the page, while the next ones are read, and the
+// page works on meanwhile; a newer search ends an older one. What cannot show the text is not
+// drawn.
 
 import { Screens } from "./screens.ts";
 import type { Source } from "./source.ts";
+
+/** Parts that are read while one is looked at. */
+const AHEAD = 2;
 
 /**
  * Where a text was found: a part, and the last of its events that was drawn when the text was in
@@ -31,7 +35,7 @@ export async function search(
 ): Promise<Hit | null> {
   const parts = source.keyframes.length;
   const first = from?.part ?? 0;
-  const screens = new Screens();
+  const screens = new Screens(source, text, over);
   try {
     // The first part once more, for what stands before `from`.
     const last = Math.min(from ? parts : parts - 1, most - 1);
@@ -39,7 +43,10 @@ export async function search(
       if (over()) return null;
       const part = (first + n) % parts;
       looks(source.keyframes[part]?.at ?? 0);
-      const event = await screens.find(source, part, text, n === 0 && from ? from.event + 1 : 0);
+      for (let next = n + 1; next <= Math.min(n + AHEAD, last); next += 1)
+        source.events((first + next) % parts).catch(() => undefined); // asked for again, and told
+      const event = await screens.find(part, n === 0 && from ? from.event + 1 : 0);
+      if (over()) return null;
       if (event >= 0) return { part, event, at: (await source.events(part))[event]?.at ?? 0 };
     }
     return null;
