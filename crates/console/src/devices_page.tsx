@@ -74,9 +74,12 @@ export function DevicesPage({ place }: PageProps) {
 function Filters(props: { question: Signal<Question>; answer: Answer<Part> }) {
   const { question } = props;
   const timer = useRef<ReturnType<typeof setTimeout>>();
+  /** What is in the field: it is ahead of what is asked for, and an answer does not turn it back. */
+  const typed = useSignal<string | null>(null);
   const ask = (part: Partial<Question>): void => {
     const now = { ...question.peek(), ...part };
     question.value = now;
+    if (part.words !== undefined) typed.value = null;
     const query = {
       ...(now.words ? { q: now.words } : {}),
       ...(now.state ? { state: now.state } : {}),
@@ -92,9 +95,10 @@ function Filters(props: { question: Signal<Question>; answer: Answer<Part> }) {
         aria-label={t("search")}
         placeholder={t("search")}
         maxLength={256}
-        value={question.value.words}
+        value={typed.value ?? question.value.words}
         onInput={(event) => {
           const words = event.currentTarget.value;
+          typed.value = words;
           clearTimeout(timer.current);
           timer.current = setTimeout(() => ask({ words }), TYPED_MS);
         }}

@@ -17,6 +17,7 @@ story(async (page) => {
   const ids = await walked(page);
   await jumped(page, ids);
   await searched(page);
+  await typed(page);
 });
 
 /** What the rows in sight say: number in the list, id. */
@@ -91,4 +92,31 @@ async function searched(page) {
   await page.fill('input[type="search"]', "");
   await page.locator("[role=status]", { hasText: `${DEVICES} devices` }).waitFor();
   await eventually("the first rows again", async () => (await rows(page))[0]?.[0] === 0);
+}
+
+async function typed(page) {
+  step("an answer that comes while somebody types takes nothing out of the field");
+  const field = page.locator('input[type="search"]');
+  await field.fill("");
+  await page.locator("[role=status]", { hasText: `${DEVICES} devices` }).waitFor();
+  const [held, isSearch] = [[], (one) => one.headers()["x-amz-target"] === "Towline.SearchDevices"];
+  await page.route("**/*", async (route) => {
+    if (isSearch(route.request())) await new Promise((release) => held.push(release));
+    await route.continue().catch(() => undefined); // a newer question has taken its place
+  });
+  await field.press("d");
+  await eventually("the first letter is asked about", async () => held.length > 0);
+  // Letters come faster than the page asks about them, until the answer is here and a little longer.
+  let [text, answered] = ["d", false];
+  const answer = page.waitForResponse((one) => isSearch(one.request())).then(() => (answered = true));
+  held.splice(0).forEach((release) => release());
+  for (let left = 10; left > 0 && text.length < 200; left -= answered ? 1 : 0) {
+    await page.keyboard.press("x");
+    text += "x";
+  }
+  await answer;
+  assert.equal(await field.inputValue(), text);
+  held.splice(0).forEach((release) => release());
+  await page.unroute("**/*");
+  await page.locator("text=No device matches.").waitFor();
 }
