@@ -34,13 +34,20 @@ window.addEventListener("hashchange", () => {
 
 /** Tabs of this browser tell each other of a sign-out. */
 const tabs = new BroadcastChannel("towline");
-tabs.onmessage = () => {
+tabs.onmessage = () => signedOut();
+
+/** Who was signed in last: a shell stays on the screen when that sign-in is over by itself. */
+let before: string | undefined;
+
+/** Nothing of the user stays in this tab. */
+function signedOut(): void {
+  before = undefined;
   detachAll();
   forget();
   identity.value = null;
-};
+  location.hash = "#/";
+}
 
-let before: string | undefined;
 effect(() => {
   const who = identity.value;
   if (who === null) dismiss();
@@ -64,7 +71,6 @@ async function leave(): Promise<void> {
     ]);
     if (ends === null) return;
     if (ends) await Promise.all(open.map((session) => session.end().catch(() => undefined)));
-    else detachAll();
   }
   try {
     await signOut();
@@ -72,10 +78,8 @@ async function leave(): Promise<void> {
     notice.value = words(error);
     return;
   }
-  before = undefined;
-  forget();
+  signedOut();
   tabs.postMessage("signed out");
-  location.hash = "#/";
 }
 
 /** Pages whose script is here. */

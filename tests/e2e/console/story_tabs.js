@@ -12,7 +12,7 @@ const { Terminal } = require("./terminal.js");
 const { TOWLINE_DEVICE: DEVICE } = process.env;
 const LINES = 200;
 
-story(async (page) => {
+story(async (page, context) => {
   await signIn(page);
   await page.locator(`[data-device="${DEVICE}"] a.button`).click();
   const terminal = new Terminal(page);
@@ -22,6 +22,7 @@ story(async (page) => {
   await small(page);
   await left(page, terminal);
   await signedOut(page);
+  await signedOutElsewhere(page, context);
 });
 
 /** The loop of a shell: its lines carry its name. */
@@ -146,4 +147,23 @@ async function signedOut(page) {
   assert.deepEqual(await page.evaluate(() => Object.keys(sessionStorage)), []);
   await signIn(page);
   await eventually("only the detached shell is left", async () => (await page.locator(".own li").count()) === 1);
+}
+
+async function signedOutElsewhere(page, context) {
+  step("signed out in another tab: no screen of the user stays in this one, and nothing is stored");
+  await page.locator(`[data-device="${DEVICE}"] a.button`).click();
+  const terminal = new Terminal(page);
+  await terminal.is("connected");
+  await terminal.type("echo private-$((40+2))");
+  await terminal.sees("private-42");
+  const other = await context.newPage();
+  await other.goto(`${process.env.TOWLINE_ORIGIN}/console/`);
+  await other.click("text=Sign out");
+  await other.locator('input[name="key"]').waitFor();
+  await page.bringToFront();
+  await page.locator('input[name="key"]').waitFor();
+  await eventually("no terminal is left", async () => (await page.locator(".pane").count()) === 0);
+  assert.ok(!(await page.content()).includes("private-42"));
+  assert.deepEqual(await page.evaluate(() => Object.keys(sessionStorage)), []);
+  assert.equal(new URL(page.url()).hash, "#/", "the next user is not asked to return to it");
 }

@@ -255,6 +255,7 @@ export class Shell {
 
   private stolen(): void {
     if (this.closed || !this.session || this.session.isOver) return;
+    this.save(); // who takes it back goes on from here, and is told what is missing
     this.session.detach();
     this.askNoMore();
     this.status.value = { is: "elsewhere" };
