@@ -11,6 +11,7 @@ import { UnicodeGraphemesAddon } from "@xterm/addon-unicode-graphemes";
 import { type ITheme, Terminal } from "@xterm/xterm";
 import { EscapeTail } from "./escape_tail.ts";
 import { arrow } from "./live/keys.ts";
+import { linesToAsk, withoutEscapes } from "./live/paste.ts";
 import { prefer, preferences } from "./live/preferences.ts";
 import type { Size } from "./messages.ts";
 import type { Saved } from "./saved.ts";
@@ -260,9 +261,9 @@ export class TerminalView {
   }
 
   private async paste(text: string): Promise<void> {
-    const lines = text.replace(/\r\n?/g, "\n").replace(/\n$/, "").split("\n").length;
-    const asks = lines > 1 || text.endsWith("\n");
-    if (text && (!asks || (await this.handlers.mayPaste(lines)))) this.term.paste(text);
+    const lines = linesToAsk(text);
+    if (text && (lines === 0 || (await this.handlers.mayPaste(lines))))
+      this.term.paste(withoutEscapes(text));
     this.term.focus();
   }
 

@@ -219,9 +219,12 @@ async function reloaded(context, page, terminal) {
   await other.click("text=Take it over");
   await second.is("connected");
   await terminal.is("elsewhere");
+  await second.type("echo mean''while");
+  await second.sees("meanwhile");
   await other.close();
   await page.click("text=Take it over");
   await terminal.is("connected");
+  await terminal.sees("meanwhile");
 }
 
 async function pasted(page, terminal) {
@@ -236,6 +239,10 @@ async function pasted(page, terminal) {
     }, text);
   await paste("echo not-''pasted\necho at-''all\n");
   await page.locator("dialog", { hasText: "Paste 2 lines?" }).waitFor();
+  await page.click("dialog >> text=Cancel");
+  step("what a shell would execute is never pasted without a question, nor beside its marks");
+  await paste("echo not-''pasted\x1b[201~\r");
+  await page.locator("dialog", { hasText: "Paste 1 lines?" }).waitFor();
   await page.click("dialog >> text=Cancel");
   await paste("echo one-''pasted\necho two-''pasted\n");
   await page.locator('dialog button:text-is("Paste")').click();
