@@ -8,7 +8,7 @@ use crate::first_boot;
 use crate::handover::Predecessor;
 use crate::link::gateways::{Gateways, Route};
 use crate::link::tls::{self, Pins, SignedSeconds, TlsError};
-use crate::separation::monitor::Separation;
+use crate::separation::monitor::{Separation, is_possible};
 use crate::start_error::StartError;
 use crate::state::Dir;
 use crate::state::enrollment::{Enrollment, Trust};
@@ -65,7 +65,7 @@ pub fn would_run(config: &Config) -> Result<(), StartError> {
     let key = key.for_tls().map_err(TlsError::from)?;
     tls::client_config(trust, key, &Arc::default(), &Pins::default())?;
     gateways(config, &enrollment)?;
-    Ok(())
+    Ok(is_possible(config.separation())?)
 }
 
 /// The gateways of the settings, else the one of the enrollment; each has a name that a certificate

@@ -195,6 +195,7 @@ impl Agent {
     pub async fn run(&mut self) -> Outcome {
         self.service.ready(Instant::now());
         self.status.command_log(self.log.means());
+        self.describe_separation();
         logger::info!(
             "device {} of {}, version {}",
             self.enrollment.device,
@@ -336,8 +337,8 @@ impl Agent {
 
     fn on_change(&mut self, change: Change, now: Instant) {
         let _link = self.connection.enter_span();
-        if let (Change::Dialled(_), Some(it)) = (&change, self.connection.separation()) {
-            self.status.separation(&it.describe());
+        if let Change::Dialled(_) = &change {
+            self.describe_separation();
         }
         match change {
             Change::Dialled(Ok(link)) => self.begin_handshake(link, now),
@@ -352,6 +353,12 @@ impl Agent {
                 }
             }
             Change::Lost(error) => self.link_lost(&error),
+        }
+    }
+
+    fn describe_separation(&mut self) {
+        if let Some(separation) = self.connection.separation() {
+            self.status.separation(&separation.describe());
         }
     }
 

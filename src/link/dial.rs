@@ -116,7 +116,7 @@ pub async fn dial(target: &Target) -> Result<Stream, DialError> {
 
 async fn dial_without_limit(target: &Target) -> Result<Stream, DialError> {
     let addresses = resolve(target.first(), target.separation.as_ref()).await?;
-    if let Some(separation) = target.separation.as_ref().filter(|it| !it.is_given_up()) {
+    if let Some(separation) = &target.separation {
         match dial_apart(target, separation, addresses.clone()).await {
             Err(DialError::NotSeparated(why)) if separation.give_up(&why) => {}
             reached => return reached,

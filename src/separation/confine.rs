@@ -17,7 +17,7 @@ use crate::sys::landlock;
 use crate::sys::seccomp::{Condition, Rest, Rule, install};
 use nix::libc::{self, c_long};
 use nix::sys::prctl;
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
 use nix::unistd::{Gid, Uid, chdir, chroot, setgroups, setresgid, setresuid};
 
@@ -194,7 +194,9 @@ pub(super) fn confine(wanted: &Confinement<'_>) -> Result<u32, String> {
         (Resource::RLIMIT_DATA, limits::SEPARATED_MEMORY),
         (Resource::RLIMIT_NOFILE, limits::SEPARATED_DESCRIPTORS),
     ] {
-        setrlimit(resource, most, most).map_err(at("the limits"))?;
+        // Less may be left: only root raises a limit.
+        let least = getrlimit(resource).map(|(_, hard)| most.min(hard));
+        least.and_then(|least| setrlimit(resource, least, least)).map_err(at("the limits"))?;
     }
     let Some(_) = wanted.root else {
         // The system's resolver is any code of the device's: what it calls is not known.

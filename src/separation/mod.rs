@@ -22,4 +22,5 @@ mod confine;
 pub mod monitor;
 pub mod network;
 mod socket;
+mod starts;
 pub mod turns;

@@ -8,9 +8,14 @@
 //! - Texts of the process reach log and status as plain characters, bounded.
 //! - A process that was dropped is killed, and only while its number is still its own: the agent
 //!   reports the ends of children by [`Children::ended`].
+//! - One process does it all only where the settings let it and for the task at hand: the next task
+//!   is tried apart again. What may pass (no memory, no further process) is no reason at all, once
+//!   a process of its kind has worked.
 
 use super::channel::{hear, say};
 use super::socket::Socket;
+pub use super::starts::Failure;
+use super::starts::{Starts, Tried};
 use super::turns::{Turn, Turns, shown};
 use crate::config::Separated;
 use crate::limits;
@@ -46,15 +51,6 @@ use towline_wire::separation::{Dial, FromNetwork, Judged, Place, ToNetwork, Via}
 
 /// The command of this program that is a network process.
 pub const COMMAND: &str = "network";
-
-/// Why there is no answer or no line.
-#[derive(Debug)]
-pub enum Failure {
-    /// No network process can be had here, or not without rights.
-    Unavailable(String),
-    /// It did its task, and this came of it.
-    Failed(String),
-}
 
 /// The network processes that live: their numbers are theirs until the agent has reaped them.
 #[derive(Debug, Clone, Default)]
@@ -105,41 +101,10 @@ struct Inside {
     trust: Trust,
     pins: Pins,
     signed: SignedSeconds,
-    /// Why everything is one process.
-    given_up: RefCell<Option<String>>,
     /// The version of Landlock that confines the processes; 0 for none.
     landlock: Cell<u32>,
-    starts: Cell<Starts>,
-}
-
-/// Whether processes can be started here at all. One that ends before its rights are gone has read
-/// nothing of the network, so nobody outside has ended it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Starts {
-    /// None has worked yet, and so many ended early.
-    Untried(u8),
-    /// One has worked: another one that ends early is an accident, and no reason to do without.
-    Work,
-    /// They do not work here.
-    Useless,
-}
-
-impl Default for Starts {
-    fn default() -> Self {
-        Self::Untried(0)
-    }
-}
-
-impl Starts {
-    fn after_an_early_end(self) -> Self {
-        match self {
-            Self::Untried(before) if before + 1 < limits::SEPARATED_STARTS => {
-                Self::Untried(before + 1)
-            }
-            Self::Untried(_) | Self::Useless => Self::Useless,
-            Self::Work => Self::Work,
-        }
-    }
+    look_ups: Tried,
+    links: Tried,
 }
 
 /// What to connect to.
@@ -177,42 +142,44 @@ impl Separation {
             trust: trust.clone(),
             pins: pins.clone(),
             signed: signed.clone(),
-            given_up: RefCell::default(),
             landlock: Cell::default(),
-            starts: Cell::default(),
+            look_ups: Tried::default(),
+            links: Tried::default(),
         };
         Some(Self { inside: Rc::new(inside), children: Children::default() })
-    }
-
-    /// Whether one process does it all, because it has to and may.
-    #[must_use]
-    pub fn is_given_up(&self) -> bool {
-        self.inside.given_up.borrow().is_some()
     }
 
     /// Why one process does it all, if it does.
     #[must_use]
     pub fn given_up(&self) -> Option<String> {
-        self.inside.given_up.borrow().clone()
+        let Inside { links, look_ups, .. } = &*self.inside;
+        links.given_up.borrow().clone().or_else(|| look_ups.given_up.borrow().clone())
     }
 
-    /// It cannot be here. True when the agent may go on as one process; it does so from now on.
+    /// It cannot be here. True when this link may be made by one process.
     #[must_use]
     pub fn give_up(&self, why: &str) -> bool {
+        self.give_up_on(&self.inside.links, why)
+    }
+
+    fn give_up_on(&self, tried: &Tried, why: &str) -> bool {
         if self.inside.demanded {
             return false;
         }
-        logger::warning!("one process reads the network and has all rights: {why}");
-        *self.inside.given_up.borrow_mut() = Some(why.to_owned());
+        let before = tried.given_up.replace(Some(why.to_owned()));
+        if before.as_deref() != Some(why) {
+            logger::warning!("one process reads the network and has all rights: {why}");
+        }
         true
     }
 
     /// For `status`.
     #[must_use]
     pub fn describe(&self) -> String {
-        let account = &self.inside.account;
-        match (&*self.inside.given_up.borrow(), self.inside.landlock.get()) {
+        let Inside { account, landlock, links, .. } = &*self.inside;
+        match (self.given_up(), landlock.get()) {
             (Some(why), _) => format!("one process: {why}"),
+            _ if links.starts.get() != Starts::Work => format!("no process as {account} yet"),
             (None, 0) => format!("separate process as {account}, without Landlock"),
             (None, version) => format!("separate process as {account}, Landlock {version}"),
         }
@@ -224,10 +191,11 @@ impl Separation {
     /// # Errors
     /// The resolver's, or why there is no such process.
     pub async fn names(this: Option<&Self>, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-        if let Some(separation) = this.filter(|it| !it.is_given_up()) {
+        if let Some(separation) = this {
             match separation.look_up(host, port).await {
                 Ok(found) => return Ok(found),
-                Err(Failure::Unavailable(why)) if separation.give_up(&why) => {}
+                Err(Failure::Unavailable(why))
+                    if separation.give_up_on(&separation.inside.look_ups, &why) => {}
                 Err(Failure::Unavailable(why) | Failure::Failed(why)) => {
                     return Err(io::Error::other(why));
                 }
@@ -311,29 +279,38 @@ impl Separation {
 
     /// Starts a process, and has it give up its rights.
     async fn begin(&self, confined: bool) -> Result<(Process, Socket), Failure> {
-        let unavailable = |error: io::Error| Failure::Unavailable(error.to_string());
-        let (uid, gid) = account(&self.inside.account)?;
+        let Inside { account, links, look_ups, .. } = &*self.inside;
+        let begun = match account_of(account) {
+            Ok(account) => self.begun(account, confined).await,
+            Err(Failure::Unavailable(why)) => return Err(Failure::Unavailable(why)),
+            Err(failed) => Err(failed),
+        };
+        if confined { links } else { look_ups }.judge(begun)
+    }
+
+    /// Nothing of the network is read here: no failure is a stranger's work.
+    async fn begun(
+        &self,
+        (uid, gid): (Uid, Gid),
+        confined: bool,
+    ) -> Result<(Process, Socket), Failure> {
+        let failed = |error: io::Error| Failure::Failed(format!("no network process: {error}"));
         let root = if confined { Some(self.empty_root()?) } else { None };
-        let (mut process, stream) = self.start().map_err(unavailable)?;
+        let (mut process, stream) = self.start().map_err(failed)?;
         process.say(&ToNetwork::Begin { uid: uid.as_raw(), gid: gid.as_raw(), root })?;
-        match process.hear().await {
-            Ok(FromNetwork::Confined { landlock }) => {
+        match process.hear().await? {
+            FromNetwork::Confined { landlock } => {
+                // It has another account by now.
+                if kill(process.pid, None) == Err(Errno::EPERM) {
+                    return Err(Failure::Unavailable(
+                        "the agent could not end it without CAP_KILL".to_owned(),
+                    ));
+                }
                 self.inside.landlock.set(landlock);
-                self.inside.starts.set(Starts::Work);
                 Ok((process, stream))
             }
-            Ok(FromNetwork::NotConfined(why)) => Err(Failure::Unavailable(shown(&why))),
-            Ok(_) => Err(out_of_turn()),
-            Err(Failure::Failed(why)) => {
-                let starts = self.inside.starts.get().after_an_early_end();
-                self.inside.starts.set(starts);
-                Err(if starts == Starts::Useless {
-                    Failure::Unavailable(format!("{why}, before it had read anything"))
-                } else {
-                    Failure::Failed(why)
-                })
-            }
-            Err(other) => Err(other),
+            FromNetwork::NotConfined(why) => Err(Failure::Unavailable(shown(&why))),
+            _ => Err(out_of_turn()),
         }
     }
 
@@ -341,7 +318,7 @@ impl Separation {
         let root = &self.inside.root;
         match DirBuilder::new().recursive(true).mode(0o755).create(root) {
             Ok(()) => Ok(root.to_string_lossy().into_owned()),
-            Err(error) => Err(Failure::Unavailable(format!("{}: {error}", root.display()))),
+            Err(error) => Err(Failure::Failed(format!("{}: {error}", root.display()))),
         }
     }
 
@@ -376,19 +353,46 @@ impl Separation {
     }
 }
 
+/// What belongs to nobody has this user: files of other machines, of other name spaces.
+const NOBODY: u32 = 65_534;
+
+/// Whether a demand can be met, as far as that is known without a process.
+///
+/// # Errors
+/// Why not.
+pub fn is_possible((wanted, account): (Separated, &str)) -> io::Result<()> {
+    match (wanted, account_of(account)) {
+        (Separated::Demanded, Err(Failure::Unavailable(why))) => {
+            Err(io::Error::other(format!("security.separation is \"demanded\": {why}")))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The account of the network process. It belongs to nobody else.
-fn account(name: &str) -> Result<(Uid, Gid), Failure> {
+fn account_of(name: &str) -> Result<(Uid, Gid), Failure> {
     let unavailable = |why: String| Err(Failure::Unavailable(why));
     if !Uid::effective().is_root() {
         return unavailable("the agent is not root".to_owned());
     }
     match User::from_name(name) {
-        Ok(Some(user)) if user.uid.is_root() || name == "nobody" => {
+        Ok(Some(user))
+            if user.uid.is_root()
+                || user.gid.as_raw() == 0
+                || user.uid.as_raw() == NOBODY
+                || name == "nobody" =>
+        {
             unavailable(format!("the account \"{name}\" is not one of its own"))
         }
         Ok(Some(user)) => Ok((user.uid, user.gid)),
-        Ok(None) => unavailable(format!("this device has no account \"{name}\"")),
-        Err(errno) => unavailable(format!("the account \"{name}\" cannot be looked up: {errno}")),
+        Ok(None) => unavailable(format!(
+            "this device has no account \"{name}\": make it (useradd --system {name}), or set \
+             security.network_user"
+        )),
+        // What may pass, such as a directory service that is away.
+        Err(errno) => {
+            Err(Failure::Failed(format!("the account \"{name}\" cannot be looked up: {errno}")))
+        }
     }
 }
 

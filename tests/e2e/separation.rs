@@ -6,6 +6,7 @@
 
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
+use std::process::Command;
 
 use towline_testkit::connect_proxy::ConnectProxy;
 use towline_testkit::lab::{Device, DeviceSetup, Lab};
@@ -258,6 +259,52 @@ fn in_a_container_without_rights_the_agent_goes_on_as_one_process_and_says_so() 
     ensure(said == "impossible: the groups: Operation not permitted", || said.clone())
 }
 
+/// A service manager may have set lower limits than the network process has.
+#[test]
+fn lower_limits_of_the_service_stay_and_keep_nothing_from_being_separated() -> Outcome {
+    let lab = Lab::start()?;
+    let config = separated("").config.replace("demanded", "wanted");
+    let behind = ["prlimit", "--nofile=40:40", "--data=12582912:12582912"];
+    let behind = behind.map(str::to_owned).to_vec();
+    let device = lab.device_with(&DeviceSetup { config, behind, ..DeviceSetup::default() })?;
+    let said = told(&lab, &device)?;
+    ensure(said == "separate", || said.clone())?;
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", network_process(&device)?))?;
+    let open_files = limits.lines().find(|line| line.starts_with("Max open files"));
+    let expected = open_files.is_some_and(|line| line.split_whitespace().nth(3) == Some("40"));
+    ensure(expected, || limits.clone())
+}
+
+/// A process with another account than the agent's can be ended with CAP_KILL alone. One that could
+/// not be ended would keep its way to a session.
+#[test]
+fn an_agent_that_could_not_end_the_process_has_none() -> Outcome {
+    let lab = Lab::start()?;
+    let config = separated("").config.replace("demanded", "wanted");
+    let behind =
+        ["setpriv", "--bounding-set=-kill", "--inh-caps=-kill"].map(str::to_owned).to_vec();
+    let device = lab.device_with(&DeviceSetup { config, behind, ..DeviceSetup::default() })?;
+    let said = told(&lab, &device)?;
+    ensure(said == "impossible: the agent could not end it without CAP_KILL", || said.clone())
+}
+
+/// Settings that would cost the device its link are refused while it has one.
+#[test]
+fn a_reload_with_a_demand_that_cannot_be_met_is_refused_in_words() -> Outcome {
+    let lab = Lab::start()?;
+    let device = lab.device_with(&separated(""))?;
+    let mut shell = echo(&lab.admin(), &device)?;
+    round_trip(&mut shell, b"before", "before the reload")?;
+    device.configure(&separated("").config.replace(ACCOUNT, "nobody-at-all"))?;
+    process::hang_up(device.pid()?)?;
+    eventually("the log says why", BACK, || {
+        let logged = device.logged();
+        let why = "\"demanded\": this device has no account \"nobody-at-all\": make it";
+        (logged.contains(why) && logged.contains("not restarting")).then_some(())
+    })?;
+    round_trip(&mut shell, b"after", "after it")
+}
+
 #[test]
 fn a_pin_is_judged_in_the_network_process_and_a_wrong_one_is_named_in_the_log() -> Outcome {
     let lab = Lab::start()?;
@@ -308,6 +355,32 @@ fn an_agent_that_is_killed_takes_its_network_process_along() -> Outcome {
     })
 }
 
+/// The descriptors of the agent's process are all in use for a while, as processes or memory of a
+/// device may be: that passes, and is no reason to give the network to a process with all rights.
+#[test]
+fn a_device_that_is_short_of_something_for_a_while_goes_on_with_two_processes() -> Outcome {
+    let lab = Lab::start()?;
+    let config = separated("").config.replace("demanded", "wanted");
+    let device = lab.device_with(&DeviceSetup { config, ..DeviceSetup::default() })?;
+    let (agent, network) = (device.pid()?, network_process(&device)?);
+    let limit = |number: &str| {
+        let mut command = Command::new("prlimit");
+        command.args(["--pid", &agent.to_string(), &format!("--nofile={number}:4096")]);
+        process::finish(command, BACK)
+    };
+    limit("8")?;
+    process::send(network, Signal::KILL)?;
+    eventually("it has no descriptor for another process", BACK, || {
+        device.logged().contains("Too many open files").then_some(())
+    })?;
+    limit("1024")?;
+    network_process(&device)?;
+    device.wait_online(&lab.admin())?;
+    let said = told(&lab, &device)?;
+    ensure(said == "separate", || said.clone())?;
+    ensure(!device.logged().contains("has all rights"), || device.logged())
+}
+
 /// Without the account: `wanted` goes on as one process and says so, `demanded` makes no link.
 #[test]
 fn where_it_cannot_be_the_agent_says_so_and_a_demand_is_kept() -> Outcome {
@@ -315,7 +388,8 @@ fn where_it_cannot_be_the_agent_says_so_and_a_demand_is_kept() -> Outcome {
     let config = "security.separation = \"wanted\"\nsecurity.network_user = \"nobody-at-all\"";
     let setup = DeviceSetup { config: config.to_owned(), ..DeviceSetup::default() };
     let mut device = lab.device_with(&setup)?;
-    let why = "this device has no account \\\"nobody-at-all\\\"";
+    let why = "this device has no account \\\"nobody-at-all\\\": make it (useradd --system \
+               nobody-at-all), or set security.network_user";
     let shown = status(&device)?;
     ensure(shown.contains(&format!("one process: {why}")), || shown.clone())?;
     let said = told(&lab, &device)?;

@@ -141,18 +141,6 @@ fn the_next_key_can_be_met_only_where_the_authority_announced_one() {
 }
 
 #[test]
-fn processes_that_always_end_early_are_done_without_and_one_that_has_worked_never_is() {
-    let mut starts = Starts::default();
-    for _ in 1..limits::SEPARATED_STARTS {
-        starts = starts.after_an_early_end();
-        assert_ne!(starts, Starts::Useless);
-    }
-    assert_eq!(starts.after_an_early_end(), Starts::Useless);
-    let ended = |starts: Starts, _| starts.after_an_early_end();
-    assert_eq!((0..100).fold(Starts::Work, ended), Starts::Work);
-}
-
-#[test]
 fn addresses_are_the_same_on_both_sides() {
     for text in ["10.1.2.3:443", "[fd00::1]:8443", "[fe80::1%3]:1"] {
         let address: SocketAddr = text.parse().unwrap();
