@@ -182,8 +182,15 @@ pub const NOTSENT_LOWAT: u32 = 32 * 1024;
 /// How long sent bytes stay unacknowledged before the kernel gives the connection up.
 pub const TCP_USER_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// Bytes that a network process holds in each direction. RAM: twice that, in that process.
+/// Events that the kernel tells at a time; the next turn has the others. RAM: 12 bytes for each, in
+/// each process.
+pub const IO_EVENTS: usize = 64;
+
+/// Bytes that a network process reads at a time while there are many, in each direction. RAM: twice
+/// that, in that process, and only while bytes are under way.
 pub const SEPARATED_COPY: usize = 16 * 1024;
+/// The same while there are few: a key, an echo.
+pub const SEPARATED_FEW: usize = 1024;
 /// Bytes that the kernel holds on the way to it. RAM: the kernel's.
 pub const SEPARATED_BUFFER: usize = 16 * 1024;
 /// A network process closes all descriptors below this one that it was started with by oversight.

@@ -13,7 +13,7 @@ use towline_agent::handover::form::FORM;
 use towline_agent::handover::preflight::OTHER_FORM;
 use towline_agent::handover::{self, Predecessor};
 use towline_agent::sys::memory::keep_nothing_large;
-use towline_agent::{enroll, logger, platform, run, status, would_run};
+use towline_agent::{enroll, limits, logger, platform, run, status, would_run};
 
 /// Of sysexits.h: the configuration cannot be used.
 const EX_CONFIG: u8 = 78;
@@ -113,6 +113,7 @@ fn in_runtime<F: Future>(work: F) -> std::io::Result<F::Output> {
     let runtime = builder
         .enable_all()
         .max_blocking_threads(1)
+        .max_io_events_per_tick(limits::IO_EVENTS)
         .thread_keep_alive(Duration::from_millis(1))
         .build()?;
     let outcome = runtime.block_on(work);

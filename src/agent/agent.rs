@@ -87,7 +87,7 @@ pub struct Agent {
     pub(super) renewal: Renewal,
     /// While the agent stops: when it kills what is left.
     pub(super) stopping: Option<Instant>,
-    /// No session has used memory since it was given back.
+    /// Neither a handshake nor a session has used memory since it was given back.
     pub(super) gave_back: bool,
     pub(super) alarm: Alarm,
     /// The link and the command log take turns: neither may keep the other waiting.
@@ -326,11 +326,12 @@ impl Agent {
         self.give_memory_back();
     }
 
-    /// Once after the last session: replay rings and records of programs leave holes in the heap.
+    /// Once after a handshake and after the last session: they leave holes in the heap, and stack.
     fn give_memory_back(&mut self) {
         let idle = self.table.is_quiet() && self.log.is_idle();
         if idle && !self.gave_back {
             memory::give_back();
+            memory::give_stack_back();
         }
         self.gave_back = idle;
     }

@@ -52,6 +52,7 @@ impl Agent {
         self.say_separation()?;
         self.table.say_held();
         self.table.say_limits();
+        self.gave_back = false; // the handshake has used some
         Ok(())
     }
 

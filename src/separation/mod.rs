@@ -17,6 +17,7 @@
 //! # Not here
 //! - Frames and messages of the gateway are read by the monitor. Tunnels are dialled by it.
 
+mod carry;
 mod channel;
 mod confine;
 pub mod monitor;

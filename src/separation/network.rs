@@ -6,6 +6,7 @@
 //! - It holds no descriptor but those of its task.
 //! - It has no state beyond its one task, and no way to ask for a second one.
 
+use super::carry::both_ways;
 use super::channel::{hear, say};
 use super::confine::{Confinement, confine, connect_no_more};
 use super::socket::Socket;
@@ -18,15 +19,14 @@ use crate::state::enrollment::{Address, Trust};
 use crate::sys::memory;
 use nix::unistd::{Gid, Uid, close};
 use ring::rand::{SecureRandom as _, SystemRandom};
+use rustix::stdio::{stderr, stdin, stdout};
 use rustls::pki_types::CertificateDer;
 use rustls::sign::{CertifiedKey, Signer, SigningKey};
 use rustls::{SignatureAlgorithm, SignatureScheme};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
-use std::os::fd::AsFd as _;
 use std::process::ExitCode;
 use std::sync::Arc;
-use tokio::io::copy_bidirectional_with_sizes;
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 use towline_wire::message::{decode, encode};
@@ -52,11 +52,11 @@ pub fn serve() -> ExitCode {
 }
 
 fn tell(message: &FromNetwork) -> io::Result<()> {
-    say(io::stdin().as_fd(), encode(message), false)
+    say(stdin(), encode(message), false)
 }
 
 fn ask() -> io::Result<ToNetwork> {
-    hear(io::stdin().as_fd(), false, decode)?.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+    hear(stdin(), false, decode)?.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
 }
 
 /// A message that is not due.
@@ -77,9 +77,12 @@ fn run() -> io::Result<()> {
     // Linux before 3.17 has random numbers in a file alone, which stays open.
     let _ = SystemRandom::new().fill(&mut [0; 1]);
     // Made before the calls for it are refused.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_io_events_per_tick(limits::IO_EVENTS)
+        .build()?;
     let entered = runtime.enter();
-    let monitor = Socket::new(io::stdout().as_fd().try_clone_to_owned()?)?;
+    let monitor = Socket::new(stdout().try_clone_to_owned()?)?;
     drop(entered);
     if begin(Some(&root))? { runtime.block_on(link(monitor)) } else { Ok(()) }
 }
@@ -108,10 +111,11 @@ async fn link(mut monitor: Socket) -> io::Result<()> {
     connect_no_more()?;
     tell(&FromNetwork::Linked { local: local.unwrap_or_default(), met_next: pins.has_met_next() })?;
     drop((dial, pins));
-    memory::give_back(); // what the handshake took
-    let size = limits::SEPARATED_COPY;
-    match copy_bidirectional_with_sizes(&mut monitor, &mut stream, size, size).await {
-        Ok(_) => Ok(()),
+    // What the handshake took.
+    memory::give_back();
+    memory::give_stack_back();
+    match both_ways(&mut monitor, &mut stream).await {
+        Ok(()) => Ok(()),
         Err(error) => tell(&failed(connection_error(&error), String::new())),
     }
 }
@@ -142,7 +146,7 @@ async fn connect(dial: &Dial, pins: &Pins) -> Result<TlsStream<TcpStream>, Strin
 /// The CA's PEM text: a file in memory in the place of standard error.
 fn given_ca() -> io::Result<String> {
     let mut pem = String::new();
-    let file = File::from(io::stderr().as_fd().try_clone_to_owned()?);
+    let file = File::from(stderr().try_clone_to_owned()?);
     file.take(limits::CONFIG_FILE as u64).read_to_string(&mut pem)?;
     Ok(pem)
 }

@@ -531,6 +531,22 @@ pub(crate) fn give_memory_back() {
     let _ = unsafe { libc::malloc_trim(0) };
 }
 
+/// Gives back the pages of the main thread's stack below this call: a TLS handshake goes deeper than
+/// anything later does. Called on the main thread alone.
+#[inline(never)]
+pub(crate) fn give_stack_back() {
+    /// Below this frame, for the call itself.
+    const MARGIN: usize = 8 * 1024;
+    const MOST: usize = 256 * 1024;
+    let here = 0_u8;
+    let Ok(Some(page)) = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE) else { return };
+    let page = usize::try_from(page).unwrap_or(MOST);
+    let end = (ptr::from_ref(&here).addr() - MARGIN) / page * page;
+    // SAFETY: stacks grow downwards here, so nothing below the margin is in use. The kernel keeps
+    // 128 MiB and more below the top of the main stack free of other mappings.
+    let _ = unsafe { libc::madvise((end - MOST) as *mut _, MOST, libc::MADV_DONTNEED) };
+}
+
 /// Whether an extended attribute of a file has just this value, of at most eight bytes.
 pub(crate) fn has_attribute(path: &CStr, name: &CStr, value: &[u8]) -> bool {
     let mut found = [0_u8; 8];

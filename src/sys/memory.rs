@@ -1,4 +1,4 @@
-//! Memory: files that have no name, and what the allocator keeps.
+//! Memory: files that have no name, and what allocator and stack keep.
 //!
 //! # Invariants
 //! - Nobody else can open one by a path once it holds something.
@@ -22,6 +22,13 @@ pub fn keep_nothing_large() {
 /// Gives free memory back to the system.
 pub(crate) fn give_back() {
     calls::give_memory_back();
+}
+
+/// Gives back what deeper calls have used of the main thread's stack; elsewhere it does nothing.
+pub(crate) fn give_stack_back() {
+    if std::thread::current().name() == Some("main") {
+        calls::give_stack_back();
+    }
 }
 
 /// An empty file; `label` is shown in `/proc`.
