@@ -45,6 +45,8 @@ export interface Screen {
   /** So many bytes wait for the device. */
   kept(bytes: number): void;
   inputFull(): void;
+  /** Another client typed while this one was away: so many bytes of input were dropped. */
+  otherTyped?(dropped: number): void;
   /** The device took input, or has room for more. */
   taken?(): void;
   /** What concerns the session outside of its bytes. */
@@ -263,11 +265,13 @@ export class Session {
       case "attached": {
         const missed = this.output.attached(message.output.io);
         if (missed > 0) this.screen.missed(missed);
+        const dropped = this.dropPassed(message.input);
         this.input.attached(message.input, message.room);
         this.attached = true;
         this.pauses.made();
         this.since = 0;
         this.screen.status({ is: "connected" });
+        if (dropped !== null) this.screen.otherTyped?.(dropped);
         this.resized();
         this.pump();
         this.screen.taken?.();
@@ -310,6 +314,17 @@ export class Session {
       case "missed":
         return;
     }
+  }
+
+  /**
+   * Another client had the seat while this one was away, and typed: input that waits here is not
+   * meant for what it left. How many bytes were dropped; `null`: nobody typed.
+   */
+  private dropPassed(position: number): number | null {
+    if (!this.screen.otherTyped || !this.input.isPassed(position)) return null;
+    const dropped = this.input.waiting;
+    this.input = new Input();
+    return dropped;
   }
 
   private show(bytes: Uint8Array): void {

@@ -21,6 +21,8 @@ export class Input {
   /** Bytes of the kept ones that were sent on this websocket. */
   private sent = 0;
   private limit = 0;
+  /** Position up to which bytes were ever sent. */
+  private reached = 0;
 
   /** Keeps bytes for the device. False: there is no room, and nothing was kept. */
   push(bytes: Uint8Array): boolean {
@@ -33,6 +35,11 @@ export class Input {
   /** Bytes that the device has not acknowledged. */
   get waiting(): number {
     return this.kept;
+  }
+
+  /** The device took what was never sent from here: another client typed meanwhile. */
+  isPassed(position: number): boolean {
+    return this.start !== null && position > Math.max(this.start, this.reached);
   }
 
   /** The device takes input from `position` on, and has room for so many bytes. */
@@ -68,6 +75,7 @@ export class Input {
     if (length <= 0) return null;
     const data = this.copy(this.sent, length);
     this.sent += length;
+    this.reached = Math.max(this.reached, offset + length);
     return { offset, data };
   }
 

@@ -46,6 +46,20 @@ test("a device that goes back behind its word, or took what was not sent, is a v
   assert.throws(() => input.attached(14, 100), Malformed);
 });
 
+test("what the device took of another client is told from what it took of this one", () => {
+  const input = new Input();
+  assert.equal(input.isPassed(70), false);
+  input.attached(70, 100);
+  assert.equal(input.isPassed(70), false);
+  assert.equal(input.isPassed(71), true);
+  input.push(bytes("abc"));
+  assert.equal(input.isPassed(71), true, "what was typed was not sent");
+  input.next(2);
+  input.lost();
+  assert.equal(input.isPassed(72), false);
+  assert.equal(input.isPassed(73), true);
+});
+
 test("input is kept within its bound", () => {
   const input = new Input();
   assert.ok(input.push(new Uint8Array(INPUT_KEPT)));

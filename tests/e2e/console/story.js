@@ -62,6 +62,7 @@ story(async (page, context) => {
   await typed(page, terminal);
   await cutAndKilled(page, terminal);
   await reloaded(context, page, terminal);
+  await takenWhileAway(context, page, terminal);
   await pasted(page, terminal);
   const csrf = await strangers(page, cookie);
   const renewed = await expired(context, page, terminal, { cookie, csrf });
@@ -225,6 +226,38 @@ async function reloaded(context, page, terminal) {
   await page.click("text=Take it over");
   await terminal.is("connected");
   await terminal.sees("meanwhile");
+}
+
+async function takenWhileAway(context, page, terminal) {
+  step("another browser types while this one is offline: this page says so, and drops what it kept");
+  const network = await context.newCDPSession(page);
+  const offline = (offline) =>
+    network.send("Network.emulateNetworkConditions", { offline, latency: 0, downloadThroughput: -1, uploadThroughput: -1 });
+  await offline(true);
+  await ask("cut");
+  await terminal.is("reconnecting");
+  await page.keyboard.type("never-sent");
+  const other = await context.newPage();
+  // Another browser does not share the lock.
+  await other.addInitScript(() => {
+    navigator.locks.request = (_name, options, act) => (act ?? options)();
+  });
+  await other.goto(page.url());
+  const second = new Terminal(other);
+  await second.is("connected");
+  await second.type("echo from-''another");
+  await second.sees("from-another");
+  await page.bringToFront();
+  await offline(false);
+  await terminal.is("connected");
+  await page.locator(".status", { hasText: "Another client typed in this session meanwhile. 10 bytes" }).waitFor();
+  await terminal.sees("from-another");
+  await terminal.type("echo $KEPT-seated");
+  await terminal.sees("still-seated");
+  assert.ok(!(await terminal.all()).includes("never-sent"));
+  await second.is("takenOver");
+  await other.close();
+  await network.detach();
 }
 
 async function pasted(page, terminal) {

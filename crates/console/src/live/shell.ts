@@ -183,6 +183,9 @@ export class Shell {
       inputFull: () => {
         this.remark.value = t("inputFull");
       },
+      otherTyped: (bytes) => {
+        this.remark.value = t("otherTyped", { bytes });
+      },
       notice: (notice: Notice) => {
         if (notice.type === "watched") this.watchers.value = notice.by;
         else if (notice.type === "accessEnds") this.accessEnd.value = endOf(notice);

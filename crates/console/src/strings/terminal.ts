@@ -3,6 +3,10 @@
 import { type Text as SharedText, textsOf } from "../strings.ts";
 
 export const TERMINAL = {
+  otherTyped: [
+    "Another client typed in this session meanwhile. {bytes} bytes of your input were dropped.",
+    "그사이 다른 클라이언트가 이 세션에 입력했습니다. 입력 {bytes}바이트를 버렸습니다.",
+  ],
   connected: ["Connected", "연결됨"],
   waiting: [
     "The device is not connected. The session waits for it for up to {seconds} s. While it has power and a network, it dials at least once in 10 s.",
