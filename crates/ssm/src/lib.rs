@@ -28,6 +28,7 @@ mod json;
 pub mod message;
 pub mod operation;
 mod parameter_store;
+mod pattern;
 pub mod sigv4;
 pub mod vendor;
 

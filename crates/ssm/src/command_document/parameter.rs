@@ -1,11 +1,12 @@
 //! Parameters of a document: their types, and which values they allow.
 
-use regex_lite::{Regex, RegexBuilder};
+use regex_lite::Regex;
 use serde_json::Value;
 
 use super::refusal::{content, invalid};
 use crate::error::{ApiError, ErrorCode};
 use crate::parameter_store::refuse;
+use crate::pattern::whole;
 
 /// Largest compiled pattern, bytes. A pattern of an address or a version is a tenth of it.
 const MAX_PATTERN: usize = 256 * 1024;
@@ -159,8 +160,7 @@ impl Parameter {
 /// The whole value must match: a document whose author forgot the anchors guards as well as one
 /// with them.
 fn compile(name: &str, pattern: &str) -> Result<Regex, ApiError> {
-    let whole = format!(r"\A(?:{pattern})\z");
-    RegexBuilder::new(&whole).size_limit(MAX_PATTERN).build().map_err(|_| {
+    whole(pattern, MAX_PATTERN).map_err(|_| {
         content(format!(
             "parameter {name}: allowedPattern is not a pattern that can be used, or too large"
         ))

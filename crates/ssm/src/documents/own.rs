@@ -16,7 +16,7 @@
 //!   without a pattern or a list lets everybody who may start the document run anything
 //!   (`docs/policies.md` says so to people).
 
-use regex_lite::{Regex, RegexBuilder};
+use regex_lite::Regex;
 use serde_json::{Map, Value};
 
 use towline_policy::first_clash;
@@ -32,6 +32,7 @@ use crate::command_document::Platform;
 use crate::documents::Parameters;
 use crate::error::{ApiError, ErrorCode};
 use crate::parameter_store;
+use crate::pattern;
 
 /// Memory a compiled pattern may take, bytes; patterns of AWS's documents take about 10 KiB.
 const MAX_PATTERN_PROGRAM: usize = 128 * 1024;
@@ -314,16 +315,12 @@ impl Parameter {
     }
 }
 
-/// A pattern that must match from the first to the last character, as patterns of AWS's documents
-/// are meant. It must be a pattern on its own as well: one that closes the group around it would
-/// match less than the whole.
+/// A pattern for whole values, within its bounds.
 fn whole(pattern: &str) -> Result<Regex, String> {
     if pattern.len() > MAX_PATTERN {
         return Err(format!("longer than {MAX_PATTERN} bytes"));
     }
-    let build = |text: &str| RegexBuilder::new(text).size_limit(MAX_PATTERN_PROGRAM).build();
-    let alone = build(pattern).and_then(|_| build(&format!(r"\A(?:{pattern})\z")));
-    alone.map_err(|error| error.to_string())
+    pattern::whole(pattern, MAX_PATTERN_PROGRAM).map_err(|error| error.to_string())
 }
 
 fn port(properties: &Map<String, Value>) -> Result<Work, ApiError> {
