@@ -2,6 +2,8 @@
 //!
 //! # Invariants
 //! - One pass: what stands in a value is never taken for a placeholder.
+//! - Each step has a folder of its own, also in a document that was stored before its names were
+//!   compared.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -28,12 +30,9 @@ impl CommandDocument {
     /// `InvalidParameters` with what would be right; no value is repeated.
     pub fn bind(&self, name: &str, given: &Parameters) -> Result<Plan, ApiError> {
         let values = self.values(name, given)?;
-        let folder = |step: &Step| match (name, step.interpreter.folder()) {
-            (RUN_SHELL_SCRIPT | RUN_POWERSHELL_SCRIPT, folder) => format!("{folder}/0.{folder}"),
-            (_, folder) => format!("{folder}/{}", step.name.replace(':', "")),
-        };
+        let folders = self.folders(name);
         let mut steps = Vec::new();
-        for step in &self.steps {
+        for (step, folder) in self.steps.iter().zip(folders) {
             let script = script(step, &values);
             if script.len() > MAX_SCRIPT {
                 let message = format!(
@@ -46,7 +45,7 @@ impl CommandDocument {
             refuse(&format!("step {}", step.name), ErrorCode::InvalidParameters, &script)?;
             steps.push(PlannedStep {
                 name: step.name.clone(),
-                folder: folder(step),
+                folder,
                 script,
                 interpreter: step.interpreter,
                 only_on: step.only_on.clone(),
@@ -69,6 +68,22 @@ impl CommandDocument {
             ));
         }
         Ok(Plan { steps })
+    }
+
+    /// The folders of the steps' output, each another one.
+    fn folders(&self, name: &str) -> Vec<String> {
+        let mut folders: Vec<String> = Vec::with_capacity(self.steps.len());
+        for (at, step) in self.steps.iter().enumerate() {
+            let mut folder = match (name, step.interpreter.folder()) {
+                (RUN_SHELL_SCRIPT | RUN_POWERSHELL_SCRIPT, own) => format!("{own}/0.{own}"),
+                _ => step.folder(),
+            };
+            while folders.contains(&folder) {
+                folder = format!("{folder}.{at}");
+            }
+            folders.push(folder);
+        }
+        folders
     }
 
     fn values<'a>(&'a self, name: &str, given: &'a Parameters) -> Result<Values<'a>, ApiError> {

@@ -94,6 +94,29 @@ impl CommandDocument {
         document.check_placeholders()?;
         Ok(document)
     }
+
+    /// Whether each step can be told from the others by its name and by the folder of its output.
+    /// Asked of a text that is to be stored; older ones run without it.
+    ///
+    /// # Errors
+    /// `InvalidDocumentContent` with the two steps that cannot.
+    pub fn check_names(&self) -> Result<(), ApiError> {
+        let names = self.steps.iter().map(|step| step.name.as_str());
+        if let Some((one, other)) = first_clash(names) {
+            return Err(content(format!("steps {one} and {other} differ in letter case only")));
+        }
+        for (at, step) in self.steps.iter().enumerate() {
+            let same = |earlier: &&Step| earlier.folder() == step.folder();
+            if let Some(earlier) = self.steps[..at].iter().find(same) {
+                return Err(content(format!(
+                    "steps {} and {} have one folder of output, which has no colons: give them \
+                     names that differ in more than colons",
+                    earlier.name, step.name
+                )));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The steps of schema 2.0 and 2.2.

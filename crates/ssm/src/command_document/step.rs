@@ -126,6 +126,11 @@ impl Step {
         })
     }
 
+    /// The folder of its output: two names may have one.
+    pub(super) fn folder(&self) -> String {
+        format!("{}/{}", self.interpreter.folder(), self.name.replace(':', ""))
+    }
+
     /// A step that no device here runs: it is shown, and nothing of it runs.
     fn skipped(name: &str, reason: String) -> Self {
         Self {

@@ -94,6 +94,51 @@ fn a_pattern_guards_the_whole_value_with_or_without_anchors() {
 }
 
 #[test]
+fn a_pattern_that_closes_its_own_group_makes_no_document() {
+    for pattern in ["a)|(?:b", "a)|b|(?:c"] {
+        let error = restart(json!({ "type": "String", "allowedPattern": pattern })).unwrap_err();
+        assert_eq!(error.code, ErrorCode::InvalidDocumentContent, "{pattern}");
+        assert!(error.message.contains("allowedPattern"), "{}", error.message);
+    }
+}
+
+/// A document with steps of these names.
+fn steps(names: &[&str]) -> CommandDocument {
+    let step = |name: &&str| json!({ "action": "aws:runShellScript", "name": name, "inputs": { "runCommand": ["true"] } });
+    let steps: Vec<_> = names.iter().map(step).collect();
+    CommandDocument::parse(&json!({ "schemaVersion": "2.2", "mainSteps": steps })).unwrap()
+}
+
+#[test]
+fn steps_that_cannot_be_told_apart_are_not_stored() {
+    for (names, words) in [
+        (["step:1", "step1"], "one folder of output"),
+        (["a:b:", "ab"], "one folder of output"),
+        (["Deploy", "deploy"], "letter case only"),
+    ] {
+        let error = steps(&names).check_names().unwrap_err();
+        assert_eq!(error.code, ErrorCode::InvalidDocumentContent);
+        assert!(error.message.contains(words), "{}", error.message);
+        assert!(names.iter().all(|name| error.message.contains(name)), "{}", error.message);
+    }
+    assert!(steps(&["step:1", "step-1", "step.1", "other"]).check_names().is_ok());
+}
+
+#[test]
+fn each_step_of_an_older_document_has_a_folder_of_its_own() {
+    let folders = |names: &[&str]| {
+        let plan = steps(names).bind("Older", &Parameters::new()).unwrap();
+        plan.steps.into_iter().map(|step| step.folder).collect::<Vec<_>>()
+    };
+    let shell = |names: &[&str]| {
+        names.iter().map(|name| format!("awsrunShellScript/{name}")).collect::<Vec<_>>()
+    };
+    assert_eq!(folders(&["step:1", "step1"]), shell(&["step1", "step1.1"]));
+    assert_eq!(folders(&["a.2", "a", "a:"]), shell(&["a.2", "a", "a.2.2"]));
+    assert_eq!(folders(&["x:y", "z"]), shell(&["xy", "z"]));
+}
+
+#[test]
 fn what_stands_in_a_value_is_never_a_placeholder() {
     let document = restart(json!({ "type": "String" })).unwrap();
     let plan = document.bind("Restart", &parameters(&[("service", &["{{ service }}"])])).unwrap();

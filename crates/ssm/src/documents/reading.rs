@@ -24,7 +24,7 @@ impl Content {
         match kind {
             Kind::Session => OwnDocument::read(&content).map(drop)?,
             Kind::Command => {
-                CommandDocument::parse(&Value::Object(content.tree.clone())).map(drop)?;
+                CommandDocument::parse(&Value::Object(content.tree.clone()))?.check_names()?;
             }
             Kind::ManualApproval | Kind::AutoApproval => {
                 windows_of(&content).map(drop)?;

@@ -207,7 +207,12 @@ pub(super) fn step_of(
     let names =
         || sent.plan.steps.iter().map(|step| step.name.as_str()).collect::<Vec<_>>().join(", ");
     let at = match name {
-        Some(name) => sent.plan.steps.iter().position(|step| step.name.eq_ignore_ascii_case(name)),
+        // Documents that were stored earlier may have names that differ in letter case only.
+        Some(name) => {
+            let steps = &sent.plan.steps;
+            let own = steps.iter().position(|step| step.name == name);
+            own.or_else(|| steps.iter().position(|step| step.name.eq_ignore_ascii_case(name)))
+        }
         None => {
             let run = |at: &usize| steps.get(*at).is_some_and(|state| !state.skipped);
             let mut all = (0..sent.plan.steps.len()).filter(run);
