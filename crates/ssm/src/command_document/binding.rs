@@ -164,11 +164,20 @@ fn add(script: &mut String, line: &str) {
 }
 
 /// Where the step runs. Policies compare the parameter as it was given, so the path has to have its
-/// one spelling.
+/// one spelling. On Windows letter case below the drive stays as it was given: it names one folder
+/// in either case, and a policy that denies one has to ignore case.
 fn working_directory(step: &Step, values: &Values<'_>) -> Result<String, ApiError> {
     let path = put(&step.working_directory, values);
     if path.is_empty() || (step.interpreter == Interpreter::PowerShell && is_of_windows(&path)) {
         return Ok(path);
+    }
+    if step.interpreter == Interpreter::PowerShell && path.contains('\\') {
+        return Err(invalid(format!(
+            "the working directory of step {} is not in its one spelling: on Windows write a drive \
+             in upper case and whole names between single backslashes, as in C:\\Program Files\\x, \
+             and no short name such as PROGRA~1",
+            step.name
+        )));
     }
     let checked = canonical::check_path(&path);
     checked
@@ -176,13 +185,19 @@ fn working_directory(step: &Step, values: &Values<'_>) -> Result<String, ApiErro
     Ok(path)
 }
 
-/// Whether a path is one of Windows in its one spelling: a drive, backslashes, no dots for folders.
+/// Whether a path is one of Windows in its one spelling, but for letter case below the drive: a
+/// drive in upper case, backslashes, no dots for folders, no short names (`PROGRA~1`).
 fn is_of_windows(path: &str) -> bool {
     let Some((drive, rest)) = path.split_once(":\\") else { return false };
     let odd = |c: char| c.is_control() || "/:*?\"<>|".contains(c);
-    let folder = |name: &str| !name.is_empty() && !name.ends_with(['.', ' ']);
+    let short = |name: &str| {
+        name.split('~').skip(1).any(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+    };
+    let folder = |name: &str| {
+        !name.is_empty() && !name.starts_with(' ') && !name.ends_with(['.', ' ']) && !short(name)
+    };
     drive.len() == 1
-        && drive.bytes().all(|b| b.is_ascii_alphabetic())
+        && drive.bytes().all(|b| b.is_ascii_uppercase())
         && !rest.contains(odd)
         && (rest.is_empty() || rest.split('\\').all(folder))
 }

@@ -281,14 +281,26 @@ fn powershell_has_its_own_document_folder_and_paths() {
     assert_eq!(step.interpreter, Interpreter::PowerShell);
     assert_eq!(step.folder, "awsrunPowerShellScript/0.awsrunPowerShellScript");
     assert!(plan.runs_on(WINDOWS) && plan.runs_on(MACOS) && !plan.runs_on(OURS));
-    for good in ["C:\\", "d:\\Program Files\\x", "/srv"] {
+    for good in ["C:\\", "D:\\Program Files\\x", "D:\\a~b", "/srv"] {
         assert_eq!(at(good).unwrap().steps[0].working_directory, good);
     }
-    for bad in
-        ["C:", "C:\\x\\..\\y", "C:\\x\\", "C:/x", "\\\\host\\x", "CD:\\x", "C:\\a:b", "C:\\a."]
-    {
+    for bad in [
+        "C:",
+        "C:\\x\\..\\y",
+        "C:\\x\\",
+        "C:/x",
+        "\\\\host\\x",
+        "CD:\\x",
+        "C:\\a:b",
+        "C:\\a.",
+        "c:\\Secrets",
+        "C:\\SECRET~1",
+        "C:\\a\\SE12AB~2.X\\b",
+    ] {
         assert!(at(bad).is_err(), "{bad}");
     }
+    let error = at("c:\\Secrets").unwrap_err();
+    assert!(error.message.contains("a drive in upper case"), "{}", error.message);
     let shell = run_shell_script(&[("commands", &["pwd"]), ("workingDirectory", &["C:\\x"])]);
     assert!(shell.is_err(), "a shell has no drives");
 }
