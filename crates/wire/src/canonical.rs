@@ -12,7 +12,7 @@
 //!
 //! # Hosts
 //! - An address as Rust's `IpAddr` prints it. IPv6 in its shortest form, an IPv4 address that is
-//!   mapped into IPv6 as IPv4, no zone.
+//!   mapped into IPv6 as IPv4, no zone. One that NAT64 carries (`64:ff9b::a.b.c.d`) is refused.
 //! - A name of letters, digits, `-` and `_`: lower case, no dot at the end, and its last label is
 //!   no number (`127.1`, `0x7f000001` and `2130706433` are addresses for many resolvers).
 //!
@@ -24,6 +24,8 @@ use alloc::borrow::ToOwned;
 use alloc::format;
 use alloc::string::{String, ToString};
 use core::net::IpAddr;
+
+use crate::guarded::unwrapped;
 
 /// Longest name of a host, bytes (RFC 1035).
 const MAX_NAME: usize = 253;
@@ -76,6 +78,9 @@ pub enum HostFault {
          leading zeros"
     )]
     Number,
+    /// An IPv4 address that NAT64 carries.
+    #[error("is an IPv4 address in an IPv6 address (64:ff9b::/96): write the IPv4 address")]
+    Carried,
     /// An address that can be written shorter.
     #[error("is an address, but not in its one spelling: write it in its shortest form")]
     Spelling,
@@ -181,7 +186,9 @@ pub fn check_host(text: &str) -> Result<(), HostFault> {
 /// [`HostFault`]: the text has no canonical form.
 pub fn host(text: &str) -> Result<String, HostFault> {
     if let Ok(address) = text.parse::<IpAddr>() {
-        return Ok(address.to_canonical().to_string());
+        let own = address.to_canonical();
+        // Where a network translates, both lead to one host: a policy has to see one of them.
+        return if unwrapped(own) == own { Ok(own.to_string()) } else { Err(HostFault::Carried) };
     }
     let name = text.strip_suffix('.').unwrap_or(text);
     let in_name = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
@@ -296,6 +303,14 @@ mod tests {
         ] {
             assert_eq!(host(text), Err(HostFault::Number), "{text}");
         }
+    }
+
+    #[test]
+    fn an_address_that_nat64_carries_is_written_as_ipv4() {
+        for text in ["64:ff9b::10.0.0.5", "64:ff9b::a00:5", "0064:FF9B:0::a00:5"] {
+            assert_eq!(host(text), Err(HostFault::Carried), "{text}");
+        }
+        assert_eq!(host("64:ff9c::a00:5").as_deref(), Ok("64:ff9c::a00:5"));
     }
 
     #[test]
