@@ -293,14 +293,23 @@ mod tests {
         tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(story)
     }
 
+    /// Holds a port at which nobody listens.
+    fn closed() -> tokio::net::TcpSocket {
+        let closed = tokio::net::TcpSocket::new_v4().unwrap();
+        closed.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        closed
+    }
+
     #[test]
     fn an_address_that_refuses_does_not_keep_from_the_one_that_accepts() {
         with_runtime(async {
             let open = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let closed =
-                tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+            let closed = closed();
             let address = Address { host: "test".into(), port: 1 };
-            let stream = race(&address, vec![closed, open.local_addr().unwrap()]).await.unwrap();
+            let stream =
+                race(&address, vec![closed.local_addr().unwrap(), open.local_addr().unwrap()])
+                    .await
+                    .unwrap();
             assert_eq!(stream.peer_addr().unwrap(), open.local_addr().unwrap());
         });
     }
@@ -308,10 +317,9 @@ mod tests {
     #[test]
     fn when_all_refuse_the_error_names_the_gateway() {
         with_runtime(async {
-            let closed =
-                tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+            let closed = closed();
             let address = Address { host: "gw.example".into(), port: 443 };
-            let error = race(&address, vec![closed]).await.unwrap_err();
+            let error = race(&address, vec![closed.local_addr().unwrap()]).await.unwrap_err();
             assert!(error.to_string().starts_with("cannot connect to gw.example:443"), "{error}");
         });
     }

@@ -6,8 +6,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use serde_json::json;
-use towline_testkit::cluster::free;
 use towline_testkit::lab::{Device, DeviceSetup, GatewaySetup, Lab, Operator};
+use towline_testkit::ports::free;
 use towline_testkit::postgres::Postgres;
 use towline_testkit::process::{Running, Signal, finish};
 use towline_testkit::relay::Relay;

@@ -10,7 +10,7 @@ use towline_testkit::postgres::Postgres;
 use towline_testkit::process::{Running, Signal};
 use towline_testkit::text::Text;
 use towline_testkit::trouble::ensure;
-use towline_testkit::{Outcome, eventually};
+use towline_testkit::{Outcome, eventually, ports};
 
 use crate::echo::{echo, round_trip};
 
@@ -103,7 +103,7 @@ fn a_shell_goes_on_at_the_gateway_that_waited_when_the_first_is_killed() -> Outc
 fn a_gateway_that_was_away_does_not_speak_for_a_store_that_another_has_taken() -> Outcome {
     let server = Postgres::start(&["fsync = off"])?;
     let mut lab = lab_on(&server)?;
-    let free = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    let free = ports::free()?;
     let addresses = [lab.gateway.address().to_string(), free.to_string()];
     let config = format!("gateway.address = {addresses:?}\ngateway.order = \"listed\"");
     let device = lab.device_with(&DeviceSetup { config, ..DeviceSetup::default() })?;

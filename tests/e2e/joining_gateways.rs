@@ -8,7 +8,7 @@ use towline_testkit::lab::{GatewaySetup, Lab};
 use towline_testkit::postgres::Postgres;
 use towline_testkit::process::{Running, finish};
 use towline_testkit::trouble::ensure;
-use towline_testkit::{Outcome, cluster, eventually, files};
+use towline_testkit::{Outcome, eventually, files, ports};
 
 use crate::cluster::{PATIENCE, exec};
 
@@ -27,7 +27,7 @@ impl First {
     pub(crate) fn permitting(more: &[&str]) -> Outcome<Self> {
         let server = Postgres::start(&["fsync = off"])?;
         server.psql("postgres", "create database towline")?;
-        let address = cluster::free()?;
+        let address = ports::free()?;
         let lab = Lab::with(&GatewaySetup {
             listen: address.to_string(),
             store: Some(server.address("towline")),
@@ -77,7 +77,7 @@ impl First {
     }
 
     fn is_refused(&self, token: &str, name: &str, why: &str) -> Outcome {
-        let (out, home) = self.join(token, name, cluster::free()?)?;
+        let (out, home) = self.join(token, name, ports::free()?)?;
         let text = said(&out);
         ensure(!out.status.success() && text.contains(why), || format!("{name}: {text}"))?;
         let has_keys = home.join("store.key").exists() || home.join("gateway.toml").exists();
@@ -102,7 +102,7 @@ fn a_gateway_joins_with_a_token_waits_for_approval_works_and_is_removed() -> Out
     let first = First::start()?;
     let device = first.lab.device()?;
     let token = first.token(&[])?;
-    let address = cluster::free()?;
+    let address = ports::free()?;
     let (out, home) = first.join(&token, "b", address)?;
     ensure(out.status.success(), || said(&out))?;
     ensure(first.state("b")? == "waits", || format!("b {:?}", first.state("b")))?;
@@ -154,7 +154,7 @@ fn a_token_is_taken_once_in_its_time_and_by_the_gateway_that_made_it() -> Outcom
     let other_secret = format!("{}.{}.{}.{}", parts[0], parts[2], parts[2], parts[3]);
     first.is_refused(&other_secret, "wrong-secret", "was used, or its 15 minutes are over")?;
 
-    let address = cluster::free()?;
+    let address = ports::free()?;
     let (out, home) = first.join(&token, "b", address)?;
     ensure(out.status.success(), || said(&out))?;
     first.is_refused(&token, "twice", "was used, or its 15 minutes are over")?;

@@ -13,7 +13,8 @@
 //!   [`browser`]: Chromium, driven by a story. [`fleet`]: thousands of simulated devices.
 //!
 //! # Invariants
-//! - Free ports only, scratch directories only; no step waits for time where it can wait for an
+//! - Free ports only ([`ports`] keeps those that are named before a program listens), scratch
+//!   directories only; no step waits for time where it can wait for an
 //!   event.
 //! - Every wait has a deadline, and says at its end what it saw in the meantime.
 //!
@@ -39,6 +40,7 @@ pub mod machine;
 pub mod moto;
 pub mod mount;
 pub mod netns;
+pub mod ports;
 pub mod postgres;
 pub mod process;
 pub mod recall;

@@ -48,7 +48,7 @@ impl Postgres {
 
     /// Starts the server of a folder that has its data.
     fn serving(bin: PathBuf, folder: tempfile::TempDir) -> Outcome<Self> {
-        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let port = crate::ports::free()?.port();
         let running = serve(&bin, folder.path(), port)?;
         let server = Self { running, folder, port, bin };
         server.waits_until_ready()?;
@@ -56,8 +56,10 @@ impl Postgres {
     }
 
     fn waits_until_ready(&self) -> Outcome {
+        let data = self.folder.path().join("data");
         eventually("the database takes queries", PATIENCE, || {
-            self.psql("postgres", "select 1").ok().map(drop)
+            let served = self.psql("postgres", "show data_directory").ok()?;
+            (Path::new(&served) == data).then_some(()) // not a server of somebody else
         })
     }
 

@@ -21,6 +21,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+KEPT = []
 USER, PASSWORD = b"towline", b"ge heim,\xc3\xbc"
 
 
@@ -95,8 +96,12 @@ def main(folder, mode, port):
 
 
 def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return free.getsockname()[1]
+    """A port that the system gives to nobody else: as `ports` of the test kit keeps it."""
+    kept = socket.socket()
+    kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    kept.bind(("127.0.0.1", 0))
+    KEPT.append(kept)
+    return kept.getsockname()[1]
 
 
 if __name__ == "__main__":

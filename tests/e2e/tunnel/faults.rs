@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use towline_testkit::lab::{Device, DeviceSetup, Lab, Operator};
 use towline_testkit::trouble::{ensure, pause};
-use towline_testkit::{Outcome, Trouble, eventually};
+use towline_testkit::{Outcome, Trouble, eventually, ports};
 
 use super::{Forward, PATIENCE, ask, echo_server, pattern};
 
@@ -84,7 +84,7 @@ fn a_port_that_refuses_and_a_name_that_nobody_knows_break_one_connection_with_a_
         ..DeviceSetup::default()
     };
     let device = lab.device_with(&setup)?;
-    let closed = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    let closed = ports::free()?;
     let mut forward = Forward::start(&lab, &device, &format!("0:{}", closed.port()))?;
     leads_nowhere(&mut forward, "Connection refused")?;
     // The forward goes on: as soon as somebody listens there, it leads there.

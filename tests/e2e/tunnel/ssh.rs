@@ -2,14 +2,13 @@
 //! within.
 
 use std::io::{Read, Write};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use towline_testkit::lab::{Device, DeviceSetup, Lab, Operator};
 use towline_testkit::process::Running;
 use towline_testkit::trouble::ensure;
-use towline_testkit::{Outcome, Trouble, eventually, files};
+use towline_testkit::{Outcome, Trouble, eventually, files, ports};
 
 use super::{PATIENCE, pattern};
 
@@ -30,7 +29,7 @@ impl Ssh {
             make.args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(folder.join(name));
             ensure(make.status()?.success(), || "ssh-keygen failed".into())?;
         }
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let port = ports::free()?.port();
         let sshd = sshd(&folder, port)?;
         let config = folder.join("config");
         let common = format!(
@@ -134,7 +133,7 @@ fn a_forward_of_ssh_within_and_a_lost_link_are_nothing_to_ssh() -> Outcome {
     let device = named_device(&lab)?;
     let ssh = Ssh::start(&lab, &lab.admin().text(&["ssh-config", "--only-ids"])?)?;
     let server = super::echo_server()?;
-    let local = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let local = ports::free()?.port();
     let mut command = ssh.command(&lab, "ssh");
     command.args([
         "-N",

@@ -387,7 +387,7 @@ fn a_port_is_forwarded_by_the_first_version_of_smux() -> Outcome {
 fn a_forward_says_that_the_device_could_not_connect() -> Outcome {
     let lab = Lab::start()?;
     let agent = online(&lab)?;
-    let closed = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    let closed = towline_testkit::ports::free()?;
     let mut forward =
         Forward::on(&lab.admin(), &lab, &agent.id(), &format!("0:{}", closed.port()))?;
     let mut connection = forward.connect()?;

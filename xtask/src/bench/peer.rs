@@ -5,13 +5,13 @@
 //! the device) -> the shell. Keys are made for the occasion; dropbear finds the authorised one in
 //! the scratch home.
 
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use towline_testkit::process::Running;
-use towline_testkit::{Outcome, Trouble, eventually, files};
+use towline_testkit::{Outcome, Trouble, eventually, files, ports};
 
 use super::rig::at_home;
 use crate::run::{checked, find};
@@ -179,10 +179,9 @@ fn ssh(folder: &Path, port: u16) -> Command {
     command
 }
 
-/// A port that is free now. The daemons cannot take port 0 and tell us, so somebody might be
-/// quicker.
+/// A port that is free until one of the daemons takes it: they cannot take port 0 and tell us.
 pub(super) fn free_port() -> Outcome<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+    Ok(ports::free()?.port())
 }
 
 pub(super) fn listens(port: u16) -> Outcome {

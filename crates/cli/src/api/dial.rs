@@ -112,8 +112,10 @@ mod tests {
         runtime.block_on(async {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
             let good = listener.local_addr().unwrap();
-            let closed =
-                tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+            // Its port is kept, and nobody listens.
+            let holder = tokio::net::TcpSocket::new_v4().unwrap();
+            holder.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+            let closed = holder.local_addr().unwrap();
             assert!(race(&[closed, good]).await.is_ok());
             assert!(race(&[closed]).await.is_err());
         });

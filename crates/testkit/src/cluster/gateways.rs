@@ -4,7 +4,7 @@
 //! # Not here
 //! - What happens to them: [`super::faults`]. What must hold: [`super::invariants`].
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::node::Node;
 use crate::lab::{Device, DeviceSetup, GatewaySetup, Lab, Operator, Programs};
+use crate::ports::free;
 use crate::postgres::Postgres;
 use crate::process::finish;
 use crate::relay::Relay;
@@ -36,14 +37,6 @@ pub struct Gateways {
     pub doors: Vec<Relay>,
     /// The gateway that is an older program's until it is started again.
     pub older: Option<usize>,
-}
-
-/// An address that is free now.
-///
-/// # Errors
-/// The system's.
-pub fn free() -> Outcome<SocketAddr> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 
 impl Gateways {

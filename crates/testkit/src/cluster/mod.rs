@@ -17,6 +17,6 @@ mod run;
 
 pub use faults::{Fault, Faults};
 use gateways::BACK;
-pub use gateways::{Gateways, free};
+pub use gateways::Gateways;
 pub use node::Node;
 pub use run::{Told, run};

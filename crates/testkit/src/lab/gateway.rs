@@ -10,10 +10,10 @@ use serde_json::Value;
 use super::operator::Keys;
 use super::programs::Programs;
 use crate::process::Running;
-use crate::{Outcome, Trouble, files, process};
+use crate::{Outcome, Trouble, files, ports, process};
 
 /// How long a gateway may take to listen: its debug build makes keys and a store first.
-const COMES_UP: Duration = Duration::from_secs(20);
+const COMES_UP: Duration = Duration::from_secs(60);
 
 /// What a test wants different from a gateway's defaults.
 #[derive(Debug, Clone)]
@@ -83,7 +83,8 @@ impl Gateway {
         let config = directory.join("gateway.toml");
         let lines = std::fs::read_to_string(&config)?;
         files::write(&config, format!("{lines}\n{}\n", setup.config))?;
-        let (running, address) = serve(program, directory, &setup.listen, &setup.environment)?;
+        let listen = kept(&setup.listen)?;
+        let (running, address) = serve(program, directory, &listen, &setup.environment)?;
         Ok(Self {
             program: program.clone(),
             directory: directory.to_owned(),
@@ -197,6 +198,15 @@ impl Gateway {
         self.running = running;
         self.address = address;
         Ok(())
+    }
+}
+
+/// The same place with a port that nobody else is given while the gateway is away: it is started
+/// again there.
+fn kept(listen: &str) -> Outcome<String> {
+    match listen.parse::<SocketAddr>() {
+        Ok(any) if any.port() == 0 => Ok(ports::free_at(any.ip())?.to_string()),
+        _ => Ok(listen.to_owned()),
     }
 }
 
