@@ -14,23 +14,33 @@ use rustls::version::TLS13;
 use scene::Scene;
 use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
+use towline_store::Store;
 use towline_testkit::https::{Request, now};
 use towline_testkit::lab::operator::Keys;
 
 /// Requests of the test. Each is left a little later than the one before.
-const REQUESTS: u64 = 60;
+const REQUESTS: u32 = 60;
 /// How much later.
 const STEP: Duration = Duration::from_micros(400);
+/// Further requests, where the gateway has come to none of these.
+const LATE: u32 = 5;
+/// When the first of them is left; each next one is left after twice that time.
+const LATE_STEP: Duration = Duration::from_millis(50);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_client_changed_is_in_the_trail_also_if_it_hung_up() {
     let mut scene = Scene::start().await;
-    for number in 0..REQUESTS {
+    let early = (0..REQUESTS).map(|number| STEP * number);
+    let late = (0..LATE).map(|doubled| LATE_STEP * 2_u32.pow(doubled));
+    for (number, left_after) in (0..).zip(early.chain(late)) {
+        if number >= REQUESTS && !made(&scene.store).await.is_empty() {
+            break;
+        }
         let mut stream = scene.connect(client(&scene)).await.unwrap();
         stream.write_all(&creation(&scene, number)).await.unwrap();
         stream.flush().await.unwrap();
         // Not a wait for something: the moment at which the client leaves is what is tried.
-        tokio::time::sleep(STEP * u32::try_from(number).unwrap()).await;
+        tokio::time::sleep(left_after).await;
         stream.get_ref().0.set_zero_linger().unwrap();
         drop(stream);
     }
@@ -38,11 +48,7 @@ async fn what_a_client_changed_is_in_the_trail_also_if_it_hung_up() {
     (&mut scene.serving).await.unwrap();
     let store = scene.reopened().await;
 
-    let mut made = Vec::new();
-    for number in 0..REQUESTS {
-        let found = store.principals().get(&name(number)).await.unwrap();
-        made.extend(found.map(|_| name(number)));
-    }
+    let made = made(&store).await;
     assert!(!made.is_empty(), "no request arrived");
     let lines = store.audit().list(0, 10_000).await.unwrap();
     let told: Vec<String> = lines.iter().filter_map(|(_, line)| created(line)).collect();
@@ -50,11 +56,21 @@ async fn what_a_client_changed_is_in_the_trail_also_if_it_hung_up() {
     assert!(untold.is_empty(), "{} made, without a line: {untold:?}", made.len());
 }
 
-fn name(number: u64) -> String {
+/// The principals that there are.
+async fn made(store: &Store) -> Vec<String> {
+    let mut made = Vec::new();
+    for number in 0..REQUESTS + LATE {
+        let found = store.principals().get(&name(number)).await.unwrap();
+        made.extend(found.map(|_| name(number)));
+    }
+    made
+}
+
+fn name(number: u32) -> String {
     format!("cut-{number}")
 }
 
-fn creation(scene: &Scene, number: u64) -> Vec<u8> {
+fn creation(scene: &Scene, number: u32) -> Vec<u8> {
     let body = format!(r#"{{"PrincipalName":"{}"}}"#, name(number));
     let keys =
         Keys { id: scene.made.access_key_id.clone(), secret: scene.made.secret_access_key.clone() };
