@@ -156,22 +156,34 @@ fn thousands_of_programs_are_all_on_record_and_nobody_elses() -> Outcome {
 fn a_link_that_is_cut_again_and_again_neither_loses_nor_doubles_a_record() -> Outcome {
     let lab = Lab::start()?;
     let device = lab.device()?;
-    let script =
-        "n=0; sleep 1; while [ $n -lt 300 ]; do /bin/true x$n; n=$((n+1)); sleep 0.01; done";
+    let begun = lab.directory().join("begun");
+    let script = format!(
+        "n=0; : > {}; while [ $n -lt 300 ]; do /bin/true x$n; n=$((n+1)); sleep 0.01; done",
+        begun.display()
+    );
     let over = AtomicBool::new(false);
-    let ran = std::thread::scope(|scope| {
+    let (ran, cuts) = std::thread::scope(|scope| {
         let (relay, over) = (&device.relay, &over);
-        scope.spawn(move || {
-            // The session is opened first: what is tested is what happens in it.
+        let cutting = scope.spawn(move || {
+            let (mut cuts, mut seen) = (0, 0);
             while !over.load(Ordering::Relaxed) {
-                std::thread::park_timeout(Duration::from_millis(700));
-                relay.cut();
+                // The session is opened first: what is tested is what happens in it. Then each new
+                // link has its moment.
+                if begun.exists() && relay.count().connections > seen {
+                    std::thread::park_timeout(Duration::from_millis(300));
+                    seen = relay.count().connections;
+                    cuts += relay.cut();
+                }
+                std::thread::park_timeout(Duration::from_millis(10));
             }
+            cuts
         });
-        let ran = lab.admin().run(&["exec", "-n", device.id(), "--", "sh", "-c", script]);
+        let ran = lab.admin().run(&["exec", "-n", device.id(), "--", "sh", "-c", &script]);
         over.store(true, Ordering::Relaxed);
-        ran
-    })?;
+        (ran, cutting.join())
+    });
+    let (ran, cuts) = (ran?, cuts.map_err(|_| towline_testkit::Trouble::new("the cutter failed"))?);
+    ensure(cuts > 0, || "no link was cut".into())?;
     ensure(ran.status.success(), || format!("{ran:?}"))?;
     let records = whole_log(&lab, &device)?;
     let numbers: Vec<u64> = records.iter().filter_map(|record| record["Number"].as_u64()).collect();
