@@ -486,6 +486,10 @@ fn a_gateway_that_is_away_is_dialled_until_it_is_back() {
         let mut gateway = Gateway::with_agent("[gateway]\nreconnect_max = \"1s\"\n").await;
         let address = gateway.listener.local_addr().unwrap();
         gateway.listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        // Nobody who asks for any port is given this one meanwhile.
+        let kept = tokio::net::TcpSocket::new_v4().unwrap();
+        kept.set_reuseaddr(true).unwrap();
+        kept.bind(address).unwrap();
         gateway.cut();
         gateway.logged("cannot connect to").await;
         gateway.listener = tokio::net::TcpListener::bind(address).await.unwrap();
@@ -497,8 +501,8 @@ fn a_gateway_that_is_away_is_dialled_until_it_is_back() {
 fn a_gateway_that_asks_for_a_pause_gets_it() {
     story(async || {
         let mut gateway = Gateway::with_agent("").await;
+        let start = tokio::time::Instant::now(); // before the agent can begin its pause
         gateway.send(&ToAgent::GoAway { retry_after: 2 }).await;
-        let start = tokio::time::Instant::now();
         while gateway.step().await {}
         gateway.cut();
         gateway.welcome().await;

@@ -162,6 +162,12 @@ impl Member {
         *self.steady.0.lock().unwrap_or_else(PoisonError::into_inner) = long_ago;
     }
 
+    /// As if it had the database since now.
+    #[cfg(test)]
+    pub(crate) fn assume_new(&self) {
+        self.steady.begin_again();
+    }
+
     /// Becomes true when this node does the chores of the cluster.
     pub(crate) fn chores(&self) -> watch::Receiver<bool> {
         self.chores.clone()
