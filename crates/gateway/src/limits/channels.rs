@@ -68,6 +68,7 @@ pub const SEAT_PATIENCE: Duration = Duration::from_secs(25);
 
 /// How often the right of a viewer is looked at again. It ends within a second after its right.
 pub const WATCH_RIGHT_EVERY: Duration = Duration::from_millis(400);
+const _: () = assert!(WATCH_RIGHT_EVERY.as_millis() <= 500);
 
 /// How often sessions are looked at that granted access permits: one statement over an index of
 /// these sessions alone.
