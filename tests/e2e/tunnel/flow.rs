@@ -129,7 +129,7 @@ fn a_connection_that_nobody_reads_slows_no_other() -> Outcome {
         ask(&mut other, &n.to_le_bytes())?;
     }
     let took = begin.elapsed();
-    ensure(took < Duration::from_secs(20), || {
+    ensure(took < Duration::from_secs(60), || {
         format!("200 words took {took:?} beside two stuck connections")
     })
 }
@@ -178,7 +178,7 @@ fn descriptors(pid: u32) -> usize {
 }
 
 #[test]
-fn a_shell_stays_responsive_beside_a_saturated_forward() -> Outcome {
+fn alone_on_a_machine_a_shell_stays_responsive_beside_a_saturated_forward() -> Outcome {
     let lab = Lab::start()?;
     let device = lab.device()?;
     let source = serve(|mut stream| while stream.write_all(&[7; 65_536]).is_ok() {})?;
@@ -211,7 +211,7 @@ fn a_shell_stays_responsive_beside_a_saturated_forward() -> Outcome {
     let moved = reader.join().map_err(|_| Trouble::new("the reader failed"))?;
     ensure(moved > 1_000_000, || format!("the forward was not saturated: {moved} bytes"))?;
     // Measured by `cargo xtask bench tunnel`; here only that nobody waits behind a queue of bulk.
-    ensure(times[30] < Duration::from_millis(500), || {
+    ensure(times[30] < Duration::from_secs(1), || {
         format!("half of the keys took longer than {:?}", times[30])
     })
 }
