@@ -23,7 +23,7 @@ use towline_agent::sys::account::{Account, own_name};
 use towline_agent::sys::cgroup::{self, Cgroup};
 use towline_agent::sys::watch;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 const SIZE: Size = Size { rows: 24, cols: 80 };
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 /// Set to anything, it lets tests pass that the machine has not the means for. Who sets it

@@ -16,7 +16,7 @@ fn away(lab: &Lab, value: &str) -> Outcome<Device> {
     let mut device = lab.device_with(&tagged(value))?;
     device.process()?.stop()?;
     let body = serde_json::json!({ "Target": device.id() });
-    eventually("the device is seen to be away", std::time::Duration::from_secs(20), || {
+    eventually("the device is seen to be away", std::time::Duration::from_secs(60), || {
         let status = lab.admin().api("AmazonSSM.GetConnectionStatus", &body).ok()?;
         (status["Status"].as_str() != Some("connected")).then_some(())
     })?;

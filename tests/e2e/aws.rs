@@ -31,7 +31,7 @@ fn a_client_of_the_aws_data_channel_has_shells_commands_and_resumption() -> Outc
 }
 
 fn no_session_is_left(lab: &Lab) -> Outcome {
-    eventually("no session is left", Duration::from_secs(20), || {
+    eventually("no session is left", Duration::from_secs(60), || {
         let active = lab
             .admin()
             .api("AmazonSSM.DescribeSessions", &serde_json::json!({ "State": "Active" }))

@@ -26,8 +26,8 @@ use crate::run_command::{begun, ended, is, lines, mark, send};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long a request may take that the database does not answer: 10 s for the turn to write, 5 s
-/// each for a connection and an answer, and some room.
-const REFUSED_WITHIN: Duration = Duration::from_secs(25);
+/// each for a connection and an answer, and as much room for a busy machine.
+const REFUSED_WITHIN: Duration = Duration::from_secs(45);
 
 /// A running shell, and what is typed into it.
 pub(crate) struct Typist {

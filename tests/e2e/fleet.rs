@@ -178,7 +178,7 @@ fn a_fleet_takes_one_command_a_tenth_at_a_time_and_no_invocation_is_lost_or_doub
     let sent = lab.admin().api("AmazonSSM.SendCommand", &body)?;
     let id = sent["Command"]["CommandId"].as_str().unwrap_or_default().to_owned();
     let (mut peak, mut last) = (idle, Value::Null);
-    let over = eventually("every device has run it", Duration::from_secs(30), || {
+    let over = eventually("every device has run it", Duration::from_secs(120), || {
         let listed = lab.admin().api("AmazonSSM.ListCommands", &json!({ "CommandId": id })).ok()?;
         peak = peak.max(resident(&mut lab).ok()?);
         let command = listed["Commands"][0].clone();

@@ -189,10 +189,10 @@ fn two_devices_with_one_key_are_both_locked_out() -> Outcome {
         std::fs::copy(file.path(), copy.state().join(file.file_name()))?;
     }
     copy.start()?;
-    eventually("the gateway says that the key was copied", Duration::from_secs(40), || {
+    eventually("the gateway says that the key was copied", Duration::from_secs(90), || {
         lab.gateway.logged().to_lowercase().contains("quarantine").then_some(())
     })?;
-    eventually("neither gets in", Duration::from_secs(20), || {
+    eventually("neither gets in", Duration::from_secs(60), || {
         let out = lab.admin().run(&["exec", device.id(), "--", "true"]).ok()?;
         (!out.status.success()).then_some(())
     })
@@ -208,7 +208,7 @@ fn a_request_that_was_overheard_cannot_be_sent_again() -> Outcome {
     ensure(first.status == 200, || first.body.clone())?;
     // For two seconds equal requests are taken: clients sign with whole seconds, and a script may
     // mean both.
-    let again = eventually("the overheard request is refused", Duration::from_secs(10), || {
+    let again = eventually("the overheard request is refused", Duration::from_secs(60), || {
         let again = https::exchange(&host, lab.gateway.ca(), None, &bytes).ok()?;
         (again.status != 200).then_some(again)
     })?;

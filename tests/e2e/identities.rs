@@ -12,7 +12,7 @@ use towline_testkit::terminal::Terminal;
 use towline_testkit::trouble::ensure;
 use towline_testkit::{Outcome, eventually, machine, process};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 #[test]
 fn identities_are_not_names() -> Outcome {

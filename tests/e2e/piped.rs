@@ -17,7 +17,7 @@ fn shell(lab: &Lab, device: &Device, input: &str) -> Outcome<Output> {
     let mut stdin = child.stdin.take().ok_or_else(|| Trouble::new("no stdin"))?;
     stdin.write_all(input.as_bytes())?;
     drop(stdin);
-    let ended = eventually("the shell ends with its input", Duration::from_secs(20), || {
+    let ended = eventually("the shell ends with its input", Duration::from_secs(60), || {
         child.try_wait().ok().flatten()
     });
     if ended.is_err() {

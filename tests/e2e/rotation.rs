@@ -12,7 +12,7 @@ use towline_wire::message::{RefusalCode, ToAgent};
 use crate::peers::agent;
 
 /// Longer than any reconnect of these tests.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Fingerprints and states of the device's keys, newest first.
 fn keys(lab: &Lab, device: &Device) -> Outcome<Vec<(String, String)>> {

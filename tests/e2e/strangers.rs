@@ -78,7 +78,7 @@ fn silent_and_idle_connections_of_one_address_keep_nobody_out() -> Outcome {
     }
     let begin = Instant::now();
     works(&lab, &device)?;
-    ensure(begin.elapsed() < Duration::from_secs(10), || format!("{:?}", begin.elapsed()))
+    ensure(begin.elapsed() < Duration::from_secs(40), || format!("{:?}", begin.elapsed()))
 }
 
 #[test]

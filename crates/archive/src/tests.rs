@@ -16,7 +16,7 @@ use towline_host::clock::Clock;
 
 use crate::settings::{RawEvidence, Settings};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(90);
 
 struct Scene {
     dir: tempfile::TempDir,

@@ -117,8 +117,8 @@ mod tests {
 
     #[tokio::test]
     async fn waiting_costs_nothing() {
-        let waits = Box::pin(tokio::time::sleep(Duration::from_millis(50)));
+        let waits = Box::pin(tokio::time::sleep(Duration::from_secs(2)));
         let ((), spent) = metered(waits).await;
-        assert!(spent < Duration::from_millis(40), "{spent:?}");
+        assert!(spent < Duration::from_secs(1), "{spent:?}");
     }
 }

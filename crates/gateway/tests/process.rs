@@ -31,7 +31,7 @@ async fn serve(dir: &Path) -> (Child, String) {
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let line = timeout(Duration::from_secs(30), lines.next_line())
+    let line = timeout(Duration::from_secs(120), lines.next_line())
         .await
         .expect("it says where it listens");
     (child, line.unwrap().unwrap())
@@ -40,7 +40,7 @@ async fn serve(dir: &Path) -> (Child, String) {
 async fn end(mut child: Child, signal: Signal) -> std::process::ExitStatus {
     let pid = i32::try_from(child.id().unwrap()).unwrap();
     kill(Pid::from_raw(pid), signal).unwrap();
-    timeout(Duration::from_secs(30), child.wait()).await.expect("it ends").unwrap()
+    timeout(Duration::from_secs(120), child.wait()).await.expect("it ends").unwrap()
 }
 
 /// Runs a few lines of boto3 as the administrator; what they print.
@@ -136,7 +136,7 @@ async fn a_log_that_nobody_reads_any_more_decides_about_no_request() {
         .unwrap();
     drop(child.stderr.take()); // the other end of the pipe is closed
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let line = timeout(Duration::from_secs(30), lines.next_line()).await.unwrap();
+    let line = timeout(Duration::from_secs(120), lines.next_line()).await.unwrap();
     let line = line.unwrap().unwrap();
     let ask = "print(len(ssm.describe_activations()['ActivationList']))";
     for _ in 0..2 {

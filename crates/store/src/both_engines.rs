@@ -35,7 +35,7 @@ fn the_tests_of_the_store_pass_on_postgresql_too() {
         "--skip",
         "versions",
     ]);
-    let out = finish(again, Duration::from_secs(300)).unwrap();
+    let out = finish(again, Duration::from_secs(900)).unwrap();
     let said = String::from_utf8_lossy(&out.stdout);
     assert!(out.status.success(), "{said}");
     let passed = said.split("test result: ok. ").nth(1).and_then(|rest| rest.split(' ').next());

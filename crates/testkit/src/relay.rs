@@ -291,7 +291,7 @@ mod tests {
     }
 
     fn say(stream: &mut TcpStream, text: &[u8]) -> std::io::Result<Vec<u8>> {
-        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+        stream.set_read_timeout(Some(Duration::from_secs(60)))?;
         stream.write_all(text)?;
         let mut got = vec![0; text.len()];
         stream.read_exact(&mut got)?;
@@ -349,7 +349,7 @@ mod tests {
         stream.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
         assert!(stream.read(&mut [0; 4]).is_err());
         relay.hold(false);
-        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         stream.read_exact(&mut [0; 4]).unwrap();
     }
 

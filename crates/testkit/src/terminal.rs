@@ -27,7 +27,9 @@ use crate::{Outcome, Trouble, eventually, interrupt, process};
 
 /// How long a step may take where a test says nothing else: long enough for a busy machine, short
 /// enough for a person.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a program may take to end when its terminal is closed, before it is killed.
+const HANGS_UP: Duration = Duration::from_secs(5);
 /// Most bytes kept of what was printed and not yet expected. Bulk goes through [`Terminal::drain`],
 /// which keeps nothing.
 const MOST_KEPT: usize = 4 << 20;
@@ -324,8 +326,7 @@ impl Terminal {
 impl Drop for Terminal {
     fn drop(&mut self) {
         drop(self.master.take());
-        let hung_up =
-            eventually("end", Duration::from_millis(500), || self.child.try_wait().ok().flatten());
+        let hung_up = eventually("end", HANGS_UP, || self.child.try_wait().ok().flatten());
         if hung_up.is_err() {
             // Both fail only when it has ended in this instant.
             let _ = self.child.kill();
@@ -381,9 +382,10 @@ mod tests {
 
     #[test]
     fn what_was_not_printed_is_reported_with_what_was() {
-        let mut terminal = shell("echo one thing; read line");
+        let mut terminal = shell("echo begins; echo one thing; read line");
+        terminal.expect("begins").unwrap();
         let error =
-            terminal.expect_within("another", Duration::from_millis(300)).unwrap_err().to_string();
+            terminal.expect_within("another", Duration::from_secs(3)).unwrap_err().to_string();
         assert!(error.contains("another") && error.contains("one thing"), "{error}");
     }
 

@@ -31,7 +31,7 @@ fn a_script_that_forks_for_ever_leaves_nobody_when_its_time_is_over() -> Outcome
     let over = ended(&lab, &device, &id)?;
     ensure(over["StatusDetails"] == "ExecutionTimedOut", || format!("{over}"))?;
     let mut last = 0;
-    eventually("nobody writes any more", Duration::from_secs(20), || {
+    eventually("nobody writes any more", Duration::from_secs(60), || {
         pause(Duration::from_millis(400));
         let now = lines(&alive);
         let quiet = now == last;

@@ -159,7 +159,7 @@ async fn is_shown_out(mut stream: TcpStream) -> bool {
 }
 
 async fn soon<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(30), future).await.expect("this takes too long")
+    tokio::time::timeout(Duration::from_secs(120), future).await.expect("this takes too long")
 }
 
 const BOUNDS: Bounds =

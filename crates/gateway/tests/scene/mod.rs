@@ -238,5 +238,5 @@ impl DataChannels for Pretended {
 
 /// Waits for a future that must not take long; a test that hangs says so.
 pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(30), future).await.expect("this takes too long")
+    tokio::time::timeout(Duration::from_secs(120), future).await.expect("this takes too long")
 }

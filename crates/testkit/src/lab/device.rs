@@ -14,7 +14,7 @@ use crate::relay::Relay;
 use crate::{Outcome, Trouble, eventually, files, process};
 
 /// How long an agent may take from its start until the gateway lists it as online.
-const COMES_ONLINE: Duration = Duration::from_secs(20);
+const COMES_ONLINE: Duration = Duration::from_secs(60);
 
 /// What a test wants different from a device's defaults.
 #[derive(Debug, Clone, Default)]

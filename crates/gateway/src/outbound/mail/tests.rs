@@ -45,7 +45,7 @@ async fn told(replies: &[&str], log_in: bool) -> (Result<(), MailError>, Vec<Str
         Ok(())
     };
     let both = async { tokio::join!(client, server) };
-    let (outcome, lines) = timeout(Duration::from_secs(10), both).await.expect("an end");
+    let (outcome, lines) = timeout(Duration::from_secs(60), both).await.expect("an end");
     (outcome, lines.iter().map(|line| line.trim_end().to_owned()).collect())
 }
 
@@ -143,7 +143,7 @@ proptest! {
                 said.greeting().await?;
                 said.hello("[192.0.2.1]").await.map(drop)
             };
-            let _ = timeout(Duration::from_secs(10), asked).await.expect("an end");
+            let _ = timeout(Duration::from_secs(60), asked).await.expect("an end");
             let mut rest = Vec::new();
             drop(said);
             let _ = far.read_to_end(&mut rest).await;

@@ -35,7 +35,7 @@ async fn a_store_that_was_away_learns_of_sessions_that_ended_and_of_starts_that_
             sleep(Duration::from_millis(20)).await;
         }
     };
-    timeout(Duration::from_secs(30), stored).await.unwrap();
+    timeout(Duration::from_secs(120), stored).await.unwrap();
     for (name, why) in [(FIRST, "terminated"), (SECOND, "the device left")] {
         let row = hub.store().sessions().get(name).await.unwrap().unwrap();
         assert!(row.ended_at.is_some(), "{name}");
