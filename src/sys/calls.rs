@@ -531,8 +531,8 @@ pub(crate) fn give_memory_back() {
     let _ = unsafe { libc::malloc_trim(0) };
 }
 
-/// Gives back the pages of the main thread's stack below this call: a TLS handshake goes deeper than
-/// anything later does. Called on the main thread alone.
+/// Gives back the pages of the main thread's stack below this call: a TLS handshake goes deeper
+/// than anything later does. Called on the main thread alone.
 #[inline(never)]
 pub(crate) fn give_stack_back() {
     /// Below this frame, for the call itself.
