@@ -74,7 +74,7 @@ export function DevicesPage({ place }: PageProps) {
 function Filters(props: { question: Signal<Question>; answer: Answer<Part> }) {
   const { question } = props;
   const timer = useRef<ReturnType<typeof setTimeout>>();
-  /** What is in the field: it is ahead of what is asked for, and an answer does not turn it back. */
+  /** What is in the field: it is ahead of the question, and an answer does not turn it back. */
   const typed = useSignal<string | null>(null);
   const ask = (part: Partial<Question>): void => {
     const now = { ...question.peek(), ...part };

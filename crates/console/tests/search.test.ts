@@ -147,7 +147,7 @@ test("parts of plain output are not drawn unless they have the text", async () =
   assert.equal(source.drawn, 3);
 });
 
-test("of output that moves the cursor elsewhere nothing is said", () => {
+test("of output that moves the cursor elsewhere nothing is known", () => {
   const told = (...texts: string[]): Told => {
     const rows = new PlainRows("needle");
     rows.start({ cols: COLS, col: 0, rows: [], before: "" });
