@@ -3,7 +3,8 @@
 //! The kernel gives a port that was released to the next program that asks for any port, and tests
 //! that run beside this one ask all the time. [`free`] keeps the port: its socket is bound and
 //! never listens. Linux gives such a port to nobody who asks for any port, and lets a program
-//! listen at it that names it and sets `SO_REUSEADDR`, as servers do: gateway, PostgreSQL, sshd, asyncio.
+//! listen at it that names it and sets `SO_REUSEADDR`, as servers do: gateway, PostgreSQL, sshd,
+//! asyncio.
 //!
 //! # Invariants
 //! - Until somebody listens at it, a port that is kept refuses connections.

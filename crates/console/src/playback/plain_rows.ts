@@ -3,10 +3,10 @@
 // Data flow: the rows below a cursor and events of output -> the text of each row that they change
 // -> "absent", "maybe", or "unknown".
 // Invariants: "absent" is the answer only for output that goes down a screen in order: text,
-// colours, line ends, backspaces, tabs, erased parts of a row, titles. Of such output each row is known between
-// two events, as xterm would show it. Whatever else it holds (another place of the cursor, a
-// region, a set of characters, a size) is "unknown", and stays so until the next start: then the
-// terminal has to draw it. A row is looked at before something in it is written over.
+// colours, line ends, backspaces, tabs, erased parts of a row, titles. Of such output each row is
+// known between two events, as xterm would show it. Whatever else it holds (another place of the
+// cursor, a region, a set of characters, a size) is "unknown", and stays so until the next start:
+// then the terminal has to draw it. A row is looked at before something in it is written over.
 
 import type { Event } from "./recording.ts";
 
