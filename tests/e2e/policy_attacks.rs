@@ -4,9 +4,10 @@
 use std::process::Command;
 
 use serde_json::{Value, json};
+use towline_testkit::lab::operator::COMMAND;
 use towline_testkit::lab::{Device, DeviceSetup, Lab, Operator};
 use towline_testkit::trouble::ensure;
-use towline_testkit::{Outcome, Trouble};
+use towline_testkit::{Outcome, Trouble, eventually};
 
 /// Exit code of `towline` for what policy refuses (`towline --help` lists them).
 const DENIED: i32 = 254;
@@ -332,4 +333,41 @@ fn a_gateway_with_clashing_tags_says_so_and_is_mended_by_hand() -> Outcome {
     let found = tags_of(&lab.admin(), &id)?;
     let expected = json!([{ "Key": "Environment", "Value": "dev" }]);
     ensure(found == expected, || format!("{found}"))
+}
+
+#[test]
+fn a_list_shows_no_output_to_who_may_not_read_it() -> Outcome {
+    let lab = Lab::start()?;
+    let device = device(&lab, "prod")?;
+    let policy = json!({ "Version": "2012-10-17", "Statement": [
+        { "Effect": "Allow", "Action": ["ssm:ListCommandInvocations", "ssm:GetCommandInvocation"],
+          "Resource": "*" },
+        { "Effect": "Deny", "Action": "ssm:GetCommandInvocation", "Resource": "*",
+          "Condition": { "StringEquals": { "ssm:resourceTag/Environment": "prod" } } },
+    ] });
+    let ann = lab.user("ann", Some(&policy.to_string()))?;
+    let body = json!({ "DocumentName": "AWS-RunShellScript", "InstanceIds": [device.id()],
+        "Parameters": { "commands": ["echo word-of-the-day; echo more >&2"] } });
+    let sent = lab.admin().api("AmazonSSM.SendCommand", &body)?;
+    let command = sent["Command"]["CommandId"].as_str().unwrap_or_default().to_owned();
+    let read = json!({ "CommandId": command, "InstanceId": device.id() });
+    eventually("the command has ended", COMMAND, || {
+        let read = lab.admin().api("AmazonSSM.GetCommandInvocation", &read).ok()?;
+        (read["Status"] == "Success").then_some(())
+    })?;
+    let (denied, _) = fails(&ann, "AmazonSSM.GetCommandInvocation", &read)?;
+    ensure(denied.contains("AccessDenied"), || denied)?;
+    let list = json!({ "CommandId": command, "Details": true });
+    let plugin = |operator: &Operator| -> Outcome<Value> {
+        let mut listed = operator.api("AmazonSSM.ListCommandInvocations", &list)?;
+        Ok(listed["CommandInvocations"][0]["CommandPlugins"][0].take())
+    };
+    let seen = plugin(&lab.admin())?;
+    ensure(seen["Output"].as_str().is_some_and(|text| text.contains("word-of-the-day")), || {
+        format!("{seen}")
+    })?;
+    let seen = plugin(&ann)?;
+    ensure(seen["Output"] == "" && seen["Status"] == "Success" && seen["ResponseCode"] == 0, || {
+        format!("{seen}")
+    })
 }

@@ -1,4 +1,8 @@
 //! ListCommands, ListCommandInvocations, GetCommandInvocation.
+//!
+//! # Invariants
+//! - Who may not read a device's output by GetCommandInvocation does not get it in a list either:
+//!   `Output` of the plugins is empty there.
 
 use std::collections::HashMap;
 
@@ -23,6 +27,8 @@ use super::super::sessions::instant;
 use super::shown::{self, Sent, elapsed, text};
 use crate::run_command::StepState;
 
+/// The action that shows output.
+const READ_OUTPUT: &str = "ssm:GetCommandInvocation";
 /// Page size when none is asked for, and the greatest, as in AWS's model.
 const PAGE: i64 = 50;
 /// Bytes of each stream that a plugin's output needs.
@@ -76,6 +82,7 @@ impl Api {
         let size = usize::try_from(size).unwrap_or(usize::MAX);
         let (rows, next_token) = page(rows, size, &self.pages, call.operation, at);
         let mut sent: HashMap<String, Sent> = HashMap::new();
+        let mut readable: HashMap<String, bool> = HashMap::new();
         let mut invocations = Vec::with_capacity(rows.len());
         for row in rows {
             if !sent.contains_key(&row.command) {
@@ -97,19 +104,36 @@ impl Api {
             let mut one =
                 sent.invocation(&row, device.map(|device| device.name).unwrap_or_default(), first);
             if request.details == Some(true) {
+                let may_read = self.may_read(call, &row.device, &mut readable).await?;
                 for (at, state) in steps.iter().enumerate() {
-                    let heads = self.heads(sent, &row, at, state, PLUGIN_HEADS).await?;
-                    one.command_plugins.push(sent.plugin(
-                        at,
-                        state,
-                        Lanes::new(&heads.io, &heads.err),
-                        urls(at, state),
-                    ));
+                    let heads = match may_read {
+                        true => Some(self.heads(sent, &row, at, state, PLUGIN_HEADS).await?),
+                        false => None,
+                    };
+                    let heads = heads.as_ref().map(|heads| Lanes::new(&*heads.io, &*heads.err));
+                    one.command_plugins.push(sent.plugin(at, state, heads, urls(at, state)));
                 }
             }
             invocations.push(one);
         }
         Ok(ListCommandInvocationsResult { command_invocations: invocations, next_token })
+    }
+
+    /// Whether the caller may read what commands put out on a device. `known`: of devices that were
+    /// asked for already.
+    async fn may_read(
+        &self,
+        call: &Call,
+        device: &str,
+        known: &mut HashMap<String, bool>,
+    ) -> Result<bool, ApiError> {
+        if let Some(known) = known.get(device) {
+            return Ok(*known);
+        }
+        let about = self.about_device(device).await?;
+        let may = self.would_allow_action(call, READ_OUTPUT, &about).await?;
+        known.insert(device.to_owned(), may);
+        Ok(may)
     }
 
     pub(super) async fn sent(&self, id: &str) -> Result<Sent, ApiError> {

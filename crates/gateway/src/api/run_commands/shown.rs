@@ -137,22 +137,15 @@ impl Sent {
         }
     }
 
-    /// One step of it.
+    /// One step of it. Without `heads` its output is not shown.
     pub(super) fn plugin(
         &self,
         at: usize,
         state: &StepState,
-        heads: Lanes<&[u8]>,
+        heads: Option<Lanes<&[u8]>>,
         urls: Lanes<String>,
     ) -> CommandPlugin {
         let Lanes { io: standard_output_url, err: standard_error_url } = urls;
-        let errors = text(heads.err, state.written[Lane::Err], MAX_PLUGIN_OUTPUT);
-        let own = text(heads.io, state.written[Lane::Io], MAX_PLUGIN_OUTPUT);
-        let (mut output, stderr) = streams(state, own, &errors);
-        if !stderr.is_empty() {
-            output.push_str(BETWEEN);
-            output.push_str(&stderr);
-        }
         CommandPlugin {
             name: self.plan.steps.get(at).map_or_else(String::new, |step| step.name.clone()),
             status: plugin_status(state.status),
@@ -160,10 +153,7 @@ impl Sent {
             response_code: state.code,
             response_start_date_time: state.started.map(EpochSeconds::from_millis),
             response_finish_date_time: state.ended.map(EpochSeconds::from_millis),
-            output: match output.chars().nth(MAX_PLUGIN_OUTPUT) {
-                Some(_) => marked(&output, MAX_PLUGIN_OUTPUT),
-                None => output,
-            },
+            output: heads.map(|heads| whole(state, heads)).unwrap_or_default(),
             standard_output_url,
             standard_error_url,
             output_s3_region: self.place.region.clone(),
@@ -171,6 +161,21 @@ impl Sent {
             output_s3_key_prefix: self.place.key_prefix.clone().unwrap_or_default(),
             towline_reason: state.reason.clone().filter(|_| !state.skipped),
         }
+    }
+}
+
+/// The beginnings of both streams as the output of a plugin.
+fn whole(state: &StepState, heads: Lanes<&[u8]>) -> String {
+    let errors = text(heads.err, state.written[Lane::Err], MAX_PLUGIN_OUTPUT);
+    let own = text(heads.io, state.written[Lane::Io], MAX_PLUGIN_OUTPUT);
+    let (mut output, stderr) = streams(state, own, &errors);
+    if !stderr.is_empty() {
+        output.push_str(BETWEEN);
+        output.push_str(&stderr);
+    }
+    match output.chars().nth(MAX_PLUGIN_OUTPUT) {
+        Some(_) => marked(&output, MAX_PLUGIN_OUTPUT),
+        None => output,
     }
 }
 
