@@ -245,13 +245,25 @@ impl VendorAgent {
     /// A request that is signed by the agent's own key: chunked, without content-length among the
     /// signed headers.
     pub(crate) fn by_own_key(&self, target: &str, body: &Value) -> Outcome<Answer> {
+        let (headers, body) = self.signed_by_own_key(target, body)?;
+        self.post("/", &headers, &body, true)
+    }
+
+    /// The same request twice, as somebody who has copied it sends it.
+    pub(crate) fn by_own_key_twice(&self, target: &str, body: &Value) -> Outcome<[Answer; 2]> {
+        let (headers, body) = self.signed_by_own_key(target, body)?;
+        let send = || self.post("/", &headers, &body, true);
+        Ok([send()?, send()?])
+    }
+
+    fn signed_by_own_key(&self, target: &str, body: &Value) -> Outcome<(Headers, String)> {
         let (body, id) = (body.to_string(), self.id());
         let mut headers = vec![header("content-type", JSON), header("x-amz-target", target)];
         let signer = self.signer("ssm");
         signer.by_rsa(&lock(&self.pair), &id, "/", body.as_bytes(), &mut headers)?;
         // Added when the list of signed headers is made already.
         headers.push(header("x-amz-content-sha256", &signing::sha256(body.as_bytes())));
-        self.post("/", &headers, &body, true)
+        Ok((headers, body))
     }
 
     /// Asks for keys, and takes them.

@@ -4,6 +4,8 @@
 //! - The device is the key's. What path or body say is compared with it by the caller.
 //! - A device that is gone or revoked proves nothing; one that waits for a person, or is
 //!   quarantined, proves itself and [`active`] refuses it.
+//! - A request that is signed by a device's own key is taken once, at all gateways together: its
+//!   answer holds keys. The agent signs each attempt afresh, so there is no grace for a second one.
 
 use std::fmt::Display;
 
@@ -13,9 +15,9 @@ use towline_ssm::error::{ApiError, ErrorCode};
 use towline_ssm::ids::DeviceId;
 use towline_ssm::sigv4::{
     self, ALLOWED_SKEW_SECS, Authorization, Expected, RequestParts, RsaAuthorization, RsaPublicKey,
-    SignatureError,
+    SignatureError, Verified,
 };
-use towline_store::{AgentKind, Device, DeviceStatus, KeyStatus};
+use towline_store::{AgentKind, Device, DeviceStatus, KeyStatus, SeenRequest};
 
 use super::agents::VendorAgents;
 
@@ -73,11 +75,26 @@ impl VendorAgents {
         let mut refused = None;
         for key in keys.into_iter().filter_map(|spki| RsaPublicKey::from_spki(spki).ok()) {
             match sigv4::verify_rsa(&claim, &parts, &sum, &key, &expected) {
-                Ok(_) => return Ok(ByOwnKey { device, key }),
+                Ok(verified) => {
+                    self.take_once(&verified).await?;
+                    return Ok(ByOwnKey { device, key });
+                }
                 Err(error) => refused = Some(error),
             }
         }
         Err(refused.map_or_else(gone, ApiError::from))
+    }
+
+    /// Notes a request before anything comes of it.
+    async fn take_once(&self, verified: &Verified) -> Result<(), ApiError> {
+        let (signature, forget_at) = (verified.replay_key, verified.forget_at);
+        let seen = SeenRequest { signature, forget_at };
+        let first = self.parts.store.seen_requests().take(&seen).await;
+        if first.map_err(|error| internal("cannot look for an earlier request", &error))? {
+            return Ok(());
+        }
+        let message = "this request was already received: sign it anew";
+        Err(ApiError::new(ErrorCode::InvalidSignatureException, message))
     }
 
     /// The device whose issued key signed a request to this service.
