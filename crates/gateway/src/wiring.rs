@@ -381,11 +381,7 @@ impl Gateway {
             mail: mail_server(&foundation.config)?,
             clock: foundation.clock.clone(),
         };
-        let (rung, stopping, counted) = (bell.clone(), stop.clone(), Arc::clone(&metrics));
-        tokio::spawn(async move {
-            sender.store.has_chores().await;
-            sender.run(rung, stopping, counted).await;
-        });
+        let sending = sender.start(bell.clone(), stop.clone(), Arc::clone(&metrics));
         let api = Api::new(Parts {
             seen,
             store: store.clone(),
@@ -465,6 +461,7 @@ impl Gateway {
             log_budget: LogBudget::default(),
         });
         port.serve(listener, pipes, stop).await;
+        let _ = sending.await; // bounded; it stores what receivers have taken
         // Links and sessions may still write; what they write from here on is on stderr alone.
         let _ =
             tokio::time::timeout(crate::limits::SHUTDOWN_GRACE, foundation.audit.settle()).await;

@@ -19,6 +19,8 @@ use towline_store::{Message, Store, Webhook};
 const NAME: &str = "shift";
 /// In place of a status: the request is taken, and its connection held.
 const NOTHING: u16 = 0;
+/// In place of a status: the request is taken, and answered when there is a status.
+const LATE: u16 = 1;
 const START: UnixMillis = UnixMillis(1_800_000_000_000);
 
 /// One message as it came.
@@ -52,8 +54,13 @@ impl Receiver {
                     held.push(stream);
                     continue;
                 }
+                let is_late = status == LATE;
+                let status = if is_late { 204 } else { status };
                 if status < 300 {
                     taken.lock().unwrap().push(parse(&request));
+                }
+                while is_late && *answers.lock().unwrap() == LATE {
+                    tokio::time::sleep(Duration::from_millis(2)).await;
                 }
                 let answer = format!("HTTP/1.1 {status} X\r\ncontent-length: 0\r\n\r\n");
                 let _ = stream.write_all(answer.as_bytes()).await;
@@ -267,6 +274,31 @@ async fn a_receiver_that_does_not_answer_holds_up_no_other_one() {
     let of_slow = webhooks.iter().find(|webhook| webhook.name == NAME).unwrap();
     let first = store.notifications().first(&of_slow.unique_id).await.unwrap().unwrap();
     assert_eq!((first.attempts, &*first.message.id), (0, "m-1"), "the first attempt is under way");
+    running.abort();
+    drop(stop);
+}
+
+#[tokio::test]
+async fn a_stop_waits_for_the_delivery_under_way_and_begins_no_other() {
+    let scene = scene(&["127.0.0.1"]).await;
+    scene.receiver.answer(LATE);
+    scene.tell("m-1").await;
+    scene.tell("m-2").await;
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let store = scene.store.clone();
+    let running = tokio::spawn(scene.sender.run(Bell::default(), stopped, Arc::default()));
+    let in_time = Duration::from_secs(60);
+    let taken = async {
+        while scene.receiver.ids().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(in_time, taken).await.expect("the message is taken");
     stop.send(true).unwrap();
-    running.await.unwrap();
+    scene.receiver.answer(204); // now the answer goes out
+    tokio::time::timeout(in_time, running).await.expect("the sender stops").unwrap();
+    let webhook = store.notifications().webhooks().await.unwrap().remove(0);
+    let first = store.notifications().first(&webhook.unique_id).await.unwrap().unwrap();
+    assert_eq!(first.message.id, "m-2", "what was taken is stored as received");
+    assert_eq!(scene.receiver.ids(), ["m-1"]);
 }

@@ -525,6 +525,9 @@ pub const NOTIFICATION_ATTEMPTS: i64 = 10;
 /// Notifications that one receiver gets before the others are looked at again.
 pub const NOTIFICATIONS_AT_ONCE: usize = 100;
 
+/// How long a stop waits for deliveries that are under way: one by HTTP is over then.
+pub const NOTIFICATION_STOP: Duration = OUTBOUND_TIMEOUT;
+
 /// Bytes of a receiver's answer that are read.
 pub const MAX_NOTIFICATION_ANSWER: usize = 64 * 1024;
 

@@ -9,8 +9,11 @@
 //! - After [`NOTIFICATION_LIFE`] of failures, and not before [`NOTIFICATION_ATTEMPTS`], a message
 //!   is given up, and the next one has its turn: time in which the gateway did not run, or by which
 //!   its clock was set, is no failure.
+//! - A stop begins no delivery, and waits [`NOTIFICATION_STOP`] for those under way: what a receiver
+//!   has taken is stored as received, and not sent again by the next process.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +21,7 @@ use futures_util::StreamExt as _;
 use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
 use towline_host::clock::{Clock, UnixMillis};
 use towline_ssm::api::webhook::MAIL;
 use towline_store::{After, Notification, Store, StoreError, Webhook};
@@ -26,7 +30,7 @@ use super::message::{Secrets, body_for, mail_for};
 use super::signature::{secret_bytes, signature};
 use crate::limits::{
     MAX_NOTIFICATION_ANSWER, NOTIFICATION_ATTEMPTS, NOTIFICATION_LIFE, NOTIFICATION_PAUSE,
-    NOTIFICATION_PAUSE_MOST, NOTIFICATIONS_AT_ONCE,
+    NOTIFICATION_PAUSE_MOST, NOTIFICATION_STOP, NOTIFICATIONS_AT_ONCE,
 };
 use crate::metrics::Metrics;
 use crate::outbound::mail::{Mail, MailServer, Mailbox};
@@ -122,8 +126,27 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// Sends until `stop` becomes true.
-    pub async fn run(self, bell: Bell, mut stop: watch::Receiver<bool>, metrics: Arc<Metrics>) {
+    /// Sends from when this node does the chores until `stop` becomes true.
+    #[must_use]
+    pub fn start(
+        self,
+        bell: Bell,
+        mut stop: watch::Receiver<bool>,
+        metrics: Arc<Metrics>,
+    ) -> JoinHandle<()> {
+        tokio::spawn(async move {
+            tokio::select! {
+                () = self.store.has_chores() => {}
+                _ = stop.wait_for(|stop| *stop) => return,
+            }
+            self.run(bell, stop, metrics).await;
+        })
+    }
+
+    /// Sends until `stop` becomes true, and ends when the deliveries under way have ended.
+    pub async fn run(self, bell: Bell, stop: watch::Receiver<bool>, metrics: Arc<Metrics>) {
+        let mut stopped = stop.clone();
+        let mut stopped = pin!(stopped.wait_for(|stop| *stop));
         let mut turns = FuturesUnordered::new();
         let mut receivers = Receivers::default();
         let mut look = true;
@@ -131,7 +154,7 @@ impl Sender {
             if std::mem::take(&mut look) {
                 let webhooks = self.webhooks(&mut receivers).await;
                 let free = webhooks.into_iter().filter(|webhook| receivers.begin(webhook));
-                turns.extend(free.map(|webhook| self.one_turn(webhook)));
+                turns.extend(free.map(|webhook| self.one_turn(webhook, &stop)));
             }
             let wait = receivers.wait(self.clock.now());
             tokio::select! {
@@ -140,14 +163,19 @@ impl Sender {
                 Some((webhook, turn)) = turns.next() => {
                     let turn = self.counted(turn, &metrics);
                     if receivers.end(&webhook, turn.next) {
-                        turns.push(self.one_turn(webhook));
+                        turns.push(self.one_turn(webhook, &stop));
                     }
                 }
-                stopped = stop.wait_for(|stop| *stop) => {
-                    let _ = stopped;
-                    return;
-                }
+                _ = &mut stopped => break,
             }
+        }
+        let rest = async {
+            while let Some((_, turn)) = turns.next().await {
+                self.counted(turn, &metrics);
+            }
+        };
+        if tokio::time::timeout(NOTIFICATION_STOP, rest).await.is_err() {
+            tracing::warn!("a stop did not wait for all notifications: some may be sent twice");
         }
     }
 
@@ -164,8 +192,12 @@ impl Sender {
         }
     }
 
-    async fn one_turn(&self, webhook: Webhook) -> (Webhook, Result<Turn, StoreError>) {
-        let turn = self.turn_of(&webhook).await;
+    async fn one_turn(
+        &self,
+        webhook: Webhook,
+        stop: &watch::Receiver<bool>,
+    ) -> (Webhook, Result<Turn, StoreError>) {
+        let turn = self.turn_of(&webhook, || *stop.borrow()).await;
         (webhook, turn)
     }
 
@@ -189,7 +221,7 @@ impl Sender {
     pub async fn turn(&self) -> Result<Turn, StoreError> {
         let webhooks = self.store.notifications().webhooks().await?;
         let mut whole = Turn::default();
-        for turn in join_all(webhooks.iter().map(|webhook| self.turn_of(webhook))).await {
+        for turn in join_all(webhooks.iter().map(|webhook| self.turn_of(webhook, || false))).await {
             let turn = turn?;
             whole.received += turn.received;
             whole.failed += turn.failed;
@@ -199,10 +231,17 @@ impl Sender {
         Ok(whole)
     }
 
-    async fn turn_of(&self, webhook: &Webhook) -> Result<Turn, StoreError> {
+    async fn turn_of(
+        &self,
+        webhook: &Webhook,
+        is_stopped: impl Fn() -> bool,
+    ) -> Result<Turn, StoreError> {
         let mut turn = Turn::default();
         let store = self.store.notifications();
         for _ in 0..NOTIFICATIONS_AT_ONCE {
+            if is_stopped() {
+                return Ok(turn);
+            }
             let Some(first) = store.first(&webhook.unique_id).await? else { return Ok(turn) };
             let now = self.clock.now();
             // No pause is longer: the clock was set back meanwhile.
