@@ -129,6 +129,14 @@ impl DeviceReport {
     pub(crate) fn platform_type(&self) -> &str {
         if self.platform_type.is_empty() { "Linux" } else { &self.platform_type }
     }
+
+    /// The system that the device has said it runs; none before it has said anything, when its row
+    /// has `Linux` as well.
+    #[must_use]
+    pub fn said_system(&self) -> Option<&str> {
+        let system = self.platform_type();
+        (system != "Linux" || !self.agent_version.is_empty()).then_some(system)
+    }
 }
 
 /// A device about to be registered.
@@ -391,6 +399,19 @@ impl Devices<'_> {
             Ok((row.try_get("id")?, (kind, row.try_get("platform_type")?)))
         };
         Ok(rows.iter().map(system).collect::<Result<_, sqlx::Error>>()?)
+    }
+
+    /// Stores the system that a device has said it runs.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn set_platform_type(&self, id: &str, name: &str) -> Result<(), StoreError> {
+        engine::query("UPDATE devices SET platform_type = ? WHERE id = ?")
+            .bind(name)
+            .bind(id)
+            .execute(&self.store.pool)
+            .await?;
+        Ok(())
     }
 
     /// The device that has this active key.

@@ -8,6 +8,7 @@ mod cluster;
 mod documents;
 mod hostile;
 mod life;
+mod systems;
 
 use std::io::{Read, Write};
 use std::process::Stdio;

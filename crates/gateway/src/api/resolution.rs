@@ -46,6 +46,8 @@ pub(super) struct Asked {
     pub(super) wanted: Result<Resolved, ApiError>,
     /// Its user; `None` leaves it to the device.
     pub(super) run_as: Result<Option<String>, ApiError>,
+    /// The system of the device, by which both were judged; `None`: as Linux.
+    pub(super) platform: Option<Platform>,
     /// What policies judge.
     pub(super) facts: Vec<(String, Vec<String>)>,
 }
@@ -61,7 +63,8 @@ impl Api {
         document: &str,
         request: &StartSessionRequest,
     ) -> Result<Asked, ApiError> {
-        let platform = self.platform_of(&request.target).await?;
+        let said = self.platform_of(&request.target).await?;
+        let platform = said.unwrap_or(Platform::Linux);
         let wanted = self.wanted_session(document, &request.parameters, platform).await;
         let run_as = wanted.as_ref().map_or(Ok(None), |wanted| run_as(call, wanted, platform));
         // On Windows the user is no choice but a right: policy judges it however it was named.
@@ -70,7 +73,7 @@ impl Api {
             _ => None,
         };
         let facts = session_facts(wanted.as_ref().ok(), &request.parameters, judged);
-        Ok(Asked { wanted, run_as, facts })
+        Ok(Asked { wanted, run_as, platform: said, facts })
     }
 
     /// The session that a request means.
@@ -95,13 +98,12 @@ impl Api {
         Ok(resolved)
     }
 
-    /// The system of a device. One that is not known, or has said nothing, counts as Linux.
-    async fn platform_of(&self, target: &str) -> Result<Platform, ApiError> {
-        let devices = self.store().devices();
-        let systems = devices.systems(&[target.to_owned()]).await;
-        let system = systems.or_internal("cannot read a device")?.remove(target);
-        let platform = system.and_then(|(_, platform)| Platform::parse(&platform));
-        Ok(platform.unwrap_or(Platform::Linux))
+    /// The system that a device has said. None of one that is not known, or has said nothing: it
+    /// counts as Linux, and amazon-ssm-agent starts no program by that.
+    async fn platform_of(&self, target: &str) -> Result<Option<Platform>, ApiError> {
+        let device = self.store().devices().get(target).await;
+        let device = device.or_internal("cannot read a device")?;
+        Ok(device.and_then(|device| Platform::parse(device.report.said_system()?)))
     }
 
     /// The preferences of the account: what the shell document's default version says, if it was

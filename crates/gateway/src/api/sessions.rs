@@ -61,7 +61,8 @@ impl Api {
         }
         // Resolved before policy is asked, for its parameters are part of the question; told only
         // after it.
-        let Asked { wanted, run_as, facts } = self.asked_session(call, &document, &request).await?;
+        let Asked { wanted, run_as, platform, facts } =
+            self.asked_session(call, &document, &request).await?;
         self.authorize_start(call, &request.target, named, &facts).await?;
         let Resolved { plan, preferences, .. } = wanted?;
         note_plan(call, &plan);
@@ -92,6 +93,7 @@ impl Api {
             document,
             plan,
             run_as: run_as?,
+            platform,
             terminal: request.towline_terminal.map(|t| Terminal {
                 term: t.term,
                 rows: t.rows,

@@ -15,6 +15,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use towline_ssm::command_document::Platform;
 use towline_ssm::documents::SessionPlan;
 use towline_ssm::documents::preferences::SessionPreferences;
 use towline_ssm::ids::{DeviceId, SessionId};
@@ -270,6 +271,9 @@ pub struct SessionStart {
     pub plan: SessionPlan,
     /// User to run as; `None`: the device's own default.
     pub run_as: Option<String>,
+    /// The system of the device by which all of this was judged; `None`: it has not said one, and
+    /// was judged as Linux.
+    pub platform: Option<Platform>,
     /// Terminal of the first open, if the client told it.
     pub terminal: Option<Terminal>,
     /// The caller's reason, if given.

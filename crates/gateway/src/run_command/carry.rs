@@ -79,6 +79,7 @@ pub(super) async fn carry(shared: Arc<Shared>, job: Job, events: mpsc::Sender<Ev
                 share_of: &facts.principal,
                 document: &facts.document,
                 run_as: facts.run_as.as_deref(),
+                platform: None, // each step's condition was judged when it was sent
                 reserved: false,
                 work: Work::Script(Script {
                     bytes: planned.script.as_bytes(),

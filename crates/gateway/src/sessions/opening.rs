@@ -166,6 +166,7 @@ impl Prepared {
             share_of: start.share_of(),
             document: &start.document,
             run_as: start.run_as.as_deref(),
+            platform: start.platform,
             reserved: false,
             work: Work::Session {
                 plan: &start.plan,

@@ -4,7 +4,7 @@
 //! [`Device::open`](super::Device::open), which puts it into the device's protocol and proves it.
 
 use towline_host::clock::UnixMillis;
-use towline_ssm::command_document::Interpreter;
+use towline_ssm::command_document::{Interpreter, Platform};
 use towline_ssm::documents::SessionPlan;
 use towline_ssm::documents::preferences::SessionPreferences;
 use towline_wire::message::Destination;
@@ -25,6 +25,9 @@ pub struct Order<'a> {
     pub document: &'a str,
     /// User to run as; `None`: the device's own default.
     pub run_as: Option<&'a str>,
+    /// The system of the device by which a session was judged; `None`: it has not said one, and was
+    /// judged as Linux.
+    pub platform: Option<Platform>,
     /// It may use the device's place for a repair.
     pub reserved: bool,
     /// What to start.

@@ -4,7 +4,10 @@
 //! its end. Orders: [`ControlChannel::send`] -> outbox -> websocket.
 //!
 //! # Invariants
-//! - What waits has at most [`VENDOR_CONTROL_BYTES`]; beyond, the channel is closed.
+//! - What waits has at most [`VENDOR_CONTROL_BYTES`]; what does not fit is handed back, and the
+//!   channel goes on. It ends when the agent does not take a message for [`VENDOR_STALLED`].
+//! - Which system the agent runs is the opening frame's word, else that of the device's row, and
+//!   does not change while the channel lives. The row has the frame's word before the first order.
 //! - A channel over which nothing is heard for [`VENDOR_SILENCE`] is dead: the agent pings each 54
 //!   s.
 //! - Two live channels with one key: both are locked out, as for our own agent.
@@ -43,6 +46,17 @@ use crate::limits::{
 use crate::lock::lock;
 use crate::sessions::{ConnectionId, Device};
 
+/// What became of a message for the agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Queued {
+    /// It waits for its turn.
+    Yes,
+    /// As much waits as may.
+    Full,
+    /// The channel is over.
+    Closed,
+}
+
 /// One control channel.
 pub(super) struct ControlChannel {
     pub(super) agents: Arc<VendorAgents>,
@@ -52,8 +66,8 @@ pub(super) struct ControlChannel {
     pub(super) boot: [u8; 16],
     /// Tells the channel from those at other gateways.
     own_number: [u8; 16],
-    /// What the device was last said to run.
-    pub(super) platform: Platform,
+    /// What the device has said that it runs; none: nothing yet.
+    pub(super) platform: Option<Platform>,
     began: Instant,
     outbox: Mutex<VecDeque<Message>>,
     ready: Notify,
@@ -65,7 +79,11 @@ pub(super) struct ControlChannel {
 }
 
 impl ControlChannel {
-    pub(super) fn new(agents: &Arc<VendorAgents>, device: DeviceId, platform: Platform) -> Self {
+    pub(super) fn new(
+        agents: &Arc<VendorAgents>,
+        device: DeviceId,
+        platform: Option<Platform>,
+    ) -> Self {
         Self {
             agents: Arc::clone(agents),
             device,
@@ -93,8 +111,8 @@ impl ControlChannel {
         self.device.as_str()
     }
 
-    /// Queues a message. False: the channel is over.
-    pub(super) fn send(&self, message_type: MessageType, payload: Vec<u8>) -> bool {
+    /// Queues a message.
+    pub(super) fn send(&self, message_type: MessageType, payload: Vec<u8>) -> Queued {
         let created = u64::try_from(self.agents.time().as_millis()).unwrap_or(u64::MAX);
         let message = AgentMessage {
             message_type,
@@ -108,25 +126,24 @@ impl ControlChannel {
         self.push(Message::Binary(message.encode().into()))
     }
 
-    fn push(&self, message: Message) -> bool {
+    fn push(&self, message: Message) -> Queued {
         let mut outbox = lock(&self.outbox);
-        let size = |message: &Message| match message {
-            Message::Binary(bytes) => bytes.len(),
-            _ => 0,
-        };
-        let waiting: usize = outbox.iter().map(size).sum();
+        let waiting: usize = outbox.iter().map(bytes_of).sum();
         if self.is_closed() {
-            return false;
+            return Queued::Closed;
         }
-        if waiting + size(&message) > VENDOR_CONTROL_BYTES {
-            drop(outbox);
-            self.close("the device takes no orders");
-            return false;
+        if waiting + bytes_of(&message) > VENDOR_CONTROL_BYTES {
+            return Queued::Full;
         }
         outbox.push_back(message);
         drop(outbox);
         self.ready.notify_one();
-        true
+        Queued::Yes
+    }
+
+    /// Whether orders wait for the agent.
+    pub(super) fn is_behind(&self) -> bool {
+        lock(&self.outbox).iter().any(|message| bytes_of(message) > 0)
     }
 
     /// What waits for the agent.
@@ -247,6 +264,14 @@ impl ControlChannel {
     }
 }
 
+/// What a message counts for the bound.
+fn bytes_of(message: &Message) -> usize {
+    match message {
+        Message::Binary(bytes) => bytes.len(),
+        _ => 0,
+    }
+}
+
 fn parsed<T: DeserializeOwned>(message: &AgentMessage) -> Option<T> {
     serde_json::from_slice(&message.payload).ok()
 }
@@ -266,7 +291,7 @@ pub(super) async fn serve(
         return;
     }
     let Ok(id) = device.id.parse::<DeviceId>() else { return };
-    let platform = Platform::parse(&device.report.platform_type).unwrap_or(Platform::Linux);
+    let platform = agents.system_of(&device, &opening.platform_type).await;
     let channel = Arc::new(ControlChannel::new(&agents, id, platform));
     if !agents.admit(&channel, source).await {
         return;

@@ -1,4 +1,5 @@
-//! UpdateInstanceInformation: what a device says about itself.
+//! UpdateInstanceInformation, and the system that a control channel is opened with: what a device
+//! says about itself.
 //!
 //! # Invariants
 //! - It is written when it is news, or when the last sign of life is older than
@@ -9,6 +10,7 @@
 use std::net::IpAddr;
 
 use towline_host::clock::UnixMillis;
+use towline_ssm::command_document::Platform;
 use towline_ssm::error::{ApiError, ErrorCode};
 use towline_ssm::vendor::calls::Health;
 use towline_store::{Device, DeviceReport, SignOfLife};
@@ -40,6 +42,20 @@ impl VendorAgents {
             stored.map_err(|error| internal("a device's report cannot be stored", &error))?;
         }
         Ok(())
+    }
+
+    /// The system of a device whose control channel is opened with this word: the word's, which the
+    /// device's row has when this returns, or the row's. Policies judge by the row.
+    pub(super) async fn system_of(&self, device: &Device, word: &str) -> Option<Platform> {
+        let stored = device.report.said_system().and_then(Platform::parse);
+        let Some(said) = Platform::parse(word) else { return stored };
+        if said != stored.unwrap_or(Platform::Linux) {
+            let devices = self.parts.store.devices();
+            if let Err(error) = devices.set_platform_type(&device.id, said.name()).await {
+                tracing::warn!(device = device.id, %error, "a device's system is not stored");
+            }
+        }
+        Some(said)
     }
 }
 

@@ -11,6 +11,8 @@
 //!   starts drops jobs without a word.
 //! - The last reply is acknowledged when the end is stored, and not before: until then the agent
 //!   sends it again, also to the next process of the gateway.
+//! - An order that finds no room on the channel waits: the step is busy at first, and ordered again
+//!   later.
 //! - The agent's reply holds the beginning of each output, and not more.
 
 use std::sync::Arc;
@@ -28,13 +30,13 @@ use towline_wire::message::ExitStatus;
 use towline_wire::text::plain;
 
 use super::agents::{VendorAgents, message_id};
-use super::control::ControlChannel;
+use super::control::{ControlChannel, Queued};
 use super::news::{Job, News};
 use super::output::Output;
 use super::session::VendorSession;
 use crate::limits::{
     MAX_DEVICE_SENTENCE, VENDOR_CANCEL_WAIT, VENDOR_JOB_KNOWN, VENDOR_ORDER_AGAIN, VENDOR_SESSIONS,
-    VENDOR_SILENCE,
+    VENDOR_SILENCE, VENDOR_TICK,
 };
 use crate::plane::{EndReason, StartError};
 use crate::sessions::{DeviceEnd, Order, Script, Session};
@@ -53,11 +55,15 @@ impl ControlChannel {
         session: &Arc<Session>,
     ) -> Result<(), StartError> {
         let refused = |why: &str| Err(StartError::Refused { why: why.to_owned() });
-        let own = if self.platform == Platform::Windows { SYSTEM } else { ROOT };
+        let own = if self.platform == Some(Platform::Windows) { SYSTEM } else { ROOT };
         if let Some(user) = order.run_as.filter(|user| *user != own) {
             let why =
                 format!("amazon-ssm-agent runs the steps of commands as {own}, not as {user}");
             return refused(&why);
+        }
+        let folder = script.working_directory;
+        if self.platform == Some(Platform::Windows) && folder.starts_with(['/', '~']) {
+            return refused("working directories on Windows begin with a drive, as in C:\\x");
         }
         let Ok(text) = std::str::from_utf8(script.bytes) else {
             return refused("amazon-ssm-agent takes scripts of text only");
@@ -74,9 +80,9 @@ impl ControlChannel {
             });
         }
         session.device_up(Arc::clone(&new) as Arc<dyn DeviceEnd>);
-        if !self.order_again(&new) {
+        if let Err(error) = self.order_known(&new) {
             self.agents.registry.remove(&new);
-            return Err(StartError::NotConnected);
+            return Err(error);
         }
         tokio::spawn(carry(Arc::clone(&self.agents), new));
         Ok(())
@@ -84,10 +90,13 @@ impl ControlChannel {
 
     /// Sends the order of a job, while the agent knows its name: later, its reply is awaited and no
     /// more.
-    fn order_again(&self, own: &VendorSession) -> bool {
-        let Some(job) = &own.job else { return true };
-        !job.is_known(self.agents.parts.clock.now())
-            || self.send(MessageType::AgentJob, job.order.clone())
+    fn order_known(&self, own: &VendorSession) -> Result<(), StartError> {
+        match &own.job {
+            Some(job) if job.is_known(self.agents.parts.clock.now()) => {
+                self.send_order(MessageType::AgentJob, job.order.clone(), "script")
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -164,7 +173,9 @@ impl Carrier {
             let ordering =
                 !self.taken && self.own.job.as_ref().is_some_and(|job| job.is_known(now));
             let patience = if ordering { VENDOR_ORDER_AGAIN } else { VENDOR_SILENCE };
-            if tokio::time::timeout(patience, self.own.ready.notified()).await.is_err() {
+            let is_late = tokio::time::timeout(patience, self.own.ready.notified()).await.is_err();
+            // Behind other orders the one before this one may wait still.
+            if is_late && self.control().is_some_and(|control| !control.is_behind()) {
                 self.order_again();
             }
         }
@@ -179,10 +190,13 @@ impl Carrier {
         self.agents.control_of(&self.own.device)
     }
 
-    /// Orders the job once more if the agent has not said that it has it.
+    /// Orders the job once more if the agent has not said that it has it. Without room for it that
+    /// is tried again in [`VENDOR_ORDER_AGAIN`].
     fn order_again(&self) {
-        if let Some(control) = self.control().filter(|_| !self.taken) {
-            control.order_again(&self.own);
+        if let Some(control) = self.control().filter(|_| !self.taken)
+            && let Err(error) = control.order_known(&self.own)
+        {
+            tracing::debug!(session = self.own.name(), %error, "a step is ordered again later");
         }
     }
 
@@ -239,8 +253,15 @@ impl Carrier {
         {
             let fresh = message_id().to_string();
             let stop = cancel_command(&fresh, &job.command, &self.own.device);
-            control.send(MessageType::AgentJob, stop);
             let end = Instant::now() + VENDOR_CANCEL_WAIT;
+            while control.send(MessageType::AgentJob, stop.clone()) == Queued::Full {
+                if Instant::now() >= end {
+                    let session = self.own.name();
+                    tracing::warn!(session, "the agent takes no orders: its step may go on");
+                    break;
+                }
+                tokio::time::sleep(VENDOR_TICK).await;
+            }
             while self.last.is_none()
                 && tokio::time::timeout_at(end, self.own.ready.notified()).await.is_ok()
             {

@@ -1,5 +1,5 @@
-//! A device whose control channel is up, and a step of a command there, with a clock that the test
-//! sets.
+//! A device whose control channel is up, and steps of commands and sessions there, with a clock that
+//! the test sets.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,14 +8,18 @@ use axum::extract::ws::Message;
 use serde_json::{Value, json};
 use towline_host::clock::{Clock, UnixMillis};
 use towline_ssm::command_document::{Interpreter, Platform};
+use towline_ssm::documents::SessionPlan;
+use towline_ssm::documents::preferences::SessionPreferences;
 use towline_ssm::message::{AgentMessage, MessageId, MessageType, PayloadType};
 use towline_store::testing::scratch;
 
 use super::agents::{VendorAgents, VendorParts};
-use super::control::ControlChannel;
+use super::control::{ControlChannel, Queued};
+use super::news::News;
 use crate::audit::AuditLog;
 use crate::devices::enrollment::Enrollment;
-use crate::limits::{CLONE_PROBE, VENDOR_JOB_KNOWN, VENDOR_ORDER_AGAIN};
+use crate::limits::{CLONE_PROBE, VENDOR_CONTROL_BYTES, VENDOR_JOB_KNOWN, VENDOR_ORDER_AGAIN};
+use crate::plane::StartError;
 use crate::sessions::unrecorded::no_recorder;
 use crate::sessions::{Device, Hub, HubParts, HubSettings, Order, Script, StepSession, Work};
 use crate::vault::Vault;
@@ -32,6 +36,11 @@ struct Scene {
 
 /// A device on Linux whose control channel is up. From here on time stands still.
 async fn scene() -> Scene {
+    scene_on(Some(Platform::Linux)).await
+}
+
+/// The same on another system, or on one that it has not said.
+async fn scene_on(platform: Option<Platform>) -> Scene {
     let (store, dir) = scratch().await;
     let clock = Clock::manual(NOW);
     let (audit, _) = AuditLog::start(store.clone(), clock.clone());
@@ -58,10 +67,33 @@ async fn scene() -> Scene {
         region,
     });
     let device = DEVICE.parse().unwrap();
-    let channel = Arc::new(ControlChannel::new(&agents, device, Platform::Linux));
+    let channel = Arc::new(ControlChannel::new(&agents, device, platform));
     agents.parts.hub.device_up(Arc::clone(&channel) as Arc<dyn Device>);
     tokio::time::pause();
     Scene { agents, channel, clock, _dir: dir }
+}
+
+fn order(work: Work<'_>) -> Order<'_> {
+    Order {
+        session: "cmd-1",
+        principal: "arn:aws:iam::000000000000:user/ann",
+        share_of: "arn:aws:iam::000000000000:user/ann",
+        document: "AWS-RunShellScript",
+        run_as: None,
+        platform: None,
+        reserved: false,
+        work,
+    }
+}
+
+/// The words of a refusal.
+#[track_caller]
+fn refusal(outcome: Result<StepSession, StartError>) -> String {
+    match outcome {
+        Err(StartError::Refused { why }) => why,
+        Err(other) => panic!("{other}"),
+        Ok(_) => panic!("it was ordered"),
+    }
 }
 
 /// Lets the other tasks run until they wait.
@@ -74,24 +106,42 @@ async fn settle() {
 impl Scene {
     /// Orders a step that was given to the device for the first time at this instant.
     fn order(&self, first_given: UnixMillis) -> StepSession {
-        let order = Order {
-            session: "cmd-1",
-            principal: "arn:aws:iam::000000000000:user/ann",
-            share_of: "arn:aws:iam::000000000000:user/ann",
-            document: "AWS-RunShellScript",
-            run_as: None,
-            reserved: false,
-            work: Work::Script(Script {
-                bytes: b"echo x",
-                interpreter: Interpreter::Shell,
-                working_directory: "",
-                timeout: 7200,
-                given_to: &[],
-                first_given,
-            }),
-        };
+        self.order_script("cmd-1", (b"echo x", ""), first_given).unwrap()
+    }
+
+    /// Orders a step with this script, in this folder.
+    fn order_script(
+        &self,
+        session: &str,
+        (bytes, working_directory): (&[u8], &str),
+        first_given: UnixMillis,
+    ) -> Result<StepSession, StartError> {
+        let work = Work::Script(Script {
+            bytes,
+            interpreter: Interpreter::Shell,
+            working_directory,
+            timeout: 7200,
+            given_to: &[],
+            first_given,
+        });
+        self.open(&Order { session, ..order(work) })
+    }
+
+    /// Orders a session that was judged by this system.
+    fn order_session(
+        &self,
+        plan: &SessionPlan,
+        run_as: Option<&str>,
+        platform: Option<Platform>,
+    ) -> Result<StepSession, StartError> {
+        let preferences = &SessionPreferences::default();
+        let work = Work::Session { plan, tunnel: None, preferences, terminal: None };
+        self.open(&Order { run_as, platform, ..order(work) })
+    }
+
+    fn open(&self, order: &Order<'_>) -> Result<StepSession, StartError> {
         let device = Arc::clone(&self.channel) as Arc<dyn Device>;
-        self.agents.parts.hub.open_step(&device, &order, 1000).unwrap()
+        self.agents.parts.hub.open_step(&device, order, 1000)
     }
 
     /// Lets time pass; names of the jobs that were ordered meanwhile.
@@ -192,4 +242,111 @@ async fn a_channel_has_heard_when_it_answers_a_ping_whatever_runs_there() {
     };
     let (heard, ()) = tokio::join!(scene.channel.has_heard(CLONE_PROBE), pong);
     assert!(heard, "a live channel was taken for a dead one");
+}
+
+#[tokio::test]
+async fn a_session_is_ordered_where_the_device_runs_what_it_was_judged_by() {
+    use Platform::{Linux, MacOs, Windows};
+    let shell = SessionPlan::Shell { run_as: None };
+    for (own, judged) in [
+        (Windows, None), // judged as Linux: bob would be taken for bob
+        (Windows, Some(Linux)),
+        (Windows, Some(MacOs)),
+        (Linux, Some(Windows)),
+        (MacOs, None),
+    ] {
+        let scene = scene_on(Some(own)).await;
+        let why = refusal(scene.order_session(&shell, Some("bob"), judged));
+        assert!(why.contains(own.name()) && why.contains("last report"), "{why}");
+        assert!(scene.jobs().is_empty(), "{own:?} {judged:?}");
+        tokio::time::resume();
+    }
+    for (own, judged, user) in [
+        (Some(Linux), None, "bob"),
+        (Some(Linux), Some(Linux), "bob"),
+        (Some(Windows), Some(Windows), "ssm-user"),
+        (None, Some(Linux), "bob"),
+    ] {
+        let scene = scene_on(own).await;
+        assert!(scene.order_session(&shell, Some(user), judged).is_ok(), "{own:?} {judged:?}");
+        tokio::time::resume();
+    }
+}
+
+#[tokio::test]
+async fn a_device_that_has_not_said_what_it_runs_starts_no_program() {
+    let scene = scene_on(None).await;
+    let shell = SessionPlan::Shell { run_as: None };
+    let why = refusal(scene.order_session(&shell, Some("bob"), None));
+    assert!(why.contains("which system it runs"), "{why}");
+    let why = refusal(scene.order_session(&shell, Some("bob"), Some(Platform::Windows)));
+    assert!(why.contains("as ssm-user, not as bob"), "{why}");
+    assert!(scene.order_session(&SessionPlan::Ssh { port: 22 }, None, None).is_ok());
+}
+
+#[tokio::test]
+async fn an_order_that_never_fits_is_refused_and_the_channel_goes_on() {
+    let scene = scene().await;
+    let script = vec![b'\n'; 64 * 1024]; // each of them has six bytes in the order
+    let why = refusal(scene.order_script("cmd-1", (&script, ""), NOW));
+    assert!(why.contains("the script is too large for amazon-ssm-agent"), "{why}");
+    assert!(!scene.channel.is_closed(), "one order ended the channel of all");
+    assert!(scene.agents.registry.jobs(DEVICE).is_empty());
+    assert!(scene.order_script("cmd-2", (b"echo x", ""), NOW).is_ok());
+}
+
+#[tokio::test]
+async fn orders_that_find_no_room_wait_for_a_slow_link() {
+    let scene = scene().await;
+    let script = vec![b'a'; 60_000];
+    let mut steps = Vec::new();
+    let busy = loop {
+        let name = format!("cmd-{}", steps.len());
+        match scene.order_script(&name, (&script, ""), NOW) {
+            Ok(step) => steps.push(step),
+            Err(busy) => break busy,
+        }
+    };
+    assert!(matches!(busy, StartError::Busy { .. }), "{busy}");
+    assert!(steps.len() >= 4 && !scene.channel.is_closed(), "{}", steps.len());
+    // Nothing is ordered again while the first orders wait.
+    settle().await;
+    for _ in 0..3 {
+        scene.clock.advance(VENDOR_ORDER_AGAIN);
+        tokio::time::advance(VENDOR_ORDER_AGAIN + Duration::from_millis(2)).await;
+        settle().await;
+    }
+    assert_eq!(scene.jobs().len(), steps.len());
+    // The agent is back, and the link full: each step is ordered when there is room.
+    let full = vec![0; VENDOR_CONTROL_BYTES - 70_000];
+    assert_eq!(scene.channel.send(MessageType::AgentTaskAcknowledge, full), Queued::Yes);
+    for job in scene.agents.registry.jobs(DEVICE) {
+        job.hears(News::Back);
+    }
+    settle().await;
+    // What is larger than a message of an agent may be is not among those that wait.
+    assert_eq!(scene.jobs().len(), 1, "one order has room");
+    let again = scene.ordered_in(VENDOR_ORDER_AGAIN).await;
+    assert_eq!(again.len(), steps.len(), "{again:?}");
+    assert!(!scene.channel.is_closed());
+}
+
+#[tokio::test]
+async fn a_step_on_windows_has_a_folder_with_a_drive() {
+    let scene = scene_on(Some(Platform::Windows)).await;
+    for folder in ["/Secrets", "~", "~/x"] {
+        let why = refusal(scene.order_script("cmd-1", (b"pwd", folder), NOW));
+        assert!(why.contains("begin with a drive"), "{why}");
+    }
+    assert!(scene.order_script("cmd-1", (b"pwd", "C:\\Secrets"), NOW).is_ok());
+}
+
+#[tokio::test]
+async fn a_forward_to_a_cloud_s_service_is_not_ordered() {
+    let scene = scene().await;
+    let host = Some("169.254.169.254".to_owned());
+    let plan = SessionPlan::Port { host, port: 80, local_port: 0 };
+    let why = refusal(scene.order_session(&plan, None, Some(Platform::Linux)));
+    assert!(why.contains("a cloud's services"), "{why}");
+    assert!(scene.channel.waiting().is_empty());
 }

@@ -130,6 +130,7 @@ mod tests {
             share_of: principal,
             document: "d",
             run_as: None,
+            platform: None,
             reserved,
             work,
         }

@@ -102,6 +102,7 @@ fn step(scene: &Scene, script: &[u8]) -> crate::sessions::StepSession {
         share_of: "arn:aws:iam::000000000000:user/ann",
         document: "AWS-RunShellScript",
         run_as: None,
+        platform: None,
         reserved: false,
         work: Work::Script(Script {
             bytes: script,

@@ -29,6 +29,7 @@ fn start(session: &str) -> SessionStart {
         document: "SSM-SessionManagerRunShell".into(),
         plan: SessionPlan::Shell { run_as: None },
         run_as: None,
+        platform: None,
         terminal: None,
         reason: None,
         access_request: None,
