@@ -2,9 +2,9 @@
 //! Rights depend on it, for Windows has no run-as.
 
 use serde_json::json;
+use towline_testkit::Outcome;
 use towline_testkit::lab::Lab;
 use towline_testkit::trouble::ensure;
-use towline_testkit::Outcome;
 
 use super::wait_online;
 use crate::codes::DENIED;
