@@ -1,6 +1,9 @@
-//! What a backup keeps of the archive: the node's chain, and what has not reached the sink.
+//! What a backup keeps of the archive: how far exports have come, the node's chain, and what has
+//! not reached the sink.
 //!
 //! # Invariants
+//! - Cursors of exports are copied before the store is: a cursor older than the store repeats rows
+//!   after a restore, a newer one would skip rows.
 //! - Files of the outbox are linked, not copied: they never change, and a backup of a full outbox
 //!   takes no room while it is packed.
 //!
@@ -18,7 +21,31 @@ use crate::part;
 /// Folders of evidence that a backup keeps.
 const FOLDERS: [&str; 3] = ["chain", "outbox", "quarantine"];
 
-/// Copies them from `home` to the folder `to`, which is made.
+/// Extension of the files that say how far an export has come.
+const CURSOR: &str = "cursor";
+
+/// Copies the cursors of exports from `home` to the folder `to`, which is made.
+///
+/// # Errors
+/// The disk's.
+pub fn copy_cursors(home: &Path, to: &Path) -> io::Result<()> {
+    private(to)?;
+    let entries = match fs::read_dir(home) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == CURSOR)
+            && let Some(name) = path.file_name()
+        {
+            fs::copy(&path, to.join(name))?;
+        }
+    }
+    Ok(())
+}
+
+/// Copies what is unsent from `home` to the folder `to`, which is made.
 ///
 /// # Errors
 /// The disk's.
@@ -76,6 +103,20 @@ mod tests {
 
     fn put(path: &Path, text: &str) {
         fs::File::create(path).unwrap().write_all(text.as_bytes()).unwrap();
+    }
+
+    #[test]
+    fn a_copy_has_the_cursors_of_exports() {
+        let dir = tempfile::tempdir().unwrap();
+        let (home, to) = (dir.path().join("evidence"), dir.path().join("copy"));
+        copy_cursors(&home, &to).unwrap();
+        fs::create_dir(&home).unwrap();
+        put(&home.join("trail.cursor"), "7");
+        put(&home.join("trail.new"), "8");
+        copy_cursors(&home, &to).unwrap();
+        copy_unsent(&home, &to).unwrap();
+        assert_eq!(fs::read(to.join("trail.cursor")).unwrap(), b"7");
+        assert!(!to.join("trail.new").exists());
     }
 
     #[test]

@@ -34,7 +34,7 @@ mod verification;
 
 pub use archive::{Archive, ArchiveError, KEY, PUBLIC_KEY};
 pub use backlog::{Backlog, Room};
-pub use backup::copy_unsent;
+pub use backup::{copy_cursors, copy_unsent};
 pub use delivery::{OutputNote, Sink, SinkError};
 pub use part::{FILE as PART, Part};
 pub use recorder::{

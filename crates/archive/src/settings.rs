@@ -26,6 +26,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::part::Part;
 
+/// Name of the node where the configuration names none.
+pub const DEFAULT_NODE: &str = "gateway";
+
 /// Whether sessions are recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -226,7 +229,7 @@ impl RawEvidence {
         Ok(Settings {
             recording: self.recording,
             when_failing: self.when_failing,
-            node: self.node.clone().unwrap_or_else(|| "gateway".to_owned()),
+            node: self.node.clone().unwrap_or_else(|| DEFAULT_NODE.to_owned()),
             follows: None,
             max_part,
             max_recording: match self.max_session_recording_mib {

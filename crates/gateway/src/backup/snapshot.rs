@@ -3,6 +3,7 @@
 //! # Invariants
 //! - The store in it is a file, whichever engine it came from.
 //! - The chain is signed before it is copied: what a backup knows of it ends with a checkpoint.
+//! - Cursors of exports are copied before the store: see [`towline_archive::copy_cursors`].
 //! - A folder that nobody came for is removed by the next snapshot and by the next start.
 
 use std::fs;
@@ -52,6 +53,7 @@ pub async fn of_running(
 ) -> Result<PathBuf, SnapshotError> {
     let folder = begin(dir)?;
     let taken = async {
+        towline_archive::copy_cursors(&dir.join(EVIDENCE), &folder.join(EVIDENCE))?;
         recorder.checkpoint()?;
         store.snapshot(&folder.join(config::STORE)).await?;
         finish(dir, &folder).await
@@ -66,6 +68,7 @@ pub async fn of_running(
 pub async fn of_stopped(dir: &Path) -> Result<PathBuf, SnapshotError> {
     let folder = begin(dir)?;
     let taken = async {
+        towline_archive::copy_cursors(&dir.join(EVIDENCE), &folder.join(EVIDENCE))?;
         let copy = folder.join(config::STORE);
         match config::Config::load(dir)?.store {
             StorePlace::File(path) => snapshot_of(&path, &copy).await?,

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use towline_archive::Recorder;
+use towline_archive::settings::DEFAULT_NODE;
 use towline_evidence::digest::Digest;
 use towline_evidence::layout;
 use towline_evidence::trail::{self, EVENT_VERSION, Event, OnBehalfOf, Resource, UserIdentity};
@@ -48,7 +49,7 @@ pub async fn export(
         let Some((last, _)) = lines.last() else { break };
         let events: Vec<String> =
             lines.iter().filter_map(|(_, line)| event(line, realm)).map(|e| text(&e)).collect();
-        let key = key(recorder.prefix(), realm, &lines, now);
+        let key = key(recorder.prefix(), recorder.node(), realm, &lines, now);
         let (text, records) = (trail::file(&events), events.len() as u64);
         write(store, recorder, &cursor, key, text, records, *last).await?;
         exported += lines.len();
@@ -56,8 +57,16 @@ pub async fn export(
     Ok(exported)
 }
 
-/// The key holds time and number of the first line, so a repeated export has the same key.
-fn key(prefix: &str, realm: &Realm, lines: &[(i64, String)], now: UnixMillis) -> String {
+/// The key holds time and number of the first line, so a repeated export has the same key. A node
+/// with a name of its own adds it: after a restore the new part of the chain replaces no file that
+/// the part before has signed.
+fn key(
+    prefix: &str,
+    node: &str,
+    realm: &Realm,
+    lines: &[(i64, String)],
+    now: UnixMillis,
+) -> String {
     let first = lines.first();
     let parsed = first.and_then(|(_, line)| serde_json::from_str::<Value>(line).ok());
     let told = parsed.as_ref().and_then(|line| line["eventTime"].as_str());
@@ -65,7 +74,9 @@ fn key(prefix: &str, realm: &Realm, lines: &[(i64, String)], now: UnixMillis) ->
     let at = told
         .and_then(|t| OffsetDateTime::parse(t, format).ok())
         .unwrap_or_else(|| now.to_datetime());
-    let unique = Digest::of(&[&first.map_or(0, |(id, _)| *id).to_be_bytes()]).to_string();
+    let number = first.map_or(0, |(id, _)| *id).to_be_bytes();
+    let node = if node == DEFAULT_NODE { "" } else { node };
+    let unique = Digest::of(&[&number, node.as_bytes()]).to_string();
     layout::trail(prefix, &realm.account, &realm.region, at, &unique[..16])
 }
 
@@ -193,6 +204,18 @@ mod tests {
             (&*behind.user_id, &*behind.arn),
             ("AIDA2", "arn:aws:iam::000000000000:user/eve")
         );
+    }
+
+    #[test]
+    fn a_node_that_follows_another_replaces_no_file_of_it() {
+        let lines = [(1, r#"{"eventTime":"2023-11-14T22:13:20Z"}"#.to_owned())];
+        let key = |node| key("", node, &realm(), &lines, UnixMillis(0));
+        let first = "AWSLogs/000000000000/CloudTrail/xx-towline-1/2023/11/14/\
+                     000000000000_CloudTrail_xx-towline-1_20231114T2213Z_";
+        let [default, second, third] = [DEFAULT_NODE, "gateway-2", "gateway-3"].map(key);
+        assert_eq!(default, format!("{first}cd2662154e6d76b2.json.gz"), "as before");
+        assert!(second.starts_with(first) && second.len() == default.len());
+        assert!(default != second && second != third && default != third);
     }
 
     #[test]
