@@ -55,9 +55,9 @@ pub(crate) struct VerifyArgs {
     /// Public key as hex digits or file (the gateway's evidence.pub); required for a directory
     #[arg(long)]
     pub key: Option<String>,
-    /// Checkpoint from an earlier verify that the chain must still contain
+    /// Checkpoint from an earlier verify that one of the chains must still contain; may be repeated
     #[arg(long, value_name = "NUMBER:HEAD")]
-    pub checkpoint: Option<String>,
+    pub checkpoint: Vec<String>,
 }
 
 fn parse_speed(text: &str) -> Result<f64, String> {

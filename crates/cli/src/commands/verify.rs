@@ -198,8 +198,13 @@ fn folder(args: &VerifyArgs) -> Result<Report, Failure> {
     restored(&mut report, key, &segments, &mut chains, &mut broken)?;
     report.faults.extend(broken.iter().map(|(node, fault)| format!("{node}: {fault}")));
     for chain in &chains {
-        note(&mut report, chain, args.checkpoint.as_deref());
+        note(&mut report, chain);
     }
+    // A checkpoint belongs to one of the chains, whichever that is.
+    let held = |wanted: &&String| chains.iter().any(|chain| chain.holds(wanted));
+    report.faults.extend(args.checkpoint.iter().filter(|wanted| !held(wanted)).map(|wanted| {
+        format!("truncated or rewritten: no chain contains the checkpoint {wanted}")
+    }));
     // With a broken chain nothing can be said about what it should name.
     if report.faults.is_empty() {
         objects(&mut report, &files, &chains)?;
@@ -288,7 +293,7 @@ fn read_chain(
     Ok(verifier.finish().map_err(|fault| fault.to_string()))
 }
 
-fn note(report: &mut Report, chain: &ProvenChain, expected: Option<&str>) {
+fn note(report: &mut Report, chain: &ProvenChain) {
     report.chain_records += chain.records;
     report.not_ended.extend(chain.open.keys().cloned());
     // What the gateway itself has given up is missing as much as a gap in a recording.
@@ -296,14 +301,6 @@ fn note(report: &mut Report, chain: &ProvenChain, expected: Option<&str>) {
     report.lost.extend(chain.lost.iter().map(|(name, why)| format!("{name}: {why}")));
     if let Some(last) = chain.last_checkpoint {
         report.checkpoints.insert(chain.node.clone(), format!("{}:{}", last.n, last.head));
-    }
-    if let Some(expected) = expected
-        && !chain.holds(expected)
-    {
-        report.faults.push(format!(
-            "{}: truncated or rewritten: the chain does not contain the checkpoint {expected}",
-            chain.node
-        ));
     }
 }
 
@@ -313,43 +310,77 @@ fn objects(
     chains: &[ProvenChain],
 ) -> Result<(), Failure> {
     for (name, path) in files.iter().filter(|(name, _)| layout::segment_of(name).is_none()) {
-        let chain = chains.iter().find(|chain| chain.objects.contains_key(name)).or(chains.first());
-        let Some(chain) = chain else { continue };
-        let told = match layout::session_of(name) {
-            Some(session) => Some(recording(path, Some(session), chain.heads(name))?),
-            None => None,
-        };
-        if let Some(Ok(sealed)) = &told {
-            report.gaps += sealed.gaps;
-        }
-        report.recordings += usize::from(told.is_some());
-        report.other_files += usize::from(told.is_none());
-        match chain.check(name, sha256(path)?, told.as_ref()) {
-            Ok(()) => {}
-            Err(SetFault::Unknown) if came_alone(name, told.as_ref(), chains) => {
+        let judged = judged(name, path, chains)?;
+        report.gaps += judged.gaps;
+        report.recordings += usize::from(judged.is_recording);
+        report.other_files += usize::from(!judged.is_recording);
+        match judged.fault {
+            None => {}
+            Some(SetFault::Unknown) if judged.is_whole && came_alone(name, chains) => {
                 report.restored.push(format!(
                     "{name} is here without a signature: its session was open when the gateway \
                      was lost"
                 ));
             }
-            Err(fault) => report.faults.push(format!("{name}: {fault}")),
+            Some(fault) => report.faults.push(format!("{name}: {fault}")),
         }
     }
     let present: BTreeSet<String> = files.keys().cloned().collect();
-    for chain in chains {
-        report.faults.extend(
-            chain
-                .missing(&present)
-                .map(|name| format!("{name}: missing, and not removed by retention")),
-        );
-    }
+    // What one gateway wrote, the one that follows it may remove.
+    let removed = |name: &str| chains.iter().any(|chain| chain.removed.contains(name));
+    let missing: BTreeSet<&str> = chains
+        .iter()
+        .flat_map(|chain| chain.missing(&present))
+        .filter(|one| !removed(one))
+        .collect();
+    report.faults.extend(
+        missing.iter().map(|name| format!("{name}: missing, and not removed by retention")),
+    );
     Ok(())
+}
+
+/// What an object is, and what is wrong with it.
+struct Judged {
+    is_recording: bool,
+    /// It is a recording that holds by its own seals.
+    is_whole: bool,
+    gaps: u64,
+    fault: Option<SetFault>,
+}
+
+/// Judges an object by all chains that name it: a gateway that was restored may have written it
+/// again, and then one of them is right.
+fn judged(name: &str, path: &Path, chains: &[ProvenChain]) -> Result<Judged, Failure> {
+    let (session, sum) = (layout::session_of(name), sha256(path)?);
+    let naming: Vec<&ProvenChain> =
+        chains.iter().filter(|chain| chain.objects.contains_key(name)).collect();
+    let mut judged =
+        Judged { is_recording: session.is_some(), is_whole: false, gaps: 0, fault: None };
+    let unnamed = ProvenChain::default();
+    let asked = if naming.is_empty() { vec![&unnamed] } else { naming };
+    for chain in asked {
+        let told = match session {
+            Some(session) => Some(recording(path, Some(session), chain.heads(name))?),
+            None => None,
+        };
+        if let Some(Ok(sealed)) = &told {
+            (judged.is_whole, judged.gaps) = (true, sealed.gaps);
+        }
+        match chain.check(name, sum, told.as_ref()) {
+            Ok(()) => {
+                judged.fault = None;
+                break;
+            }
+            Err(fault) => judged.fault = judged.fault.or(Some(fault)),
+        }
+    }
+    Ok(judged)
 }
 
 /// Whether a whole recording came before the record that signs it, which was lost with its gateway.
 /// The session is counted as lost.
-fn came_alone(name: &str, told: Option<&Result<Sealed, Fault>>, chains: &[ProvenChain]) -> bool {
-    let session = layout::session_of(name).filter(|_| matches!(told, Some(Ok(_))));
+fn came_alone(name: &str, chains: &[ProvenChain]) -> bool {
+    let session = layout::session_of(name);
     let was_open = |session: &str| {
         chains.iter().any(|chain| chain.lost.get(session).is_some_and(|why| why == WAS_OPEN))
     };
@@ -379,5 +410,100 @@ fn sha256(path: &Path) -> Result<Digest, Failure> {
             0 => return Ok(running.finish()),
             n => running.update(buffer.get(..n).unwrap_or_default()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use towline_evidence::checkpoint::SigningKey;
+    use towline_evidence::node::{NodeChain, What};
+
+    const OBJECT: &str = "AWSLogs/a.json.gz";
+
+    /// A sink with the chains of a gateway, and of the one that was restored from its backup.
+    struct Sink {
+        dir: tempfile::TempDir,
+        key: SigningKey,
+    }
+
+    impl Sink {
+        fn new() -> Self {
+            let key = SigningKey::from_pkcs8(&SigningKey::generate().unwrap()).unwrap();
+            Self { dir: tempfile::tempdir().unwrap(), key }
+        }
+
+        fn put(&self, name: &str, bytes: &[u8]) {
+            let path = self.dir.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, bytes).unwrap();
+        }
+
+        /// A signed segment; its checkpoint.
+        fn chain(&self, node: &str, records: Vec<What>) -> String {
+            let mut chain = NodeChain::new(node);
+            let mut text: String =
+                records.into_iter().map(|what| chain.push(1, what) + "\n").collect();
+            let checkpoint = format!("{}:{}", chain.next(), chain.head());
+            text.push_str(&(chain.checkpoint(2, &self.key) + "\n"));
+            self.put(&layout::segment("", node, 0), text.as_bytes());
+            checkpoint
+        }
+
+        fn faults(&self, checkpoint: &[&str]) -> Vec<String> {
+            let args = VerifyArgs {
+                path: self.dir.path().to_owned(),
+                key: Some(self.key.public().to_string()),
+                checkpoint: checkpoint.iter().map(|&one| one.to_owned()).collect(),
+            };
+            folder(&args).unwrap().faults
+        }
+    }
+
+    fn file(bytes: &[u8]) -> What {
+        let (sha256, object) = (Digest::of(&[bytes]), OBJECT.to_owned());
+        What::File { object, sha256, bytes: bytes.len() as u64, records: 1 }
+    }
+
+    fn follows() -> What {
+        What::Follows { node: "gateway".into(), checkpoint: None, backup: 1 }
+    }
+
+    #[test]
+    fn an_object_is_right_when_one_of_the_chains_that_name_it_says_so() {
+        let sink = Sink::new();
+        sink.chain("gateway", vec![file(b"first")]);
+        sink.chain("gateway-2", vec![follows(), file(b"again")]);
+        for written in [&b"first"[..], b"again"] {
+            sink.put(OBJECT, written);
+            assert_eq!(sink.faults(&[]), [""; 0]);
+        }
+        sink.put(OBJECT, b"forged");
+        assert_eq!(sink.faults(&[]), [format!("{OBJECT}: its bytes were altered")]);
+        sink.put("AWSLogs/b.json.gz", b"added");
+        assert!(sink.faults(&[])[1].contains("does not name it"));
+    }
+
+    #[test]
+    fn what_the_gateway_that_follows_removed_is_not_missing() {
+        let sink = Sink::new();
+        sink.chain("gateway", vec![file(b"first")]);
+        assert!(sink.faults(&[])[0].contains("missing"));
+        let removed = What::Removed { object: OBJECT.into(), why: "age".into() };
+        sink.chain("gateway-2", vec![follows(), removed]);
+        assert_eq!(sink.faults(&[]), [""; 0]);
+    }
+
+    #[test]
+    fn a_checkpoint_is_looked_for_in_all_chains_and_several_may_be_given() {
+        let sink = Sink::new();
+        let first = sink.chain("gateway", vec![]);
+        let second = sink.chain("gateway-2", vec![follows()]);
+        assert_eq!(sink.faults(&[&first, &second]), [""; 0]);
+        let unknown = format!("9:{}", Digest::of(&[b"x"]));
+        assert_eq!(
+            sink.faults(&[&first, &unknown]),
+            [format!("truncated or rewritten: no chain contains the checkpoint {unknown}")]
+        );
     }
 }
