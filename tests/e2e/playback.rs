@@ -80,8 +80,8 @@ fn asciinemas_own_player_shows_what_was_on_the_screen() -> Outcome {
 }
 
 /// A program that would write to the viewer's clipboard, set a title, and have the terminal type an
-/// answer.
-const HOSTILE: &str = "printf 'before\\033]52;c;ZXZpbA==\\007\\033]0;title\\033\\\\\\033[c\\033[6n\\033P+q544e\\033\\\\after\\n'";
+/// answer; and that hides lines which its own operator saw behind the beginning of a title.
+const HOSTILE: &str = "printf 'before\\033]52;c;ZXZpbA==\\007\\033]0;title\\033\\\\\\033[c\\033[6n\\033P+q544e\\033\\\\after\\n\\033]0;\\030one\\n\\007\\033]0;\\033[0mtwo\\n\\007\\033[3\\n1mthree\\n'";
 
 #[test]
 fn what_would_act_on_the_viewers_terminal_is_recorded_and_not_played() -> Outcome {
@@ -93,7 +93,9 @@ fn what_would_act_on_the_viewers_terminal_is_recorded_and_not_played() -> Outcom
     for words in [vec!["play", &path, "--speed", "1000"], vec!["export", &path, "--format", "txt"]]
     {
         let shown = lab.admin().text(&words)?;
-        ensure(shown.contains("beforeafter"), || format!("{words:?}: {shown:?}"))?;
+        for seen in ["beforeafter", "one", "two", "three"] {
+            ensure(shown.contains(seen), || format!("{words:?} hides {seen}: {shown:?}"))?;
+        }
         for hostile in ["]52", "ZXZpbA", "title", "\u{1b}[c", "\u{1b}[6n", "\u{1b}P"] {
             ensure(!shown.contains(hostile), || {
                 format!("{words:?} lets {hostile:?} through: {shown:?}")

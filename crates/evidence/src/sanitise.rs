@@ -10,6 +10,8 @@
 //! - What is let through is on a list; what is not known is taken out.
 //! - A sequence may be cut anywhere between two pieces; one that never ends is taken out until
 //!   `LONGEST` and then given up.
+//! - Nothing is taken out that a terminal shows: CAN, SUB, ESC and 8-bit controls end a string and
+//!   a sequence, other controls act within a sequence, and text behind its beginning is text.
 //! - Who reads a recording sees where something long was taken out: `[512 characters left out]`.
 //!   Titles, folders and links below `COMMON`, and other strings below `SHORT`, leave no mark.
 //!
@@ -38,8 +40,6 @@ const COMMON_COMMANDS: &[u16] = &[0, 1, 2, 7, 8, 133, 633];
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Hidden {
     characters: usize,
-    /// The last one was ESC.
-    escape: bool,
     /// The number of an operating system command as far as it has come; `None` behind something
     /// else.
     number: Option<u16>,
@@ -56,7 +56,7 @@ enum State {
     Intermediate,
     /// Behind ESC [, with what came since.
     Csi(String),
-    /// In a string that ends with BEL or ST.
+    /// In a string that ends with BEL or a control that ends everything.
     Hidden(Hidden),
 }
 
@@ -101,11 +101,8 @@ impl Sanitiser {
     /// At the end: the mark of a sequence that did not come to its own.
     pub fn finish(&mut self) -> String {
         let mut out = String::new();
-        match std::mem::replace(&mut self.state, State::Text) {
-            State::Hidden(hidden) => self.mark(&hidden, &mut out),
-            State::Csi(so_far) => self.left_out(so_far.len(), SHORT, &mut out),
-            State::Text | State::Escape | State::Intermediate => {}
-        }
+        let state = std::mem::replace(&mut self.state, State::Text);
+        self.ended(&state, &mut out);
         out
     }
 
@@ -123,30 +120,45 @@ impl Sanitiser {
 
     fn take(&mut self, c: char, out: &mut String) {
         let state = std::mem::replace(&mut self.state, State::Text);
-        self.state = match state {
-            State::Text => self.text(c, out),
-            State::Escape => self.escape(c, out),
-            State::Intermediate => {
-                if (' '..='/').contains(&c) {
-                    State::Intermediate
-                } else {
-                    State::Text
-                }
+        self.state = match (state, c) {
+            (State::Text, _) => self.text(c, out),
+            // ST is ESC and a backslash: it ends what ESC alone ends.
+            (state, '\u{18}' | '\u{1a}' | '\u{1b}' | '\u{80}'..='\u{9f}') => {
+                self.ended(&state, out);
+                self.text(c, out)
             }
-            State::Csi(so_far) => self.csi(so_far, c, out),
-            State::Hidden(hidden) => self.hidden(hidden, c, out),
+            (State::Hidden(hidden), _) => self.hidden(hidden, c, out),
+            // A control acts at once, and the sequence goes on behind it.
+            (state, '\0'..='\u{1f}' | '\u{7f}') => {
+                self.text(c, out);
+                state
+            }
+            (state, '\u{a0}'..) => {
+                self.ended(&state, out);
+                self.text(c, out)
+            }
+            (State::Escape, _) => self.escape(c, out),
+            (State::Intermediate, ' '..='/') => State::Intermediate,
+            (State::Intermediate, _) => State::Text,
+            (State::Csi(so_far), _) => self.csi(so_far, c, out),
         };
     }
 
+    /// The mark of what ends before its own end.
+    fn ended(&self, state: &State, out: &mut String) {
+        match state {
+            State::Hidden(hidden) => self.mark(hidden, out),
+            State::Csi(so_far) => self.left_out(so_far.len(), SHORT, out),
+            State::Text | State::Escape | State::Intermediate => {}
+        }
+    }
+
     fn hidden(&self, mut hidden: Hidden, c: char, out: &mut String) -> State {
-        let string_end = hidden.escape && c == '\\';
-        hidden.characters -= usize::from(string_end);
-        if string_end || c == '\u{7}' || c == '\u{9c}' || hidden.characters >= LONGEST {
+        if c == '\u{7}' || hidden.characters >= LONGEST {
             self.mark(&hidden, out);
             return State::Text;
         }
         hidden.characters += 1;
-        hidden.escape = c == '\u{1b}';
         if !hidden.numbered {
             match c {
                 ';' => hidden.numbered = true,
@@ -176,11 +188,9 @@ impl Sanitiser {
             '[' => State::Csi(String::new()),
             ']' | 'P' | 'X' | '^' | '_' => State::Hidden(Hidden {
                 characters: 0,
-                escape: false,
                 number: (c == ']').then_some(0),
                 numbered: c != ']',
             }),
-            '\u{1b}' => State::Escape,
             ' '..='/' => State::Intermediate,
             // Save and restore the cursor, index, next line, reverse index, keypad.
             '7' | '8' | 'D' | 'E' | 'M' if self.drawing => {
@@ -193,10 +203,6 @@ impl Sanitiser {
 
     fn csi(&self, mut so_far: String, c: char, out: &mut String) -> State {
         match c {
-            '\u{1b}' => {
-                self.left_out(so_far.len(), SHORT, out);
-                return State::Escape;
-            }
             '@'..='~' => {
                 if self.drawing && harmless(&so_far, c) {
                     out.extend(["\u{1b}[", &so_far]);
@@ -258,6 +264,27 @@ mod tests {
         check("a\u{1b}]52;c;cm0gLXJmIC8=\u{7}b", "ab");
         check("a\u{1b}]0;title\u{1b}\\b\u{1b}]8;;http://x\u{1b}\\c", "abc");
         check("a\u{1b}P+q544e\u{1b}\\b\u{1b}_x\u{1b}\\c", "abc");
+    }
+
+    #[test]
+    fn what_a_terminal_shows_behind_a_string_that_has_no_end_of_its_own_stays() {
+        let shown = "$ cat /etc/shadow\r\nroot:secret\r\n";
+        for end in ["\u{18}", "\u{1a}", "\u{9c}", "\u{85}", "\u{1b}\\", "\u{1b}[99t"] {
+            for string in ["]0;", "]52;", "P", "X", "^", "_"] {
+                check(&format!("a\u{1b}{string}{end}{shown}\u{7}"), &format!("a{shown}"));
+            }
+        }
+        check(&format!("\u{1b}]0;\u{1b}[0m{shown}\u{7}"), &format!("\u{1b}[0m{shown}"));
+        check("\u{1b}]0;title\u{1b}]2;other\u{7}a", "a");
+    }
+
+    #[test]
+    fn controls_within_a_sequence_act_and_the_sequence_goes_on() {
+        check("a\u{1b}[3\r\n1mb", "a\r\n\u{1b}[31mb");
+        check("a\u{1b}[\u{8}\t6nb\u{1b}\n[1mc\u{1b}(\rBd", "a\u{8}\tb\n\u{1b}[1mc\rd");
+        check("a\u{1b}[3\u{18}1m\u{1b}[3\u{1a}b\u{1b}\u{18}7", "a1mb7");
+        check("a\u{1b}(\u{1b}[1mb\u{1b}[3\u{1b}[1mc", "a\u{1b}[1mb\u{1b}[1mc");
+        check("\u{1b}[éa\u{1b}éb\u{1b}(éc", "éaébéc");
     }
 
     #[test]

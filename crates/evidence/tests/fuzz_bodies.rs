@@ -60,7 +60,7 @@ fn nearly(right: &'static [&'static [u8]]) -> impl Strategy<Value = Vec<u8>> {
 
 /// Text with what terminals act on.
 fn screens() -> impl Strategy<Value = String> {
-    let sequence = "\u{1b}[\\[\\]PX^_(78DEMc][?0-9;:\u{7}\u{1b}\\\\a-zA-Z]{0,8}";
+    let sequence = "\u{1b}[\\[\\]PX^_(78DEMc][?0-9;:\u{7}\u{18}\u{1a}\n\u{1b}\\\\a-zA-Z]{0,8}";
     vec(prop_oneof![sequence, any::<String>(), "[\u{80}-\u{9f}\r\n\u{8}é ]{0,4}"], 0..12)
         .prop_map(|pieces| pieces.concat())
 }
