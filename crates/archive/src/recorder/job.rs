@@ -18,8 +18,11 @@ use towline_evidence::typed::{self, Found, Typed};
 
 use super::disk_space::is_full;
 use super::staging::Staged;
-use super::tape::{Piece, Taken, Tape};
+use super::tape::{Piece, TOO_SLOW, Taken, Tape};
 use crate::limits::BLOCK_BYTES;
+
+/// Why output is missing at the end that no tape has seen.
+const NOT_ARRIVED: &str = "it did not reach the recorder";
 
 const LANES: [Lane; 2] = [Lane::Io, Lane::Err];
 
@@ -256,15 +259,15 @@ impl Job {
                 self.typed.finish();
                 self.record_input(at);
             }
-            let stopped =
-                self.stopped.clone().unwrap_or_else(|| "it did not reach the recorder".to_owned());
-            self.record_gaps(&stopped);
-            for (lane, length) in LANES.into_iter().zip(taken.lengths) {
-                self.recording.missing(at, lane, length.unwrap_or(0), &stopped);
-            }
-            if taken.dropped && taken.lengths[0].is_none() {
-                self.recording
-                    .gap(at, "the end of the output was not recorded: the recorder was too slow");
+            let stopped = self.stopped.clone();
+            self.record_gaps(stopped.as_deref().unwrap_or(NOT_ARRIVED));
+            for (lane, (length, dropped)) in
+                LANES.into_iter().zip(taken.lengths.into_iter().zip(taken.dropped))
+            {
+                let slow = stopped.as_deref().unwrap_or(TOO_SLOW);
+                self.recording.missing(at, lane, dropped.unwrap_or(0), slow);
+                let why = stopped.as_deref().unwrap_or(NOT_ARRIVED);
+                self.recording.missing(at, lane, length.unwrap_or(0), why);
             }
             self.end = Some((at, why));
         }

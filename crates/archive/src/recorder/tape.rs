@@ -31,6 +31,9 @@ use crate::limits::{
 /// Why output is missing that a device sent to the process before this one.
 pub(super) const GATEWAY_ENDED: &str = "the gateway ended before it had written it to its disk";
 
+/// Why output is missing that did not fit.
+pub(super) const TOO_SLOW: &str = "the recorder was too slow";
+
 /// What the recorder calls after it has taken everything from a tape. It must not wait.
 pub type OnTaken = Box<dyn Fn() + Send + Sync>;
 
@@ -55,8 +58,8 @@ pub(super) struct Taken {
     pub(super) pieces: VecDeque<Piece>,
     /// Lengths of the lanes, where known: what has not arrived by the end is missing.
     pub(super) lengths: [Option<u64>; 2],
-    /// Output was dropped and no later piece says so.
-    pub(super) dropped: bool,
+    /// Where output ends that was dropped, each lane; no later piece says so.
+    pub(super) dropped: [Option<u64>; 2],
     /// The session has ended, at this time and for this reason.
     pub(super) end: Option<(u64, String)>,
 }
@@ -70,6 +73,9 @@ struct Inner {
     closed: bool,
     /// Where the output ends that was added, each lane: what comes again is not added again.
     added: [u64; 2],
+    /// Where the output ends that did not fit, each lane. It stays until output behind it is added,
+    /// whatever the recorder takes in between.
+    dropped: [u64; 2],
     /// Lanes whose first output may have a hole before it that an earlier process left.
     resumed: [bool; 2],
     /// Why there is one.
@@ -195,9 +201,11 @@ impl Tape {
         let offset = offset.max(added);
         if inner.closed || inner.taken.pieces.len() >= TAPE_PIECES || !self.fits(&inner, data.len())
         {
-            inner.taken.dropped = true;
+            let dropped = &mut inner.dropped[lane.index()];
+            *dropped = (*dropped).max(offset.saturating_add(data.len() as u64));
             return;
         }
+        let was_dropped = inner.dropped[lane.index()] > added;
         inner.added[lane.index()] = offset.saturating_add(data.len() as u64);
         let resumed = std::mem::replace(&mut inner.resumed[lane.index()], false);
         inner.bytes += data.len();
@@ -211,14 +219,13 @@ impl Tape {
         {
             d.extend_from_slice(data);
         } else {
-            let why = if inner.taken.dropped {
-                "the recorder was too slow"
+            let why = if was_dropped {
+                TOO_SLOW
             } else if resumed {
                 inner.before
             } else {
                 "it did not pass this gateway"
             };
-            inner.taken.dropped = false;
             inner.taken.pieces.push_back(Piece::Output {
                 at,
                 lane,
@@ -317,7 +324,10 @@ impl Tape {
         inner.bytes = 0;
         (inner.listed, inner.called) = (false, false);
         let fresh = Taken { lengths: inner.taken.lengths, ..Taken::default() };
-        let taken = std::mem::replace(&mut inner.taken, fresh);
+        let mut taken = std::mem::replace(&mut inner.taken, fresh);
+        for lane in [Lane::Io, Lane::Err].map(Lane::index) {
+            taken.dropped[lane] = Some(inner.dropped[lane]).filter(|end| *end > inner.added[lane]);
+        }
         drop(inner); // the session may hold its own lock and wait for this one
         (self.on_taken)();
         taken
@@ -364,14 +374,65 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_dropped_and_marked() {
         let (tape, list) = tape();
+        let end = filled(&tape);
+        let fits = (TAPE / JOINED_OUTPUT) as u64;
+        let taken = tape.take();
+        assert_eq!(taken.pieces.len() as u64, fits);
+        assert_eq!(taken.dropped, [Some(end), None]);
+        assert_eq!(list.bytes.load(Ordering::Relaxed), 0);
+    }
+
+    /// Fills the tape; where the output ends that did not fit.
+    fn filled(tape: &Arc<Tape>) -> u64 {
         let piece = vec![0; JOINED_OUTPUT];
         let fits = (TAPE / JOINED_OUTPUT) as u64;
         for n in 0..=fits {
             tape.output(Lane::Io, n * JOINED_OUTPUT as u64, &piece);
         }
+        (fits + 1) * JOINED_OUTPUT as u64
+    }
+
+    #[test]
+    fn what_was_dropped_is_told_by_the_end_when_no_output_came_behind_it() {
+        let (tape, _list) = tape();
+        let end = filled(&tape);
+        drop(tape.take());
+        tape.end("over");
+        assert_eq!(tape.take().dropped, [Some(end), None]);
+    }
+
+    /// The reasons that gaps before these pieces get.
+    fn reasons(taken: &Taken) -> Vec<&'static str> {
+        let why = |piece: &Piece| {
+            if let Piece::Output { why, .. } = piece { Some(*why) } else { None }
+        };
+        taken.pieces.iter().filter_map(why).collect()
+    }
+
+    #[test]
+    fn what_was_dropped_is_the_reason_of_the_next_gap_of_its_lane_alone() {
+        let (tape, _list) = tape();
+        let end = filled(&tape);
+        drop(tape.take());
+        tape.output(Lane::Err, 3, b"other");
+        tape.output(Lane::Io, end, b"later");
+        tape.output(Lane::Io, end + 10, b"much later");
         let taken = tape.take();
-        assert!(taken.dropped && taken.pieces.len() as u64 == fits);
-        assert_eq!(list.bytes.load(Ordering::Relaxed), 0);
+        let other = "it did not pass this gateway";
+        assert_eq!(reasons(&taken), [other, TOO_SLOW, other]);
+        assert_eq!(taken.dropped, [None, None]);
+    }
+
+    #[test]
+    fn what_was_dropped_and_comes_again_is_not_missing() {
+        let (tape, _list) = tape();
+        let end = filled(&tape);
+        drop(tape.take());
+        let (from, half) = (end - JOINED_OUTPUT as u64, JOINED_OUTPUT / 2);
+        tape.output(Lane::Io, from, &vec![0; half]);
+        assert_eq!(tape.take().dropped, [Some(end), None], "the other half is");
+        tape.output(Lane::Io, from, &vec![0; JOINED_OUTPUT]);
+        assert_eq!(tape.take().dropped, [None, None]);
     }
 
     #[test]
@@ -398,7 +459,7 @@ mod tests {
         }
         tape.output(Lane::Io, 1024 * 1024 - 2, b"xxyz");
         assert_eq!(list.bytes.load(Ordering::Relaxed), 1024 * 1024 + 2);
-        assert!(!tape.take().dropped);
+        assert_eq!(tape.take().dropped, [None, None]);
     }
 
     #[test]
@@ -426,7 +487,7 @@ mod tests {
         }
         tape.output(Lane::Io, 0, b"shown");
         let taken = tape.take();
-        assert!(taken.pieces.len() == TAPE_INPUT_PIECES + 1 && !taken.dropped);
+        assert!(taken.pieces.len() == TAPE_INPUT_PIECES + 1 && taken.dropped == [None, None]);
     }
 
     #[test]
