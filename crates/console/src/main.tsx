@@ -13,6 +13,7 @@ import { identity, notice, signOut, whoIsIt, words } from "./api.ts";
 import { current, detachAll } from "./current.ts";
 import { Dialog, ask, dismiss } from "./dialog.tsx";
 import { listen } from "./events.ts";
+import { forgetKept, keptPrefix } from "./kept.ts";
 import { type Page, PAGES, type PageProps, type Place, keepsShell, pageOf } from "./pages.ts";
 import { forget, forgetOthers } from "./saved.ts";
 import { LinkPage, arrive, link } from "./sign_in_link.tsx";
@@ -44,13 +45,17 @@ function signedOut(): void {
   before = undefined;
   detachAll();
   forget();
+  void forgetKept();
   identity.value = null;
   location.hash = "#/";
 }
 
 effect(() => {
   const who = identity.value;
-  if (who === null) dismiss();
+  if (who === null) {
+    dismiss();
+    if (before === undefined) void forgetKept(); // what a closed tab left
+  }
   if (who && before !== who.arn) {
     if (before !== undefined) {
       detachAll();
@@ -59,6 +64,7 @@ effect(() => {
     }
     before = who.arn;
     forgetOthers();
+    void forgetKept(keptPrefix());
   }
 });
 

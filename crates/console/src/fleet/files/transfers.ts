@@ -9,11 +9,12 @@
 
 import { signal } from "@preact/signals";
 import { NoAnswer, identity, words } from "../../api.ts";
+import { keptPrefix } from "../../kept.ts";
 import { t } from "../../strings/fleet.ts";
 import { Copier, Refused } from "./copier.ts";
 import { below } from "./copy_messages.ts";
 import { Sha256 } from "./sha256.ts";
-import { askWorker } from "./worker_client.ts";
+import { askWorker, endWorker } from "./worker_client.ts";
 import { PIECE } from "./worker_messages.ts";
 
 export type State =
@@ -76,7 +77,7 @@ export function remove(id: number): void {
   const one = transfers.value.find((transfer) => transfer.id === id);
   if (one && (one.state.is === "moves" || one.state.is === "digests")) stop(id);
   transfers.value = transfers.value.filter((transfer) => transfer.id !== id);
-  if (one?.way === "down" && !one.into) void forgetKept(one);
+  if (one && running?.id !== id) forgetFile(one);
 }
 
 /** Whether leaving the page loses something. */
@@ -110,6 +111,8 @@ async function work(): Promise<void> {
         // The device's words about one path leave the session as it is.
         if (!(error instanceof Refused)) closeSession();
       }
+      // It was removed while the worker held its file.
+      if (!transfers.value.some((one) => one.id === next.id)) forgetFile(next);
     }
   } finally {
     closeSession();
@@ -218,7 +221,7 @@ function keptName(one: Transfer): string {
   const source = new TextEncoder().encode(`${one.device}\0${one.path}`);
   const digest = new Sha256().update(source).digest();
   const hex = Array.from(digest.subarray(0, 16), (byte) => byte.toString(16).padStart(2, "0"));
-  return `towline-${hex.join("")}`;
+  return keptPrefix() + hex.join("");
 }
 
 async function keptBlob(name: string): Promise<Blob> {
@@ -226,9 +229,12 @@ async function keptBlob(name: string): Promise<Blob> {
   return (await root.getFileHandle(name)).getFile();
 }
 
-async function forgetKept(one: Transfer): Promise<void> {
-  const root = await navigator.storage.getDirectory();
-  await root.removeEntry(keptName(one)).catch(() => undefined); // nothing was kept
+/** Removes what is kept of a download. */
+function forgetFile(one: Transfer): void {
+  if (one.way !== "down" || one.into) return;
+  const name = keptName(one);
+  const root = navigator.storage.getDirectory();
+  root.then((root) => root.removeEntry(name)).catch(() => undefined); // nothing was kept
 }
 
 /** Puts files of the user into a folder of a device, with the folders that they are in. */
@@ -253,12 +259,11 @@ window.addEventListener("beforeunload", (event) => {
   if (isBusy()) event.preventDefault();
 });
 
-/** Nothing of the user goes on, and nothing is left. */
+/** Nothing of the user goes on. What is kept is removed by main.tsx, once the worker is gone. */
 function endAll(): void {
-  const all = transfers.value;
   transfers.value = [];
   running?.copier?.close();
-  for (const one of all) if (one.way === "down" && !one.into) void forgetKept(one);
+  endWorker();
 }
 
 /** A tab of this browser signed out. */

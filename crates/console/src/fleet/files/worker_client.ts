@@ -63,6 +63,14 @@ function started(): Worker {
   return worker;
 }
 
+/** Ends the worker: it holds no file any more, and what it was asked fails. */
+export function endWorker(): void {
+  worker?.terminate();
+  worker = null;
+  for (const waits of awaited.values()) waits.reject(new Error(t("stopped")));
+  awaited.clear();
+}
+
 /** Asks the worker. Bytes of a write are given away. */
 export function askWorker(
   question: Question,
@@ -70,6 +78,7 @@ export function askWorker(
 ): Promise<Response> {
   last += 1;
   const id = last;
+  if (question.type === "leave" && !worker) return Promise.resolve({ id }); // it left all
   const transfer = question.type === "write" ? [question.bytes.buffer] : [];
   return new Promise((resolve, reject) => {
     awaited.set(id, { resolve, reject, progress });
