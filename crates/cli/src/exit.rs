@@ -29,6 +29,9 @@ pub(crate) const PROGRAM_NOT_FOUND: u8 = 127;
 /// What a shell answers when a program cannot be executed.
 pub(crate) const PROGRAM_NOT_EXECUTABLE: u8 = 126;
 
+/// The signal that ends a program which nobody reads any more.
+const SIGPIPE: u8 = 13;
+
 /// All codes of this program with their meaning.
 pub(crate) const TABLE: &[(u8, &str)] = &[
     (
@@ -50,6 +53,11 @@ pub(crate) const TABLE: &[(u8, &str)] = &[
 pub(crate) trait HasExitCode: std::error::Error {
     /// One of the codes of this program.
     fn exit_code(&self) -> u8;
+
+    /// Whether the same may succeed later.
+    fn may_heal(&self) -> bool {
+        false
+    }
 }
 
 /// Why a command failed.
@@ -75,6 +83,9 @@ pub(crate) enum Failure {
     /// A signal to this program, by its number, while it waited for its user.
     #[error("a signal ended the wait")]
     Signal(u8),
+    /// Nobody reads standard output any more: nothing is said, and the code is that of SIGPIPE.
+    #[error("the reader of standard output is gone")]
+    ReaderGone,
     /// An error of a module of this program.
     #[error("{0}")]
     Other(Box<dyn HasExitCode>),
@@ -95,8 +106,15 @@ impl Failure {
             Self::Local { .. } => LOCAL,
             Self::BadDocument(_) => REFUSED,
             Self::Signal(number) => 128 + number,
+            Self::ReaderGone => 128 + SIGPIPE,
             Self::Other(error) => error.exit_code(),
         }
+    }
+
+    /// Whether the same may succeed later.
+    #[must_use]
+    pub(crate) fn may_heal(&self) -> bool {
+        matches!(self, Self::Other(error) if error.may_heal())
     }
 }
 

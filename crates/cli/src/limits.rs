@@ -179,9 +179,15 @@ pub(crate) const BATCH_REASONS: u64 = 20;
 
 /// Time between two requests for new events.
 pub(crate) const FOLLOW_POLL: Duration = Duration::from_secs(2);
-/// Printed events that are remembered, so that none is printed twice: more than can come in a
-/// second or two.
-pub(crate) const FOLLOW_REMEMBERED: usize = 10_000;
+/// Seconds before the newest event that are looked at again: gateways of a cluster store their
+/// events a little later than they happen, and their clocks differ a little.
+pub(crate) const FOLLOW_AGAIN: i64 = 5;
+/// Printed events that are remembered, so that none is printed twice: more than come in those
+/// seconds.
+pub(crate) const FOLLOW_REMEMBERED: usize = 50_000;
+/// Most new events of one look, about 2 kB of memory each. More come after a long loss of the
+/// connection alone, and the oldest of them are left out, in words.
+pub(crate) const FOLLOW_MOST: usize = 20_000;
 
 // ---- Terminals and recordings
 

@@ -56,6 +56,7 @@ fn main() -> ExitCode {
 fn finish(result: Result<u8, Failure>) -> ExitCode {
     match result {
         Ok(code) => ExitCode::from(code),
+        Err(failure @ Failure::ReaderGone) => ExitCode::from(failure.code()),
         Err(failure) => {
             output::complain(&failure.to_string());
             ExitCode::from(failure.code())

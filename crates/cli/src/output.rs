@@ -4,7 +4,8 @@
 //! - Names chosen by devices or other users cannot control the terminal: control characters become
 //!   spaces.
 //! - No colour without a terminal or with `NO_COLOR`.
-//! - A closed pipe is not an error: `towline devices | head` works.
+//! - A closed pipe is not an error: `towline devices | head` works. What goes on for long ends with
+//!   its reader, as by SIGPIPE ([`Output::stream`], [`while_read`]).
 
 use std::io::{self, Write};
 
@@ -14,7 +15,7 @@ use towline_wire::text::is_plain;
 
 use crate::exit::Failure;
 use crate::limits::MAX_CELL;
-use crate::platform::{is_reader_gone, is_terminal};
+use crate::platform::{Reader, is_reader_gone, is_terminal};
 use crate::terminal::printable;
 
 /// Output format.
@@ -79,11 +80,7 @@ impl Output {
         table: impl FnOnce(Self) -> String,
     ) -> Result<(), Failure> {
         match self.format {
-            Format::Json => {
-                let text =
-                    serde_json::to_string_pretty(object).map_err(|error| local(error.into()))?;
-                self.text(&format!("{}\n", escaped(&text)))
-            }
+            Format::Json => self.text(&json(object)?),
             Format::Table => self.text(&table(self)),
         }
     }
@@ -107,11 +104,18 @@ impl Output {
     /// # Errors
     /// [`Failure::Local`] when it cannot be written.
     pub(crate) fn text(self, text: &str) -> Result<(), Failure> {
-        let mut stdout = io::stdout().lock();
-        match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-            Err(error) if is_reader_gone(&error) => Ok(()),
-            result => result.map_err(local),
+        match self.stream(text) {
+            Err(Failure::ReaderGone) => Ok(()),
+            result => result,
         }
+    }
+
+    /// Prints text of what goes on for long.
+    ///
+    /// # Errors
+    /// [`Failure::ReaderGone`]; [`Failure::Local`] when it cannot be written otherwise.
+    pub(crate) fn stream(self, text: &str) -> Result<(), Failure> {
+        written(&mut io::stdout().lock(), text)
     }
 
     /// A table with a head and aligned columns; only a head when there are no rows.
@@ -192,6 +196,53 @@ fn cut(text: &str) -> String {
     }
 }
 
+fn written(to: &mut impl Write, text: &str) -> Result<(), Failure> {
+    match to.write_all(text.as_bytes()).and_then(|()| to.flush()) {
+        Err(error) if is_reader_gone(&error) => Err(Failure::ReaderGone),
+        result => result.map_err(local),
+    }
+}
+
+/// Works as long as somebody reads standard output.
+///
+/// # Errors
+/// [`Failure::ReaderGone`]; those of the work.
+pub(crate) async fn while_read<T>(
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let reader = Reader::of(io::stdout());
+    tokio::select! {
+        result = work => result,
+        () = reader.gone() => Err(Failure::ReaderGone),
+    }
+}
+
+/// An object as JSON for people on standard output.
+///
+/// # Errors
+/// [`Failure::Local`] when it cannot be JSON.
+pub(crate) fn json<T: Serialize>(object: &T) -> Result<String, Failure> {
+    serde_json::to_string_pretty(object).map(|json| escaped(&json) + "\n").map_err(unspeakable)
+}
+
+fn unspeakable(error: serde_json::Error) -> Failure {
+    Failure::Local { what: "cannot write JSON".to_owned(), why: error.into() }
+}
+
+/// An object as one line of JSON for standard output.
+///
+/// # Errors
+/// [`Failure::Local`] when it cannot be JSON.
+pub(crate) fn json_line<T: Serialize>(object: &T) -> Result<String, Failure> {
+    serde_json::to_string(object).map(|json| one_line(&json)).map_err(unspeakable)
+}
+
+/// JSON of elsewhere as one line for standard output. Outside of strings an end of a line is a
+/// space.
+pub(crate) fn one_line(json: &str) -> String {
+    escaped(json).replace('\n', " ") + "\n"
+}
+
 /// JSON in which characters that would control or reorder a terminal are escaped. Outside of
 /// strings JSON has none but ends of lines.
 fn escaped(json: &str) -> String {
@@ -225,6 +276,22 @@ mod tests {
             serde_json::from_str::<Vec<String>>(&shown).unwrap(),
             ["a\u{9b}b\u{202e}c\u{e0041}", "ü"]
         );
+    }
+
+    #[test]
+    fn a_line_of_json_is_one_line_and_escaped() {
+        let line = json_line(&["a\u{9b}2J\u{202e}\n"]).unwrap();
+        assert_eq!(line, "[\"a\\u009b2J\\u202e\\n\"]\n");
+        assert_eq!(one_line("{\n\"a\":\n\"\u{9b}\"}"), "{ \"a\": \"\\u009b\"}\n");
+    }
+
+    #[test]
+    fn a_stream_ends_with_its_reader() {
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        written(&mut writer, "a").unwrap();
+        drop(reader);
+        let gone = written(&mut writer, "b").unwrap_err();
+        assert!(matches!(gone, Failure::ReaderGone) && gone.code() == 141);
     }
 
     fn table(colour: bool) -> String {

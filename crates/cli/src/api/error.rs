@@ -165,6 +165,10 @@ impl HasExitCode for CallError {
             Sort::Setting => exit::USAGE,
         }
     }
+
+    fn may_heal(&self) -> bool {
+        Self::may_heal(self)
+    }
 }
 
 fn sort_of_code(code: &str) -> Sort {

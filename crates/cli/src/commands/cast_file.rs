@@ -9,6 +9,8 @@ use std::path::Path;
 
 use flate2::bufread::MultiGzDecoder;
 use towline_evidence::cast::{Event, Header, MAX_LINE};
+use towline_evidence::layout::part_of;
+use towline_ssm::ids::SessionId;
 
 use crate::exit::Failure;
 use crate::limits::FILE_READ;
@@ -73,9 +75,27 @@ impl Lines {
     }
 }
 
-/// Whether a recording is named by a path.
-pub(super) fn is_file(recording: &str) -> bool {
-    Path::new(recording).is_file()
+/// Whether a recording is named by a path: of a file or a pipe. Else it is a session's id.
+///
+/// # Errors
+/// [`Failure::Usage`] when it is neither.
+pub(super) fn is_file(recording: &str) -> Result<bool, Failure> {
+    let path = Path::new(recording);
+    if path.is_dir() {
+        let told = format!("{recording} is a directory: name a recording in it (.cast, .cast.gz)");
+        return Err(Failure::Usage(told));
+    }
+    // A path that cannot be looked at is opened, which says why.
+    if path.try_exists().unwrap_or(true) {
+        return Ok(true);
+    }
+    match part_of(recording).0.parse::<SessionId>() {
+        Ok(_) => Ok(false),
+        Err(_) => Err(Failure::Usage(format!(
+            "{recording} is not there, and is no session id: name a recording (.cast, .cast.gz) or \
+             a session of `towline logs`"
+        ))),
+    }
 }
 
 /// Reads the first line: what is recorded.
@@ -88,4 +108,36 @@ pub(super) fn header(lines: &mut Lines) -> Result<Header, Failure> {
 #[allow(clippy::cast_precision_loss)] // 2^53 microseconds are 285 years
 pub(super) fn seconds(event: &Event) -> f64 {
     event.at as f64 / 1e6
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recording_is_a_file_a_pipe_or_a_session_and_else_the_words_say_so() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("a.cast");
+        std::fs::write(&file, "{}").unwrap();
+        let is = |path: &Path| is_file(&path.to_string_lossy());
+        assert!(is(&file).unwrap());
+        assert!(!is_file("ann-0123456789abcdefg").unwrap());
+        assert!(!is_file("ann-0123456789abcdefg.2").unwrap(), "a part of one");
+        for (path, words) in [(dir.path(), "is a directory"), (&file.join("b"), "Not a directory")]
+        {
+            let told = is(path).map(|_| Lines::open(path).err());
+            let told = told.map_or_else(Some, |error| error).unwrap().to_string();
+            assert!(told.contains(words), "{told}");
+        }
+        let told = is(&dir.path().join("gone/b.cast")).unwrap_err();
+        assert!(matches!(&told, Failure::Usage(words) if words.contains("is not there")), "{told}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_is_read_as_a_file() {
+        let (reader, _writer) = std::io::pipe().unwrap();
+        let path = format!("/dev/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&reader));
+        assert!(is_file(&path).unwrap());
+    }
 }

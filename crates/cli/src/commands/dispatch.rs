@@ -7,9 +7,9 @@ use std::path::Path;
 
 use super::context::Context;
 use super::{
-    access, activation, admin, agent_config, aws_config, cast_file, command_log, copy, devices,
-    export, health, login, login_renewal, mfa, offline, play, recordings, run, sessions, shell,
-    ssh_config, tunnel, verify, watch,
+    access, activation, admin, agent_config, audit, aws_config, cast_file, command_log, copy,
+    devices, export, health, login, login_renewal, mfa, offline, play, recordings, run, sessions,
+    shell, ssh_config, tunnel, verify, watch,
 };
 use crate::args::policy::PolicyCommand;
 use crate::args::{Cli, Command};
@@ -41,11 +41,11 @@ pub(crate) async fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Command::AgentConfig { .. } => {
             return agent_config::run(&cli.global, &env, output).map(|()| 0);
         }
-        Command::Play(args) if cast_file::is_file(&args.recording) => {
+        Command::Play(args) if cast_file::is_file(&args.recording)? => {
             let lines = cast_file::Lines::open(Path::new(&args.recording))?;
             return play::play(lines, args, output).await.map(|()| 0);
         }
-        Command::Export(args) if cast_file::is_file(&args.recording) => {
+        Command::Export(args) if cast_file::is_file(&args.recording)? => {
             let lines = cast_file::Lines::open(Path::new(&args.recording))?;
             return export::export(lines, args, output).map(|()| 0);
         }
@@ -93,7 +93,7 @@ async fn online(command: Command, mut context: Context) -> Result<u8, Failure> {
         Command::Admin(command) => admin::run(&mut context, command).await?,
         Command::Logs(args) => recordings::logs(&mut context, args).await?,
         Command::Commands(args) => command_log::list(&mut context, &args).await?,
-        Command::Audit(args) => recordings::audit(&mut context, args).await?,
+        Command::Audit(args) => audit::audit(&mut context, args).await?,
         Command::Play(args) => recordings::play(&mut context, &args).await?,
         Command::Export(args) => recordings::export(&mut context, &args).await?,
         Command::Verify(args) if verify::is_session(&args.path) => {

@@ -7,6 +7,7 @@ mod access;
 mod activation;
 mod admin;
 mod agent_config;
+mod audit;
 mod aws_config;
 mod cast_file;
 mod command_log;

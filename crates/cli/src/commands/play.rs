@@ -13,7 +13,7 @@ use super::cast_file::{Lines, header, seconds};
 use super::drawn::{Drawn, endings};
 use crate::args::evidence::PlayArgs;
 use crate::exit::Failure;
-use crate::output::Output;
+use crate::output::{Output, while_read};
 use crate::terminal::printable;
 
 /// Plays these lines.
@@ -32,9 +32,9 @@ pub(super) async fn play(mut lines: Lines, args: &PlayArgs, output: Output) -> R
                 before = Some(now);
             }
             match event.code {
-                Code::Output => output.text(&drawn.draw(&event.text))?,
+                Code::Output => output.stream(&drawn.draw(&event.text))?,
                 Code::Marker if event.text.starts_with(GAP) => {
-                    output.text(&format!("\r\n[{}]\r\n", printable(&event.text)))?;
+                    output.stream(&format!("\r\n[{}]\r\n", printable(&event.text)))?;
                 }
                 _ => {}
             }
@@ -42,7 +42,7 @@ pub(super) async fn play(mut lines: Lines, args: &PlayArgs, output: Output) -> R
         Ok(())
     };
     let result = tokio::select! {
-        result = shown => result,
+        result = while_read(shown) => result,
         _ = signals.next() => Ok(()),
     };
     output.text(&(drawn.undo() + "\r\n"))?;

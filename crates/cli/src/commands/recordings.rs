@@ -1,20 +1,17 @@
-//! `logs`, `play`, `export` and `audit` of what the gateway has.
+//! `logs`, `play`, `export` and `verify` of what the gateway has.
 //!
 //! # Invariants
 //! - A recording is fetched into an unnamed file, piece by piece: memory is one piece, and nothing
 //!   is left behind.
 
-use std::collections::VecDeque;
-use std::fs::{File, OpenOptions};
-use std::io::{Seek, SeekFrom, Write};
+use std::fs::File;
+use std::io::{self, Seek, SeekFrom, Write};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use ring::rand::{SecureRandom, SystemRandom};
 use towline_ssm::Operation;
-use towline_ssm::api::evidence::{
-    Event, GetRecordingRequest, GetRecordingResponse, LookupAttribute, LookupEventsRequest,
-    LookupEventsResponse,
-};
+use towline_ssm::api::evidence::{GetRecordingRequest, GetRecordingResponse};
 use towline_ssm::api::session::{
     DescribeSessionsRequest, DescribeSessionsResponse, Session, SessionFilter,
 };
@@ -23,11 +20,11 @@ use towline_ssm::clock::EpochSeconds;
 use super::cast_file::Lines;
 use super::context::{Context, time_text};
 use super::{export as exporter, play as player, sessions, verify as verifier};
-use crate::args::evidence::{AuditArgs, ExportArgs, LogsArgs, PlayArgs, Since, VerifyArgs};
+use crate::args::evidence::{ExportArgs, LogsArgs, PlayArgs, VerifyArgs};
 use crate::args::session::SessionsArgs;
 use crate::exit::Failure;
-use crate::limits::{FOLLOW_POLL, FOLLOW_REMEMBERED, PAGE};
-use crate::output::{Cell, Output, complain};
+use crate::output::{Cell, complain};
+use crate::platform::create_private;
 
 /// `play` of a session.
 pub(super) async fn play(context: &mut Context, args: &PlayArgs) -> Result<(), Failure> {
@@ -46,12 +43,12 @@ pub(super) async fn verify(context: &mut Context, args: &VerifyArgs) -> Result<(
     let session = args.path.to_string_lossy();
     let (mut name, mut parts) = (session.to_string(), Vec::new());
     loop {
-        let mut file = unnamed(&session)?;
+        let mut file = unnamed()?;
         let (next, bytes) = fetch_part(context, &name, &mut file).await?;
         if bytes > 0 {
             parts.push((name.clone(), rewound(file, &name)?));
         } else {
-            parts.push((name.clone(), Lines::of(std::io::empty(), name.clone())?));
+            parts.push((name.clone(), Lines::of(io::empty(), name.clone())?));
         }
         match next {
             Some(next) => name = next,
@@ -77,16 +74,18 @@ async fn is_active(context: &mut Context, session: &str) -> bool {
     answer.is_ok_and(|answer| answer.sessions.iter().any(|one| one.session_id == session))
 }
 
-/// A file without a name: it is gone with this process.
-fn unnamed(session: &str) -> Result<File, Failure> {
-    let path = std::env::temp_dir().join(format!("towline-{}-{session}", std::process::id()));
-    let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path);
-    let file = file.map_err(local)?;
+/// A file without a name, which nobody else can open: it is gone with this process.
+fn unnamed() -> Result<File, Failure> {
+    let mut random = [0; 16];
+    SystemRandom::new().fill(&mut random).map_err(|_| local(io::Error::other("no randomness")))?;
+    let name: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+    let path = std::env::temp_dir().join(format!("towline-{name}"));
+    let file = create_private(&path).map_err(local)?;
     std::fs::remove_file(&path).map_err(local)?;
     Ok(file)
 }
 
-fn local(why: std::io::Error) -> Failure {
+fn local(why: io::Error) -> Failure {
     Failure::Local { what: "cannot create a temporary file for the recording".to_owned(), why }
 }
 
@@ -97,7 +96,7 @@ fn rewound(mut file: File, name: &str) -> Result<Lines, Failure> {
 
 /// All parts of a recording, one after the other.
 async fn fetch(context: &mut Context, session: &str) -> Result<Lines, Failure> {
-    let (mut file, mut name) = (unnamed(session)?, session.to_owned());
+    let (mut file, mut name) = (unnamed()?, session.to_owned());
     loop {
         let (next, bytes) = fetch_part(context, &name, &mut file).await?;
         let Some(next) = next else { break };
@@ -210,117 +209,24 @@ fn log_row(session: &Session) -> Vec<Cell> {
     ]
 }
 
-/// `audit`.
-pub(super) async fn audit(context: &mut Context, args: AuditArgs) -> Result<(), Failure> {
-    let since = args.since.map(|since| match since {
-        Since::Ago(seconds) => now().saturating_sub(i64::try_from(seconds).unwrap_or(i64::MAX)),
-        Since::At(at) => at,
-    });
-    let events = search(context, &args, since).await?;
-    if !args.follow {
-        let answer = LookupEventsResponse { events, next_token: None };
-        return context.output.answer(&answer, |output| table(output, &answer.events));
-    }
-    follow(context, &args, events).await
-}
-
-fn now() -> i64 {
+/// The time of this machine, seconds since 1970.
+pub(super) fn now() -> i64 {
     let since =
         std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
-/// Events since then, newest first, within the limit.
-async fn search(
-    context: &mut Context,
-    args: &AuditArgs,
-    since: Option<i64>,
-) -> Result<Vec<Event>, Failure> {
-    let condition = |key: &str, value: &str| LookupAttribute {
-        attribute_key: key.to_owned(),
-        attribute_value: value.to_owned(),
-    };
-    // The API takes one condition; a second one is applied here.
-    let chosen = args.device.as_deref().map(|device| condition("ResourceName", device));
-    let chosen = chosen.or(args.user.as_deref().map(|user| condition("Username", user)));
-    let mut request = LookupEventsRequest {
-        lookup_attributes: chosen.into_iter().collect(),
-        start_time: since.map(EpochSeconds::from_secs),
-        max_results: Some(PAGE),
-        ..LookupEventsRequest::default()
-    };
-    let by_user = |event: &Event| args.user.as_ref().is_none_or(|user| event.username == *user);
-    let mut events = Vec::new();
-    // A page may be empty and still have a token: the gateway searches a bounded number of lines at
-    // once.
-    while events.len() < args.limit as usize {
-        let page: LookupEventsResponse = context.call(Operation::LookupEvents, &request).await?;
-        events.extend(page.events.into_iter().filter(by_user));
-        request.next_token = page.next_token;
-        if request.next_token.is_none() {
-            break;
-        }
-    }
-    events.truncate(args.limit as usize);
-    Ok(events)
-}
-
-/// Prints these events, oldest first, and then what happens, until somebody interrupts. As JSON:
-/// one object a line.
-async fn follow(
-    context: &mut Context,
-    args: &AuditArgs,
-    mut events: Vec<Event>,
-) -> Result<(), Failure> {
-    let mut shown: VecDeque<String> = VecDeque::new();
-    // Everything that comes within the second of the last event is looked at again: times are whole
-    // seconds.
-    let mut since = now();
-    loop {
-        events.retain(|event| !shown.contains(&event.event_id));
-        events.reverse();
-        for event in &events {
-            shown.push_back(event.event_id.clone());
-            since = since.max(event.event_time.secs());
-        }
-        while shown.len() > FOLLOW_REMEMBERED {
-            shown.pop_front();
-        }
-        if context.output.is_json() {
-            for event in &events {
-                context.output.text(&format!("{}\n", event.cloud_trail_event))?;
-            }
-        } else if !events.is_empty() {
-            let text = table(context.output, &events);
-            let rows = text.split_once('\n').map_or("", |(_, rows)| rows);
-            context.output.text(rows)?;
-        }
-        tokio::time::sleep(FOLLOW_POLL).await;
-        events = search(context, args, Some(since - 1)).await?;
-    }
-}
-
-fn table(output: Output, events: &[Event]) -> String {
-    let row = |event: &Event| -> Vec<Cell> {
-        let whole: serde_json::Value =
-            serde_json::from_str(&event.cloud_trail_event).unwrap_or_default();
-        let error = whole["errorCode"].as_str().unwrap_or_default().to_owned();
-        vec![
-            time_text(Some(event.event_time)).into(),
-            event.username.clone().into(),
-            event.event_name.clone().into(),
-            event.resources.first().map(|resource| resource.resource_name.clone()).into(),
-            whole["sourceIPAddress"].as_str().unwrap_or_default().into(),
-            if error.is_empty() { Cell::Plain(error) } else { Cell::Bad(error) },
-        ]
-    };
-    let rows: Vec<Vec<Cell>> = events.iter().map(row).collect();
-    output.table(&["TIME", "USER", "EVENT", "RESOURCE", "FROM", "ERROR"], &rows)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::size;
+    use super::{size, unnamed};
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_fetched_lies_in_a_file_that_nobody_else_can_open() {
+        use std::os::unix::fs::MetadataExt as _;
+        let file = unnamed().unwrap().metadata().unwrap();
+        assert_eq!((file.mode() & 0o777, file.nlink()), (0o600, 0));
+    }
 
     #[test]
     fn a_size_has_at_most_four_digits_and_a_unit() {

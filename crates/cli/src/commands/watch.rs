@@ -26,7 +26,7 @@ use crate::api::{CallError, Client, Dialect, Socket};
 use crate::args::session::WatchArgs;
 use crate::exit::{self, Failure};
 use crate::limits::{WATCH_TRIES, WATCH_TRY_EVERY};
-use crate::output::{Output, complain, new_line};
+use crate::output::{Output, complain, new_line, while_read};
 use crate::platform::{Access, LocalStream, is_terminal, size_of};
 use crate::session::Ending;
 use crate::terminal::printable;
@@ -41,7 +41,7 @@ pub(super) async fn run(context: Context, args: WatchArgs) -> Result<u8, Failure
         WatchSessionRequest { session_id: args.session, unseen: args.unseen.then_some(true) };
     let (mut screen, mut signals) = (Screen::new(output), endings()?);
     let ended = tokio::select! {
-        ended = follow(&mut client, &request, &mut screen, None) => ended,
+        ended = while_read(follow(&mut client, &request, &mut screen, None)) => ended,
         _ = signals.next() => Ok(Ending::silent(0)),
     };
     screen.leave()?;
@@ -186,7 +186,7 @@ impl Screen {
 
     fn draw(&mut self, data: &[u8]) -> Result<(), Failure> {
         let text = self.decoder.push(data);
-        self.output.text(&self.drawn.draw(&text))?;
+        self.output.stream(&self.drawn.draw(&text))?;
         if let Some(notice) = self.notice.take() {
             new_line();
             complain(notice);

@@ -56,6 +56,14 @@ pub(crate) fn create_like(old: &Path, path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).mode(rights).open(path)
 }
 
+/// Makes a file that is not there yet, for this user alone, to be written and read.
+///
+/// # Errors
+/// What the kernel says.
+pub(crate) fn create_private(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)
+}
+
 /// The mask for the modes of new files.
 #[must_use]
 #[allow(clippy::useless_conversion)] // it has sixteen bits on macOS

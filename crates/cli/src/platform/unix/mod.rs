@@ -15,8 +15,8 @@ mod stdio;
 mod tty;
 
 pub(crate) use files::{
-    Identity, create_like, enter_beneath, identity, is_socket, is_stream, mode, open_stream,
-    private_folder, stamp, umask,
+    Identity, create_like, create_private, enter_beneath, identity, is_socket, is_stream, mode,
+    open_stream, private_folder, stamp, umask,
 };
 pub(crate) use folders::{HOME, HOSTS, OWN_FILE, TERM, own_folder, variable_name};
 pub(crate) use names::{Names, is_own_path, quoted};

@@ -75,6 +75,14 @@ pub(crate) fn create_like(_old: &Path, path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).open(path)
 }
 
+/// Makes a file that is not there yet, to be written and read. Its folder says who may read it.
+///
+/// # Errors
+/// What the system says.
+pub(crate) fn create_private(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create_new(true).open(path)
+}
+
 /// The mask for the modes of new files on a device.
 #[must_use]
 pub(crate) const fn umask() -> u32 {

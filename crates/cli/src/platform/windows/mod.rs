@@ -15,8 +15,9 @@ mod stdio;
 pub(crate) use super::names::{Names, is_own_path};
 pub(crate) use console::{RawMode, is_terminal, keyboard, notice, prepare, size_of};
 pub(crate) use files::{
-    HOME, HOSTS, Identity, OWN_FILE, TERM, create_like, enter_beneath, identity, is_socket,
-    is_stream, mode, open_stream, own_folder, private_folder, quoted, stamp, umask, variable_name,
+    HOME, HOSTS, Identity, OWN_FILE, TERM, create_like, create_private, enter_beneath, identity,
+    is_socket, is_stream, mode, open_stream, own_folder, private_folder, quoted, stamp, umask,
+    variable_name,
 };
 pub(crate) use signals::{CAN_SUSPEND, Interrupts, Reader, Signals, suspend};
 pub(crate) use sockets::{
