@@ -14,7 +14,7 @@ use super::cast_file::{Lines, header, seconds};
 use crate::args::evidence::{ExportArgs, ExportFormat};
 use crate::exit::Failure;
 use crate::limits::{MAX_PICTURE_COLS, MAX_PICTURE_ROWS};
-use crate::output::{Output, complain};
+use crate::output::{Output, complain, json_line};
 use crate::picture::{Screen, draw};
 use crate::terminal::printable;
 
@@ -73,7 +73,7 @@ fn text(mut lines: Lines, output: Output) -> Result<(), Failure> {
 }
 
 fn json(mut lines: Lines, output: Output) -> Result<(), Failure> {
-    output.text(&line_of(&header(&mut lines)?.towline.unwrap_or_default())?)?;
+    output.text(&json_line(&header(&mut lines)?.towline.unwrap_or_default())?)?;
     while let Some(line) = lines.next()? {
         let Ok(event) = Event::parse(&line) else { continue };
         let kind = match event.code {
@@ -84,7 +84,7 @@ fn json(mut lines: Lines, output: Output) -> Result<(), Failure> {
             Code::Seal | Code::Other => continue,
         };
         let exported = Exported { seconds: seconds(&event), kind, text: &event.text };
-        output.text(&line_of(&exported)?)?;
+        output.text(&json_line(&exported)?)?;
     }
     Ok(())
 }
@@ -130,13 +130,6 @@ fn has_terminal(header: &Header) -> bool {
 fn size_of(text: &str) -> Option<(u16, u16)> {
     let (cols, rows) = text.split_once('x')?;
     Some((cols.parse().ok()?, rows.parse().ok()?))
-}
-
-fn line_of(object: &impl Serialize) -> Result<String, Failure> {
-    let what = || "cannot write JSON".to_owned();
-    serde_json::to_string(object)
-        .map(|text| text + "\n")
-        .map_err(|e| Failure::Local { what: what(), why: e.into() })
 }
 
 #[cfg(test)]

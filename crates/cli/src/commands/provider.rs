@@ -14,7 +14,7 @@ use towline_ssm::api::provider::{
 use super::context::{Context, read_document, removed_text, time_text};
 use crate::args::provider::{ProviderCommand, SettingsArgs};
 use crate::exit::Failure;
-use crate::output::Cell;
+use crate::output::{Cell, json};
 
 /// `admin provider`.
 pub(super) async fn run(context: &mut Context, command: ProviderCommand) -> Result<(), Failure> {
@@ -49,8 +49,8 @@ pub(super) async fn run(context: &mut Context, command: ProviderCommand) -> Resu
             let request = ProviderRequest { provider_name: name, end_sessions: None };
             let answer: IdentityProviderResult =
                 context.call(Operation::GetIdentityProvider, &request).await?;
-            let text = serde_json::to_string_pretty(&answer.identity_provider).unwrap_or_default();
-            context.output.answer(&answer, |_| format!("{text}\n"))
+            let text = json(&answer.identity_provider)?;
+            context.output.answer(&answer, |_| text)
         }
         ProviderCommand::Delete { name, end_sessions } => {
             let end_sessions = end_sessions.then_some(true);

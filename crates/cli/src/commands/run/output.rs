@@ -12,6 +12,7 @@ use std::io::{self, Write};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use towline_evidence::text::Decoder;
 use towline_ssm::Operation;
 use towline_ssm::api::command::{
     CommandInvocation, GetCommandOutputRequest, GetCommandOutputResult,
@@ -22,7 +23,7 @@ use crate::args::run::{OutputsArgs, StreamName};
 use crate::commands::context::Context;
 use crate::exit::Failure;
 use crate::limits::PAGE;
-use crate::output::complain;
+use crate::output::{complain, json_line};
 use crate::platform::{is_reader_gone, is_terminal};
 use crate::terminal::{is_reordering, printable};
 
@@ -92,29 +93,21 @@ async fn of_device(
             }
         }
         request.plugin_name = Some(step.clone());
+        let (stdout, stderr) = (is_terminal(io::stdout()), is_terminal(io::stderr()));
         if args.stream != Some(StreamName::Stderr) {
-            let harmless = is_terminal(io::stdout());
-            finished &= each_piece(context, &mut request, OutputStream::Stdout, |bytes| {
-                write(&mut io::stdout().lock(), bytes, harmless)
-            })
-            .await?;
+            let to = Written::to(io::stdout(), stdout);
+            finished &= written(context, &mut request, OutputStream::Stdout, to).await?;
         }
         match args.stream {
             Some(StreamName::Stdout) => {}
             // The only stream that is asked for goes to standard output.
             Some(StreamName::Stderr) => {
-                let harmless = is_terminal(io::stdout());
-                finished &= each_piece(context, &mut request, OutputStream::Stderr, |bytes| {
-                    write(&mut io::stdout().lock(), bytes, harmless)
-                })
-                .await?;
+                let to = Written::to(io::stdout(), stdout);
+                finished &= written(context, &mut request, OutputStream::Stderr, to).await?;
             }
             None => {
-                let harmless = is_terminal(io::stderr());
-                finished &= each_piece(context, &mut request, OutputStream::Stderr, |bytes| {
-                    write(&mut io::stderr().lock(), bytes, harmless)
-                })
-                .await?;
+                let to = Written::to(io::stderr(), stderr);
+                finished &= written(context, &mut request, OutputStream::Stderr, to).await?;
             }
         }
     }
@@ -149,7 +142,7 @@ async fn json(
         "StandardErrorContent": String::from_utf8_lossy(&stderr),
         "Finished": finished,
     });
-    context.output.text(&format!("{object}\n"))?;
+    context.output.text(&json_line(&object)?)?;
     Ok(finished)
 }
 
@@ -169,10 +162,7 @@ async fn each_piece(
             .map_err(|e| Failure::BadDocument(format!("invalid answer of the gateway: {e}")))?;
         match take(&bytes) {
             Err(error) if is_reader_gone(&error) => return Ok(true),
-            result => result.map_err(|why| Failure::Local {
-                what: "cannot write the output".to_owned(),
-                why,
-            })?,
+            result => result.map_err(unwritten)?,
         }
         match piece.next_offset.filter(|next| *next > request.offset) {
             Some(next) => request.offset = next,
@@ -181,37 +171,93 @@ async fn each_piece(
     }
 }
 
-fn write(to: &mut impl Write, bytes: &[u8], harmless: bool) -> io::Result<()> {
-    if harmless {
-        to.write_all(shown(bytes).as_bytes())?;
-    } else {
-        to.write_all(bytes)?;
+/// Writes a stream to its end; whether the step had ended.
+async fn written(
+    context: &mut Context,
+    request: &mut GetCommandOutputRequest,
+    stream: OutputStream,
+    mut to: Written<impl Write>,
+) -> Result<bool, Failure> {
+    let finished = each_piece(context, request, stream, |bytes| to.piece(bytes)).await?;
+    match to.end() {
+        Err(error) if !is_reader_gone(&error) => Err(unwritten(error)),
+        _ => Ok(finished),
     }
-    to.flush()
+}
+
+fn unwritten(why: io::Error) -> Failure {
+    Failure::Local { what: "cannot write the output".to_owned(), why }
+}
+
+/// One stream of a step on its way out.
+struct Written<W> {
+    to: W,
+    /// To a terminal: bytes as text, characters whole that lie across two pieces.
+    shown: Option<Decoder>,
+}
+
+impl<W: Write> Written<W> {
+    fn to(to: W, terminal: bool) -> Self {
+        Self { to, shown: terminal.then(Decoder::default) }
+    }
+
+    fn piece(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match &mut self.shown {
+            Some(decoder) => self.to.write_all(shown(&decoder.push(bytes)).as_bytes())?,
+            None => self.to.write_all(bytes)?,
+        }
+        self.to.flush()
+    }
+
+    /// What is left of a character that never became whole.
+    fn end(mut self) -> io::Result<()> {
+        let rest = self.shown.as_mut().map(Decoder::flush).unwrap_or_default();
+        if rest.is_empty() {
+            return Ok(());
+        }
+        self.to.write_all(rest.as_bytes())?;
+        self.to.flush()
+    }
 }
 
 /// Output for a terminal: lines and tabs stay, other control characters become spaces.
-fn shown(bytes: &[u8]) -> String {
+fn shown(text: &str) -> String {
     let harmless = |c: char| match c {
         '\n' | '\t' => c,
         c if c.is_control() || is_reordering(c) => ' ',
         c => c,
     };
-    String::from_utf8_lossy(bytes).chars().map(harmless).collect()
+    text.chars().map(harmless).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn all(pieces: &[&[u8]], terminal: bool) -> Vec<u8> {
+        let mut to = Vec::new();
+        let mut written = Written::to(&mut to, terminal);
+        for piece in pieces {
+            written.piece(piece).unwrap();
+        }
+        written.end().unwrap();
+        to
+    }
+
     #[test]
     fn a_terminal_gets_lines_and_no_control_sequences_and_a_file_gets_all_bytes() {
         let bytes = b"a\tb\n\x1b[2Jc\x00\xff";
-        let mut file = Vec::new();
-        write(&mut file, bytes, false).unwrap();
-        assert_eq!(file, bytes);
-        let mut terminal = Vec::new();
-        write(&mut terminal, bytes, true).unwrap();
-        assert_eq!(String::from_utf8(terminal).unwrap(), "a\tb\n [2Jc \u{fffd}");
+        assert_eq!(all(&[bytes], false), bytes);
+        assert_eq!(String::from_utf8(all(&[bytes], true)).unwrap(), "a\tb\n [2Jc \u{fffd}");
+    }
+
+    #[test]
+    fn a_character_across_two_pieces_is_shown_whole() {
+        let bytes = "é€😀".as_bytes();
+        for cut in 0..=bytes.len() {
+            let (first, second) = bytes.split_at(cut);
+            assert_eq!(all(&[first, second], true), bytes, "cut at {cut}");
+        }
+        assert_eq!(all(&[b"a\xe2", b"\x82"], true), "a\u{fffd}".as_bytes());
     }
 }
