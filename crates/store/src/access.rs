@@ -65,6 +65,8 @@ pub struct Approval {
     pub arn: String,
     /// The level, from 0.
     pub level: usize,
+    /// For how many minutes; 0 when an older version stored it.
+    pub minutes: i64,
     /// When.
     pub approved_at: UnixMillis,
 }
@@ -130,7 +132,7 @@ pub struct AccessRequest {
     pub expires_at: UnixMillis,
     /// What it needs.
     pub terms: Terms,
-    /// Minutes that its approvers agreed to so far; 0 before the first approval.
+    /// Minutes that its approvers agreed to with the last approval; 0 before the first one.
     pub minutes: i64,
 }
 
@@ -331,17 +333,18 @@ impl AccessRequests<'_> {
             Err(not_counted) => return Ok(not_counted),
         };
         engine::query(
-            "INSERT INTO access_approvals (request_id, person_id, arn, level, approved_at) \
-             VALUES (?, ?, ?, ?, ?)",
+            "INSERT INTO access_approvals (request_id, person_id, arn, level, minutes, approved_at) \
+             VALUES (?, ?, ?, ?, ?, ?)",
         )
         .bind(new.request)
         .bind(new.person)
         .bind(new.arn)
         .bind(i64::try_from(current).unwrap_or(i64::MAX))
+        .bind(new.minutes)
         .bind(now.0)
         .execute(&mut *tx)
         .await?;
-        let agreed = if row.minutes > 0 { row.minutes.min(new.minutes) } else { new.minutes };
+        let agreed = least(&before, row.minutes).map_or(new.minutes, |had| had.min(new.minutes));
         let agreed = agreed.min(row.terms.most_minutes);
         let until = now.0.saturating_add(agreed.saturating_mul(60_000)).min(new.latest.0);
         engine::query(
@@ -402,7 +405,7 @@ pub(crate) async fn told(
 
 /// Whether the requester of a row is a user who exists, or a person of a provider who is not
 /// blocked.
-const REQUESTER_IS_THERE: &str = "(EXISTS (SELECT 1 FROM principals p WHERE p.unique_id = \
+pub(crate) const REQUESTER_IS_THERE: &str = "(EXISTS (SELECT 1 FROM principals p WHERE p.unique_id = \
                                   access_requests.principal_id) \
      OR EXISTS (SELECT 1 FROM federated_people f WHERE f.id = access_requests.principal_id AND \
      f.blocked = 0))";
@@ -424,6 +427,16 @@ pub(crate) fn turn(
     }
     let given = before.iter().filter(|approval| approval.level == current).count() + 1;
     Ok((current, given >= level.required as usize && terms.level(current + 1).is_none()))
+}
+
+/// The least number of minutes that these approvals gave; nothing without an approval. `stored`:
+/// what stands at the request, for approvals of an older version.
+pub(crate) fn least(approvals: &[Approval], stored: i64) -> Option<i64> {
+    let given = |approval: &Approval| match approval.minutes {
+        0 => stored,
+        minutes => minutes,
+    };
+    approvals.iter().map(given).filter(|minutes| *minutes > 0).min()
 }
 
 /// The level that has its turn, from 0: the first one that lacks approvals.
@@ -477,20 +490,22 @@ async fn may_wait(tx: &mut Tx, new: &AccessRequest, now: UnixMillis) -> Result<(
     Ok(())
 }
 
+/// An approval of its columns.
+pub(crate) fn approval(
+    (person_id, arn, level, minutes, at): (String, String, i64, i64, i64),
+) -> Approval {
+    let level = usize::try_from(level).unwrap_or(usize::MAX);
+    Approval { person_id, arn, level, minutes, approved_at: UnixMillis(at) }
+}
+
 async fn approvals_of(tx: &mut Tx, id: &str) -> Result<Vec<Approval>, StoreError> {
-    let rows: Vec<(String, String, i64, i64)> = engine::query_as(
-        "SELECT person_id, arn, level, approved_at FROM access_approvals WHERE request_id = ? \
-         ORDER BY approved_at, person_id",
+    let rows: Vec<(String, String, i64, i64, i64)> = engine::query_as(
+        "SELECT person_id, arn, level, minutes, approved_at FROM access_approvals \
+         WHERE request_id = ? ORDER BY approved_at, person_id",
     )
     .bind(id)
     .fetch_all(&mut **tx)
     .await?;
-    let approval = |(person_id, arn, level, at)| Approval {
-        person_id,
-        arn,
-        level: usize::try_from(level).unwrap_or(usize::MAX),
-        approved_at: UnixMillis(at),
-    };
     Ok(rows.into_iter().map(approval).collect())
 }
 

@@ -6,11 +6,13 @@
 //! # Invariants
 //! - Approvals of an extension are counted in the transaction that adds one, and count for one
 //!   extension.
-//! - Access holds for the least that the approvers of the extension gave, and never ends earlier by
+//! - Access holds for the least that those approvers of the extension gave whose approvals count, and
+//!   never ends earlier by
 //!   an extension.
 
 use crate::access::{
-    AccessRequest, AccessRequests, Approval, COLUMNS, Counted, NewApproval, request, turn,
+    AccessRequest, AccessRequests, Approval, COLUMNS, Counted, NewApproval, REQUESTER_IS_THERE,
+    approval, least, request, turn,
 };
 use crate::access_standing::{Table, settle};
 use crate::engine;
@@ -31,20 +33,21 @@ impl AccessRequests<'_> {
     ) -> Result<Counted, StoreError> {
         let mut tx = self.store.writing().await?;
         let row = engine::query(&format!(
-            "{COLUMNS} WHERE id = ? AND status = 'Approved' AND expires_at > ?"
+            "{COLUMNS} WHERE id = ? AND status = 'Approved' AND expires_at > ? \
+             AND {REQUESTER_IS_THERE}"
         ))
         .bind(new.request)
         .bind(now.0)
         .fetch_optional(&mut *tx)
         .await?;
         let Some(row) = row.as_ref().map(request).transpose()? else { return Ok(Counted::Closed) };
-        let (before, least) = approvals_of(&mut tx, new.request).await?;
+        let before = approvals_of(&mut tx, new.request).await?;
         let before = settle(&mut tx, Table::Extensions, &row, before).await?;
         let (current, last) = match turn(&row.terms, &before, new) {
             Ok(turn) => turn,
             Err(not_counted) => return Ok(not_counted),
         };
-        let minutes = least.map_or(new.minutes, |least| least.min(new.minutes));
+        let minutes = least(&before, 0).map_or(new.minutes, |had| had.min(new.minutes));
         let counted = if last {
             let until = now.0.saturating_add(minutes.saturating_mul(60_000)).min(new.latest.0);
             if !hold(&mut tx, &row, until).await? {
@@ -102,8 +105,8 @@ async fn add(
     Ok(())
 }
 
-/// The approvals of an extension so far, and the least number of minutes among them.
-async fn approvals_of(tx: &mut Tx, id: &str) -> Result<(Vec<Approval>, Option<i64>), StoreError> {
+/// The approvals of an extension so far.
+async fn approvals_of(tx: &mut Tx, id: &str) -> Result<Vec<Approval>, StoreError> {
     let rows: Vec<(String, String, i64, i64, i64)> = engine::query_as(
         "SELECT person_id, arn, level, minutes, approved_at FROM access_extensions \
          WHERE request_id = ? ORDER BY approved_at, person_id",
@@ -111,12 +114,5 @@ async fn approvals_of(tx: &mut Tx, id: &str) -> Result<(Vec<Approval>, Option<i6
     .bind(id)
     .fetch_all(&mut **tx)
     .await?;
-    let least = rows.iter().map(|row| row.3).min();
-    let approval = |(person_id, arn, level, _, at)| Approval {
-        person_id,
-        arn,
-        level: usize::try_from(level).unwrap_or(usize::MAX),
-        approved_at: UnixMillis(at),
-    };
-    Ok((rows.into_iter().map(approval).collect(), least))
+    Ok(rows.into_iter().map(approval).collect())
 }

@@ -62,6 +62,7 @@ const STEPS: &[Step] = &[
     (74, "wanted keys", include_str!("../migrations/0074_wanted_keys.sql")),
     (76, "command persons", include_str!("../migrations/0076_command_persons.sql")),
     (82, "failures", include_str!("../migrations/0082_failures.sql")),
+    (84, "what waits", include_str!("../migrations/0084_what_waits.sql")),
 ];
 
 /// The same for PostgreSQL, which begins with the schema of step 38.
@@ -80,6 +81,7 @@ const POSTGRES: &[Step] = &[
     (74, "wanted keys", include_str!("../migrations/postgres/0074_wanted_keys.sql")),
     (76, "command persons", include_str!("../migrations/postgres/0076_command_persons.sql")),
     (82, "failures", include_str!("../migrations/postgres/0082_failures.sql")),
+    (84, "what waits", include_str!("../migrations/postgres/0084_what_waits.sql")),
 ];
 
 /// Number, name and text of a step.

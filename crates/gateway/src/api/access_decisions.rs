@@ -148,6 +148,7 @@ impl Api {
             }
             Counted::NotHers(level) => return Err(not_hers(row, level)),
             Counted::Closed => {
+                self.requester_is_there(row, "revoked").await?;
                 let now = status(row, call.now).as_str();
                 return Err(ApiError::validation(format!(
                     "this request is {now}: only access that is Approved, and ends earlier, is \
@@ -196,17 +197,24 @@ impl Api {
         let row = row.or_internal("cannot read a request")?;
         let now = row.as_ref().map_or(AccessRequestStatus::Expired, |row| status(row, call.now));
         if let Some(row) = row.filter(|_| wanted == "Pending" && now.as_str() == wanted) {
-            let there = self.store().access_requests().has_requester(&row.id).await;
-            if !there.or_internal("cannot read a requester")? {
-                return Ok(ApiError::validation(
-                    "the user who made this request does not exist any more, or is blocked: it can \
-                     only be rejected",
-                ));
-            }
+            self.requester_is_there(&row, "rejected").await?;
         }
         Ok(ApiError::validation(format!(
             "this request is {}: only one that is {wanted} can be decided so",
             now.as_str()
+        )))
+    }
+
+    /// Goes on only if the requester still exists, and is not blocked. `only`: what may become of
+    /// the request else.
+    async fn requester_is_there(&self, row: &Row, only: &str) -> Result<(), ApiError> {
+        let there = self.store().access_requests().has_requester(&row.id).await;
+        if there.or_internal("cannot read a requester")? {
+            return Ok(());
+        }
+        Err(ApiError::validation(format!(
+            "the user who made this request does not exist any more, or is blocked: it can only be \
+             {only}"
         )))
     }
 

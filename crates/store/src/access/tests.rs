@@ -323,6 +323,61 @@ async fn an_approval_counts_while_its_person_may_still_give_it() {
 }
 
 #[tokio::test]
+async fn the_minutes_of_an_approval_that_counts_no_more_bind_nobody() {
+    let (store, _dir) = scratch().await;
+    let ann = ann(&store).await;
+    let mut request = new(&ann, "oi-1", 1, 100);
+    request.terms.levels = vec![level(2)];
+    approvers(&store, &["bob", "cid", "dan"]).await;
+    let requests = store.access_requests();
+    requests.create(&request, None, UnixMillis(1)).await.unwrap();
+    let approval = |person, minutes| NewApproval {
+        request: "oi-1",
+        person,
+        arn: person,
+        minutes,
+        levels: &[true],
+        latest: UnixMillis(i64::MAX),
+        tell: &[],
+    };
+    let leaves = async |name: &str| {
+        let one = store.principals().get(name).await.unwrap().unwrap();
+        let mut change = store.change_of(&one).await.unwrap();
+        change.remove(&one, "arn:admin", UnixMillis(3)).await.unwrap();
+        change.commit().await.unwrap();
+    };
+    let ends = async || requests.get("oi-1").await.unwrap().unwrap().expires_at.0;
+    let now = UnixMillis(2);
+    assert_eq!(requests.approve(&approval("bob", 15), now).await.unwrap(), Counted::More);
+    leaves("bob").await;
+    assert_eq!(requests.approve(&approval("cid", 60), now).await.unwrap(), Counted::More);
+    assert_eq!(requests.approve(&approval("dan", 90), now).await.unwrap(), Counted::Approved);
+    assert_eq!(ends().await, 2 + 60 * 60_000, "bob's fifteen minutes went with him");
+
+    approvers(&store, &["eva"]).await;
+    assert_eq!(requests.extend(&approval("cid", 70), now).await.unwrap(), Counted::More);
+    leaves("cid").await;
+    assert_eq!(requests.extend(&approval("dan", 120), now).await.unwrap(), Counted::More);
+    assert_eq!(requests.extend(&approval("eva", 100), now).await.unwrap(), Counted::Approved);
+    assert_eq!(ends().await, 2 + 100 * 60_000, "cid's seventy minutes went with her");
+}
+
+#[test]
+fn an_approval_of_an_older_version_gives_what_stands_at_the_request() {
+    let gave = |minutes| Approval {
+        person_id: "p".into(),
+        arn: "p".into(),
+        level: 0,
+        minutes,
+        approved_at: UnixMillis(1),
+    };
+    assert_eq!(least(&[], 30), None);
+    assert_eq!(least(&[gave(0)], 30), Some(30));
+    assert_eq!(least(&[gave(0), gave(15)], 30), Some(15));
+    assert_eq!(least(&[gave(45)], 30), Some(45));
+}
+
+#[tokio::test]
 async fn a_request_that_opens_by_itself_keeps_who_opened_it() {
     let (store, _dir) = scratch().await;
     let mut request = new(&ann(&store).await, "oi-1", 1, 100);
