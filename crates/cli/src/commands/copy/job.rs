@@ -65,7 +65,33 @@ impl From<CopyError> for Failed {
     }
 }
 
+/// How far a copy reads from here.
+#[derive(Debug, Clone)]
+pub(super) struct Reach {
+    /// As in [`Job`].
+    pub(super) follow: bool,
+    /// As in [`Job`].
+    pub(super) root: PathBuf,
+}
+
+impl Reach {
+    /// What is copied from here. A link below the root is refused unless links are followed.
+    pub(super) fn source(&self, path: &Path) -> Result<Source, Fault> {
+        match path.strip_prefix(&self.root) {
+            Ok(below) if !self.follow && below.iter().next().is_some() => {
+                platform::enter_beneath(&self.root, below)
+            }
+            _ => Source::open(path),
+        }
+    }
+}
+
 impl Job {
+    /// How far it reads.
+    pub(super) fn reach(&self) -> Reach {
+        Reach { follow: self.follow, root: self.root.clone() }
+    }
+
     /// The place of what is made here. A link below the root is refused unless links are followed:
     /// another user of this machine may put one there while the copy runs.
     pub(super) fn place(&self, path: &Path) -> Result<Place, Fault> {
@@ -73,16 +99,6 @@ impl Job {
             _ if self.follow => Place::following(path),
             Ok(below) if below.iter().count() > 1 => Place::beneath(&self.root, below),
             _ => Place::in_directory_of(path),
-        }
-    }
-
-    /// What is copied from here, by the same rule.
-    pub(super) fn source(&self, path: &Path) -> Result<Source, Fault> {
-        match path.strip_prefix(&self.root) {
-            Ok(below) if !self.follow && below.iter().next().is_some() => {
-                platform::enter_beneath(&self.root, below)
-            }
-            _ => Source::open(path),
         }
     }
 

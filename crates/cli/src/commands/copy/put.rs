@@ -1,15 +1,20 @@
 //! Copies from this machine to the device.
+//!
+//! # Invariants
+//! - Directories and the digests of long files are read on another thread: the session goes on
+//!   while a large or slow source is read.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use ring::digest::{Context, SHA256};
-use towline_files::{bytes_of, partial_name};
+use towline_files::{Fault, bytes_of, partial_name};
 use towline_wire::copy::{Kind, mark_of};
 
 use super::itself::Before;
-use super::job::{Failed, Job, Left};
+use super::job::{Failed, Job, Left, Reach};
 use super::stream;
 use crate::exit::Failure;
 use crate::limits::FILE_READ;
@@ -22,6 +27,32 @@ struct Item {
     target: String,
     /// The directories that it is in, where links are followed.
     above: Vec<platform::Identity>,
+    is_folder: bool,
+}
+
+/// A directory, as it was read.
+struct Listed {
+    /// Names, and what stands there.
+    entries: Vec<(OsString, io::Result<fs::FileType>)>,
+    mode: u32,
+    /// Asked for where links are followed.
+    identity: Option<platform::Identity>,
+}
+
+/// Files up to so many bytes are read for their digest at once.
+const SHORT: u64 = 1024 * 1024;
+
+/// Work on another thread, while the session goes on.
+async fn aside<T: Send + 'static>(
+    copier: &mut Copier<'_>,
+    path: &Path,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, CopyError> {
+    let done = copier.meanwhile(tokio::task::spawn_blocking(work)).await?;
+    done.map_err(|why| CopyError::Local {
+        path: path.to_owned(),
+        why: io::Error::other(why).into(),
+    })
 }
 
 /// What can be said before there is a session.
@@ -69,8 +100,12 @@ pub(super) async fn all(
     };
     // An older agent gives an existing file the mode that it is told.
     let mode = (there.kind == Kind::File && !copier.is_careful()).then_some(there.mode);
-    let before = Before::read(source, job.follow);
-    let mut todo = vec![Item { source: source.to_owned(), target, above: Vec::new() }];
+    let before = {
+        let (source, follow) = (source.to_owned(), job.follow);
+        aside(copier, &job.root, move || Before::read(&source, follow)).await?
+    };
+    let is_folder = what.is_dir();
+    let mut todo = vec![Item { source: source.to_owned(), target, above: Vec::new(), is_folder }];
     let mut is_root = true;
     while let Some(item) = todo.pop() {
         if let Err(failed) = one(copier, &item, (mode, &before), &mut todo, job).await {
@@ -89,10 +124,17 @@ async fn one(
     job: &mut Job,
 ) -> Result<(), Failed> {
     let source = &item.source;
+    let reach = job.reach();
     // Read first: a directory that cannot be read is not made there.
-    let (mut found, folder_mode) = match job.source(source).map_err(Failed::here(source))? {
-        Source::File(opened) => return file(copier, item, opened, mode, job).await,
-        Source::Folder(found, mode) => (found, mode),
+    let read = if item.is_folder {
+        let source = source.clone();
+        aside(copier, &item.source, move || read(&reach, &source)).await?
+    } else {
+        read(&reach, source)
+    };
+    let found = match read.map_err(Failed::here(source))? {
+        There::File(opened) => return file(copier, item, opened, mode, job).await,
+        There::Folder(found) => found,
     };
     if !before.has(source) {
         job.skip(&format!(
@@ -102,24 +144,21 @@ async fn one(
         return Ok(());
     }
     let mut above = item.above.clone();
-    if job.follow {
-        let identity = fs::metadata(source).and_then(|what| platform::identity(source, &what));
-        let identity = identity.map_err(Failed::here(source))?;
+    if let Some(identity) = found.identity {
         if above.contains(&identity) {
             job.skip(&format!("{}: it is a link to a directory above it", source.display()));
             return Ok(());
         }
         above.push(identity);
     }
-    found.sort();
     // Its owner fills it.
-    copier.folder(&item.target, (folder_mode | 0o700) & !job.umask).await?;
-    for name in found.into_iter().rev() {
+    copier.folder(&item.target, (found.mode | 0o700) & !job.umask).await?;
+    for (name, kind) in found.entries.into_iter().rev() {
         let path = source.join(&name);
-        match (name.to_str(), kind(&path, job.follow)) {
+        match (name.to_str(), kind) {
             (Some(name), Ok(kind)) if kind.is_file() || kind.is_dir() => {
-                let target = below(&item.target, name);
-                todo.push(Item { source: path, target, above: above.clone() });
+                let (target, is_folder) = (below(&item.target, name), kind.is_dir());
+                todo.push(Item { source: path, target, above: above.clone(), is_folder });
             }
             (Some(_), Ok(kind)) if kind.is_symlink() => {
                 job.skip(&format!("{}: a symbolic link (--follow follows links)", path.display()));
@@ -132,6 +171,30 @@ async fn one(
         }
     }
     Ok(())
+}
+
+/// What stands at a place of the source.
+enum There {
+    File(File),
+    Folder(Listed),
+}
+
+fn read(reach: &Reach, source: &Path) -> Result<There, Fault> {
+    let (mut names, mode) = match reach.source(source)? {
+        Source::File(opened) => return Ok(There::File(opened)),
+        Source::Folder(names, mode) => (names, mode),
+    };
+    let identity = match reach.follow {
+        true => Some(platform::identity(source, &fs::metadata(source)?)?),
+        false => None,
+    };
+    names.sort();
+    let kind = |name: OsString| {
+        let kind = kind(&source.join(&name), reach.follow);
+        (name, kind)
+    };
+    let entries = names.into_iter().map(kind).collect();
+    Ok(There::Folder(Listed { entries, mode, identity }))
 }
 
 fn kind(path: &Path, follow: bool) -> io::Result<fs::FileType> {
@@ -152,7 +215,14 @@ async fn file(
 ) -> Result<(), Failed> {
     let Item { source, target, .. } = item;
     let before = file.metadata().map_err(Failed::here(source))?;
-    let (digest, size) = digest_of(&file, before.len()).map_err(Failed::here(source))?;
+    let bytes = before.len();
+    let (digest, size) = if (1..=SHORT).contains(&bytes) {
+        digest_of(&file, bytes).map_err(Failed::here(source))?
+    } else {
+        let read = aside(copier, source, move || (digest_of(&file, bytes), file)).await?;
+        file = read.1;
+        read.0.map_err(Failed::here(source))?
+    };
     let mode = mode.unwrap_or(platform::mode(&before) & !job.umask);
     let have = copier.write(target, mode, size, digest).await?;
     job.partial = (size > 0).then(|| Left::Device(partial_on_device(target, digest)));
