@@ -2,15 +2,19 @@
 
 Environment: that of towline_client, TOWLINE_CLI, TOWLINE_ORIGIN.
 """
+import functools
 import os
 import subprocess
 import tempfile
+import threading
 from urllib.parse import parse_qs, urljoin, urlsplit
 
 import requests
 
 from towline_client import CA, ENDPOINT, REGION
 
+# No request waits without an end.
+requests.Session.request = functools.partialmethod(requests.Session.request, timeout=60)
 CLI = os.environ["TOWLINE_CLI"]
 ORIGIN = os.environ["TOWLINE_ORIGIN"]
 CALLBACK = f"{ORIGIN}/sign-in/callback"
@@ -26,13 +30,28 @@ def cli(*words, **more):
                           **more)
 
 
+def line_of(process, stream, seconds=60):
+    """The next line of a program. One that says nothing for so long is killed, which ends its output."""
+    end = threading.Timer(seconds, process.kill)
+    end.start()
+    try:
+        return stream.readline()
+    finally:
+        end.cancel()
+
+
+def killed(process):
+    process.kill()
+    return process.communicate(timeout=30)
+
+
 def begin(*words):
     """`towline login`, up to the address that it prints."""
     # Without a path there is no program that opens a browser.
     process = subprocess.Popen([CLI, "login", *words], env=KEYLESS | {"PATH": ""},
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    process.stderr.readline()
-    url = process.stderr.readline().removeprefix("towline: ").strip()
+    line_of(process, process.stderr)
+    url = line_of(process, process.stderr).removeprefix("towline: ").strip()
     assert url.startswith(f"https://{urlsplit(ENDPOINT).netloc}/sign-in/start?"), url
     return process, url.replace(ENDPOINT, ORIGIN)
 
@@ -41,7 +60,7 @@ def begin_by_code(*words):
     """`towline login --no-browser`, once it waits: the process, the address and the code that it printed."""
     process = subprocess.Popen([CLI, "login", "--no-browser", *words], env=KEYLESS, stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE, text=True)
-    lines = [process.stderr.readline().removeprefix("towline: ").strip() for _ in range(4)]
+    lines = [line_of(process, process.stderr).removeprefix("towline: ").strip() for _ in range(4)]
     assert lines[2].startswith("code: ") and "Ctrl-C" in lines[3], lines
     return process, lines[1], lines[2].removeprefix("code: ")
 

@@ -19,13 +19,14 @@ from urllib.parse import parse_qs, quote, urljoin, urlsplit
 
 import requests
 
-from browser import CALLBACK, CLI, HOME, KEYLESS, ORIGIN, Browser, back_of, begin, begin_by_code, cli
+from browser import (CALLBACK, CLI, HOME, KEYLESS, ORIGIN, Browser, back_of, begin, begin_by_code, cli, killed,
+                     line_of)
 from checks import DEVICE, check, run
 from towline_client import CA, ENDPOINT, REGION, towline
 
 PROVIDER = subprocess.Popen(["node", os.environ["TOWLINE_NODE"]], stdout=subprocess.PIPE, text=True,
                             env=os.environ | {"REDIRECT_URI": CALLBACK})
-ISSUER = PROVIDER.stdout.readline().strip()
+ISSUER = line_of(PROVIDER, PROVIDER.stdout).strip()
 
 
 class Person(Browser):
@@ -86,7 +87,7 @@ def aws_tools_work_by_the_credential_process():
            "ssm.terminate_session(SessionId=s); assert s.startswith('ann-'), s;"
            "ssm.send_command(DocumentName='AWS-RunShellScript', InstanceIds=[sys.argv[1]], Parameters={'commands': ['true']})")
     env = {name: value for name, value in KEYLESS.items() if name != "AWS_REGION"} | {"AWS_CONFIG_FILE": str(config)}
-    done = subprocess.run([sys.executable, "-c", job, DEVICE], env=env, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", job, DEVICE], env=env, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done
 
 
@@ -116,8 +117,7 @@ def a_policy_that_wants_a_fresh_second_factor_says_so_and_the_provider_asks_agai
     process, url = begin("--fresh")
     asked = parse_qs(urlsplit(Person().go(url, ISSUER)).query)
     assert (asked["max_age"], asked["prompt"], asked["acr_values"]) == (["0"], ["login"], ["urn:mfa phr"]), asked
-    process.kill()
-    process.communicate()
+    killed(process)
     towline("UpdateIdentityProvider", {
         "ProviderName": "corp", "ClientId": "towline", "ClientSecret": "hush+&=:%", "Scopes": ["groups"],
         "NameClaim": "preferred_username", "GroupsClaim": "groups",
@@ -133,7 +133,7 @@ def aws_config_writes_a_profile_that_needs_no_key():
     assert "credential_process = " in config.read_text() and "aws_access_key_id" not in config.read_text()
     job = "import boto3; print(boto3.Session(profile_name='corp').client('sts').get_caller_identity()['Arn'])"
     env = {name: value for name, value in KEYLESS.items() if not name.startswith(("TOWLINE_", "AWS_"))}
-    done = subprocess.run([sys.executable, "-c", job], env=env, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", job], env=env, capture_output=True, text=True, timeout=120)
     assert done.stdout.strip().endswith(":assumed-role/operator/ann"), done
 
 
@@ -169,7 +169,7 @@ def a_sign_in_is_renewed_without_a_question_until_the_provider_refuses():
     over()
     both = [subprocess.Popen([CLI, "credentials"], env=KEYLESS, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
             for _ in range(2)]
-    assert [one.wait(60) for one in both] == [0, 0], [one.stderr.read() for one in both]
+    assert [one.wait(60) for one in both] == [0, 0], [killed(one) for one in both]
 
     # What an earlier page of the provider gave is void after `logout`.
     secret = json.loads(file.read_text())["RefreshToken"]
@@ -238,7 +238,7 @@ def a_person_who_is_refused_on_the_way_to_the_code_ends_the_wait_for_it():
         assert "run `towline login --no-browser` again" in err, err
         assert other.poll() is None, "the wait of another program goes on"
         other.send_signal(signal.SIGINT)
-        assert other.wait(10) == 130, other.stderr.read()
+        assert other.wait(10) == 130, killed(other)
 
 
 @check
@@ -246,9 +246,9 @@ def who_gives_up_leaves_nothing_behind():
     for _ in range(10):  # eight requests of one address may wait
         process, _, _ = begin_by_code()
         process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 130, process.stderr.read()
+        assert process.wait(10) == 130, killed(process)
     process, url = begin()
-    process.stderr.readline()
+    line_of(process, process.stderr)
     process.send_signal(signal.SIGINT)
     assert process.wait(10) == -signal.SIGINT
     assert not any("tmp" in file.name for file in pathlib.Path(HOME, ".cache/towline").iterdir())
@@ -266,7 +266,7 @@ def two_sign_ins_at_once_in_one_browser_do_not_end_each_other():
     for (process, url), answer in reversed(list(zip(under_way, answers))):
         done = browser.go(answer, back_of(url))
         assert isinstance(done, str) and requests.get(done).status_code == 200, done
-        assert process.wait(30) == 0, process.stderr.read()
+        assert process.wait(30) == 0, killed(process)
     # A link that begins many sign-ins does not make a head that the gateway refuses.
     for _ in range(12):
         params = {"redirect": "http://127.0.0.1:9/callback", "challenge": "x" * 43, "state": "s" * 2000}
@@ -289,8 +289,7 @@ def an_answer_that_belongs_to_no_sign_in_is_refused():
         browser.session.get(CALLBACK, params={"code": "x"}, allow_redirects=False),
     ]
     assert [page.status_code for page in mixed] == [403] * 3
-    process.kill()
-    process.communicate()
+    killed(process)
 
 
 @check
@@ -306,8 +305,7 @@ def a_code_is_taken_once_and_the_way_back_is_loopback_alone():
     code = parse_qs(urlsplit(first.headers["Location"]).query)["code"][0]
     stolen = requests.post(f"{ORIGIN}/sign-in/token", json={"Code": code, "Verifier": "x" * 43}, verify=CA)
     assert stolen.status_code == 400, stolen.text
-    process.kill()
-    process.communicate()
+    killed(process)
     for redirect in ["https://eve.example/callback", "http://127.0.0.1:4711@eve.example/callback", "//eve.example"]:
         params = {"redirect": redirect, "challenge": "x" * 43, "state": "s"}
         assert requests.get(f"{ORIGIN}/sign-in/start", params=params, verify=CA).status_code == 400, redirect
@@ -447,7 +445,7 @@ def a_change_of_a_provider_counts_its_peoples_sessions_and_ends_them_when_told()
     assert requests.get(done).status_code == 200 and process.wait(30) == 0
     shell = subprocess.Popen([CLI, "exec", DEVICE, "--", "sh", "-c", "echo in; sleep 300"], env=KEYLESS,
                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert shell.stdout.readline() == "in\n", shell.stderr.read()
+    assert line_of(shell, shell.stdout) == "in\n", killed(shell)
     secret = pathlib.Path(HOME, "client-secret")
     secret.write_text("hush+&=:%")
 
