@@ -67,3 +67,8 @@ fn people_and_jobs_sign_in_through_a_second_provider() -> Outcome {
 fn a_provider_that_lies_breaks_or_changes_signs_nobody_in() -> Outcome {
     with_people("hostile_provider.py")
 }
+
+#[test]
+fn a_provider_that_is_away_for_a_moment_ends_no_wait() -> Outcome {
+    with_people("absent_provider.py")
+}

@@ -230,6 +230,17 @@ impl IdentityProviders<'_> {
         Ok(engine::query_scalar(LIVE).bind(id).fetch_all(&self.store.pool).await?)
     }
 
+    /// Those of them that are in this role, by its id.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn live_sessions_in(&self, id: &str, role: &str) -> Result<Vec<String>, StoreError> {
+        let sql = "SELECT s.id FROM sessions s JOIN federated_people p ON p.id = s.person_id \
+                   WHERE s.ended_at IS NULL AND p.provider_id = ? AND s.principal_id = ? \
+                   ORDER BY s.id";
+        Ok(engine::query_scalar(sql).bind(id).bind(role).fetch_all(&self.store.pool).await?)
+    }
+
     /// Removes a provider with its people. `None`: there was none; else the live sessions of its
     /// people.
     ///
@@ -275,7 +286,8 @@ impl IdentityProviders<'_> {
         Ok(row.as_ref().map(person).transpose()?)
     }
 
-    /// Notes that a subject was let in, under the name that it wants unless another one has it:
+    /// Notes that a subject was let in, under the name that it wants unless another one has it, in
+    /// whatever letter case:
     /// then with a part of its id behind it. Who has a name keeps it. Returns its row, which may be
     /// blocked.
     ///
@@ -394,12 +406,13 @@ async fn name_of(
     id: &str,
     before: Option<&str>,
 ) -> Result<String, StoreError> {
-    let others: i64 =
-        engine::query_scalar("SELECT COUNT(*) FROM federated_people WHERE name = ? AND id <> ?")
-            .bind(wanted)
-            .bind(id)
-            .fetch_one(&mut **tx)
-            .await?;
+    // `Ann` beside `ann` would be taken for her.
+    let others = "SELECT COUNT(*) FROM federated_people WHERE LOWER(name) = ? AND id <> ?";
+    let others: i64 = engine::query_scalar(others)
+        .bind(wanted.to_ascii_lowercase())
+        .bind(id)
+        .fetch_one(&mut **tx)
+        .await?;
     if others == 0 || before == Some(wanted) {
         return Ok(wanted.to_owned());
     }

@@ -30,6 +30,8 @@ pub struct SignInRequest {
     pub subscriber: String,
     /// What it calls itself.
     pub client: String,
+    /// The provider that it wants, by its id; empty when any will do.
+    pub provider: String,
     /// The role that it wants.
     pub role: Option<String>,
     /// When it asked.
@@ -86,7 +88,10 @@ pub enum SignInPoll {
     /// No such request, or its challenge was wrong.
     Unknown,
     /// Nobody has decided yet.
-    Open,
+    Open {
+        /// The provider that the program wants, by its id; empty when any will do.
+        provider: String,
+    },
     /// Somebody has; the request is gone.
     Decided(SignInOutcome),
 }
@@ -104,8 +109,8 @@ impl Store {
     }
 }
 
-const COLUMNS: &str = "SELECT digest, user_code, challenge, source_ip, subscriber, client, role, \
-                       decision, \
+const COLUMNS: &str = "SELECT digest, user_code, challenge, source_ip, subscriber, client, \
+                       provider, role, decision, \
      sealed, asked_at, ends_at FROM sign_in_requests";
 
 fn request(row: &Row) -> Result<SignInRequest, sqlx::Error> {
@@ -116,6 +121,7 @@ fn request(row: &Row) -> Result<SignInRequest, sqlx::Error> {
         source_ip: row.try_get("source_ip")?,
         subscriber: row.try_get("subscriber")?,
         client: row.try_get("client")?,
+        provider: row.try_get("provider")?,
         role: row.try_get("role")?,
         asked_at: UnixMillis(row.try_get("asked_at")?),
         ends_at: UnixMillis(row.try_get("ends_at")?),
@@ -151,9 +157,9 @@ impl SignInRequests<'_> {
         }
         engine::query(
             "INSERT INTO sign_in_requests \
-             (digest, user_code, challenge, source_ip, subscriber, client, role, asked_at, \
-             ends_at) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             (digest, user_code, challenge, source_ip, subscriber, client, provider, role, \
+             asked_at, ends_at) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(&new.digest)
         .bind(&new.user_code)
@@ -161,6 +167,7 @@ impl SignInRequests<'_> {
         .bind(&new.source_ip)
         .bind(&new.subscriber)
         .bind(&new.client)
+        .bind(&new.provider)
         .bind(&new.role)
         .bind(new.asked_at.0)
         .bind(new.ends_at.0)
@@ -185,10 +192,11 @@ impl SignInRequests<'_> {
         let found =
             engine::query(&sql).bind(digest).bind(now.0).fetch_optional(&self.store.pool).await?;
         let Some(row) = found else { return Ok(SignInPoll::Unknown) };
-        let is_right = request(&row)?.challenge == challenge;
+        let asked = request(&row)?;
+        let is_right = asked.challenge == challenge;
         let decision: String = row.try_get("decision")?;
         if is_right && decision.is_empty() {
-            return Ok(SignInPoll::Open);
+            return Ok(SignInPoll::Open { provider: asked.provider });
         }
         let taken = engine::query("DELETE FROM sign_in_requests WHERE digest = ?")
             .bind(digest)
@@ -293,6 +301,7 @@ mod tests {
             source_ip: format!("{source}.{digest}"),
             subscriber: source.into(),
             client: "towline".into(),
+            provider: String::new(),
             role: None,
             asked_at: NOW,
             ends_at: LATE,
@@ -304,7 +313,10 @@ mod tests {
         let (store, _dir) = scratch().await;
         let requests = store.sign_in_requests();
         assert!(requests.keep(&asked("d", "USER", "192.0.2.1")).await.unwrap());
-        assert_eq!(requests.poll("d", "right", NOW).await.unwrap(), SignInPoll::Open);
+        assert_eq!(
+            requests.poll("d", "right", NOW).await.unwrap(),
+            SignInPoll::Open { provider: String::new() }
+        );
         let approved = SignInOutcome::Approved(b"sealed".to_vec());
         assert!(requests.decide("USER", &approved, NOW).await.unwrap());
         assert!(!requests.decide("USER", &SignInOutcome::Rejected, NOW).await.unwrap());
@@ -328,7 +340,10 @@ mod tests {
         requests.refuse("0123456789", &SignInOutcome::Rejected, NOW).await.unwrap();
         let taken = requests.poll(one, "right", NOW).await.unwrap();
         assert_eq!(taken, SignInPoll::Decided(refused));
-        assert_eq!(requests.poll(other, "right", NOW).await.unwrap(), SignInPoll::Open);
+        assert_eq!(
+            requests.poll(other, "right", NOW).await.unwrap(),
+            SignInPoll::Open { provider: String::new() }
+        );
     }
 
     #[tokio::test]

@@ -1,140 +1,34 @@
 #!/usr/bin/env python3
 """Identity providers that lie, break, or change: a sign-in through them is refused in words and leaves nothing half done.
 
-The providers are servers of this program; a code is the nonce of its sign-in. The browser is `requests`.
+The providers are those of lying_provider; a code is the nonce of its sign-in. The browser is `requests`.
 Environment: that of towline_client, TOWLINE_ORIGIN.
 """
-import base64
 import hashlib
-import hmac
 import itertools
 import json
 import os
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 import requests
 import urllib3.util.connection
 from botocore.credentials import Credentials
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from checks import check, run, wants
+from lying_provider import VISITS, Provider, b64, ok
 from towline_client import CA, boto, towline
 
 ORIGIN = os.environ["TOWLINE_ORIGIN"]
 CALLBACK = f"{ORIGIN}/sign-in/callback"
 VERIFIER = "v" * 43
-# A redirect that was followed is seen here.
-VISITS = []
-
 # A source of its own for each connection: what fails too often from one address is throttled, by another test.
 SOURCES = (f"127.3.{number // 250}.{number % 250 + 1}" for number in itertools.count())
 connect = urllib3.util.connection.create_connection
 urllib3.util.connection.create_connection = lambda address, timeout=None, source_address=None, socket_options=None: connect(
     address, timeout, (next(SOURCES), 0), socket_options)
-
-
-def b64(data):
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-class Provider:
-    """What it publishes and answers can be changed while it runs."""
-
-    def __init__(self, name, end=""):
-        self.name = name
-        self.key = rsa.generate_private_key(65537, 2048)
-        self.codes = set()
-        self.good()
-        provider = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def answer(self):
-                length = int(self.headers.get("Content-Length") or 0)
-                form = parse_qs(self.rfile.read(length).decode())
-                provider.authorization = self.headers.get("Authorization")
-                status, headers, body = provider.answer(self.path, form)
-                try:
-                    self.send_response(status)
-                    for name, value in headers.items():
-                        self.send_header(name, value)
-                    self.send_header("Content-Length", str(len(body)))
-                    self.end_headers()
-                    self.wfile.write(body)
-                except OSError:
-                    pass  # the gateway reads no further
-
-            do_GET = do_POST = answer
-
-            def log_message(self, *_):
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.base = f"http://127.0.0.1:{self.server.server_port}"
-        self.issuer = self.base + end
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def good(self, **claims):
-        """From now on all is right, with these claims."""
-        self.claims = claims
-        self.header, self.more, self.userinfo, self.discovery = {}, {}, {}, {}
-        self.algorithm, self.token_endpoint, self.userinfo_endpoint = "RS256", None, None
-        self.keys, self.delay, self.knows_by, self.redeemed = [("k", self.key)], 0, None, 0
-        return self
-
-    def answer(self, path, form):
-        path = path.split("?")[0]
-        if path == "/visited":
-            VISITS.append(path)
-        if path == "/.well-known/openid-configuration":
-            return ok({"issuer": self.issuer, "jwks_uri": f"{self.base}/keys", "token_endpoint": f"{self.base}/token",
-                       "authorization_endpoint": f"{self.base}/auth", "userinfo_endpoint": f"{self.base}/userinfo"}
-                      | self.discovery)
-        if path == "/keys":
-            numbers = [(kid, key.public_key().public_numbers().n) for kid, key in self.keys]
-            return ok({"keys": [{"kty": "RSA", "kid": kid, "n": b64(n.to_bytes(256, "big")), "e": "AQAB"}
-                                for kid, n in numbers]})
-        if path == "/userinfo":
-            return self.userinfo_endpoint or ok({"sub": "ann"} | self.userinfo)
-        if path == "/token":
-            self.redeemed += 1  # before the delay: later it would count for another check
-            time.sleep(self.delay)
-            if self.token_endpoint:
-                return self.token_endpoint
-            told = {"form": form.get("client_secret"), "header": self.authorization}.get(self.knows_by)
-            if self.knows_by and told not in (["s&+ü"], f"Basic {base64.b64encode('towline:s&+ü'.encode()).decode()}"):
-                return 401, {}, b'{"error":"invalid_client"}'
-            code = form["code"][0]
-            if code in self.codes:
-                return 400, {}, b'{"error":"invalid_grant"}'
-            self.codes.add(code)
-            body = {"access_token": "access", "token_type": "Bearer", "id_token": self.token(code)} | self.more
-            return ok({name: value for name, value in body.items() if value is not None})
-        return 404, {}, b""
-
-    def token(self, nonce):
-        now = int(time.time())
-        body = {"iss": self.issuer, "sub": "ann", "aud": "towline", "iat": now, "exp": now + 300, "nonce": nonce,
-                "preferred_username": "ann", "groups": ["ops"]} | self.claims
-        body = {name: value for name, value in body.items() if value is not None}
-        head = {"alg": self.algorithm, "kid": "k", "typ": "JWT"} | self.header
-        head = {name: value for name, value in head.items() if value is not None}
-        signed = f"{b64(json.dumps(head).encode())}.{b64(json.dumps(body).encode())}"
-        if self.algorithm == "RS256":
-            signature = self.key.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256())
-        elif self.algorithm == "HS256":  # the attack: the public key as a secret
-            public = self.answer("/keys", {})[2]
-            signature = hmac.new(public, signed.encode(), hashlib.sha256).digest()
-        else:
-            signature = b""
-        return f"{signed}.{b64(signature)}"
-
-
-def ok(body):
-    return 200, {"Content-Type": "application/json"}, body if isinstance(body, bytes) else json.dumps(body).encode()
 
 
 LIAR, OTHER = Provider("liar"), Provider("other")
@@ -158,8 +52,9 @@ def begin(provider, session=None, **more):
 
 def refusal_of(page):
     """The words of a refusal, which its program is told; nothing where a code came."""
-    if page.status_code == 403:  # it belongs to no attempt: nobody waits for it
+    if page.status_code in (403, 503):  # it belongs to no attempt, or its program waits on
         assert "Location" not in page.headers, page.headers
+        assert ("Try again</a>" in page.text) == (page.status_code == 503), page.text
         return page.text
     location = page.headers.get("Location", "")
     assert location.startswith("http://127.0.0.1:9/callback?") and "<" not in location, (page.status_code, page.text)

@@ -174,9 +174,12 @@ impl HasExitCode for CallError {
 fn sort_of_code(code: &str) -> Sort {
     match code {
         "TargetNotConnected" => Sort::NotConnected,
-        "ThrottlingException" | "InternalServerError" | "ServiceUnavailable" | "TooManyUpdates" => {
-            Sort::Busy
-        }
+        // The identity provider does not answer the gateway.
+        "IDPCommunicationError"
+        | "InternalServerError"
+        | "ServiceUnavailable"
+        | "ThrottlingException"
+        | "TooManyUpdates" => Sort::Busy,
         "AccessDeniedException"
         | "AccessDenied"
         | "ExpiredTokenException"
@@ -205,7 +208,12 @@ mod tests {
 
     #[test]
     fn a_lost_session_is_tried_again_only_where_time_can_heal() {
-        for code in ["ThrottlingException", "InternalServerError", "TargetNotConnected"] {
+        for code in [
+            "ThrottlingException",
+            "InternalServerError",
+            "TargetNotConnected",
+            "IDPCommunicationError",
+        ] {
             assert!(refused(code).may_heal(), "{code}");
         }
         for code in ["AccessDeniedException", "DoesNotExistException", "InvalidSignatureException"]

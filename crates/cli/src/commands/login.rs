@@ -21,7 +21,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 use super::login_listener::answer;
-use super::login_renewal;
+use super::login_renewal::{self, patiently};
 use super::login_request::by_request;
 use super::step_up::identity_of;
 use crate::api::Client;
@@ -135,7 +135,7 @@ async fn by_browser(client: &mut Client, args: &LoginArgs) -> Result<Kept, Failu
         .map_err(|_| usage("nobody signed in within ten minutes: run `towline login` again"))?
         .map_err(local("cannot read the browser's answer"))??;
     let body = json!({ "Code": code, "Verifier": verifier });
-    Ok(client.post_unsigned("/sign-in/token", &body).await?)
+    Ok(patiently(client, "/sign-in/token", &body).await?)
 }
 
 /// Starts the desktop's browser. Without one, the address was printed.

@@ -5,20 +5,51 @@
 //!
 //! # Invariants
 //! - Nobody is asked anything. A refusal says that `towline login` is needed.
-//! - Credentials that still hold are used when the gateway or the provider does not answer.
+//! - Credentials that still hold are used when the gateway or the provider does not answer. Else it
+//!   is asked again, with [`PAUSES`]: a provider that is away for a moment ends no sign-in.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use serde_json::json;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 use towline_ssm::clock::parse_iso8601;
 
-use crate::api::Client;
+use crate::api::{CallError, Client};
 use crate::config::login::{self, Kept};
 use crate::config::{Environment, Settings};
-use crate::exit::Failure;
+use crate::exit::{Failure, HasExitCode};
 
 /// They are renewed so long before their end, seconds: AWS's tools ask again at 15 minutes.
 const EARLY: i64 = 900;
+
+/// Pauses before further tries. The gateway keeps a failed fetch of a provider's keys for five
+/// seconds; AWS's tools wait a minute for a credential process.
+const PAUSES: [Duration; 3] =
+    [Duration::from_secs(1), Duration::from_secs(3), Duration::from_secs(5)];
+/// No further try begins so long after the first one.
+const PATIENCE: Duration = Duration::from_secs(25);
+
+/// Asks the gateway, and again while the same request may be answered in a moment.
+///
+/// # Errors
+/// [`CallError`] of the last try.
+pub(super) async fn patiently<A: DeserializeOwned>(
+    client: &mut Client,
+    path: &str,
+    body: &Value,
+) -> Result<A, CallError> {
+    let began = tokio::time::Instant::now();
+    let mut answer = client.post_unsigned(path, body).await;
+    for pause in PAUSES {
+        let is_worth_another = answer.as_ref().is_err_and(CallError::may_heal);
+        if !is_worth_another || began.elapsed() + pause > PATIENCE {
+            break;
+        }
+        tokio::time::sleep(pause).await;
+        answer = client.post_unsigned(path, body).await;
+    }
+    answer
+}
 
 /// Seconds until credentials end; negative when they are over.
 pub(super) fn seconds_left(kept: &Kept) -> i64 {
@@ -49,7 +80,11 @@ pub(super) async fn current(
     };
     let body = json!({ "RefreshToken": refresh_token });
     let mut client = Client::new(settings.clone());
-    match client.post_unsigned::<Kept>("/sign-in/refresh", &body).await {
+    let renewed = match left > 0 {
+        true => client.post_unsigned::<Kept>("/sign-in/refresh", &body).await,
+        false => patiently(&mut client, "/sign-in/refresh", &body).await,
+    };
+    match renewed {
         Ok(renewed) => {
             if let Some(path) = login::path(env, &settings.endpoint) {
                 let what = "cannot keep the credentials".to_owned();
@@ -58,7 +93,20 @@ pub(super) async fn current(
             Ok(Some(renewed))
         }
         Err(_) if left > 0 => Ok(Some(kept)),
+        // It goes on: the next command asks again.
+        Err(error) if error.may_heal() => Err(NotNow(error).into()),
         Err(error) => Err(over(&format!(", and was not renewed ({error})"))),
+    }
+}
+
+/// A sign-in that is over for now, and that the gateway may renew in a moment.
+#[derive(Debug, thiserror::Error)]
+#[error("the sign-in cannot be renewed for now: {0}: try again in a moment")]
+struct NotNow(CallError);
+
+impl HasExitCode for NotNow {
+    fn exit_code(&self) -> u8 {
+        self.0.exit_code()
     }
 }
 

@@ -24,8 +24,9 @@ use crate::config::login::Kept;
 use crate::exit::Failure;
 use crate::output::complain;
 
-/// Polls without an answer, one after another, after which the command gives up.
-const MOST_FAILURES: u32 = 5;
+/// Polls without an answer, one after another, after which the command gives up: about a minute, in
+/// which a gateway can be started again.
+const MOST_FAILURES: u32 = 30;
 /// How long the gateway may take to forget a request that was given up.
 const WITHDRAWAL: Duration = Duration::from_secs(2);
 /// Longest words of a refusal, characters.

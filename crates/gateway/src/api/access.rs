@@ -289,6 +289,7 @@ impl Api {
             let now = self.parts.clock.now();
             let access_request_status = status(&known, now);
             if access_request_status == AccessRequestStatus::Approved {
+                self.root_stands(caller).await?; // it may have waited for a while
                 let credentials = Some(self.credentials_of(call, &known, now)?);
                 return Ok(GetAccessTokenResponse { credentials, access_request_status });
             }

@@ -89,6 +89,7 @@ impl Api {
     ) -> Result<UpdateIdentityProviderResult, ApiError> {
         let mut row = self.permitted_provider(call, &request.provider_name).await?;
         self.check_settings(&request.settings).await?;
+        let lost = lost_roles(&settings_of(&row)?, &request.settings);
         row.settings = text_of(&request.settings)?;
         let had_secret = row.secret.is_some();
         row.secret = self.sealed_secret(&row.issuer, request.client_secret.as_deref())?;
@@ -100,13 +101,37 @@ impl Api {
         self.parts.providers.forget(&row.unique_id);
         let mut identity_provider = self.shown_provider(&row)?;
         identity_provider.has_client_secret |= had_secret;
-        // Which of them have lost a role depends on groups that only the provider knows.
-        let sessions = self.store().identity_providers().live_sessions(&row.unique_id).await;
-        let sessions = sessions.or_internal("cannot read sessions")?;
-        let end = request.end_sessions.unwrap_or(false);
-        let RightsRemoved { live_sessions, ended_sessions } =
-            self.end_or_count(call, &sessions, end).await?;
+        let removed = self.people_lost(call, &row, &lost, request.end_sessions).await?;
+        let RightsRemoved { live_sessions, ended_sessions } = removed;
         Ok(UpdateIdentityProviderResult { identity_provider, live_sessions, ended_sessions })
+    }
+
+    /// Sessions of a provider's people after a change that took these roles away: all of them are
+    /// ended when that is asked for, and those in the roles when the gateway is set so. Who of them
+    /// has lost a role depends on groups that only the provider knows.
+    async fn people_lost(
+        &self,
+        call: &Call,
+        row: &Row,
+        lost: &[String],
+        end: Option<bool>,
+    ) -> Result<RightsRemoved, ApiError> {
+        let store = self.store().identity_providers();
+        let all = store.live_sessions(&row.unique_id).await.or_internal("cannot read sessions")?;
+        if end.is_some() || !self.parts.removal_ends_sessions {
+            return self.end_or_count(call, &all, end.unwrap_or(false)).await;
+        }
+        let mut in_lost = Vec::new();
+        for role in lost {
+            let stored = self.store().roles().get(&format!("role/{role}")).await;
+            let Some(stored) = stored.or_internal("cannot read a role")? else { continue };
+            let some = store.live_sessions_in(&row.unique_id, &stored.unique_id).await;
+            in_lost.extend(some.or_internal("cannot read sessions")?);
+        }
+        let others: Vec<String> = all.into_iter().filter(|id| !in_lost.contains(id)).collect();
+        let RightsRemoved { live_sessions, .. } = self.end_or_count(call, &others, false).await?;
+        let ended = self.end_or_count(call, &in_lost, true).await?;
+        Ok(RightsRemoved { live_sessions, ..ended })
     }
 
     pub(super) async fn delete_identity_provider(
@@ -233,6 +258,19 @@ impl Api {
     }
 }
 
+/// The roles that some group, or who is in none, had before a change of settings and has no more.
+fn lost_roles(before: &ProviderSettings, after: &ProviderSettings) -> Vec<String> {
+    let ends = before.client_id.is_some() && after.client_id.is_none();
+    let groups = before.group_roles.iter();
+    let mapped = groups.filter(|entry| ends || !after.group_roles.contains(entry));
+    let default = before.default_role.iter();
+    let default = default.filter(|_| ends || after.default_role != before.default_role);
+    let mut lost: Vec<String> = mapped.map(|entry| &entry.role).chain(default).cloned().collect();
+    lost.sort();
+    lost.dedup();
+    lost
+}
+
 /// What a client's secret is sealed for.
 pub(super) fn sealed_for(issuer: &str) -> String {
     format!("client secret {issuer}")
@@ -240,4 +278,42 @@ pub(super) fn sealed_for(issuer: &str) -> String {
 
 fn text_of(settings: &ProviderSettings) -> Result<String, ApiError> {
     serde_json::to_string(settings).map_err(|error| internal("settings cannot be written", &error))
+}
+
+#[cfg(test)]
+mod tests {
+    use towline_ssm::api::provider::GroupRole;
+
+    use super::*;
+
+    #[test]
+    fn a_role_is_lost_with_a_group_the_default_or_the_client() {
+        let settings = |client: bool, groups: &[(&str, &str)], default: Option<&str>| {
+            let one = |(group, role): &(&str, &str)| GroupRole {
+                group: (*group).to_owned(),
+                role: (*role).to_owned(),
+            };
+            ProviderSettings {
+                client_id: client.then(|| "towline".to_owned()),
+                group_roles: groups.iter().map(one).collect(),
+                default_role: default.map(str::to_owned),
+                ..ProviderSettings::default()
+            }
+        };
+        let before = settings(true, &[("ops", "operator"), ("dev", "reader")], Some("guest"));
+        for (after, lost) in [
+            (before.clone(), vec![]),
+            (settings(true, &[("dev", "reader"), ("x", "y")], Some("guest")), vec!["operator"]),
+            (
+                settings(true, &[("ops", "reader"), ("dev", "reader")], None),
+                vec!["guest", "operator"],
+            ),
+            (
+                settings(false, &[("ops", "operator"), ("dev", "reader")], Some("guest")),
+                vec!["guest", "operator", "reader"],
+            ),
+        ] {
+            assert_eq!(lost_roles(&before, &after), lost);
+        }
+    }
 }

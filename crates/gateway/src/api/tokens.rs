@@ -194,6 +194,12 @@ impl Api {
         })
     }
 
+    /// Goes on only if what began a caller's credentials is still good: for what lasts longer than
+    /// one request.
+    pub(super) async fn root_stands(&self, caller: &Caller) -> Result<(), ApiError> {
+        self.root_of(&caller.root()).await.map(drop)
+    }
+
     /// The person behind a chain of credentials, if what began it is still good.
     async fn root_of(&self, root: &Root) -> Result<(Person, Option<Federated>), ApiError> {
         match root {
@@ -204,7 +210,7 @@ impl Api {
                 Ok((Person { id: key.principal_id, name: key.principal }, None))
             }
             Root::Vouched(vouched) => {
-                let (person, federated) = self.vouched_for(vouched).await?.ok_or_else(unknown)?;
+                let (person, federated) = self.vouched_for(vouched).await?;
                 Ok((person, Some(federated)))
             }
         }

@@ -98,6 +98,11 @@ impl Api {
 
     /// Whether the caller has the right to go on watching.
     async fn may_watch(&self, call: &Call, id: &str, unseen: bool) -> Result<bool, ApiError> {
+        match self.root_stands(&call.caller).await {
+            Err(error) if error.code == ErrorCode::InternalServerError => return Err(error),
+            Err(_) => return Ok(false),
+            Ok(()) => {}
+        }
         let (question, row) = self.about_watched(call, id).await?;
         let own = row.is_some_and(|row| self.is_own(call, &row));
         let may = self.would_allow(call, &question).await?

@@ -212,22 +212,29 @@ impl Api {
         if person.is_blocked { Err(blocked()) } else { Ok(person) }
     }
 
-    /// The person that a token names, if it is still let in.
+    /// The person that a token names, if it is still let in; else why not.
     pub(super) async fn vouched_for(
         &self,
         vouched: &Vouched,
-    ) -> Result<Option<(Person, Federated)>, ApiError> {
+    ) -> Result<(Person, Federated), ApiError> {
+        let gone = || ended("its identity provider, or the person there, was removed here");
         let store = self.store().identity_providers();
         let person = store.person(&vouched.person).await.or_internal("cannot read a person")?;
-        let Some(person) = person.filter(|person| !person.is_blocked) else { return Ok(None) };
+        let person = person.ok_or_else(gone)?;
+        if person.is_blocked {
+            return Err(ended("its person was blocked here"));
+        }
         let provider = store.of_id(&person.provider_id).await;
-        let Some(provider) = provider.or_internal("cannot read an identity provider")? else {
-            return Ok(None);
-        };
+        let provider = provider.or_internal("cannot read an identity provider")?;
+        let provider = provider.ok_or_else(gone)?;
         if let Some(mapped) = &vouched.mapped {
-            let roles = roles_of(&settings_of(&provider)?, &mapped.groups);
-            if !roles.contains(&mapped.role) {
-                return Ok(None);
+            let settings = settings_of(&provider)?;
+            if settings.client_id.is_none() {
+                return Err(ended("its identity provider signs no people in any more"));
+            }
+            if !roles_of(&settings, &mapped.groups).contains(&mapped.role) {
+                let why = format!("the groups of its person give the role {} no more", mapped.role);
+                return Err(ended(&why));
             }
         }
         let federated = Federated {
@@ -236,11 +243,17 @@ impl Api {
             second_factor: vouched.second_factor,
             auth_time: vouched.auth_time,
         };
-        Ok(Some((Person { id: person.id, name: person.subject }, federated)))
+        Ok((Person { id: person.id, name: person.subject }, federated))
     }
 }
 
-fn blocked() -> ApiError {
+/// Credentials that a provider vouched for, and that hold no more.
+fn ended(why: &str) -> ApiError {
+    let message = format!("this sign-in has ended: {why}");
+    ApiError::new(ErrorCode::UnrecognizedClientException, message)
+}
+
+pub(super) fn blocked() -> ApiError {
     let message = "this subject of the identity provider is blocked here";
     ApiError::new(ErrorCode::IDPRejectedClaim, message)
 }

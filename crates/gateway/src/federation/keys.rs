@@ -21,7 +21,7 @@ use towline_oidc::{Claims, Discovery, Expected, KeySet, Token, TokenError};
 use crate::limits::{KEYS_FRESH, KEYS_REFETCH, KEYS_RETRY};
 use crate::lock::lock;
 use crate::metrics::Metrics;
-use crate::outbound::{Ask, Outbound};
+use crate::outbound::{Ask, Outbound, OutboundError};
 
 /// What a provider publishes.
 #[derive(Debug)]
@@ -45,8 +45,13 @@ pub enum SecretPlace {
 
 /// A provider that does not answer as it should, in words.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Unreachable(pub String);
+#[error("{why}")]
+pub struct Unreachable {
+    /// In words.
+    pub why: String,
+    /// Whether it may answer in a moment.
+    pub is_passing: bool,
+}
 
 /// Why a token is not believed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -271,13 +276,18 @@ fn is_recent(at: UnixMillis, span: Duration, now: UnixMillis) -> bool {
 }
 
 async fn fetch(client: &Outbound, issuer: &str) -> Result<Known, Unreachable> {
-    let words = |error: &dyn std::fmt::Display| Unreachable(error.to_string());
+    let wrong =
+        |error: &dyn std::fmt::Display| Unreachable { why: error.to_string(), is_passing: false };
+    let away = |error: OutboundError| Unreachable {
+        why: error.to_string(),
+        is_passing: error.is_passing(),
+    };
     let url = Discovery::url(issuer);
     let document = client.ask(Ask { url: &url, most: MAX_DISCOVERY, ..Ask::default() }).await;
-    let document = document.map_err(|error| words(&error))?;
-    let discovery = Discovery::parse(&document, issuer).map_err(|error| words(&error))?;
+    let discovery =
+        Discovery::parse(&document.map_err(away)?, issuer).map_err(|error| wrong(&error))?;
     let keys =
         client.ask(Ask { url: &discovery.jwks_uri, most: MAX_KEY_SET, ..Ask::default() }).await;
-    let keys = KeySet::parse(&keys.map_err(|error| words(&error))?).map_err(|e| words(&e))?;
+    let keys = KeySet::parse(&keys.map_err(away)?).map_err(|error| wrong(&error))?;
     Ok(Known { discovery, keys })
 }

@@ -537,15 +537,6 @@ pub const OUTBOUND_DIAL: Duration = Duration::from_secs(3);
 /// Addresses of one name that are looked at.
 pub const MAX_OUTBOUND_ADDRESSES: usize = 8;
 
-/// Keys of a provider are used so long before they are fetched again, in the background.
-pub const KEYS_FRESH: Duration = Duration::from_secs(600);
-
-/// At most one fetch from a provider in so long for key ids that are not known.
-pub const KEYS_REFETCH: Duration = Duration::from_secs(60);
-
-/// A provider of which nothing is known is asked again after so long.
-pub const KEYS_RETRY: Duration = Duration::from_secs(5);
-
 /// Claims of a token that policies can ask about; also the longest name of one, bytes.
 pub const MAX_CLAIM_KEYS: usize = 100;
 
@@ -554,40 +545,3 @@ pub const MAX_CLAIM: usize = 32 * 1024;
 
 /// Longest value of a tag that comes from a claim, characters: as for all tags.
 pub const MAX_TAG_VALUE: usize = 256;
-
-/// How long a person may take at an identity provider.
-pub const SIGN_IN_ATTEMPT: Duration = Duration::from_secs(600);
-
-/// Longest cookie of such an attempt, characters.
-pub const MAX_SIGN_IN_ATTEMPT: usize = 4096;
-
-/// Attempts that are under way in one browser: their cookies come with each request, and
-/// [`MAX_HEAD`] has room for three of [`MAX_SIGN_IN_ATTEMPT`].
-pub const MAX_ATTEMPTS_OF_BROWSER: usize = 3;
-const _: () = assert!(MAX_ATTEMPTS_OF_BROWSER * MAX_SIGN_IN_ATTEMPT < MAX_HEAD);
-
-/// Longest words of a refusal in an address, characters: percent-encoded they have at most twelve
-/// times as many bytes, and `towline` reads a line of 8 KiB.
-pub const MAX_REFUSAL: usize = 500;
-
-/// Longest code of a provider and longest state of a program, characters.
-pub const MAX_SIGN_IN_PARAMETER: usize = 2048;
-
-/// Longest place in the console that a sign-in leads back to, characters.
-pub const MAX_CONSOLE_PLACE: usize = 512;
-
-/// How long the credentials of a sign-in wait for their program.
-pub const PROGRAM_CODE: Duration = Duration::from_secs(60);
-
-/// Longest time in which a provider renews a sign-in of a program without its person.
-pub const RENEWAL: Duration = Duration::from_secs(30 * 24 * 3600);
-
-/// Pace of a program that waits for a decision about its sign-in.
-pub const SIGN_IN_POLL: Duration = Duration::from_secs(2);
-
-/// Longest name that such a program gives itself, characters.
-pub const MAX_CLIENT_NAME: usize = 64;
-
-/// Sign-ins through providers that are answered in one [`SIGN_IN_ATTEMPT`]: about 100 bytes each,
-/// and more in the minute in which credentials wait.
-pub const MAX_SIGN_INS_UNDER_WAY: usize = 10_000;

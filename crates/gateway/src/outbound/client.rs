@@ -81,6 +81,20 @@ pub enum OutboundError {
     },
 }
 
+impl OutboundError {
+    /// Whether the same request may be answered in a moment. An address or an answer that is not
+    /// right needs a person.
+    #[must_use]
+    pub const fn is_passing(&self) -> bool {
+        match self {
+            Self::Resolve { .. } | Self::Away { .. } => true,
+            // Request Timeout, Too Early, Too Many Requests, and what is the server's fault.
+            Self::Status { status, .. } => matches!(status, 408 | 425 | 429 | 500..=599),
+            Self::Url(_) | Self::Plain(_) | Self::Guarded { .. } | Self::TooLarge { .. } => false,
+        }
+    }
+}
+
 /// A request.
 #[derive(Debug, Default)]
 pub struct Ask<'a> {

@@ -3,8 +3,11 @@
 //! # Invariants
 //! - An answer without the cookie of its attempt does nothing. An attempt is answered once.
 //! - The way on was fixed when the attempt began: nothing in the answer changes it.
-//! - Failures count against their source, and a throttled source gets no further.
-//! - Who waits for a sign-in is told that it was refused: [`super::refusing`].
+//! - Failures count against their source, and a throttled source gets no further: its attempt goes
+//!   on, so that the same answer counts once the source is let in again. What a provider fails in
+//!   counts against nobody.
+//! - Who waits for a sign-in is told that it was refused, and waits on where nothing was decided:
+//!   [`super::refusing`].
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -26,6 +29,9 @@ use super::super::token::Token;
 use super::attempt::{Attempt, ConsolePage, Program, Target};
 use super::pages::{page, redirect};
 use super::pending::Waiting;
+use super::redeeming::is_passing_word;
+use super::refusing::{Waits, is_passing};
+use super::standing::removed;
 use super::start::encoded;
 use crate::audit::{Event, Who};
 use crate::limits::{MAX_SIGN_IN_PARAMETER, PROGRAM_CODE};
@@ -72,21 +78,26 @@ pub(super) async fn callback(
     };
     let state = answer.state.as_deref().unwrap_or_default();
     let attempt = api.attempt_of(&headers, state, now);
-    let used = attempt.as_ref().map(|attempt| api.no_attempt(attempt));
-    let target = attempt.as_ref().map(|attempt| attempt.target.clone());
-    let (outcome, target) = if blocked {
+    // A throttled source uses nothing up.
+    let used = attempt.as_ref().filter(|_| !blocked).map(|attempt| api.no_attempt(attempt));
+    let mut waits = None;
+    let outcome = if blocked {
         let message = "too many failures: try again later";
-        (Err(ApiError::new(ErrorCode::ThrottlingException, message)), target)
+        Err(ApiError::new(ErrorCode::ThrottlingException, message))
     } else {
         match api.taken(attempt, now) {
             // Who waited for it was answered before.
-            Err(error) => (Err(error), None),
+            Err(error) => Err(error),
             Ok(attempt) => {
-                (Box::pin(api.answered(attempt, answer, (source, now), &mut event)).await, target)
+                waits = Some(Waits { target: attempt.target.clone(), fresh: attempt.fresh });
+                Box::pin(api.answered(attempt, answer, (source, now), &mut event)).await
             }
         }
     };
-    let outcome = outcome.map_err(|error| api.turn_away(error, source, blocked, now));
+    let outcome = outcome.map_err(|error| match is_passing(&error) && !blocked {
+        true => error,
+        false => api.turn_away(error, source, blocked, now),
+    });
     api.count_sign_in(outcome.is_ok());
     if let Err(error) = &outcome {
         event.error = Some((error.code.as_str().to_owned(), error.message.clone()));
@@ -100,7 +111,7 @@ pub(super) async fn callback(
             let cookies: Vec<String> = used.into_iter().chain(cookie).collect();
             redirect(&to, &cookies)
         }
-        Err(error) => api.refuse(target, &error, provider.as_deref(), &used, now).await,
+        Err(error) => api.refuse(waits, &error, provider.as_deref(), &used, now).await,
     }
 }
 
@@ -135,13 +146,17 @@ impl Api {
     ) -> Result<Led, ApiError> {
         let provider = self.store().identity_providers().of_id(&attempt.provider).await;
         let provider = provider.or_internal("cannot read an identity provider")?;
-        let provider = provider.ok_or_else(mixed)?;
+        let provider = provider.ok_or_else(removed)?;
         event.facts.push(("for", attempt.target.kind().to_owned()));
         event.facts.push(("providerName", provider.name.clone()));
         if let Some(why) = answer.error {
             let why: String = why.chars().take(100).collect();
             let message = format!("the identity provider did not sign you in: {why}");
-            return Err(ApiError::new(ErrorCode::IDPRejectedClaim, message));
+            let code = match is_passing_word(&why) {
+                true => ErrorCode::IDPCommunicationError,
+                false => ErrorCode::IDPRejectedClaim,
+            };
+            return Err(ApiError::new(code, message));
         }
         let code = answer.code.filter(|code| code.len() <= MAX_SIGN_IN_PARAMETER);
         let code = code.ok_or_else(mixed)?;

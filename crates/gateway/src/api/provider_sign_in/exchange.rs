@@ -7,6 +7,8 @@
 //! - The ID token is for this gateway's client and for this attempt (nonce), and belongs to the
 //!   access token beside it.
 //! - Userinfo is believed for the same subject alone, and replaces no claim of the ID token.
+//! - A provider that was changed or removed here while it was asked gives nobody a role by what it
+//!   was before.
 
 use std::sync::Arc;
 
@@ -26,17 +28,28 @@ use super::super::sts::seconds;
 use super::super::token::{Holder, Token};
 use super::super::web_identity::settings_of;
 use super::attempt::Attempt;
-use super::redeeming::said;
+use super::redeeming::not_answered;
+use super::standing::no_people;
 use super::start::encoded;
-use crate::federation::{Known, NotVerified};
+use crate::federation::{Known, NotVerified, Unreachable};
 use crate::outbound::Ask;
 
 pub(super) fn refused(why: impl Into<String>) -> ApiError {
     ApiError::new(ErrorCode::InvalidIdentityToken, why)
 }
 
+/// A provider that does not answer, and may in a moment.
 pub(super) fn away(error: &dyn std::fmt::Display) -> ApiError {
     ApiError::new(ErrorCode::IDPCommunicationError, error.to_string())
+}
+
+/// A provider with which nobody signs in before a person has changed something.
+pub(super) fn unusable(error: &dyn std::fmt::Display) -> ApiError {
+    ApiError::validation(error.to_string())
+}
+
+fn unreachable(error: &Unreachable) -> ApiError {
+    if error.is_passing { away(error) } else { unusable(error) }
 }
 
 impl Api {
@@ -49,6 +62,9 @@ impl Api {
         code: &str,
         now: UnixMillis,
     ) -> Result<(Token, String, Answer), ApiError> {
+        if settings_of(&provider)?.client_id.is_none() {
+            return Err(no_people());
+        }
         let known = self.known(&provider, now).await?;
         let form = format!(
             "grant_type=authorization_code&code={}&redirect_uri={}&code_verifier={}",
@@ -92,7 +108,7 @@ impl Api {
         let claims = self.parts.providers.verify(&provider.unique_id, token, &expected, now);
         let claims = claims.await.map_err(|error| match error {
             NotVerified::Token(error) => refused(error.to_string()),
-            NotVerified::Away(error) => away(&error),
+            NotVerified::Away(error) => unreachable(&error),
         })?;
         let access_token = answer.access_token.as_deref().unwrap_or_default();
         claims.check_access_token(access_token).map_err(|e| refused(e.to_string()))?;
@@ -107,7 +123,7 @@ impl Api {
         now: UnixMillis,
     ) -> Result<Arc<Known>, ApiError> {
         let known = self.parts.providers.of(&provider.unique_id, &provider.issuer, None, now);
-        known.await.map_err(|error| away(&error))
+        known.await.map_err(|error| unreachable(&error))
     }
 
     /// Adds claims from userinfo, when the ID token lacks one that the configuration asks for.
@@ -128,14 +144,9 @@ impl Api {
             return Ok(vouch);
         };
         let bearer = format!("Bearer {access_token}");
-        let ask = Ask {
-            url,
-            headers: &[("authorization", &bearer)],
-            body: None,
-            most: MAX_DISCOVERY,
-            ..Ask::default()
-        };
-        let answer = self.parts.providers.client().ask(ask).await.map_err(|error| said(&error))?;
+        let headers = [("authorization", bearer.as_str())];
+        let ask = || Ask { url, headers: &headers, most: MAX_DISCOVERY, ..Ask::default() };
+        let answer = self.ask_patiently(ask).await.map_err(|error| not_answered(&error))?;
         let more: Value = serde_json::from_slice(&answer)
             .map_err(|_| refused("the provider's userinfo is no JSON"))?;
         let claims: Claims =
@@ -150,6 +161,7 @@ impl Api {
         role: Option<&str>,
         now: UnixMillis,
     ) -> Result<(Token, String), ApiError> {
+        self.unchanged(&vouch.provider).await?;
         let groups = groups_of(vouch)?;
         let roles = roles_of(&vouch.settings, &groups);
         let denied = |why: String| ApiError::new(ErrorCode::AccessDeniedException, why);

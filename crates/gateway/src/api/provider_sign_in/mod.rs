@@ -4,7 +4,8 @@
 //! nonce, verifier into a cookie) -> the provider -> `/sign-in/callback` ([`callback`];
 //! [`redeeming`]: code to ID token; [`exchange`]: claims to a role) -> for a program a code to
 //! where it listens on loopback, then `/sign-in/token` and temporary credentials; for the console a
-//! sign-in and its cookie. What is refused is told to who waits for it ([`refusing`]).
+//! sign-in and its cookie. What is refused is told to who waits for it ([`refusing`]). What waited
+//! is judged once more ([`standing`]).
 //!
 //! A program's credentials are renewed by the provider's refresh token: [`renewal`].
 //!
@@ -28,11 +29,13 @@ mod redeeming;
 mod refusing;
 mod renewal;
 mod routes;
+mod standing;
 mod start;
 mod turns;
 
 pub(super) use pending::Pending;
-pub(super) use refusing::words_of;
+pub(super) use refusing::{is_passing, words_of};
 pub(super) use routes::{json_answer, routes};
+pub(super) use standing::{no_people, removed};
 pub(super) use start::encoded;
 pub(super) use turns::Turns;

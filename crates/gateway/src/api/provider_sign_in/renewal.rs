@@ -30,7 +30,10 @@ use super::super::internal::{OrInternal as _, internal};
 use super::super::root::Root;
 use super::super::service::Api;
 use super::super::token::Token;
+use super::super::web_identity::{blocked, settings_of};
+use super::redeeming::NotRedeemed;
 use super::routes::json_answer;
+use super::standing::no_people;
 use super::start::encoded;
 use crate::audit::{Event, Who};
 use crate::error_response::error_response;
@@ -171,10 +174,16 @@ impl Api {
         let row = row.filter(|row| now < row.expires_at).ok_or_else(over)?;
         let store = self.store().identity_providers();
         let person = store.person(&row.person_id).await.or_internal("cannot read a person")?;
-        let person = person.filter(|person| !person.is_blocked).ok_or_else(over)?;
+        let person = person.ok_or_else(over)?;
+        if person.is_blocked {
+            return Err(blocked());
+        }
         let provider = store.of_id(&person.provider_id).await;
         let provider = provider.or_internal("cannot read an identity provider")?;
         let provider = provider.ok_or_else(over)?;
+        if settings_of(&provider)?.client_id.is_none() {
+            return Err(no_people());
+        }
         event.facts.push(("providerName", provider.name.clone()));
         event.facts.push(("subject", person.subject.clone()));
         event.principal = self.realm().provider_arn(&provider.issuer);
@@ -200,14 +209,14 @@ impl Api {
         let form = format!("grant_type=refresh_token&refresh_token={}", encoded(&given));
         let answer = match self.redeem(&provider, &known, form).await {
             Ok(answer) => answer,
-            Err(error) if error.code == ErrorCode::InvalidIdentityToken => {
+            Err(NotRedeemed::Grant(error)) => {
                 let gone = self.store().renewals().remove(&row.digest).await;
                 gone.or_internal("cannot remove a renewal")?;
                 let why = error.message;
                 let message = format!("{why}: run `towline login` again");
                 return Err(ApiError::new(ErrorCode::ExpiredTokenException, message));
             }
-            Err(error) => return Err(error),
+            Err(NotRedeemed::Other(error)) => return Err(error),
         };
         if let Some(next) = answer.refresh_token.as_deref()
             && next != given
@@ -222,6 +231,9 @@ impl Api {
             return Err(internal("a renewal", &"the provider answered with another subject"));
         }
         let (token, _) = self.token_of_person(&vouch, Some(&row.role), now).await?;
+        // `logout` may have come while the provider was asked.
+        let known = self.store().renewals().get(&row.digest).await;
+        known.or_internal("cannot read a renewal")?.ok_or_else(over)?;
         Ok(token)
     }
 }

@@ -23,7 +23,7 @@ use super::super::token::Token;
 use super::attempt::{ConsolePage, Program, Target};
 use super::callback::{callback, form_post};
 use super::pages::page;
-use super::refusing::to_program;
+use super::refusing::Waits;
 use super::renewal::{forget, refresh};
 use crate::error_response::{JSON, error_response};
 use crate::limits::{MAX_CONSOLE_PLACE, MAX_SIGN_IN_PARAMETER};
@@ -95,10 +95,8 @@ async fn start_program(
         let sentence = "this sign-in was not begun by towline: run `towline login`";
         return page(StatusCode::BAD_REQUEST, sentence, &[]);
     }
-    let program = Program { redirect, challenge, state, role };
-    let target = Target::Program(program.clone());
-    let outcome = api.start(provider.as_deref(), target, fresh, &headers).await;
-    outcome.unwrap_or_else(|error| to_program(&program, &error, &[]))
+    let target = Target::Program(Program { redirect, challenge, state, role });
+    begun(&api, provider.as_deref(), Waits { target, fresh }, &headers).await
 }
 
 async fn start_console(
@@ -115,8 +113,23 @@ async fn start_console(
     // A link of another site comes without this cookie: it ends nobody's sign-in.
     let before = api.sign_in_cookie(&headers).and_then(|cookie| api.opened_cookie(cookie));
     let target = Target::Console(ConsolePage { to, role: start.role, before });
-    let outcome = api.start(Some(&provider), target, start.fresh, &headers).await;
-    outcome.unwrap_or_else(|error| page(StatusCode::BAD_REQUEST, &error.message, &[]))
+    begun(&api, Some(&provider), Waits { target, fresh: start.fresh }, &headers).await
+}
+
+/// Sends a browser to a provider, or tells why it cannot be sent there.
+async fn begun(
+    api: &Api,
+    provider: Option<&str>,
+    waits: Waits,
+    headers: &HeaderMap,
+) -> Response<Body> {
+    match api.start(provider, waits.target.clone(), waits.fresh, headers).await {
+        Ok(sent) => sent,
+        Err(error) => {
+            let now = api.parts.clock.now();
+            api.refuse(Some(waits), &error, provider, &[], now).await
+        }
+    }
 }
 
 /// What stands behind `#` in an address of the console.
@@ -141,7 +154,7 @@ async fn token(
     let (source, now) = (peer.ip(), api.parts.clock.now());
     let blocked = api.failures.blocks(source, now);
     let outcome = match api.bodies.read(&mut body, Some(source)).await {
-        Ok(body) if !blocked => api.redeemed(&body, now),
+        Ok(body) if !blocked => api.redeemed(&body, now).await,
         Ok(_) => Err(wrong_code()),
         Err(error) => Err(error),
     };
@@ -169,12 +182,13 @@ pub(in super::super) fn json_answer(text: String) -> Response<Body> {
 
 impl Api {
     /// The credentials for a program's code.
-    fn redeemed(&self, body: &[u8], now: UnixMillis) -> Result<String, ApiError> {
+    async fn redeemed(&self, body: &[u8], now: UnixMillis) -> Result<String, ApiError> {
         let redeem: Redeem = serde_json::from_slice(body).map_err(|_| wrong_code())?;
         let challenge = towline_oidc::challenge(&redeem.verifier);
         let waiting = self.pending.take(&redeem.code, &challenge, now).ok_or_else(wrong_code)?;
         let token: Token =
             serde_json::from_slice(&waiting.token).map_err(|error| internal("a token", &error))?;
+        self.still_holds(&token).await?;
         let mut credentials = self.credentials_for_program(token)?;
         if let Some(secret) = waiting.renewal {
             credentials["RefreshToken"] = json!(secret);

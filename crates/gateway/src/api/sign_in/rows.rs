@@ -117,7 +117,11 @@ impl Api {
             Err(error) if error.code == ErrorCode::InternalServerError => {
                 Err(Failure::uncounted(error))
             }
-            Err(_) => Err(over()),
+            Err(error) => {
+                let message = format!("the sign-in is over: {}: sign in again", error.message);
+                let error = ApiError::new(ErrorCode::ExpiredTokenException, message);
+                Err(Failure::uncounted(error))
+            }
         }
     }
 

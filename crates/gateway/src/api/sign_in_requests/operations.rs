@@ -15,9 +15,10 @@ use super::super::sts::seconds;
 use super::super::token::{Holder, Token};
 use super::routes::{plain, refusal};
 
-fn by_browser(call: &Call) -> Result<(), ApiError> {
-    if matches!(call.caller.proof, Proof::Cookie { .. }) {
-        return Ok(());
+/// The sign-in whose cookie came.
+fn by_browser(call: &Call) -> Result<&str, ApiError> {
+    if let Proof::Cookie { sign_in } = &call.caller.proof {
+        return Ok(sign_in);
     }
     let message = "a sign-in request is decided in the console: send the cookie of a sign-in";
     Err(ApiError::validation(message))
@@ -55,7 +56,7 @@ impl Api {
         let code = plain(&request.user_code);
         let outcome = match request.decision {
             SignInDecision::Reject => SignInOutcome::Rejected,
-            SignInDecision::Approve => match self.token_for(call, &asked) {
+            SignInDecision::Approve => match self.token_for(call, &asked).await {
                 Ok(token) => {
                     let sealed_for = self.sealed_for_request(&asked.digest);
                     let sealed = self.parts.vault.seal(&sealed_for, &token);
@@ -101,8 +102,12 @@ impl Api {
     }
 
     /// What the person's sign-in has, for a program.
-    fn token_for(&self, call: &Call, asked: &SignInRequest) -> Result<Vec<u8>, ApiError> {
-        let token = match &call.caller.temporary {
+    async fn token_for(&self, call: &Call, asked: &SignInRequest) -> Result<Vec<u8>, ApiError> {
+        let row = self.store().sign_ins().get(by_browser(call)?).await;
+        let row = row.or_internal("cannot read a sign-in")?.ok_or_else(|| {
+            ApiError::new(ErrorCode::ExpiredTokenException, "the sign-in is over: sign in again")
+        })?;
+        let mut token = match &call.caller.temporary {
             None => {
                 let holder = Holder::User { name: call.caller.name.to_string() };
                 let life = seconds(SESSION_TOKEN_SECONDS);
@@ -110,6 +115,7 @@ impl Api {
             }
             Some(temporary) => Token { issued_at: call.now.0, ..Token::clone(&temporary.token) },
         };
+        token.expires_at = token.expires_at.min(row.expires_at.0);
         if let Some(role) = asked.role.as_deref().filter(|role| *role != token.role()) {
             let message = format!(
                 "the program asks for the role {role}, and the sign-in in the console has {}: sign \

@@ -18,9 +18,12 @@ use towline_store::{SIGN_IN_REQUEST_MARK, SignInOutcome, SignInPoll, SignInReque
 use towline_wire::text;
 
 use super::super::internal::{OrInternal as _, internal};
-use super::super::provider_sign_in::{encoded, json_answer, words_of};
+use super::super::provider_sign_in::{
+    encoded, is_passing, json_answer, no_people, removed, words_of,
+};
 use super::super::service::Api;
 use super::super::token::Token;
+use super::super::web_identity::settings_of;
 use crate::error_response::error_response;
 use crate::limits::{MAX_CLIENT_NAME, MAX_SIGN_IN_PARAMETER, SIGN_IN_ATTEMPT, SIGN_IN_POLL};
 use crate::plane::Peer;
@@ -141,9 +144,10 @@ impl Api {
         let code = URL_SAFE_NO_PAD.encode(random()?);
         let user =
             user_code(random()?).ok_or_else(|| internal("a user code", &"too few letters"))?;
-        if let Some(name) = &ask.provider {
-            self.provider_for_people(Some(name)).await?;
-        }
+        let provider = match &ask.provider {
+            Some(name) => self.provider_for_people(Some(name)).await?.unique_id,
+            None => String::new(),
+        };
         let page = self.page_of_requests(&code, ask.provider.as_deref(), ask.role.as_deref())?;
         let client = ask.client.unwrap_or_default();
         let asked = SignInRequest {
@@ -153,6 +157,7 @@ impl Api {
             source_ip: source.to_string(),
             subscriber: subscriber(source).to_string(),
             client: text::plain(&client, MAX_CLIENT_NAME),
+            provider,
             role: ask.role,
             asked_at: now,
             ends_at: now.plus(SIGN_IN_ATTEMPT),
@@ -203,10 +208,18 @@ impl Api {
         let found = self.store().sign_in_requests().poll(&digest, &challenge, now).await;
         match found.or_internal("cannot read a sign-in request")? {
             SignInPoll::Unknown => Err(unknown()),
-            SignInPoll::Open if self.paces.is_too_soon(&digest, now) => {
+            SignInPoll::Open { .. } if self.paces.is_too_soon(&digest, now) => {
                 Ok(json!({ "Status": "SlowDown" }))
             }
-            SignInPoll::Open => Ok(json!({ "Status": "Pending" })),
+            SignInPoll::Open { provider } => match self.may_still_come(&provider).await {
+                Ok(()) => Ok(json!({ "Status": "Pending" })),
+                Err(error) if is_passing(&error) => Err(error),
+                Err(error) => {
+                    let gone = self.store().sign_in_requests().withdraw(&digest, &challenge).await;
+                    gone.or_internal("cannot withdraw a sign-in request")?;
+                    rejected(&error)
+                }
+            },
             SignInPoll::Decided(SignInOutcome::Rejected) => Ok(json!({ "Status": "Rejected" })),
             SignInPoll::Decided(SignInOutcome::Refused { code, why }) => {
                 Ok(json!({ "Status": "Rejected", "Code": code, "Message": why }))
@@ -216,10 +229,23 @@ impl Api {
                 let opened = self.parts.vault.open(&self.sealed_for_request(&digest), &sealed);
                 let token: Token = serde_json::from_slice(&opened.map_err(|_| unknown())?)
                     .map_err(|error| internal("a token", &error))?;
+                if let Err(error) = self.still_holds(&token).await {
+                    return rejected(&error);
+                }
                 let credentials = self.credentials_for_program(token)?;
                 Ok(json!({ "Status": "Approved", "Credentials": credentials }))
             }
         }
+    }
+
+    /// Goes on only if the provider that a program asked for still signs people in.
+    async fn may_still_come(&self, provider: &str) -> Result<(), ApiError> {
+        if provider.is_empty() {
+            return Ok(());
+        }
+        let found = self.store().identity_providers().of_id(provider).await;
+        let found = found.or_internal("cannot read an identity provider")?.ok_or_else(removed)?;
+        if settings_of(&found)?.client_id.is_none() { Err(no_people()) } else { Ok(()) }
     }
 
     /// A sign-in to the console was refused that led to this place: where it is the page of a
@@ -242,6 +268,15 @@ impl Api {
     pub(super) fn sealed_for_request(&self, digest: &str) -> String {
         self.parts.vault.given_out(&format!("sign-in request {digest}"))
     }
+}
+
+/// The answer to a program that gets nothing; an error when that is for now.
+fn rejected(error: &ApiError) -> Result<Value, ApiError> {
+    if is_passing(error) {
+        return Err(error.clone());
+    }
+    let (code, message) = (error.code.as_str(), words_of(error));
+    Ok(json!({ "Status": "Rejected", "Code": code, "Message": message }))
 }
 
 /// A refusal as a program learns it.
