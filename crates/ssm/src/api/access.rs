@@ -127,6 +127,9 @@ impl Request for BreakGlassRequest {
             tags: Vec::new(),
         };
         request.check(v);
+        // Nobody approves it: the reason is what everybody is told.
+        let says_something = self.reason.chars().any(char::is_alphanumeric);
+        v.require(says_something, "Reason", "say why");
         v.range("Minutes", self.minutes, *EMERGENCY.start(), *EMERGENCY.end());
     }
 }
