@@ -1,5 +1,5 @@
-//! An emergency of a person whom an identity provider vouches for, from the refusal without a second
-//! factor to the end of her access. Time is moved by hand.
+//! An emergency of a person of an identity provider, from the refusal without a second factor to
+//! the end of her access. Time is moved by hand.
 #![allow(clippy::unwrap_used)] // also outside of the test functions: all of this is a test
 
 mod sign_in_desk;

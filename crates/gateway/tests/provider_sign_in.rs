@@ -1,5 +1,5 @@
-//! Sign-ins through an identity provider that changes, is removed, is away or has another time while
-//! somebody waits. Time is moved by hand.
+//! Sign-ins through an identity provider that changes, is removed, is away or has another time
+//! while somebody waits. Time is moved by hand.
 #![allow(clippy::unwrap_used)] // also outside of the test functions: all of this is a test
 
 mod sign_in_desk;

@@ -333,8 +333,8 @@ impl AccessRequests<'_> {
             Err(not_counted) => return Ok(not_counted),
         };
         engine::query(
-            "INSERT INTO access_approvals (request_id, person_id, arn, level, minutes, approved_at) \
-             VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO access_approvals \
+             (request_id, person_id, arn, level, minutes, approved_at) VALUES (?, ?, ?, ?, ?, ?)",
         )
         .bind(new.request)
         .bind(new.person)
@@ -405,8 +405,8 @@ pub(crate) async fn told(
 
 /// Whether the requester of a row is a user who exists, or a person of a provider who is not
 /// blocked.
-pub(crate) const REQUESTER_IS_THERE: &str = "(EXISTS (SELECT 1 FROM principals p WHERE p.unique_id = \
-                                  access_requests.principal_id) \
+pub(crate) const REQUESTER_IS_THERE: &str = "(\
+     EXISTS (SELECT 1 FROM principals p WHERE p.unique_id = access_requests.principal_id) \
      OR EXISTS (SELECT 1 FROM federated_people f WHERE f.id = access_requests.principal_id AND \
      f.blocked = 0))";
 

@@ -6,9 +6,8 @@
 //! # Invariants
 //! - Approvals of an extension are counted in the transaction that adds one, and count for one
 //!   extension.
-//! - Access holds for the least that those approvers of the extension gave whose approvals count, and
-//!   never ends earlier by
-//!   an extension.
+//! - Access holds for the least that those approvers of the extension gave whose approvals count,
+//!   and never ends earlier by an extension.
 
 use crate::access::{
     AccessRequest, AccessRequests, Approval, COLUMNS, Counted, NewApproval, REQUESTER_IS_THERE,

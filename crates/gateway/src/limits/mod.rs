@@ -1,7 +1,8 @@
 //! Every limit of the gateway on memory, time and number, with its reason and what it costs. One
 //! page to edit for a smaller or larger host ([`gateway`]), and beside it one for data channels and
-//! viewers ([`channels`]), one for sign-ins through identity providers ([`sign_in`]),
-//! one for devices with amazon-ssm-agent ([`vendor`]) and one for several gateways ([`cluster`]). Nothing in this crate grows without a line there.
+//! viewers ([`channels`]), one for sign-ins through identity providers ([`sign_in`]), one for
+//! devices with amazon-ssm-agent ([`vendor`]) and one for several gateways ([`cluster`]). Nothing
+//! in this crate grows without a line there.
 
 mod channels;
 mod cluster;

@@ -156,7 +156,8 @@ impl Desk {
         store.principals().create("admin", &[], now).await.unwrap();
         let sealed = parts.vault.seal(ADMIN, SECRET.as_bytes()).unwrap();
         store.principals().add_key("admin", ADMIN, &sealed, now).await.unwrap();
-        let all = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#;
+        let all = r#"{"Version":"2012-10-17",
+            "Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#;
         store.principals().put_policy("admin", "p", all, now).await.unwrap();
         let routes = api::routes(Arc::new(Api::new(parts).unwrap()));
         let (signed, sources) = (AtomicU32::new(0), AtomicU32::new(0));
@@ -171,10 +172,12 @@ impl Desk {
 
     /// A role that nobody assumes, with these actions.
     pub(crate) async fn role(&self, name: &str, actions: &[&str]) {
-        let trust = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":"*","Action":"sts:AssumeRole"}]}"#;
+        let trust = r#"{"Version":"2012-10-17","Statement":[
+            {"Effect":"Deny","Principal":"*","Action":"sts:AssumeRole"}]}"#;
         self.admin(
             "CreatePrincipal",
-            &json!({ "PrincipalName": name, "PrincipalType": "Role", "TrustPolicyDocument": trust }),
+            &json!({ "PrincipalName": name, "PrincipalType": "Role",
+                     "TrustPolicyDocument": trust }),
         )
         .await;
         let allow = json!({ "Effect": "Allow", "Action": actions, "Resource": "*" });

@@ -7,8 +7,8 @@
 //! - A secret goes where the provider's discovery document says, or where it was taken last: a
 //!   further way is tried only after `invalid_client`, so that a provider counts no failure of this
 //!   client at each sign-in.
-//! - What a provider says of the code is told apart from what it says of this gateway, and both from
-//!   no answer.
+//! - What a provider says of the code is told apart from what it says of this gateway, and both
+//!   from no answer.
 //! - A request that got no answer is sent again, with pauses, while [`PROVIDER_PATIENCE`] lasts.
 
 use base64::Engine as _;

@@ -1,5 +1,5 @@
-//! A sign-in that is refused: the program that waits for it is told at once. One that nobody decided
-//! about is not refused: its program waits on, and the browser gets a link to try again.
+//! A sign-in that is refused: the program that waits for it is told at once. One that nobody
+//! decided about is not refused: its program waits on, and the browser gets a link to try again.
 //!
 //! Data flow: the error -> a program on loopback: a redirect to where it listens, with the error. A
 //! program without a browser, whose page the person wanted: the outcome of its request
