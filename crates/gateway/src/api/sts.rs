@@ -178,10 +178,6 @@ impl Api {
             .await
             .or_internal("cannot read tags")?;
         question.facts = facts(request);
-        if proved {
-            question.facts.push(("aws:MultiFactorAuthPresent".to_owned(), vec!["true".to_owned()]));
-            question.facts.push(("aws:MultiFactorAuthAge".to_owned(), vec!["0".to_owned()]));
-        }
         let mut actions = vec!["sts:AssumeRole"];
         if !request.tags.is_empty() {
             actions.push("sts:TagSession");
@@ -191,7 +187,12 @@ impl Api {
         }
         let own = self.policies_of(call).await?;
         for action in actions {
-            let asked = asked(call, self, action, &question);
+            let mut asked = asked(call, self, action, &question);
+            if proved {
+                // In place of what the caller's credentials say of an earlier proof.
+                asked.context.replace("aws:MultiFactorAuthPresent", ["true"]);
+                asked.context.replace("aws:MultiFactorAuthAge", ["0"]);
+            }
             let (said, account_only) = evaluate_trust(&trust, &asked);
             let of_caller = evaluate(&own, &asked);
             let limited = account_only || own.session.is_some() || own.boundary.is_some();
