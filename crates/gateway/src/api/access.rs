@@ -177,7 +177,11 @@ impl Api {
         let left = Duration::from_millis(u64::try_from(row.expires_at.0 - now.0).unwrap_or(0));
         let held = call.caller.temporary.as_ref().map(|temporary| &temporary.token);
         let token = match held.map(|token| (token, &token.holder)) {
-            Some((token, Holder::Role { role, unique_id, session })) => {
+            Some((
+                token,
+                Holder::Role { role, unique_id, session }
+                | Holder::RoleAccess { role, unique_id, session, .. },
+            )) => {
                 let holder = Holder::RoleAccess {
                     role: role.clone(),
                     unique_id: unique_id.clone(),
