@@ -23,7 +23,7 @@ use super::call::Call;
 use super::internal::OrInternal as _;
 use super::paging::page;
 use super::service::Api;
-use super::tags::request_tags;
+use super::tags::{TAG_KEYS, tag_values};
 use crate::devices::enrollment::hash_code;
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -45,9 +45,9 @@ impl Api {
         let device_keys = request.towline_device_tag_keys;
         let keys = request.tags.iter().map(|tag| tag.key.clone());
         let mut question = Question::anything()
-            .with("aws:TagKeys", keys.chain(device_keys.iter().cloned()))
+            .with(TAG_KEYS, keys.chain(device_keys.iter().cloned()))
             .with("towline:DeviceTagKeys", device_keys.iter().cloned());
-        question.facts.extend(request_tags(&request.tags));
+        question.facts.extend(tag_values(&request.tags));
         self.authorize(call, &question).await?;
         if request.tags.len() + device_keys.len() > MAX_TAGS_PER_RESOURCE {
             let message = format!("a device can have {MAX_TAGS_PER_RESOURCE} tags");

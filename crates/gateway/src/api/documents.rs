@@ -135,7 +135,6 @@ impl Api {
         let kind = request.document_type.as_deref().and_then(Kind::parse).unwrap_or(Kind::Command);
         let mut question = Question::about(self.realm().document_arn(&name))
             .with("ssm:DocumentType", [kind.as_str().to_owned()]);
-        question = question.with("aws:TagKeys", request.tags.iter().map(|tag| tag.key.clone()));
         question.facts.extend(request_tags(&request.tags));
         self.authorize(call, &question).await?;
         self.may_have_kind(call, kind, &question).await?;

@@ -233,13 +233,7 @@ fn facts(request: &AssumeRoleRequest) -> Vec<(String, Vec<String>)> {
             .duration
             .map(|seconds| ("sts:DurationSeconds".to_owned(), vec![seconds.to_string()])),
     );
-    if !request.tags.is_empty() {
-        facts.push((
-            "aws:TagKeys".to_owned(),
-            request.tags.iter().map(|tag| tag.key.clone()).collect(),
-        ));
-        facts.extend(request_tags(&request.tags));
-    }
+    facts.extend(request_tags(&request.tags));
     if !request.transitive_tag_keys.is_empty() {
         facts.push(("sts:TransitiveTagKeys".to_owned(), request.transitive_tag_keys.clone()));
     }

@@ -24,6 +24,8 @@ use super::service::Api;
 const ATTEMPTS: usize = 8;
 /// The condition key for the agent of a device: `towline` or `vendor`.
 const AGENT_KIND: &str = "towline:AgentKind";
+/// The condition key for the keys of all tags that a request brings or removes.
+pub(super) const TAG_KEYS: &str = "aws:TagKeys";
 
 /// What a request about tags is about: authorised, and there.
 struct Tagged {
@@ -39,9 +41,7 @@ impl Api {
         call: &Call,
         request: AddTagsToResourceRequest,
     ) -> Result<Empty, ApiError> {
-        let keys = request.tags.iter().map(|tag| tag.key.clone());
-        let mut facts = vec![("aws:TagKeys".to_owned(), keys.collect())];
-        facts.extend(request_tags(&request.tags));
+        let facts: Vec<_> = request_tags(&request.tags).collect();
         let tags: Vec<_> = request.tags.into_iter().map(|tag| (tag.key, tag.value)).collect();
         let about = (&*request.resource_type, &*request.resource_id);
         self.change_tags(call, about, &facts, (&[], &tags)).await
@@ -52,7 +52,7 @@ impl Api {
         call: &Call,
         request: RemoveTagsFromResourceRequest,
     ) -> Result<Empty, ApiError> {
-        let facts = [("aws:TagKeys".to_owned(), request.tag_keys.clone())];
+        let facts = [(TAG_KEYS.to_owned(), request.tag_keys.clone())];
         let about = (&*request.resource_type, &*request.resource_id);
         self.change_tags(call, about, &facts, (&request.tag_keys, &[])).await
     }
@@ -164,7 +164,13 @@ impl Api {
     }
 }
 
-/// The condition keys for the tags that a request brings.
+/// The condition keys for the tags that a request brings: each value, and all keys.
 pub(super) fn request_tags(tags: &[Tag]) -> impl Iterator<Item = (String, Vec<String>)> {
+    let keys = tags.iter().map(|tag| tag.key.clone()).collect();
+    tag_values(tags).chain([(TAG_KEYS.to_owned(), keys)])
+}
+
+/// The same for a request whose keys are more than those of its tags: the caller names them all.
+pub(super) fn tag_values(tags: &[Tag]) -> impl Iterator<Item = (String, Vec<String>)> {
     tags.iter().map(|tag| (format!("aws:RequestTag/{}", tag.key), vec![tag.value.clone()]))
 }

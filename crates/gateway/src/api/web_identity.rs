@@ -271,11 +271,7 @@ fn facts(
         request.duration.map(|life| ("sts:DurationSeconds".to_owned(), vec![life.to_string()])),
     );
     facts.push(("aws:FederatedProvider".to_owned(), vec![provider_arn.to_owned()]));
-    if !tags.is_empty() {
-        let keys = tags.iter().map(|tag| tag.key.clone()).collect();
-        facts.push(("aws:TagKeys".to_owned(), keys));
-        facts.extend(request_tags(tags));
-    }
+    facts.extend(request_tags(tags));
     let issuer = provider_arn.split_once("oidc-provider/").map_or("", |(_, issuer)| issuer);
     let claims = claim_values(vouch)?;
     facts.extend(claims.into_iter().map(|(name, values)| (format!("{issuer}:{name}"), values)));
