@@ -85,6 +85,7 @@ impl Api {
         if let Some(row) = &row {
             let device = self.about_device(&row.new.device_id).await?;
             question.tags.extend(device.tags);
+            question.facts.extend(device.facts);
             question = question
                 .with("towline:SessionOwner", [row.new.principal_arn.clone()])
                 .with("towline:SessionDocument", [row.new.document.clone()]);
