@@ -186,7 +186,7 @@ impl Api {
         row: &Row,
         end_sessions: Option<bool>,
     ) -> Result<RightsRemoved, ApiError> {
-        let live = self.store().sessions().live_by_approval(&row.principal_id).await;
+        let live = self.store().sessions().live_by_approval(&row.principal_id, &row.id).await;
         let end = end_sessions.unwrap_or(self.parts.removal_ends_sessions);
         self.end_or_count(call, &live.or_internal("cannot read sessions")?, end).await
     }

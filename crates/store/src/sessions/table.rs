@@ -36,7 +36,7 @@ impl SessionStore<'_> {
     ///
     /// # Errors
     /// [`StoreError::Exists`] for an id that is taken; [`StoreError::Missing`] when the user behind
-    /// it was removed after policy had allowed the session.
+    /// it was removed after policy had allowed the session, or the approved access ended.
     pub async fn insert(&self, new: &NewSession, now: UnixMillis) -> Result<(), StoreError> {
         let mut tx = self.store.writing().await?;
         let keep = Duration::from_secs(limits::SESSION_HISTORY_DAYS.unsigned_abs() * 86_400);
@@ -58,7 +58,9 @@ impl SessionStore<'_> {
              'off'))) \
              WHERE (? = '' OR EXISTS (SELECT 1 FROM principals WHERE unique_id = ?) \
              OR EXISTS (SELECT 1 FROM federated_people WHERE id = ? AND blocked = 0)) \
-             AND (? = '' OR EXISTS (SELECT 1 FROM principals WHERE unique_id = ?))",
+             AND (? = '' OR EXISTS (SELECT 1 FROM principals WHERE unique_id = ?)) \
+             AND (? = '' OR EXISTS (SELECT 1 FROM access_requests WHERE id = ? AND \
+             status = 'Approved' AND expires_at > ?))",
         )
         .bind(&new.id)
         .bind(&new.device_id)
@@ -85,11 +87,14 @@ impl SessionStore<'_> {
         .bind(&new.person_id)
         .bind(&new.principal_id)
         .bind(&new.principal_id)
+        .bind(&new.access_request)
+        .bind(&new.access_request)
+        .bind(now.0)
         .execute(&mut *tx)
         .await
         .map_err(StoreError::on_insert("session"))?;
         if stored.rows_affected() == 0 {
-            return Err(StoreError::Missing("user or role: it was removed"));
+            return Err(StoreError::Missing("user, role or approved access: it was removed"));
         }
         tx.commit().await?;
         Ok(())
@@ -251,17 +256,23 @@ impl SessionStore<'_> {
         Ok(still)
     }
 
-    /// Ids of the sessions of a user that have not ended and that an approved request permits.
+    /// Ids of the sessions of a user that have not ended and that this approved request permits;
+    /// those of which it is not known which request does, too.
     ///
     /// # Errors
     /// [`StoreError::Database`].
-    pub async fn live_by_approval(&self, person_id: &str) -> Result<Vec<String>, StoreError> {
+    pub async fn live_by_approval(
+        &self,
+        person_id: &str,
+        request: &str,
+    ) -> Result<Vec<String>, StoreError> {
         Ok(engine::query_scalar(
             "SELECT id FROM sessions WHERE ended_at IS NULL AND person_id = ? AND access_type = ? \
-             ORDER BY id",
+             AND (access_request = ? OR access_request = '') ORDER BY id",
         )
         .bind(person_id)
         .bind(JUST_IN_TIME)
+        .bind(request)
         .fetch_all(&self.store.pool)
         .await?)
     }
