@@ -108,7 +108,7 @@ pub(super) async fn go_on(
     if !is_wanted || !store.is_shared() {
         return Ok(Ok(None));
     }
-    let part = store.sessions().next_recording_part(&row.new.id).await?;
+    let part = store.sessions().next_recording_part(&row.new.id, row.recording_part).await?;
     let (own, facts, started, on_taken) =
         (Arc::clone(recorder), facts_of(row), row.started_at, on_taken());
     let begun =

@@ -159,23 +159,26 @@ impl SessionStore<'_> {
         Ok(done.rows_affected() > 0)
     }
 
-    /// The number of a further part of a session's recording, which this gateway is about to begin.
+    /// The number of the part of a session's recording after the known one, which this gateway is
+    /// about to begin. Asked again, because the answer was lost, it is the same.
     ///
     /// # Errors
-    /// [`StoreError::Database`].
-    pub async fn next_recording_part(&self, id: &str) -> Result<u32, StoreError> {
-        let mut tx = self.store.writing().await?;
-        engine::query("UPDATE sessions SET recording_part = recording_part + 1 WHERE id = ?")
-            .bind(id)
-            .execute(&mut *tx)
-            .await?;
-        let part: Option<i64> =
-            engine::query_scalar("SELECT recording_part FROM sessions WHERE id = ?")
-                .bind(id)
-                .fetch_optional(&mut *tx)
-                .await?;
-        tx.commit().await?;
-        Ok(part.and_then(|part| u32::try_from(part).ok()).unwrap_or(2))
+    /// [`StoreError::Changed`] when another part was begun since the known one was read.
+    pub async fn next_recording_part(&self, id: &str, known: u32) -> Result<u32, StoreError> {
+        let next = known.saturating_add(1);
+        let done = engine::query(
+            "UPDATE sessions SET recording_part = ? WHERE id = ? AND recording_part IN (?, ?)",
+        )
+        .bind(i64::from(next))
+        .bind(id)
+        .bind(i64::from(known))
+        .bind(i64::from(next))
+        .execute(&self.store.pool)
+        .await?;
+        if done.rows_affected() == 0 {
+            return Err(StoreError::Changed("the parts of a recording"));
+        }
+        Ok(next)
     }
 
     /// Stores the size of a part of its recording.
