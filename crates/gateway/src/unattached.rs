@@ -12,7 +12,7 @@ use towline_wire::lane::Lanes;
 use crate::plane::{
     AccessEnd, AgentAcceptor, AgentConnection, ChannelRequest, Commands, DataChannels, Dropped,
     Found, LiveState, OutputName, OutputPiece, Presence, RotateError, SeatError, SessionStart,
-    SessionStarted, Sessions, StartError, WatchError, WatchGrant, Watcher,
+    SessionStarted, Sessions, Sitter, StartError, WatchError, WatchGrant, Watcher,
 };
 
 /// The data plane that is not there.
@@ -23,16 +23,19 @@ impl Sessions for Unattached {
     fn start(&self, _: SessionStart) -> BoxFuture<'_, Result<SessionStarted, StartError>> {
         Box::pin(async { Err(StartError::NotConnected) })
     }
-    fn resume(&self, _: &SessionId, _: Option<String>) -> BoxFuture<'_, Found<String>> {
+    fn resume(&self, _: &SessionId, _: Option<Sitter>) -> BoxFuture<'_, Found<String>> {
         Box::pin(async { Found::Nowhere })
     }
     fn join(
         &self,
         _: &SessionId,
-        _: String,
+        _: Sitter,
         _: bool,
     ) -> BoxFuture<'_, Found<Result<String, SeatError>>> {
         Box::pin(async { Found::Nowhere })
+    }
+    fn leave_seats(&self, _: &[String], _: bool) -> BoxFuture<'_, u64> {
+        Box::pin(async { 0 })
     }
     fn message(&self, _: &SessionId, _: &str, _: &str) -> BoxFuture<'_, Found<bool>> {
         Box::pin(async { Found::Nowhere })

@@ -75,6 +75,16 @@ const PERSON: &str =
     "SELECT id, provider_id, subject, name, blocked, created_at, used_at FROM federated_people";
 
 /// Sessions of the people of a provider that have not ended.
+/// The people of a removed provider.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RemovedPeople {
+    /// Sessions of them that have not ended.
+    pub sessions: Vec<String>,
+    /// Their ids.
+    pub people: Vec<String>,
+}
+
+const PEOPLE: &str = "SELECT id FROM federated_people WHERE provider_id = ? ORDER BY id";
 const LIVE: &str = "SELECT s.id FROM sessions s JOIN federated_people p ON p.id = s.person_id \
      WHERE s.ended_at IS NULL AND p.provider_id = ? ORDER BY s.id";
 
@@ -241,20 +251,28 @@ impl IdentityProviders<'_> {
         Ok(engine::query_scalar(sql).bind(id).bind(role).fetch_all(&self.store.pool).await?)
     }
 
-    /// Removes a provider with its people. `None`: there was none; else the live sessions of its
-    /// people.
+    /// Ids of the people of a provider.
     ///
     /// # Errors
     /// [`StoreError::Database`].
-    pub async fn remove(&self, id: &str) -> Result<Option<Vec<String>>, StoreError> {
+    pub async fn people_ids(&self, id: &str) -> Result<Vec<String>, StoreError> {
+        Ok(engine::query_scalar(PEOPLE).bind(id).fetch_all(&self.store.pool).await?)
+    }
+
+    /// Removes a provider with its people. `None`: there was none; else what its people leave.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn remove(&self, id: &str) -> Result<Option<RemovedPeople>, StoreError> {
         let mut tx = self.store.writing().await?;
         let sessions: Vec<String> = engine::query_scalar(LIVE).bind(id).fetch_all(&mut *tx).await?;
+        let people: Vec<String> = engine::query_scalar(PEOPLE).bind(id).fetch_all(&mut *tx).await?;
         let done = engine::query("DELETE FROM identity_providers WHERE unique_id = ?")
             .bind(id)
             .execute(&mut *tx)
             .await?;
         tx.commit().await?;
-        Ok((done.rows_affected() > 0).then_some(sessions))
+        Ok((done.rows_affected() > 0).then_some(RemovedPeople { sessions, people }))
     }
 
     /// The person with this id.
@@ -477,7 +495,9 @@ mod tests {
         assert_eq!((&again.id, &*again.name, again.used_at), (&ann.id, "Ann Lee", UnixMillis(9)));
         assert_eq!(providers.block(&ann.id, true).await.unwrap(), Some(Vec::new()));
         assert!(providers.let_in(&a, "ann", "Ann", UnixMillis(10)).await.unwrap().is_blocked);
-        assert_eq!(providers.remove(&a).await.unwrap(), Some(Vec::new()));
+        let gone = RemovedPeople { sessions: Vec::new(), people: vec![ann.id.clone()] };
+        assert_eq!(providers.people_ids(&a).await.unwrap(), gone.people);
+        assert_eq!(providers.remove(&a).await.unwrap(), Some(gone));
         assert_eq!(providers.remove(&a).await.unwrap(), None);
         assert_eq!(providers.person(&ann.id).await.unwrap(), None);
         assert!(providers.person(&other.id).await.unwrap().is_some());

@@ -111,7 +111,7 @@ pub use documents::{SAME_NAME, SAME_TEXT};
 pub use engine::member::NodeIdentity;
 pub use error::StoreError;
 pub use failures::{CountedFailures, Failures};
-pub use identity_providers::{FederatedPerson, IdentityProvider, IdentityProviders};
+pub use identity_providers::{FederatedPerson, IdentityProvider, IdentityProviders, RemovedPeople};
 pub use invitations::{Invitations, Taken};
 pub use keys::{DeviceKey, DeviceKeys, KeyStatus, fingerprint};
 pub use namings::ApprovalText;

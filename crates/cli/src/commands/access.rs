@@ -10,6 +10,7 @@ use towline_ssm::api::access::{
     GetAccessTokenRequest, GetAccessTokenResponse, ListAccessRequestsRequest,
     ListAccessRequestsResult, StartAccessRequestRequest, StartAccessRequestResponse, Target,
 };
+use towline_ssm::api::admin::RightsRemoved;
 use towline_ssm::api::explain::{
     DeviceAccess, ExplainAccessRequest, ExplainAccessResult, ListDeviceAccessRequest,
     ListDeviceAccessResult,
@@ -136,7 +137,11 @@ async fn decide(
             return "agreed to; more persons must extend it before access holds longer\n"
                 .to_owned();
         }
-        removed_text(answer.ended_sessions, answer.live_sessions)
+        removed_text(&RightsRemoved {
+            live_sessions: answer.live_sessions,
+            ended_sessions: answer.ended_sessions,
+            towline_open_commands: 0,
+        })
     })
 }
 

@@ -93,7 +93,7 @@ impl Context {
         request: &impl Serialize,
     ) -> Result<(), Failure> {
         let answer: RightsRemoved = self.call(operation, request).await?;
-        self.output.answer(&answer, |_| removed_text(answer.ended_sessions, answer.live_sessions))
+        self.output.answer(&answer, |_| removed_text(&answer))
     }
 
     /// Runs an operation that answers nothing, and prints nothing (JSON: an empty object).
@@ -107,12 +107,16 @@ impl Context {
     }
 }
 
-/// What became of the sessions of who lost a right.
-pub(super) fn removed_text(ended: u64, live: u64) -> String {
-    match (ended, live) {
+/// What became of the sessions and the commands of who lost a right.
+pub(super) fn removed_text(removed: &RightsRemoved) -> String {
+    let sessions = match (removed.ended_sessions, removed.live_sessions) {
         (0, 0) => String::new(),
         (0, live) => format!("open sessions that go on: {live} (--end-sessions ends them)\n"),
         (ended, _) => format!("sessions ended: {ended}\n"),
+    };
+    match removed.towline_open_commands {
+        0 => sessions,
+        open => format!("{sessions}commands that go on: {open} (--end-sessions cancels them)\n"),
     }
 }
 

@@ -4,6 +4,7 @@
 //! - A client's secret is read from a file or standard input, never from the command line.
 
 use towline_ssm::Operation;
+use towline_ssm::api::admin::RightsRemoved;
 use towline_ssm::api::provider::{
     ClaimTag, CreateIdentityProviderRequest, FederatedPerson, GroupRole, IdentityProvider,
     IdentityProviderResult, ListFederatedPeopleRequest, ListFederatedPeopleResult,
@@ -41,7 +42,11 @@ pub(super) async fn run(context: &mut Context, command: ProviderCommand) -> Resu
             };
             let answer: UpdateIdentityProviderResult =
                 context.call(Operation::UpdateIdentityProvider, &request).await?;
-            let text = removed_text(answer.ended_sessions, answer.live_sessions);
+            let text = removed_text(&RightsRemoved {
+                live_sessions: answer.live_sessions,
+                ended_sessions: answer.ended_sessions,
+                towline_open_commands: answer.towline_open_commands,
+            });
             context.output.answer(&answer, |_| text)
         }
         ProviderCommand::List => list(context).await,

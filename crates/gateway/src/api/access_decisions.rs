@@ -22,6 +22,7 @@ use super::access::status;
 use super::access_letters::{APPROVED, COUNTED, EXTENDED, EXTENSION_COUNTED, REJECTED, REVOKED};
 use super::call::Call;
 use super::internal::{OrInternal as _, internal};
+use super::removal::Left;
 use super::service::Api;
 use super::windows::open_until;
 
@@ -188,7 +189,8 @@ impl Api {
     ) -> Result<RightsRemoved, ApiError> {
         let live = self.store().sessions().live_by_approval(&row.principal_id, &row.id).await;
         let end = end_sessions.unwrap_or(self.parts.removal_ends_sessions);
-        self.end_or_count(call, &live.or_internal("cannot read sessions")?, end).await
+        let sessions = live.or_internal("cannot read sessions")?;
+        self.end_or_count(call, &Left { sessions, ..Left::default() }, end).await
     }
 
     /// Why a request cannot be decided so any more.

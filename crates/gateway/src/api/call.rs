@@ -12,7 +12,7 @@ use towline_ssm::operation::Operation;
 use super::root::Root;
 use super::token::{Token, tag};
 use crate::limits::MAX_AUDIT_FACTS;
-use crate::plane::Person;
+use crate::plane::{Person, Sitter};
 
 /// What showed whose request it is. Policy, audit trail and limits make no difference between them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,6 +70,15 @@ impl Caller {
     /// Whether the caller is herself, and in no role.
     pub(super) fn is_person(&self) -> bool {
         self.principal_id == self.person.id
+    }
+
+    /// The caller as one who types into a session of somebody else.
+    pub(super) fn sitter(&self) -> Sitter {
+        Sitter {
+            arn: self.arn.clone(),
+            person_id: self.person.id.clone(),
+            principal_id: self.principal_id.clone(),
+        }
     }
 
     /// The request for access whose credentials these are.

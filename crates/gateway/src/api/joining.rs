@@ -22,7 +22,7 @@ use super::call::Call;
 use super::internal::internal;
 use super::resolution::{DOCUMENT_CHECK, RUN_AS_TAG};
 use super::service::Api;
-use crate::plane::SeatError;
+use crate::plane::{SeatError, Sitter};
 
 impl Api {
     pub(super) async fn join_session(
@@ -44,8 +44,9 @@ impl Api {
             row.new.id.parse().map_err(|error| internal("a stored session id", &error))?;
         let takes = self.would_allow_action(call, TAKE_OVER_SESSION, &question).await?;
         call.note("consent", if takes { "not needed" } else { "asked for" });
-        let joined = self.parts.sessions.join(&session, call.caller.arn.clone(), !takes).await;
+        let joined = self.parts.sessions.join(&session, call.caller.sitter(), !takes).await;
         let token_value = joined.here().ok_or_else(over)?.map_err(|error| refusal(&error))?;
+        self.seat_stands(call).await?;
         Ok(StartSessionResponse {
             stream_url: self.stream_url(call, &session),
             session_id: session.into(),
@@ -56,6 +57,19 @@ impl Api {
             towline_ended: None,
             towline_session_type: Some(row.new.session_type).filter(|kind| !kind.is_empty()),
         })
+    }
+
+    /// Consent is waited for: who was removed meanwhile loses the seat that she has just got.
+    pub(super) async fn seat_stands(&self, call: &Call) -> Result<(), ApiError> {
+        if self.still_stands(&call.caller).await? {
+            return Ok(());
+        }
+        let Sitter { person_id, principal_id, .. } = call.caller.sitter();
+        let ids =
+            if call.caller.is_person() { vec![person_id] } else { vec![person_id, principal_id] };
+        self.parts.sessions.leave_seats(&ids, true).await;
+        let message = "your access key was switched off, or you were removed, meanwhile";
+        Err(ApiError::new(ErrorCode::AccessDeniedException, message))
     }
 
     /// The right to open such a session: on its device, by its document, as its user.

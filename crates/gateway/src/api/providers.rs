@@ -22,6 +22,7 @@ use super::call::Call;
 use super::internal::{OrInternal as _, internal};
 use super::named::missing;
 use super::paging::page;
+use super::removal::Left;
 use super::service::Api;
 use super::web_identity::settings_of;
 
@@ -102,8 +103,13 @@ impl Api {
         let mut identity_provider = self.shown_provider(&row)?;
         identity_provider.has_client_secret |= had_secret;
         let removed = self.people_lost(call, &row, &lost, request.end_sessions).await?;
-        let RightsRemoved { live_sessions, ended_sessions } = removed;
-        Ok(UpdateIdentityProviderResult { identity_provider, live_sessions, ended_sessions })
+        let RightsRemoved { live_sessions, ended_sessions, towline_open_commands } = removed;
+        Ok(UpdateIdentityProviderResult {
+            identity_provider,
+            live_sessions,
+            ended_sessions,
+            towline_open_commands,
+        })
     }
 
     /// Sessions of a provider's people after a change that took these roles away: all of them are
@@ -118,8 +124,10 @@ impl Api {
     ) -> Result<RightsRemoved, ApiError> {
         let store = self.store().identity_providers();
         let all = store.live_sessions(&row.unique_id).await.or_internal("cannot read sessions")?;
+        let people = store.people_ids(&row.unique_id).await.or_internal("cannot read people")?;
         if end.is_some() || !self.parts.removal_ends_sessions {
-            return self.end_or_count(call, &all, end.unwrap_or(false)).await;
+            let left = Left { sessions: all, ids: people, arns: Vec::new() };
+            return self.end_or_count(call, &left, end.unwrap_or(false)).await;
         }
         let mut in_lost = Vec::new();
         for role in lost {
@@ -128,10 +136,12 @@ impl Api {
             let some = store.live_sessions_in(&row.unique_id, &stored.unique_id).await;
             in_lost.extend(some.or_internal("cannot read sessions")?);
         }
-        let others: Vec<String> = all.into_iter().filter(|id| !in_lost.contains(id)).collect();
-        let RightsRemoved { live_sessions, .. } = self.end_or_count(call, &others, false).await?;
-        let ended = self.end_or_count(call, &in_lost, true).await?;
-        Ok(RightsRemoved { live_sessions, ..ended })
+        let sessions = all.into_iter().filter(|id| !in_lost.contains(id)).collect();
+        let others = Left { sessions, ids: people, arns: Vec::new() };
+        let left = self.end_or_count(call, &others, false).await?;
+        let in_lost = Left { sessions: in_lost, ..Left::default() };
+        let RightsRemoved { ended_sessions, .. } = self.end_or_count(call, &in_lost, true).await?;
+        Ok(RightsRemoved { ended_sessions, ..left })
     }
 
     pub(super) async fn delete_identity_provider(
@@ -142,10 +152,11 @@ impl Api {
         let row = self.permitted_provider(call, &request.provider_name).await?;
         let gone = self.store().identity_providers().remove(&row.unique_id).await;
         let gone = gone.or_internal("cannot remove an identity provider")?;
-        let sessions = gone.ok_or_else(|| missing("identity provider"))?;
+        let gone = gone.ok_or_else(|| missing("identity provider"))?;
         self.parts.providers.forget(&row.unique_id);
         let end = request.end_sessions.unwrap_or(self.parts.removal_ends_sessions);
-        self.end_or_count(call, &sessions, end).await
+        let left = Left { sessions: gone.sessions, ids: gone.people, arns: Vec::new() };
+        self.end_or_count(call, &left, end).await
     }
 
     pub(super) async fn list_federated_people(
@@ -197,10 +208,11 @@ impl Api {
             store.block(&person.id, blocks).await.or_internal("cannot block a person")?;
         let sessions = sessions.ok_or_else(|| missing("person of this provider"))?;
         if !blocks {
-            return Ok(RightsRemoved { live_sessions: 0, ended_sessions: 0 });
+            return Ok(RightsRemoved::default());
         }
         let end = request.end_sessions.unwrap_or(self.parts.removal_ends_sessions);
-        self.end_or_count(call, &sessions, end).await
+        let left = Left { sessions, ids: vec![person.id], arns: Vec::new() };
+        self.end_or_count(call, &left, end).await
     }
 
     /// Authorises a request about a provider, by its name here: the issuer stands in its row.

@@ -85,7 +85,7 @@ impl Api {
         let member = self.store().principals().get(&request.principal_name).await;
         let member = member.or_internal("cannot read a principal")?;
         let ids = member.into_iter().map(|member| member.unique_id).collect();
-        self.commit_rights(call, change, Loss { ids, end }).await
+        self.commit_rights(call, change, Loss { ids, arns: Vec::new(), end }).await
     }
 
     pub(super) async fn put_boundary(

@@ -199,7 +199,7 @@ impl Api {
         // asks again, without an end: so one that is over is no error. One that changes gateways
         // is, with a code that clients of AWS take for passing. Its row has an end within the grace
         // time, whether it arrives or not.
-        let user = (!self.is_own(call, &session)).then(|| call.caller.arn.clone());
+        let user = (!self.is_own(call, &session)).then(|| call.caller.sitter());
         let token_value = self.parts.sessions.resume(&id, user).await.here();
         if token_value.is_none() && session.ended_at.is_none() && self.parts.peers.is_some() {
             let text = "the session is on its way to another gateway: try again";

@@ -216,6 +216,21 @@ impl Api {
         }
     }
 
+    /// Whether a caller would be let in now, for what outlives the request: what began the chain of
+    /// its credentials is good, and its role is still the one that was assumed.
+    pub(super) async fn still_stands(&self, caller: &Caller) -> Result<bool, ApiError> {
+        let stands = match self.root_stands(caller).await {
+            Err(error) if error.code == ErrorCode::InternalServerError => return Err(error),
+            root => root.is_ok(),
+        };
+        if !stands || caller.is_person() {
+            return Ok(stands);
+        }
+        let role = self.store().roles().get(&caller.principal).await;
+        let role = role.or_internal("cannot read a role")?;
+        Ok(role.is_some_and(|role| role.unique_id == caller.principal_id))
+    }
+
     /// An approved request for access that is not over, with the policy that it adds.
     async fn granted_access(
         &self,

@@ -99,10 +99,9 @@ impl Api {
 
     /// Whether the caller has the right to go on watching.
     async fn may_watch(&self, call: &Call, id: &str, unseen: bool) -> Result<bool, ApiError> {
-        match self.root_stands(&call.caller).await {
-            Err(error) if error.code == ErrorCode::InternalServerError => return Err(error),
-            Err(_) => return Ok(false),
-            Ok(()) => {}
+        // The caller is as it was when it began to watch: its key may be off, its person blocked.
+        if !self.still_stands(&call.caller).await? {
+            return Ok(false);
         }
         let (question, row) = self.about_watched(call, id).await?;
         let own = row.is_some_and(|row| self.is_own(call, &row));

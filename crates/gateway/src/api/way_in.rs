@@ -23,7 +23,7 @@ use towline_store::{Change, Trust};
 use super::authz::{Question, asked_by, parsed_set};
 use super::call::{Call, Caller, Proof};
 use super::internal::OrInternal as _;
-use super::removal::Loss;
+use super::removal::{Left, Loss};
 use super::service::Api;
 use crate::plane::Person;
 
@@ -56,7 +56,8 @@ impl Api {
         change.commit().await.or_internal("cannot store a change")?;
         self.policies.changed();
         self.policies.forgotten_elsewhere().await;
-        self.end_or_count(call, &sessions, loss.end).await
+        let left = Left { sessions, ids: loss.ids, arns: loss.arns };
+        self.end_or_count(call, &left, loss.end).await
     }
 
     /// Whether the caller is a way in, without a role: most changes are made by an administrator,

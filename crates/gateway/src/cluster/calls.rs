@@ -124,6 +124,18 @@ impl Calls {
         serde_json::from_slice(&answer).map_err(|error| error.to_string())
     }
 
+    /// Seats at another node of who lost rights: see [`crate::plane::Sessions::leave_seats`].
+    pub(super) async fn leave_seats(
+        &self,
+        node: &str,
+        ids: &[String],
+        end: bool,
+    ) -> Result<u64, String> {
+        let body = serde_json::json!({ "ids": ids, "end": end });
+        let answer = self.call(node, "leave-seats", body).await?;
+        serde_json::from_slice(&answer).map_err(|error| error.to_string())
+    }
+
     /// A device was removed: ends what another node has of it.
     pub(super) async fn drop_device(
         &self,

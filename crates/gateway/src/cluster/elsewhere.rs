@@ -12,7 +12,8 @@ use towline_ssm::ids::{DeviceId, SessionId};
 use super::calls::Calls;
 use crate::plane::{
     AccessEnd, Dropped, Found, LiveState, Peers as _, Presence, RotateError, SeatError,
-    SessionStart, SessionStarted, Sessions, StartError, Subject, WatchError, WatchGrant, Watcher,
+    SessionStart, SessionStarted, Sessions, Sitter, StartError, Subject, WatchError, WatchGrant,
+    Watcher,
 };
 
 /// Sessions of the cluster.
@@ -34,17 +35,33 @@ impl Sessions for ClusterSessions {
         self.here.start(start)
     }
 
-    fn resume(&self, id: &SessionId, user: Option<String>) -> BoxFuture<'_, Found<String>> {
+    fn resume(&self, id: &SessionId, user: Option<Sitter>) -> BoxFuture<'_, Found<String>> {
         self.here.resume(id, user)
     }
 
     fn join(
         &self,
         id: &SessionId,
-        user: String,
+        user: Sitter,
         ask: bool,
     ) -> BoxFuture<'_, Found<Result<String, SeatError>>> {
         self.here.join(id, user, ask)
+    }
+
+    fn leave_seats(&self, ids: &[String], end: bool) -> BoxFuture<'_, u64> {
+        let ids = ids.to_vec();
+        Box::pin(async move {
+            let mut all = self.here.leave_seats(&ids, end).await;
+            for node in self.calls.directory().others() {
+                match self.calls.leave_seats(&node, &ids, end).await {
+                    Ok(there) => all = all.saturating_add(there),
+                    Err(error) => {
+                        tracing::error!(error, "a gateway was not told that rights were removed");
+                    }
+                }
+            }
+            all
+        })
     }
 
     fn message(&self, id: &SessionId, from: &str, text: &str) -> BoxFuture<'_, Found<bool>> {

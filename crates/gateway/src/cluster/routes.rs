@@ -43,6 +43,12 @@ struct OfSession {
 }
 
 #[derive(Deserialize)]
+struct OfIds {
+    ids: Vec<String>,
+    end: bool,
+}
+
+#[derive(Deserialize)]
 struct OfRecording {
     recording: String,
 }
@@ -58,6 +64,7 @@ pub fn routes(
         .route("/peer/v1/answers", post(answers))
         .route("/peer/v1/moved", post(moved))
         .route("/peer/v1/terminate", post(terminate))
+        .route("/peer/v1/leave-seats", post(leave_seats))
         .route("/peer/v1/drop-device", post(drop_device))
         .route("/peer/v1/commands", post(commands_changed))
         .route("/peer/v1/output", post(output))
@@ -111,6 +118,15 @@ async fn terminate(
     let Ok(id) = asked.session.parse::<SessionId>() else { return Ok(answer(&false)) };
     let ended = state.sessions.terminate(&id, &asked.sentence).await;
     Ok(answer(&matches!(ended, Found::Here(()))))
+}
+
+/// Rights were removed: the number of seats here that go with them.
+async fn leave_seats(
+    State(state): State<CallState>,
+    body: Bytes,
+) -> Result<Response<Body>, StatusCode> {
+    let asked: OfIds = asked(&body)?;
+    Ok(answer(&state.sessions.leave_seats(&asked.ids, asked.end).await))
 }
 
 /// Another node has changed commands.

@@ -22,6 +22,8 @@ use towline_ssm::ids::{DeviceId, SessionId};
 use towline_wire::lane::{Lane, Lanes};
 use towline_wire::message::ExitStatus;
 
+use super::seats::{SeatError, Sitter};
+
 /// An agent whose TLS handshake proved the possession of `spki`'s private key. Whether that key is
 /// known is not yet asked.
 pub struct AgentConnection {
@@ -124,15 +126,18 @@ pub trait Sessions: Send + Sync + 'static {
     /// Opens a session and stores its row; waits until the device opened it or refused.
     fn start(&self, start: SessionStart) -> BoxFuture<'_, Result<SessionStarted, StartError>>;
     /// A new token for a session that is alive; `user`: who has it, if not the owner.
-    fn resume(&self, id: &SessionId, user: Option<String>) -> BoxFuture<'_, Found<String>>;
+    fn resume(&self, id: &SessionId, user: Option<Sitter>) -> BoxFuture<'_, Found<String>>;
     /// A token with which this user takes the seat of a session. `ask`: only with the consent of
     /// who has it, unless the user has it already.
     fn join(
         &self,
         id: &SessionId,
-        user: String,
+        user: Sitter,
         ask: bool,
     ) -> BoxFuture<'_, Found<Result<String, SeatError>>>;
+    /// Principals or persons of these ids have lost rights: the number of the seats that they have
+    /// in sessions of others, or hold a token for. `end`: they lose them.
+    fn leave_seats(&self, ids: &[String], end: bool) -> BoxFuture<'_, u64>;
     /// Shows a message to who has the seat. False: nobody sees it.
     fn message(&self, id: &SessionId, from: &str, text: &str) -> BoxFuture<'_, Found<bool>>;
     /// Keeps a place for a viewer of a session, and gives a token for it.
@@ -380,38 +385,6 @@ pub enum WatchError {
         /// That number.
         most: usize,
     },
-    /// Something of ours failed.
-    #[error("internal error: {0}")]
-    Internal(String),
-}
-
-/// Why a user does not get the seat of a session.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SeatError {
-    /// There is nothing to type into.
-    #[error("the session has no terminal: only sessions with a terminal can be joined")]
-    NoTerminal,
-    /// It ended meanwhile.
-    #[error("the session is over")]
-    Over,
-    /// Its client says no.
-    #[error("the user of the session refused to hand it over")]
-    Refused,
-    /// Its client says nothing, or left.
-    #[error(
-        "the user of the session did not answer in time: try again, or get the right \
-         towline:TakeOverSession"
-    )]
-    NoAnswer,
-    /// No client is attached, or one that cannot be asked.
-    #[error(
-        "nobody is attached to the session who can hand it over: it needs the right \
-         towline:TakeOverSession"
-    )]
-    NobodyToAsk,
-    /// Another request waits.
-    #[error("the user of the session is being asked already: try again in half a minute")]
-    Busy,
     /// Something of ours failed.
     #[error("internal error: {0}")]
     Internal(String),

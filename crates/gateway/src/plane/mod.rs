@@ -6,6 +6,8 @@
 
 mod interfaces;
 mod peers;
+mod seats;
 
 pub use interfaces::*;
 pub use peers::{ByPeer, PeerAcceptor, Peers, Subject};
+pub use seats::{SeatError, Sitter};

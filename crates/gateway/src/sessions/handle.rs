@@ -14,7 +14,7 @@ use crate::limits::SEAT_PATIENCE;
 use crate::pace::Pace;
 use crate::plane::{
     self, AccessEnd, Dropped, EndReason, Found, LiveState, RotateError, SeatError, SessionStart,
-    SessionStarted, StartError, WatchError, WatchGrant, Watcher, Watching,
+    SessionStarted, Sitter, StartError, WatchError, WatchGrant, Watcher, Watching,
 };
 
 /// The handle of the plane's interface: it knows its own `Arc`.
@@ -36,7 +36,7 @@ impl plane::Sessions for HubHandle {
         Box::pin(opening::open(Arc::clone(&self.hub), start))
     }
 
-    fn resume(&self, id: &SessionId, user: Option<String>) -> BoxFuture<'_, Found<String>> {
+    fn resume(&self, id: &SessionId, user: Option<Sitter>) -> BoxFuture<'_, Found<String>> {
         let fresh = self.hub.session(id.as_str()).and_then(|session| {
             let (token, text) = token::Token::fresh(Instant::now())?;
             session.set_token_of(token, user);
@@ -48,13 +48,19 @@ impl plane::Sessions for HubHandle {
     fn join(
         &self,
         id: &SessionId,
-        user: String,
+        user: Sitter,
         ask: bool,
     ) -> BoxFuture<'_, Found<Result<String, SeatError>>> {
         let Some(session) = self.hub.session(id.as_str()) else {
             return Box::pin(ready(Found::Nowhere));
         };
         Box::pin(async move { Found::Here(join(&session, user, ask).await) })
+    }
+
+    fn leave_seats(&self, ids: &[String], end: bool) -> BoxFuture<'_, u64> {
+        let sessions = self.hub.all_sessions();
+        let left = sessions.iter().filter(|session| session.leave_seat(ids, end)).count();
+        Box::pin(ready(u64::try_from(left).unwrap_or(u64::MAX)))
     }
 
     fn message(&self, id: &SessionId, from: &str, text: &str) -> BoxFuture<'_, Found<bool>> {
@@ -116,10 +122,10 @@ impl plane::Sessions for HubHandle {
 }
 
 /// A token for this user, with the consent of who has the seat where that is needed.
-async fn join(session: &Session, user: String, ask: bool) -> Result<String, SeatError> {
+async fn join(session: &Session, user: Sitter, ask: bool) -> Result<String, SeatError> {
     session.has_seat()?;
     if ask && !session.is_held_by(&user) {
-        let answered = session.ask_for_seat(&user)?;
+        let answered = session.ask_for_seat(&user.arn)?;
         match tokio::time::timeout(SEAT_PATIENCE, answered).await {
             Ok(Ok(true)) => {}
             Ok(Ok(false)) => return Err(SeatError::Refused),

@@ -19,7 +19,7 @@ use tokio_rustls::client::TlsStream;
 use towline_gateway::init::{self, Made, Options};
 use towline_gateway::plane::{
     AccessEnd, AgentAcceptor, AgentConnection, ChannelRequest, DataChannels, Dropped, Found,
-    LiveState, Presence, RotateError, SeatError, SessionStart, SessionStarted, Sessions,
+    LiveState, Presence, RotateError, SeatError, SessionStart, SessionStarted, Sessions, Sitter,
     StartError, WatchError, WatchGrant, Watcher,
 };
 use towline_gateway::unattached::Unattached;
@@ -169,10 +169,13 @@ impl Sessions for Pretended {
     fn join(
         &self,
         _: &SessionId,
-        _: String,
+        _: Sitter,
         _: bool,
     ) -> BoxFuture<'_, Found<Result<String, SeatError>>> {
         Box::pin(ready(Found::Nowhere))
+    }
+    fn leave_seats(&self, _: &[String], _: bool) -> BoxFuture<'_, u64> {
+        Box::pin(ready(0))
     }
     fn message(&self, _: &SessionId, _: &str, _: &str) -> BoxFuture<'_, Found<bool>> {
         Box::pin(ready(Found::Nowhere))
@@ -187,7 +190,7 @@ impl Sessions for Pretended {
     ) -> BoxFuture<'_, Found<Result<WatchGrant, WatchError>>> {
         Box::pin(ready(Found::Nowhere))
     }
-    fn resume(&self, id: &SessionId, _: Option<String>) -> BoxFuture<'_, Found<String>> {
+    fn resume(&self, id: &SessionId, _: Option<Sitter>) -> BoxFuture<'_, Found<String>> {
         let alive = self.alive.lock().unwrap().contains(id.as_str());
         Box::pin(ready(alive.then(|| "another-token".to_owned()).into()))
     }

@@ -269,6 +269,14 @@ pub struct RightsRemoved {
     /// Sessions that were ended.
     #[serde(default)]
     pub ended_sessions: u64,
+    /// Commands of Run Command that were sent with these rights, and go on.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub towline_open_commands: u64,
+}
+
+/// Clients of before know no such member: it stands only where it says something.
+pub(super) const fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// What is known of a user.

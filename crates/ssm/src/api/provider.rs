@@ -263,6 +263,9 @@ pub struct UpdateIdentityProviderResult {
     /// Sessions of its people that were ended.
     #[serde(default)]
     pub ended_sessions: u64,
+    /// Commands of its people that go on.
+    #[serde(default, skip_serializing_if = "super::admin::is_zero")]
+    pub towline_open_commands: u64,
 }
 
 /// Asks for all identity providers.

@@ -6,6 +6,7 @@ use super::rows::{
 };
 use crate::engine::{self, QueryBuilder, Row};
 use crate::error::StoreError;
+use crate::limits;
 use crate::store::one_of;
 use towline_host::clock::UnixMillis;
 
@@ -29,6 +30,47 @@ pub struct CommandFilter {
 }
 
 impl CommandStore<'_> {
+    /// Ids of the commands that have not ended, of persons of these ids or of principals of these
+    /// ARNs. One that ends with `/` stands for the sessions of a role; one of a user for commands
+    /// of an older version, which have no id.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn open_of(
+        &self,
+        ids: &[String],
+        arns: &[String],
+    ) -> Result<Vec<String>, StoreError> {
+        let mut found: Vec<String> = Vec::new();
+        for some in ids.chunks(limits::INVOCATIONS_AT_ONCE) {
+            let mut query = QueryBuilder::new(
+                "SELECT id FROM commands WHERE ended_at IS NULL AND person_id <> \
+                                   ''",
+            );
+            one_of(&mut query, "person_id", some);
+            let rows = query.build().persistent(false).fetch_all(&self.store.pool).await?;
+            for row in rows {
+                found.push(row.try_get("id")?);
+            }
+        }
+        for arn in arns {
+            let sql = if arn.ends_with('/') {
+                "SELECT id FROM commands WHERE ended_at IS NULL AND principal_arn >= ? AND \
+                 principal_arn < ?"
+            } else {
+                "SELECT id FROM commands WHERE ended_at IS NULL AND person_id = '' AND \
+                 principal_arn >= ? AND principal_arn <= ?"
+            };
+            let last = if arn.ends_with('/') { format!("{arn}{}", char::MAX) } else { arn.clone() };
+            let rows: Vec<String> =
+                engine::query_scalar(sql).bind(arn).bind(last).fetch_all(&self.store.pool).await?;
+            found.extend(rows);
+        }
+        found.sort_unstable();
+        found.dedup();
+        Ok(found)
+    }
+
     /// One command.
     ///
     /// # Errors

@@ -63,6 +63,12 @@ impl Api {
             .await
             .or_internal("cannot store a command")?;
         self.parts.commands.sent(&new.id).await;
+        if !self.still_stands(&call.caller).await? {
+            // Removed between the judgement and the row: nobody else has seen this command.
+            self.parts.commands.cancel(&new.id, None).await;
+            let message = "your access key was switched off, or you were removed, meanwhile";
+            return Err(ApiError::new(ErrorCode::AccessDeniedException, message));
+        }
         let row =
             self.store().run_commands().get(&new.id).await.or_internal("cannot read a command")?;
         let row =

@@ -15,7 +15,7 @@ use towline_wire::client::ToClient;
 use towline_wire::lane::{Lane, Lanes};
 use towline_wire::message::Size;
 
-use super::session::{Phase, Session};
+use super::session::{Core, Phase, Session};
 use crate::plane::EndReason;
 use crate::sessions::device_end::Control;
 use crate::sessions::positions::Broken;
@@ -79,11 +79,7 @@ impl Session {
             return false;
         }
         core.client = None;
-        core.positions.stop();
-        core.since.no_client = Some(Instant::now());
-        if let Some(device) = &core.device {
-            device.control(Control::Detach);
-        }
+        core.lost_client();
         self.changed.notify_one();
         true
     }
@@ -171,5 +167,16 @@ impl Session {
             core.resized(size);
         }
         device.offer(control)
+    }
+}
+
+impl Core {
+    /// There is no client any more: output stops.
+    pub(super) fn lost_client(&mut self) {
+        self.positions.stop();
+        self.since.no_client = Some(Instant::now());
+        if let Some(device) = &self.device {
+            device.control(Control::Detach);
+        }
     }
 }

@@ -6,6 +6,7 @@
 //! # Invariants
 //! - One client has the seat: positions of input are counted between one client and the device.
 //! - One request waits for an answer at a time, and ends with the client that was asked.
+//! - A seat is its user's by ids: who loses her rights loses it, and nobody inherits it by a name.
 //! - The recording says who types from which position on, each time that another user begins.
 
 use std::sync::Arc;
@@ -14,17 +15,17 @@ use tokio::sync::oneshot;
 use towline_wire::client::ToClient;
 
 use super::session::{Core, Phase, Session};
-use crate::plane::SeatError;
+use crate::plane::{SeatError, Sitter};
 use crate::sessions::queue::ClientQueue;
 use crate::sessions::token::Token;
 
 /// The seat of a session.
 #[derive(Debug, Default)]
 pub(super) struct Seat {
-    /// ARN of the user who has it; `None`: the owner.
-    holder: Option<String>,
+    /// The user who has it; `None`: the owner.
+    holder: Option<Sitter>,
     /// The user of the session's token; `None`: the owner.
-    next: Option<String>,
+    next: Option<Sitter>,
     /// Another user has taken it, and the recording does not say so yet.
     changed: bool,
     request: u32,
@@ -44,7 +45,7 @@ impl Session {
     }
 
     /// Keeps a token for this user; `None`: the owner.
-    pub fn set_token_of(&self, token: Token, user: Option<String>) {
+    pub fn set_token_of(&self, token: Token, user: Option<Sitter>) {
         let mut core = self.lock();
         let former = core.token.replace(token);
         core.earlier = former.filter(|_| core.seat.next == user);
@@ -63,10 +64,37 @@ impl Session {
         if over { Err(SeatError::Over) } else { Ok(()) }
     }
 
-    /// Whether this user has the seat.
+    /// Whether this user has the seat: she herself, and not one who has got her name since.
     #[must_use]
-    pub fn is_held_by(&self, user: &str) -> bool {
-        self.lock().seat.holder.as_deref() == Some(user)
+    pub fn is_held_by(&self, user: &Sitter) -> bool {
+        self.lock().seat.holder.as_ref() == Some(user)
+    }
+
+    /// Whether a principal or person of these ids has the seat without being the owner, or holds a
+    /// token for it. `end`: her client is sent away, and the token opens nothing.
+    #[must_use]
+    pub fn leave_seat(&self, ids: &[String], end: bool) -> bool {
+        let mut core = self.lock();
+        let is_hers = |user: &Option<Sitter>| user.as_ref().is_some_and(|user| user.is_of(ids));
+        let (sits, waits) = (is_hers(&core.seat.holder), is_hers(&core.seat.next));
+        let has = (sits && core.client.is_some()) || (waits && core.token.is_some());
+        if !end || matches!(core.phase, Phase::Ended) {
+            return has;
+        }
+        if waits {
+            (core.token, core.earlier, core.seat.next) = (None, None, None);
+        }
+        if sits {
+            (core.seat.holder, core.seat.changed, core.seat.asked) = (None, true, None);
+            if let Some(client) = core.client.take() {
+                let text = "your rights to this session were removed".to_owned();
+                client.close(ToClient::Refused { text, taken_over: true });
+                core.lost_client();
+            }
+        }
+        drop(core);
+        self.changed.notify_one();
+        has
     }
 
     /// Asks the client to give its seat to this user.
@@ -119,7 +147,8 @@ impl Core {
         if next == self.seat.holder {
             return "another client has taken the session over".to_owned();
         }
-        let text = format!("{} has taken the session over", next.as_deref().unwrap_or(owner));
+        let user = next.as_ref().map_or(owner, |user| &user.arn);
+        let text = format!("{user} has taken the session over");
         (self.seat.holder, self.seat.changed) = (next, true);
         text
     }
@@ -129,7 +158,7 @@ impl Core {
         if std::mem::take(&mut self.seat.changed)
             && let Some(tape) = &self.tape
         {
-            let user = self.seat.holder.as_deref().unwrap_or(owner);
+            let user = self.seat.holder.as_ref().map_or(owner, |user| &user.arn);
             tape.marker(&format!("input from byte {input} on is typed by {user}"));
         }
     }

@@ -1,11 +1,16 @@
 //! The seat of a session: asked for, given, refused, taken back; and messages to who has it.
 
 use super::*;
-use crate::plane::SeatError;
+use crate::plane::{SeatError, Sitter};
+
+/// Who is called so, with the ids of a user.
+fn sitter(name: &str, id: &str) -> Sitter {
+    Sitter { arn: name.to_owned(), person_id: id.to_owned(), principal_id: id.to_owned() }
+}
 
 fn attach_as(session: &Session, user: Option<&str>) -> Arc<ClientQueue> {
     let (token, text) = Token::fresh(Instant::now()).unwrap();
-    session.set_token_of(token, user.map(str::to_owned));
+    session.set_token_of(token, user.map(|name| sitter(name, name)));
     session.attach(&text, None, Lanes::new(100, 0), None).unwrap()
 }
 
@@ -41,10 +46,10 @@ fn there_is_one_writer_and_the_one_before_is_told_who_took_its_place() {
     let (told, over) = client.take(usize::MAX);
     let text = "bob has taken the session over".to_owned();
     assert_eq!(told, [ToChannel::Word(ToClient::Refused { text, taken_over: true })]);
-    assert!(over && session.is_held_by("bob"));
+    assert!(over && session.is_held_by(&sitter("bob", "bob")));
     assert!(session.input(&client, 0, b"late"), "what comes from it is ignored");
     let _back = attach_as(&session, None);
-    assert!(!session.is_held_by("bob"));
+    assert!(!session.is_held_by(&sitter("bob", "bob")));
 }
 
 #[test]
@@ -54,4 +59,36 @@ fn a_message_reaches_a_client_that_takes_notices_and_no_other() {
     session.hears_notices(&client);
     assert!(session.message("bob", "hello"));
     assert_eq!(words(&client), [r#"Message { from: "bob", text: "hello" }"#]);
+}
+
+#[test]
+fn who_lost_rights_leaves_the_seat_and_nobody_inherits_it_by_a_name() {
+    let (session, _link, _owner) = running();
+    let ids = |id: &str| vec![id.to_owned()];
+    assert!(!session.leave_seat(&ids("old"), true), "an owner is not looked for here");
+    let (token, text) = Token::fresh(Instant::now()).unwrap();
+    session.set_token_of(token, Some(sitter("bob", "old")));
+    let joiner = session.attach(&text, None, Lanes::new(100, 0), None).unwrap();
+    assert!(session.is_held_by(&sitter("bob", "old")));
+    assert!(!session.is_held_by(&sitter("bob", "new")), "the name was given again");
+    assert!(!session.leave_seat(&ids("eve"), true), "others stay");
+    assert!(session.leave_seat(&ids("old"), false), "counted, and left alone");
+    assert!(session.is_held_by(&sitter("bob", "old")));
+    assert!(session.leave_seat(&ids("old"), true));
+    let (told, over) = joiner.take(usize::MAX);
+    let text = "your rights to this session were removed".to_owned();
+    assert_eq!(told, [ToChannel::Word(ToClient::Refused { text, taken_over: true })]);
+    assert!(over && !session.is_held_by(&sitter("bob", "old")));
+    assert!(session.input(&joiner, 0, b"late"), "what comes from it is ignored");
+}
+
+#[test]
+fn a_token_of_who_lost_rights_opens_nothing() {
+    let (session, _link, _owner) = running();
+    let (token, text) = Token::fresh(Instant::now()).unwrap();
+    let of_role = Sitter { principal_id: "role".to_owned(), ..sitter("bob", "bob") };
+    session.set_token_of(token, Some(of_role));
+    assert!(session.leave_seat(&["role".to_owned()], true));
+    assert!(session.attach(&text, None, Lanes::new(100, 0), None).is_err());
+    assert!(!session.leave_seat(&["role".to_owned()], true), "once");
 }

@@ -1,0 +1,55 @@
+//! The seat of a session: who has it without being the owner, and why somebody does not get it.
+//!
+//! # Not here
+//! - How it is asked for and given: `sessions::session`.
+
+/// A user who types into a session of somebody else. Her ids are never given again; her ARN may be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sitter {
+    /// What others are told.
+    pub arn: String,
+    /// The id of the person.
+    pub person_id: String,
+    /// The id of the user, or of the role that she has assumed.
+    pub principal_id: String,
+}
+
+impl Sitter {
+    /// Whether one of these ids is hers, or her role's.
+    #[must_use]
+    pub fn is_of(&self, ids: &[String]) -> bool {
+        ids.iter().any(|id| *id == self.person_id || *id == self.principal_id)
+    }
+}
+
+/// Why a user does not get the seat of a session.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SeatError {
+    /// There is nothing to type into.
+    #[error("the session has no terminal: only sessions with a terminal can be joined")]
+    NoTerminal,
+    /// It ended meanwhile.
+    #[error("the session is over")]
+    Over,
+    /// Its client says no.
+    #[error("the user of the session refused to hand it over")]
+    Refused,
+    /// Its client says nothing, or left.
+    #[error(
+        "the user of the session did not answer in time: try again, or get the right \
+         towline:TakeOverSession"
+    )]
+    NoAnswer,
+    /// No client is attached, or one that cannot be asked.
+    #[error(
+        "nobody is attached to the session who can hand it over: it needs the right \
+         towline:TakeOverSession"
+    )]
+    NobodyToAsk,
+    /// Another request waits.
+    #[error("the user of the session is being asked already: try again in half a minute")]
+    Busy,
+    /// Something of ours failed.
+    #[error("internal error: {0}")]
+    Internal(String),
+}
