@@ -466,6 +466,7 @@ async fn things_of_devices(store: &Store, dev: &[(String, String)]) {
         input_recorded: false,
         idle: std::time::Duration::from_secs(60),
         max: None,
+        start_facts: String::new(),
     };
     store.sessions().insert(&session, NOW).await.unwrap();
 }

@@ -14,6 +14,7 @@ use crate::engine::{self, QueryBuilder, Row, Tx};
 use crate::error::StoreError;
 use crate::keys::fingerprint;
 use crate::limits;
+use crate::removed_devices;
 use crate::store::{Store, one_of, within};
 use crate::tags::{Tag, TagKind, put_all};
 use towline_host::clock::UnixMillis;
@@ -71,7 +72,7 @@ impl AgentKind {
         }
     }
 
-    fn parse(text: &str) -> Result<Self, sqlx::Error> {
+    pub(crate) fn parse(text: &str) -> Result<Self, sqlx::Error> {
         [Self::Towline, Self::Vendor]
             .into_iter()
             .find(|kind| kind.as_str() == text)
@@ -497,13 +498,15 @@ impl Devices<'_> {
         Ok(done.rows_affected() > 0)
     }
 
-    /// Removes a device and its tags. Its keys stay, revoked, so that they are never accepted
+    /// Removes a device and its tags; what policy asks about it is kept for its commands and its log
+    /// ([`Devices::removed`]). Its keys stay, revoked, so that they are never accepted
     /// again. `false`: there is no such device.
     ///
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn remove(&self, id: &str, now: UnixMillis) -> Result<bool, StoreError> {
         let mut tx = self.store.writing().await?;
+        removed_devices::keep(&mut tx, id, now).await?;
         let gone =
             engine::query("DELETE FROM devices WHERE id = ?").bind(id).execute(&mut *tx).await?;
         engine::query("DELETE FROM device_search WHERE id = ?").bind(id).execute(&mut *tx).await?;

@@ -66,6 +66,7 @@ mod nodes;
 mod notifications;
 mod presence;
 mod principals;
+mod removed_devices;
 mod renewals;
 mod roles;
 mod run_commands;

@@ -63,6 +63,7 @@ const STEPS: &[Step] = &[
     (76, "command persons", include_str!("../migrations/0076_command_persons.sql")),
     (82, "failures", include_str!("../migrations/0082_failures.sql")),
     (84, "what waits", include_str!("../migrations/0084_what_waits.sql")),
+    (85, "rights on record", include_str!("../migrations/0085_rights_on_record.sql")),
 ];
 
 /// The same for PostgreSQL, which begins with the schema of step 38.
@@ -82,6 +83,7 @@ const POSTGRES: &[Step] = &[
     (76, "command persons", include_str!("../migrations/postgres/0076_command_persons.sql")),
     (82, "failures", include_str!("../migrations/postgres/0082_failures.sql")),
     (84, "what waits", include_str!("../migrations/postgres/0084_what_waits.sql")),
+    (85, "rights on record", include_str!("../migrations/postgres/0085_rights_on_record.sql")),
 ];
 
 /// Number, name and text of a step.

@@ -26,7 +26,11 @@ impl Api {
         match crate::sessions::of_step(&request.session_id) {
             Some((command, device)) => {
                 call.note("commandId", &*command);
-                self.authorize(call, &self.about_device(&device).await?).await?;
+                let (about, is_known) = self.about_device_on_record(&device).await?;
+                self.authorize(call, &about).await?;
+                if !is_known {
+                    return Err(nothing());
+                }
                 let sent = self.store().run_commands().invocation(&command, &device).await;
                 known = sent.or_internal("cannot read a command")?.is_some();
             }
@@ -42,8 +46,7 @@ impl Api {
             self.store().command_log().of_session(&request.session_id, after, most + 1).await;
         let rows = rows.or_internal("cannot read the command log")?;
         if rows.is_empty() && !known && after == 0 {
-            let message = "there is no such session or command";
-            return Err(ApiError::new(ErrorCode::DoesNotExistException, message));
+            return Err(nothing());
         }
         let size = usize::try_from(most).unwrap_or(1);
         let (rows, next_token) =
@@ -53,6 +56,11 @@ impl Api {
             next_token,
         })
     }
+}
+
+fn nothing() -> ApiError {
+    let message = "there is no such session or command";
+    ApiError::new(ErrorCode::DoesNotExistException, message)
 }
 
 fn shown(row: StoredCommand) -> SessionCommand {

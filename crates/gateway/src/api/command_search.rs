@@ -89,11 +89,8 @@ impl Api {
         }
         let sees = match crate::sessions::of_step(&row.session) {
             Some((_, device)) => {
-                let question = self.about_device(&device).await;
-                match question {
-                    Ok(question) => self.would_allow(call, &question).await?,
-                    Err(_) => false, // the device is gone, and with it whose it was
-                }
+                let (question, is_known) = self.about_device_on_record(&device).await?;
+                is_known && self.would_allow(call, &question).await?
             }
             None => self.would_allow_session(call, &row.session).await?,
         };

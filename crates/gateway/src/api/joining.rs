@@ -5,23 +5,24 @@
 //!
 //! # Invariants
 //! - Nobody types into a session who could not open one like it: on that device, by that document,
-//!   as that user of the device.
+//!   as that user of the device, with what policy judged it by at the start.
 //! - Consent is asked for once, and waited for within a bound.
 
 use towline_ssm::api::session::StartSessionResponse;
 use towline_ssm::api::watch::{
     JoinSessionRequest, SendSessionMessageRequest, SendSessionMessageResponse,
 };
+use towline_ssm::documents;
 use towline_ssm::error::{ApiError, ErrorCode};
 use towline_ssm::ids::SessionId;
 use towline_ssm::operation::{Operation, TAKE_OVER_SESSION};
 use towline_store::Session;
 
-use super::authz::Question;
 use super::call::Call;
 use super::internal::internal;
-use super::resolution::{DOCUMENT_CHECK, RUN_AS_TAG};
+use super::resolution::RUN_AS_TAG;
 use super::service::Api;
+use super::start_facts::StartFacts;
 use crate::plane::{SeatError, Sitter};
 
 impl Api {
@@ -76,22 +77,22 @@ impl Api {
     async fn authorize_like_start(&self, call: &Call, row: &Session) -> Result<(), ApiError> {
         let start = Operation::StartSession.iam_action();
         let user = Some(&row.new.run_as).filter(|user| !user.is_empty());
-        let like = |question: Question| {
-            let question = question.with(DOCUMENT_CHECK, ["true".to_owned()]);
-            match user {
-                Some(user) => {
-                    question.with("towline:DocumentParameter/runAsUser", [user.to_owned()])
-                }
-                None => question,
-            }
-        };
+        let facts = StartFacts::of(row)?;
+        let like = |about| facts.added_to(about, user.map(String::as_str));
         let device = like(self.about_device(&row.new.device_id).await?);
         self.authorize_action(call, start, &device).await?;
         let document = like(self.about_document(&row.new.document).await?);
         self.authorize_action(call, start, &document).await?;
-        let preferences = self.account_preferences().await?;
-        if preferences.run_as == Some(true) {
-            let own = call.caller.tag(RUN_AS_TAG).or(preferences.run_as_default_user.as_ref());
+        let account = self.account_preferences().await?;
+        // An own document may set run-as otherwise than the account: what it meant at the start.
+        let of_account = account.run_as == Some(true) && documents::find(&row.new.document).is_ok();
+        if facts.run_as_enforced || of_account {
+            let default = if facts.run_as_enforced {
+                facts.run_as_default.as_ref()
+            } else {
+                account.run_as_default_user.as_ref()
+            };
+            let own = call.caller.tag(RUN_AS_TAG).or(default);
             if own != user {
                 let message = format!(
                     "run-as is on: the session runs as {}, yours run as {}",

@@ -67,6 +67,7 @@ mod service;
 mod sessions;
 mod sign_in;
 mod sign_in_requests;
+mod start_facts;
 mod streams;
 mod sts;
 mod tags;

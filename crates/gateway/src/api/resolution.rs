@@ -30,6 +30,8 @@ use super::service::Api;
 
 /// The principal's tag that says as which user its sessions run, as at AWS.
 pub(super) const RUN_AS_TAG: &str = "SSMSessionRunAs";
+/// The condition key for the user that a session is asked for.
+pub(super) const RUN_AS_USER: &str = "towline:DocumentParameter/runAsUser";
 /// The condition key for the whole command of a session or a step.
 pub(super) const COMMAND_LINE: &str = "towline:CommandLine";
 /// The condition key with which a policy asks for a check of the default document.
@@ -154,10 +156,9 @@ fn session_facts(
         facts.push((COMMAND_LINE.to_owned(), vec![line]));
     }
     if let Some(user) = user.filter(|_| wanted.plan.is_shown()) {
-        const KEY: &str = "towline:DocumentParameter/runAsUser";
-        let there = facts.iter().position(|(key, _)| key == KEY).unwrap_or(facts.len());
+        let there = facts.iter().position(|(key, _)| key == RUN_AS_USER).unwrap_or(facts.len());
         if there == facts.len() {
-            facts.push((KEY.to_owned(), Vec::new()));
+            facts.push((RUN_AS_USER.to_owned(), Vec::new()));
         }
         let values = &mut facts[there].1;
         values.retain(|value| !value.is_empty() && value != user);

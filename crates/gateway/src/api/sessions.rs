@@ -38,6 +38,7 @@ use super::ownership::About;
 use super::paging::page;
 use super::resolution::{Asked, DOCUMENT_CHECK, with_preferences};
 use super::service::Api;
+use super::start_facts::StartFacts;
 use crate::plane::{LiveState, SessionStart, StartError, Terminal};
 
 /// Page size when none is asked for, and the greatest, as in AWS's model.
@@ -100,6 +101,7 @@ impl Api {
                 cols: t.cols,
             }),
             reason: request.reason,
+            facts: StartFacts::new(facts, &preferences).to_text()?,
             access_request: call.caller.access_request().map(str::to_owned),
             preferences,
             idle_timeout: limits.idle,

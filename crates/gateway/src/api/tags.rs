@@ -137,14 +137,31 @@ impl Api {
         }
     }
 
-    /// The question about a device: both of its names, and its tags.
+    /// The question about a device: both of its names, its tags, its agent.
     pub(super) async fn about_device(&self, id: &str) -> Result<Question, ApiError> {
+        Ok(self.about_device_on_record(id).await?.0)
+    }
+
+    /// The same, and whether anything is known of the device. One that was removed has the tags and
+    /// the agent that it had, as long as anything of it is on record. Of one that is not known, a
+    /// Deny for its tags cannot be told from none: who gives away what is on record refuses.
+    pub(super) async fn about_device_on_record(
+        &self,
+        id: &str,
+    ) -> Result<(Question, bool), ApiError> {
+        // Tags first: of a device that is removed meanwhile, they are complete or looked for again.
         let tags =
             self.store().tags().of(TagKind::Device, id).await.or_internal("cannot read tags")?;
         let ids = [id.to_owned()];
         let kinds = self.store().devices().agent_kinds(&ids).await;
-        let kind = kinds.or_internal("cannot read a device")?.remove(id);
-        Ok(self.about_tagged(id, tags, kind))
+        if let Some(kind) = kinds.or_internal("cannot read a device")?.remove(id) {
+            return Ok((self.about_tagged(id, tags, Some(kind)), true));
+        }
+        let removed = self.store().devices().removed(id).await;
+        Ok(match removed.or_internal("cannot read a removed device")? {
+            Some((tags, kind)) => (self.about_tagged(id, tags, Some(kind)), true),
+            None => (self.about_tagged(id, tags, None), false),
+        })
     }
 
     /// What policy is asked about a device with these tags and this agent.

@@ -295,6 +295,8 @@ pub struct SessionStart {
     pub max_duration: Option<Duration>,
     /// Where the caller's request came from.
     pub source_ip: IpAddr,
+    /// What policy judged it by, as JSON: kept with the session for who joins it.
+    pub facts: String,
     /// The caller may use the device's place for a repair, and this session may stand in it.
     pub may_use_reserve: bool,
 }

@@ -124,6 +124,7 @@ impl Prepared {
                 .unwrap_or_default(),
             idle: start.idle_timeout,
             max: start.max_duration,
+            start_facts: start.facts.clone(),
         };
         Ok(Self { tunnel: tunnel::destination_of(&start.plan), start, destinations, row })
     }

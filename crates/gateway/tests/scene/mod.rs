@@ -155,6 +155,7 @@ impl Sessions for Pretended {
                 input_recorded: false,
                 idle: start.idle_timeout,
                 max: start.max_duration,
+                start_facts: start.facts,
             };
             let now = towline_host::clock::Clock::system().now();
             self.store

@@ -45,6 +45,35 @@ pub struct NewCommand {
     pub expires_at: UnixMillis,
 }
 
+#[cfg(any(test, feature = "testing"))]
+impl NewCommand {
+    /// A command of nobody, sent at this moment and delivered as long as it takes.
+    #[must_use]
+    pub fn for_tests(id: &str, at: UnixMillis) -> Self {
+        let text = |text: &str| text.to_owned();
+        Self {
+            id: text(id),
+            document: text("AWS-RunShellScript"),
+            document_version: text("1"),
+            comment: String::new(),
+            parameters: text("{}"),
+            instance_ids: text("[]"),
+            targets: text("[]"),
+            principal_arn: String::new(),
+            person_id: String::new(),
+            run_as: String::new(),
+            max_concurrency: text("50"),
+            max_errors: text("0"),
+            plan: text("{}"),
+            output: text("{}"),
+            timeout_s: 3600,
+            requested_at: at,
+            deliver_by: UnixMillis(i64::MAX),
+            expires_at: UnixMillis(i64::MAX),
+        }
+    }
+}
+
 /// A command as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SentCommand {

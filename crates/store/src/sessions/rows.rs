@@ -93,6 +93,8 @@ pub struct NewSession {
     pub idle: Duration,
     /// Age at which it ends.
     pub max: Option<Duration>,
+    /// What policy judged it by when it was started, as JSON; empty: not known. Opaque here.
+    pub start_facts: String,
 }
 
 /// A session as stored.
@@ -150,7 +152,7 @@ pub(crate) const COLUMNS: &str = "SELECT id, device_id, principal_arn, principal
                                   access_type, \
      access_request, session_type, output_url, status, details, idle_ms, max_ms, started_at, \
      ended_at, resume_state, commands, \
-     recording_bytes, input_recorded, node, recording_part FROM sessions";
+     recording_bytes, input_recorded, node, recording_part, start_facts FROM sessions";
 
 pub(crate) fn session(row: &Row) -> Result<Session, sqlx::Error> {
     let status: String = row.try_get("status")?;
@@ -174,6 +176,7 @@ pub(crate) fn session(row: &Row) -> Result<Session, sqlx::Error> {
             input_recorded: row.try_get("input_recorded")?,
             idle: millis(row.try_get("idle_ms")?),
             max: row.try_get::<Option<i64>, _>("max_ms")?.map(millis),
+            start_facts: row.try_get("start_facts")?,
         },
         status: SessionStatus::parse(&status)
             .ok_or_else(|| sqlx::Error::Decode(format!("session status {status:?}").into()))?,

@@ -51,8 +51,8 @@ impl SessionStore<'_> {
             "INSERT INTO sessions (id, device_id, principal_arn, principal_name, principal_id, \
              person_id, document, reason, run_as, source_ip, \
              access_type, access_request, session_type, output_url, input_recorded, status, \
-             idle_ms, max_ms, started_at, node, commands) \
-             SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'Connecting', ?, ?, ?, ?, \
+             idle_ms, max_ms, started_at, node, start_facts, commands) \
+             SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'Connecting', ?, ?, ?, ?, ?, \
              (SELECT SUM(CASE WHEN kind = 'exec' THEN 1 ELSE 0 END) FROM command_log \
              WHERE session = ? AND (kind = 'exec' OR (kind = 'begin' AND SUBSTR(detail, 1, 3) <> \
              'off'))) \
@@ -81,6 +81,7 @@ impl SessionStore<'_> {
         .bind(new.max.map(as_millis))
         .bind(now.0)
         .bind(&*self.store.node)
+        .bind(&new.start_facts)
         .bind(&new.id)
         .bind(&new.person_id)
         .bind(&new.person_id)
@@ -379,6 +380,7 @@ pub(crate) mod tests {
             input_recorded: false,
             idle: Duration::from_secs(1200),
             max: Some(Duration::from_secs(3600)),
+            start_facts: String::new(),
         }
     }
 
@@ -502,5 +504,63 @@ pub(crate) mod tests {
         sessions.insert(&new("new", "mi-1"), UnixMillis(0).plus(day * 31)).await.unwrap();
         assert!(sessions.get("old").await.unwrap().is_none());
         assert!(sessions.get("old-but-alive").await.unwrap().is_some());
+    }
+
+    async fn approved(store: &Store, id: &str, of: &str) {
+        let request = crate::AccessRequest {
+            id: id.into(),
+            principal: "ann".into(),
+            principal_id: of.into(),
+            principal_arn: "arn:ann".into(),
+            reason: "r".into(),
+            targets: format!("[{id:?}]"),
+            tags: "{}".into(),
+            status: "Approved".into(),
+            decided_by: "arn:boss".into(),
+            created_at: UnixMillis(1),
+            expires_at: UnixMillis(100),
+            terms: crate::Terms::default(),
+            minutes: 1,
+        };
+        store.access_requests().create(&request, None, UnixMillis(1)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_request_permits_its_own_sessions_as_long_as_it_is_approved() {
+        let (store, _dir) = scratch().await;
+        store.principals().create("ann", &[], UnixMillis(1)).await.unwrap();
+        let ann = store.principals().get("ann").await.unwrap().unwrap().unique_id;
+        for id in ["oi-1", "oi-2"] {
+            approved(&store, id, &ann).await;
+        }
+        let by = |session: &str, request: &str| NewSession {
+            person_id: ann.clone(),
+            just_in_time: true,
+            access_request: request.into(),
+            ..new(session, "mi-1")
+        };
+        let sessions = store.sessions();
+        for (session, request) in [("a", "oi-1"), ("b", "oi-2"), ("of-an-older-version", "")] {
+            sessions.insert(&by(session, request), UnixMillis(2)).await.unwrap();
+        }
+        let live = sessions.live_by_approval(&ann, "oi-1").await.unwrap();
+        assert_eq!(live, ["a", "of-an-older-version"]);
+        for (session, request, now) in [("c", "oi-3", 2), ("d", "oi-1", 100)] {
+            let late = sessions.insert(&by(session, request), UnixMillis(now)).await;
+            assert!(matches!(late, Err(StoreError::Missing(_))), "{session}: {late:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_part_of_a_recording_is_counted_once_however_often_it_is_asked_for() {
+        let (store, _dir) = scratch().await;
+        let sessions = store.sessions();
+        sessions.insert(&new("s", "mi-1"), UnixMillis(1)).await.unwrap();
+        for (known, part) in [(1, 2), (1, 2), (2, 3)] {
+            assert_eq!(sessions.next_recording_part("s", known).await.unwrap(), part);
+            assert_eq!(sessions.get("s").await.unwrap().unwrap().recording_part, part);
+        }
+        let late = sessions.next_recording_part("s", 1).await;
+        assert!(matches!(late, Err(StoreError::Changed(_))), "{late:?}");
     }
 }

@@ -175,10 +175,12 @@ impl Api {
         request: GetCommandInvocationRequest,
     ) -> Result<GetCommandInvocationResult, ApiError> {
         call.note("commandId", &*request.command_id);
-        self.authorize(call, &self.about_device(&request.instance_id).await?).await?;
+        let (about, is_known) = self.about_device_on_record(&request.instance_id).await?;
+        self.authorize(call, &about).await?;
         let found =
             self.store().run_commands().invocation(&request.command_id, &request.instance_id).await;
-        let row = found.or_internal("cannot read an invocation")?.ok_or_else(|| {
+        let found = found.or_internal("cannot read an invocation")?;
+        let row = found.filter(|_| is_known).ok_or_else(|| {
             ApiError::new(
                 ErrorCode::InvocationDoesNotExist,
                 "no such command was sent to this device",

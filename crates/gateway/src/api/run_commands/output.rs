@@ -32,13 +32,12 @@ impl Api {
         let (command, device) = (&*request.command_id, &*request.instance_id);
         call.note("commandId", command);
         call.note("target", device);
-        let about = Question {
-            names: vec![self.realm().command_arn(command)],
-            ..self.about_device(device).await?
-        };
+        let (on_device, is_known) = self.about_device_on_record(device).await?;
+        let about = Question { names: vec![self.realm().command_arn(command)], ..on_device };
         self.authorize(call, &about).await?;
         let found = self.store().run_commands().invocation(command, device).await;
-        let row = found.or_internal("cannot read an invocation")?.ok_or_else(|| {
+        let found = found.or_internal("cannot read an invocation")?;
+        let row = found.filter(|_| is_known).ok_or_else(|| {
             let message = "no such command was sent to this device";
             ApiError::new(ErrorCode::InvocationDoesNotExist, message)
         })?;

@@ -36,6 +36,7 @@ fn start(session: &str) -> SessionStart {
         preferences: towline_ssm::documents::preferences::SessionPreferences::default(),
         idle_timeout: Duration::from_secs(1200),
         max_duration: None,
+        facts: String::new(),
         source_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
     }
 }

@@ -1,0 +1,506 @@
+//! Rights that end, and rules that hold: what goes on of who lost rights, and what policy is asked.
+//! An API whose clock stands still, over a data plane that notes what it is told.
+#![allow(clippy::unwrap_used)] // also outside of the test functions: all of this is a test
+
+mod plane_of_notes;
+mod still_api;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use http_body_util::BodyExt as _;
+use serde_json::{Value, json};
+use tower::ServiceExt as _;
+use towline_gateway::api::{self, Api};
+use towline_gateway::plane::Peer;
+use towline_gateway::vault::Vault;
+use towline_host::clock::Clock;
+use towline_ssm::ids::SecretAccessKey;
+use towline_ssm::operation::{Operation, Service};
+use towline_ssm::sigv4::{Credentials, RequestParts, sha256, sign};
+use towline_store::{IdentityProvider, NewActivation, NewCommand, NewDevice, Store};
+
+use plane_of_notes::PlaneOfNotes;
+use still_api::NOW;
+
+const ACCOUNT: &str = "000000000000";
+const DEVICE: &str = "mi-0123456789abcdef0";
+const SECRET: &str = "a-secret-that-nobody-knows";
+const EVERYTHING: &str = r#"{"Effect":"Allow","Action":"*","Resource":"*"}"#;
+
+/// The own account may assume a role.
+const TRUST: &str =
+    r#"{"Effect":"Allow","Principal":{"AWS":"000000000000"},"Action":"sts:AssumeRole"}"#;
+
+/// A key, and the token of temporary credentials.
+#[derive(Clone)]
+struct Key {
+    id: String,
+    secret: String,
+    token: Option<String>,
+}
+
+impl Key {
+    /// Of credentials in an answer.
+    fn of(answer: &Value) -> Self {
+        let text = |name: &str| answer[name].as_str().unwrap().to_owned();
+        Self {
+            id: text("AccessKeyId"),
+            secret: text("SecretAccessKey"),
+            token: Some(text("SessionToken")),
+        }
+    }
+}
+
+struct World {
+    routes: Router,
+    store: Store,
+    vault: Arc<Vault>,
+    clock: Clock,
+    plane: Arc<PlaneOfNotes>,
+    next_source: AtomicU16,
+    admin: Key,
+    _dir: tempfile::TempDir,
+}
+
+impl World {
+    /// With `admin`, who may do everything, and a device with the tag Env=prod.
+    async fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut parts = still_api::parts(dir.path()).await;
+        let (store, vault, clock) =
+            (parts.store.clone(), Arc::clone(&parts.vault), parts.clock.clone());
+        let plane = Arc::new(PlaneOfNotes::new(store.clone()));
+        (parts.sessions, parts.commands) = (plane.clone(), plane.clone());
+        let api = Arc::new(Api::new(parts).unwrap());
+        let routes = api::routes(api);
+        let admin = Key { id: String::new(), secret: String::new(), token: None };
+        let next_source = AtomicU16::new(1);
+        let mut world = Self { routes, store, vault, clock, plane, next_source, admin, _dir: dir };
+        world.admin = world.user("admin", &[EVERYTHING]).await;
+        let activation =
+            NewActivation::for_tests("a", 1, towline_host::clock::UnixMillis(i64::MAX));
+        world.store.activations().create(&activation, NOW).await.unwrap();
+        let device = NewDevice {
+            tags: vec![("Env".into(), "prod".into())],
+            ..NewDevice::for_tests(DEVICE, &[1; 44], "a")
+        };
+        world.store.devices().register(&device, NOW).await.unwrap();
+        world
+    }
+
+    /// Makes a user with these statements and a key.
+    async fn user(&self, name: &str, statements: &[&str]) -> Key {
+        let principals = self.store.principals();
+        principals.create(name, &[], NOW).await.unwrap();
+        let document = policy(statements);
+        principals.put_policy(name, "p", &document, NOW).await.unwrap();
+        let letters: String = name.to_ascii_uppercase().chars().cycle().take(16).collect();
+        let id = format!("AKIA{letters}");
+        let sealed = self.vault.seal(&id, SECRET.as_bytes()).unwrap();
+        principals.add_key(name, &id, &sealed, NOW).await.unwrap();
+        Key { id, secret: SECRET.to_owned(), token: None }
+    }
+
+    async fn id_of(&self, name: &str) -> String {
+        self.store.principals().get(name).await.unwrap().unwrap().unique_id
+    }
+
+    /// The answer to a request; for an error `__type` is its code.
+    async fn ask(&self, operation: Operation, key: &Key, body: Value) -> Value {
+        let (form, name) = (operation.service() == Service::Sts, operation.name());
+        let text = if form { form_of(name, &body) } else { body.to_string() };
+        let target = operation.target().unwrap_or_default();
+        let content_type =
+            if form { "application/x-www-form-urlencoded" } else { "application/x-amz-json-1.1" };
+        let mut headers = vec![("host", "gw.test"), ("content-type", content_type)];
+        if !form {
+            headers.push(("x-amz-target", target.as_str()));
+        }
+        let secret = SecretAccessKey::new(key.secret.clone());
+        let credentials = Credentials {
+            access_key: &key.id,
+            secret: &secret,
+            session_token: key.token.as_deref(),
+            region: "xx-towline-1",
+            service: operation.service().signing_name(),
+        };
+        let parts = RequestParts { method: "POST", path: "/", query: "", headers: &headers };
+        let seconds = self.clock.now().0 / 1000;
+        let added = sign(&parts, &sha256(text.as_bytes()), &credentials, seconds).unwrap();
+        let [high, low] = self.next_source.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+        let peer = SocketAddr::from(([10, 0, high, low], 1));
+        let mut request = Request::post("/").extension(Peer(peer));
+        for (name, value) in &headers {
+            request = request.header(*name, *value);
+        }
+        for (name, value) in &added {
+            request = request.header(*name, value);
+        }
+        let request = request.body(Body::from(text)).unwrap();
+        let response = self.routes.clone().oneshot(request).await.unwrap();
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        let text = std::str::from_utf8(&bytes).unwrap();
+        if form { members_of(text) } else { serde_json::from_str(text).unwrap() }
+    }
+
+    /// The same, of which no error is expected.
+    async fn done(&self, operation: Operation, key: &Key, body: Value) -> Value {
+        let answer = self.ask(operation, key, body).await;
+        assert_eq!(answer["__type"], Value::Null, "{}: {answer}", operation.name());
+        answer
+    }
+
+    /// The same, which is to be refused.
+    async fn denied(&self, operation: Operation, key: &Key, body: Value) {
+        let answer = self.ask(operation, key, body).await;
+        let code = answer["__type"].as_str().unwrap_or("done");
+        assert!(code.starts_with("AccessDenied"), "{}: {answer}", operation.name());
+    }
+
+    /// A command of this person that has not ended.
+    async fn open_command(&self, id: &str, person: &str) {
+        let person_id = person.to_owned();
+        let new = NewCommand { person_id, ..NewCommand::for_tests(id, NOW) };
+        let to = [DEVICE.to_owned()];
+        self.store.run_commands().insert(&new, &to, |_| "[]").await.unwrap();
+    }
+}
+
+fn policy(statements: &[&str]) -> String {
+    format!(r#"{{"Version":"2012-10-17","Statement":[{}]}}"#, statements.join(","))
+}
+
+fn deny(action: &str, condition: &str) -> String {
+    format!(r#"{{"Effect":"Deny","Action":"{action}","Resource":"*","Condition":{condition}}}"#)
+}
+
+fn form_of(name: &str, fields: &Value) -> String {
+    let mut form = format!("Action={name}&Version=2011-06-15");
+    for (name, value) in fields.as_object().unwrap() {
+        let value = value.as_str().unwrap().replace(':', "%3A").replace('/', "%2F");
+        form.push_str(&format!("&{name}={value}"));
+    }
+    form
+}
+
+/// The members of an answer of STS that these tests look at.
+fn members_of(xml: &str) -> Value {
+    let member = |name: &str| {
+        let (_, rest) = xml.split_once(&format!("<{name}>"))?;
+        Some(rest.split_once('<')?.0.to_owned())
+    };
+    let mut found = json!({});
+    for name in ["AccessKeyId", "SecretAccessKey", "SessionToken", "Arn"] {
+        found[name] = json!(member(name));
+    }
+    found["__type"] = json!(member("Code"));
+    found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_removed_leaves_the_seats_in_sessions_of_others() {
+    let world = World::new().await;
+    for (name, end, counted) in [("jox", true, "EndedSessions"), ("joy", false, "LiveSessions")] {
+        world.user(name, &[]).await;
+        let id = world.id_of(name).await;
+        world.plane.sits(&id);
+        let request = json!({ "PrincipalName": name, "EndSessions": end });
+        let answer = world.done(Operation::DeletePrincipal, &world.admin, request).await;
+        assert_eq!(answer[counted], 1, "{answer}");
+        assert_eq!(world.plane.sitters(), if end { vec![] } else { vec![id] });
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_removed_leaves_no_command_that_runs_unless_it_is_told() {
+    let world = World::new().await;
+    for (name, end) in [("ann", false), ("bob", true)] {
+        world.user(name, &[]).await;
+        world.open_command(name, &world.id_of(name).await).await;
+        let request = json!({ "PrincipalName": name, "EndSessions": end });
+        let answer = world.done(Operation::DeletePrincipal, &world.admin, request).await;
+        let told = if end { Value::Null } else { json!(1) };
+        assert_eq!(answer["TowlineOpenCommands"], told, "{answer}");
+    }
+    assert_eq!(world.plane.cancelled(), ["bob"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_blocked_person_leaves_seats_and_commands() {
+    let world = World::new().await;
+    let provider = IdentityProvider {
+        name: "corp".into(),
+        unique_id: String::new(),
+        issuer: "https://corp.example".into(),
+        settings: "{}".into(),
+        secret: None,
+        created_at: NOW,
+        changed_at: NOW,
+    };
+    let provider = world.store.identity_providers().create(&provider).await.unwrap();
+    let person = world.store.identity_providers().let_in(&provider, "eve", "eve", NOW).await;
+    let person = person.unwrap().id;
+    world.plane.sits(&person);
+    world.open_command("c", &person).await;
+    let request = |end: bool| {
+        let (name, who) = ("corp", "eve");
+        json!({ "ProviderName": name, "Subject": who, "Status": "Blocked", "EndSessions": end })
+    };
+    let block = Operation::UpdateFederatedPerson;
+    let answer = world.done(block, &world.admin, request(false)).await;
+    assert_eq!((&answer["LiveSessions"], &answer["TowlineOpenCommands"]), (&json!(1), &json!(1)));
+    let answer = world.done(block, &world.admin, request(true)).await;
+    assert_eq!(answer["EndedSessions"], 1, "{answer}");
+    assert_eq!((world.plane.sitters(), world.plane.cancelled()), (vec![], vec!["c".to_owned()]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_joins_is_judged_by_what_the_session_was_started_with() {
+    let world = World::new().await;
+    let line = deny("ssm:StartSession", r#"{"StringLike":{"towline:CommandLine":"*secret*"}}"#);
+    let parameter =
+        r#"{"StringEquals":{"towline:DocumentParameter/command":"cat secret"}}"#.to_owned();
+    let parameter = deny("ssm:StartSession", &parameter);
+    let bob = world.user("bob", &[EVERYTHING, &line]).await;
+    let eve = world.user("eve", &[EVERYTHING, &parameter]).await;
+    let start = |command: &str| {
+        json!({
+            "Target": DEVICE,
+            "DocumentName": "AWS-StartInteractiveCommand",
+            "Parameters": { "command": [command] },
+        })
+    };
+    let started = async |command| {
+        let answer = world.done(Operation::StartSession, &world.admin, start(command)).await;
+        json!({ "SessionId": answer["SessionId"] })
+    };
+    let (secret, open) = (started("cat secret").await, started("cat notes").await);
+    for key in [&bob, &eve] {
+        world.denied(Operation::StartSession, key, start("cat secret")).await;
+        world.denied(Operation::JoinSession, key, secret.clone()).await;
+        world.done(Operation::JoinSession, key, open.clone()).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn run_as_of_the_sessions_own_document_holds_for_who_joins() {
+    let world = World::new().await;
+    let content = json!({
+        "schemaVersion": "1.0",
+        "sessionType": "Standard_Stream",
+        "inputs": { "runAsEnabled": true },
+    });
+    let document = json!({
+        "Name": "Own-Shell", "DocumentType": "Session", "Content": content.to_string(),
+    });
+    world.done(Operation::CreateDocument, &world.admin, document).await;
+    let tag = |user: &str| vec![("SSMSessionRunAs".to_owned(), user.to_owned())];
+    let mut keys = Vec::new();
+    for (name, user) in [("owner", "op"), ("same", "op"), ("other", "web")] {
+        keys.push(world.user(name, &[EVERYTHING]).await);
+        let tags = world.store.tags();
+        let kind = towline_store::TagKind::Principal;
+        let none = std::collections::BTreeMap::new();
+        tags.change(kind, name, &none, (&[], &tag(user))).await.unwrap();
+    }
+    let request = json!({ "Target": DEVICE, "DocumentName": "Own-Shell" });
+    let started = world.done(Operation::StartSession, &keys[0], request).await;
+    let join = json!({ "SessionId": started["SessionId"] });
+    world.done(Operation::JoinSession, &keys[1], join.clone()).await;
+    world.denied(Operation::JoinSession, &keys[2], join).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_of_an_older_gateway_is_joined_by_nobody() {
+    let world = World::new().await;
+    let bob = world.user("bob", &[EVERYTHING]).await;
+    let request = json!({ "Target": DEVICE });
+    world.plane.forget_facts();
+    let started = world.done(Operation::StartSession, &world.admin, request).await;
+    let join = json!({ "SessionId": started["SessionId"] });
+    world.denied(Operation::JoinSession, &bob, join).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn questions_about_a_session_say_which_agent_its_device_runs() {
+    let world = World::new().await;
+    let rule = deny("*", r#"{"StringEquals":{"towline:AgentKind":"towline"}}"#);
+    let bob = world.user("bob", &[EVERYTHING, &rule]).await;
+    let request = json!({ "Target": DEVICE });
+    let started = world.done(Operation::StartSession, &world.admin, request).await;
+    let id = &started["SessionId"];
+    for operation in [Operation::WatchSession, Operation::JoinSession] {
+        world.denied(operation, &bob, json!({ "SessionId": id })).await;
+    }
+    let message = json!({ "SessionId": id, "Message": "hello" });
+    world.denied(Operation::SendSessionMessage, &bob, message).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_viewer_ends_with_the_key_that_let_it_in() {
+    let world = World::new().await;
+    let bob = world.user("bob", &[EVERYTHING]).await;
+    let started = json!({ "Target": DEVICE });
+    let started = world.done(Operation::StartSession, &world.admin, started).await;
+    let watch = json!({ "SessionId": started["SessionId"] });
+    world.done(Operation::WatchSession, &bob, watch).await;
+    let key = json!({ "PrincipalName": "bob", "AccessKeyId": bob.id, "Status": "Inactive" });
+    world.done(Operation::UpdateAccessKey, &world.admin, key).await;
+    let ended = tokio::time::timeout(Duration::from_secs(20), world.plane.viewer_ends()).await;
+    assert!(ended.unwrap().contains("right"), "the viewer is told");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deny_for_a_devices_tags_holds_for_its_commands_after_it_was_removed() {
+    let world = World::new().await;
+    let rule = deny("*", r#"{"StringEquals":{"ssm:resourceTag/Env":"prod"}}"#);
+    let bob = world.user("bob", &[EVERYTHING, &rule]).await;
+    let ann = world.user("ann", &[EVERYTHING]).await;
+    let send = json!({
+        "DocumentName": "AWS-RunShellScript",
+        "InstanceIds": [DEVICE],
+        "Parameters": { "commands": ["cat secret"] },
+    });
+    let sent = world.done(Operation::SendCommand, &ann, send).await;
+    let id = sent["Command"]["CommandId"].as_str().unwrap();
+    let read = json!({ "CommandId": id, "InstanceId": DEVICE });
+    let log = format!("cmd-{id}-{}-0", &DEVICE[3..]);
+    let log = json!({ "SessionId": log });
+    for removed in [false, true] {
+        if removed {
+            let device = json!({ "InstanceId": DEVICE });
+            world.done(Operation::DeregisterManagedInstance, &world.admin, device).await;
+        }
+        for operation in [Operation::GetCommandInvocation, Operation::GetCommandOutput] {
+            world.denied(operation, &bob, read.clone()).await;
+            world.done(operation, &ann, read.clone()).await;
+        }
+        world.denied(Operation::ListSessionCommands, &bob, log.clone()).await;
+        world.done(Operation::ListSessionCommands, &ann, log.clone()).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_keys_of_a_requests_tags_are_judged_wherever_a_request_has_tags() {
+    let world = World::new().await;
+    let rule = deny("*", r#"{"ForAnyValue:StringEquals":{"aws:TagKeys":"Team"}}"#);
+    let bob = world.user("bob", &[EVERYTHING, &rule]).await;
+    let tags = json!([{ "Key": "Team", "Value": "a" }]);
+    let others = json!([{ "Key": "Site", "Value": "a" }]);
+    let targets = json!([{ "Key": "InstanceIds", "Values": [DEVICE] }]);
+    let content = r#"{"schemaVersion":"1.0","sessionType":"Standard_Stream"}"#;
+    for (operation, mut body) in [
+        (Operation::CreatePrincipal, json!({ "PrincipalName": "x" })),
+        (Operation::StartAccessRequest, json!({ "Reason": "r", "Targets": targets })),
+        (Operation::CreateActivation, json!({ "IamRole": "x" })),
+        (
+            Operation::CreateDocument,
+            json!({ "Name": "Own", "DocumentType": "Session", "Content": content }),
+        ),
+        (
+            Operation::AddTagsToResource,
+            json!({ "ResourceType": "ManagedInstance", "ResourceId": DEVICE }),
+        ),
+    ] {
+        body["Tags"] = tags.clone();
+        world.denied(operation, &bob, body.clone()).await;
+        body["Tags"] = others.clone();
+        world.done(operation, &bob, body).await;
+    }
+    let brought = json!({ "IamRole": "x", "Tags": others, "TowlineDeviceTagKeys": ["Team"] });
+    world.denied(Operation::CreateActivation, &bob, brought).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials_of_access_in_a_role_give_further_ones_that_work() {
+    let world = World::new().await;
+    let role = json!({
+        "PrincipalName": "ops",
+        "PrincipalType": "Role",
+        "TrustPolicyDocument": policy(&[TRUST]),
+    });
+    world.done(Operation::CreatePrincipal, &world.admin, role).await;
+    let policy = json!({
+        "PrincipalName": "ops", "PrincipalType": "Role", "PolicyName": "p",
+        "PolicyDocument": policy(&[EVERYTHING]),
+    });
+    world.done(Operation::PutPrincipalPolicy, &world.admin, policy).await;
+    let assume = json!({
+        "RoleArn": format!("arn:aws:iam::{ACCOUNT}:role/ops"), "RoleSessionName": "it",
+    });
+    let assumed = Key::of(&world.done(Operation::AssumeRole, &world.admin, assume).await);
+    let targets = json!([{ "Key": "InstanceIds", "Values": [DEVICE] }]);
+    let broken = json!({ "Reason": "r", "Targets": targets });
+    let broken = world.done(Operation::BreakGlass, &assumed, broken).await;
+    let (request, first) = (&broken["AccessRequestId"], Key::of(&broken["Credentials"]));
+    let again = json!({ "AccessRequestId": request });
+    let again = world.done(Operation::GetAccessToken, &first, again).await;
+    let second = Key::of(&again["Credentials"]);
+    for key in [&first, &second] {
+        let who = world.done(Operation::GetCallerIdentity, key, json!({})).await;
+        let arn = format!("arn:aws:sts::{ACCOUNT}:assumed-role/ops/it");
+        assert_eq!(who["Arn"], arn, "{who}");
+    }
+}
+
+/// The one-time code of this moment.
+fn code(secret: &str, seconds: i64) -> String {
+    let digits = secret.bytes().map(|byte| match byte {
+        b'A'..=b'Z' => byte - b'A',
+        _ => byte - b'2' + 26,
+    });
+    let (mut bits, mut held, mut bytes) = (0_u32, 0_u32, Vec::new());
+    for digit in digits {
+        (bits, held) = ((bits << 5) | u32::from(digit), held + 5);
+        if held >= 8 {
+            held -= 8;
+            bytes.push(u8::try_from((bits >> held) & 0xff).unwrap());
+        }
+    }
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &bytes);
+    let tag = ring::hmac::sign(&key, &(seconds / 30).to_be_bytes());
+    let tag = tag.as_ref();
+    let at = usize::from(tag[tag.len() - 1] & 15);
+    let four: [u8; 4] = tag[at..at + 4].try_into().unwrap();
+    format!("{:06}", (u32::from_be_bytes(four) & 0x7fff_ffff) % 1_000_000)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_one_time_code_counts_whatever_the_credentials_say_of_an_earlier_one() {
+    let world = World::new().await;
+    let ann = world.user("ann", &[EVERYTHING]).await;
+    let factor = json!({ "PrincipalName": "ann" });
+    let factor = world.done(Operation::CreateSecondFactor, &ann, factor).await;
+    let (secret, serial) = (factor["Secret"].as_str().unwrap(), &factor["SerialNumber"]);
+    let next = || {
+        world.clock.advance(Duration::from_secs(60));
+        code(secret, world.clock.now().0 / 1000)
+    };
+    let enable = json!({ "PrincipalName": "ann", "TokenCode": next() });
+    world.done(Operation::EnableSecondFactor, &ann, enable).await;
+    let trust = r#"{"Effect":"Allow","Principal":{"AWS":"000000000000"},"Action":"sts:AssumeRole",
+        "Condition":{"Bool":{"aws:MultiFactorAuthPresent":"true"},
+                     "NumericLessThan":{"aws:MultiFactorAuthAge":"10"}}}"#;
+    let role = json!({
+        "PrincipalName": "ops", "PrincipalType": "Role", "TrustPolicyDocument": policy(&[trust]),
+    });
+    world.done(Operation::CreatePrincipal, &world.admin, role).await;
+    let without = Key::of(&world.done(Operation::GetSessionToken, &ann, json!({})).await);
+    let proof = json!({ "SerialNumber": serial, "TokenCode": next() });
+    let with = Key::of(&world.done(Operation::GetSessionToken, &ann, proof).await);
+    for key in [&ann, &without, &with] {
+        let mut assume = json!({
+            "RoleArn": format!("arn:aws:iam::{ACCOUNT}:role/ops"), "RoleSessionName": "it",
+        });
+        world.clock.advance(Duration::from_secs(60));
+        world.denied(Operation::AssumeRole, key, assume.clone()).await;
+        (assume["SerialNumber"], assume["TokenCode"]) = (serial.clone(), json!(next()));
+        world.done(Operation::AssumeRole, key, assume).await;
+    }
+}
