@@ -101,10 +101,11 @@ pub const INPUT: u32 = 64 * 1024;
 /// kernel holds it until the end.
 pub const SCRIPT: u32 = INPUT;
 
-/// Lines of the journal: one for each start of the agent, one for each command until the gateway
-/// has its result. A command whose line was dropped is not started again, either. RAM: 64 bytes
-/// each, 32 KiB.
+/// Lines of the journal: one for each start of the agent, one for each command. A command whose
+/// line was dropped is not started again, either. RAM: 64 bytes each, 32 KiB.
 pub const JOURNAL: usize = 512;
+/// Those among them whose result the gateway has. RAM: 8 KiB of that.
+pub const JOURNAL_ENDED: usize = 128;
 /// Bytes read of the journal, and the size at which it is rewritten. RAM: that much at the start.
 pub const JOURNAL_FILE: usize = 64 * 1024;
 

@@ -142,7 +142,7 @@ impl Agent {
                 let _session = in_session(&session);
                 logger::info!("over");
                 self.timekeeping.forget(&session);
-                self.journal.forget(&session);
+                self.journal.ended(&session);
                 self.table.remove(&session, now);
             }
             ToAgent::RotateKey => self.rotate_key(now),

@@ -3,7 +3,8 @@
 //! One line for each start of the agent (`boot NONCE`), one for each command that it starts
 //! (`start SESSION`), synced before the process is made. When the gateway repeats a command that
 //! it gave to an earlier start of this agent, [`Journal::admits`] permits it only if the journal
-//! has that start, and no line of the command after it.
+//! has that start, and no line of the command after it. A command keeps its line when the gateway
+//! has its result: the gateway's database may lose that when another server takes its place.
 //!
 //! # Invariants
 //! - A start of the agent is in the file only if all its commands are. If a line cannot be
@@ -11,7 +12,9 @@
 //!   started does not start again, a command that has not started does.
 //! - Without a writable state directory the agent runs commands, and only its memory guards
 //!   them.
-//! - The oldest lines are dropped first, so a missing line never means "not started".
+//! - The oldest lines are dropped first, so a missing line never means "not started". Lines of
+//!   commands whose result the gateway has are dropped before all others: only a database that
+//!   went back in time asks for those again.
 //!
 //! # Known limit
 //! - A disk that confirms a sync without writing, and loses the last lines when the power fails.
@@ -31,6 +34,14 @@ const FILE: &str = "journal";
 enum Line {
     Boot(BootNonce),
     Start(String),
+    /// The gateway has the command's result. In the file it is a start.
+    Ended(String),
+}
+
+impl Line {
+    fn is_start_of(&self, session: &str) -> bool {
+        matches!(self, Self::Start(name) | Self::Ended(name) if name == session)
+    }
 }
 
 /// Where lines go.
@@ -93,7 +104,7 @@ impl Journal {
     /// # Errors
     /// [`Doubt`].
     pub fn admits(&self, session: &str, given_to: &[BootNonce]) -> Result<(), Doubt> {
-        if self.lines.iter().any(|line| matches!(line, Line::Start(name) if name == session)) {
+        if self.lines.iter().any(|line| line.is_start_of(session)) {
             return Err(Doubt::Started);
         }
         let known = |boot: &BootNonce| {
@@ -128,16 +139,29 @@ impl Journal {
         Ok(())
     }
 
-    /// The gateway has the command's result, and will not ask for it again.
-    pub fn forget(&mut self, session: &str) {
-        self.lines.retain(|line| !matches!(line, Line::Start(name) if name == session));
+    /// The gateway has the command's result. It asks for it again only when its database has lost
+    /// that.
+    pub fn ended(&mut self, session: &str) {
+        for line in self.lines.iter_mut().filter(|line| line.is_start_of(session)) {
+            *line = Line::Ended(session.to_owned());
+        }
+        let ended = |line: &Line| matches!(line, Line::Ended(_));
+        if self.lines.iter().filter(|line| ended(line)).count() > limits::JOURNAL_ENDED {
+            self.drop_oldest();
+        }
     }
 
     fn push(&mut self, line: Line) {
         if self.lines.len() >= limits::JOURNAL {
-            self.lines.pop_front();
+            self.drop_oldest();
         }
         self.lines.push_back(line);
+    }
+
+    /// Drops the oldest line of a command whose result the gateway has, else the oldest one.
+    fn drop_oldest(&mut self) {
+        let ended = self.lines.iter().position(|line| matches!(line, Line::Ended(_)));
+        self.lines.remove(ended.unwrap_or_default());
     }
 
     fn append(&mut self, line: &str) -> io::Result<()> {
@@ -183,7 +207,7 @@ fn line_text(line: &Line) -> String {
         Line::Boot(boot) => {
             format!("boot {}\n", boot.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
         }
-        Line::Start(session) => format!("start {session}\n"),
+        Line::Start(session) | Line::Ended(session) => format!("start {session}\n"),
     }
 }
 
@@ -254,12 +278,27 @@ mod tests {
     }
 
     #[test]
-    fn a_result_that_has_arrived_is_forgotten() {
+    fn a_command_whose_result_has_arrived_is_not_started_again_whatever_the_gateway_has_lost() {
         let (_temp, dir) = scratch();
         let mut journal = Journal::open(&dir, FIRST);
         journal.note("cmd-a").unwrap();
-        journal.forget("cmd-a");
-        assert_eq!(journal.admits("cmd-a", &[]), Ok(()));
+        journal.ended("cmd-a");
+        assert_eq!(journal.admits("cmd-a", &[]), Err(Doubt::Started));
+        assert_eq!(Journal::open(&dir, SECOND).admits("cmd-a", &[FIRST]), Err(Doubt::Started));
+    }
+
+    #[test]
+    fn commands_whose_results_have_arrived_drop_no_line_of_any_other() {
+        let (_temp, dir) = scratch();
+        let mut journal = Journal::open(&dir, FIRST);
+        journal.note("cmd-open").unwrap();
+        for n in 0..limits::JOURNAL * 3 {
+            journal.note(&format!("cmd-{n}")).unwrap();
+            journal.ended(&format!("cmd-{n}"));
+        }
+        assert_eq!(journal.lines.len(), limits::JOURNAL_ENDED + 2);
+        assert_eq!(journal.admits("cmd-new", &[FIRST]), Ok(()));
+        assert_eq!(journal.admits("cmd-open", &[FIRST]), Err(Doubt::Started));
     }
 
     #[test]

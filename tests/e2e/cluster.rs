@@ -54,10 +54,16 @@ impl Pair {
     fn of(is_named: bool, more: &str) -> Outcome<Self> {
         let server = Postgres::start(&["fsync = off"])?;
         server.psql("postgres", "create database towline")?;
+        let store = server.address("towline");
+        Self::on(server, store, is_named, more)
+    }
+
+    /// On a server that is reached by this address.
+    pub(crate) fn on(server: Postgres, store: String, is_named: bool, more: &str) -> Outcome<Self> {
         let a_address = free()?;
         let lab = Lab::with(&GatewaySetup {
             listen: a_address.to_string(),
-            store: Some(server.address("towline")),
+            store: Some(store),
             config: member("a", a_address, is_named, more),
             ..GatewaySetup::default()
         })?;

@@ -162,6 +162,12 @@ async fn started(
         let mut again = ROOM_AGAIN;
         match Gateway::open(&options.dir, options.listen, options.metrics).await {
             Ok(gateway) => {
+                if !gateway.foundation().store.notices_another_server() {
+                    tracing::warn!(
+                        "the database's server tells no timeline: after a failover to a standby \
+                         that lags, a command may be executed again"
+                    );
+                }
                 let plane = gateway.data_plane().await?;
                 return Ok(Some((gateway, plane)));
             }

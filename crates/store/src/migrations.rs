@@ -64,6 +64,7 @@ const STEPS: &[Step] = &[
     (82, "failures", include_str!("../migrations/0082_failures.sql")),
     (84, "what waits", include_str!("../migrations/0084_what_waits.sql")),
     (85, "rights on record", include_str!("../migrations/0085_rights_on_record.sql")),
+    (83, "doubted_invocations", include_str!("../migrations/0083_doubted_invocations.sql")),
 ];
 
 /// The same for PostgreSQL, which begins with the schema of step 38.
@@ -84,6 +85,11 @@ const POSTGRES: &[Step] = &[
     (82, "failures", include_str!("../migrations/postgres/0082_failures.sql")),
     (84, "what waits", include_str!("../migrations/postgres/0084_what_waits.sql")),
     (85, "rights on record", include_str!("../migrations/postgres/0085_rights_on_record.sql")),
+    (
+        83,
+        "doubted_invocations",
+        include_str!("../migrations/postgres/0083_doubted_invocations.sql"),
+    ),
 ];
 
 /// Number, name and text of a step.

@@ -154,6 +154,7 @@ impl Store {
         upgrade(one, Beside::Nodes).await?;
         let (member, guard) = Member::join(&address.options, node).await.map_err(not_joined)?;
         let mut store = Self::pools(address, Some(&guard)).await?;
+        drop(store.writing().await?); // what another timeline puts in doubt, before it is read
         store.node = Arc::clone(&member.name);
         store.member = Some(Arc::new(member));
         Ok(store)

@@ -226,6 +226,15 @@ impl Store {
         matches!(self.pool, Pool::Postgres(_))
     }
 
+    /// Whether it notices that another server has taken the place of its database's.
+    #[must_use]
+    pub const fn notices_another_server(&self) -> bool {
+        match &self.pool {
+            Pool::Sqlite(_) => true, // there is none
+            Pool::Postgres(pool) => pool.watches_timeline(),
+        }
+    }
+
     /// Waits until another gateway works with this store, or has declared this node dead. Never
     /// returns for a store in a file.
     pub async fn taken_over(&self) {

@@ -65,7 +65,9 @@ impl Stage {
 
     /// As a row tells it, at the node `own`; `None`: this gateway works alone.
     fn of(row: &InvocationRow, own: Option<&str>) -> Self {
-        if own.is_none() || row.node.is_empty() && row.given_to.is_empty() {
+        // What this node carries is not read from its row: a doubted one is of before.
+        let is_left = row.doubted && own == Some(&*row.node);
+        if own.is_none() || row.node.is_empty() && row.given_to.is_empty() || is_left {
             Self::Waiting
         } else {
             Self::Elsewhere { active: row.active }
@@ -84,6 +86,8 @@ pub(super) struct Invocation {
     pub(super) confirmed: bool,
     /// Somebody wants it stopped.
     pub(super) cancelled: bool,
+    /// The database may have lost what became of it.
+    pub(super) doubted: bool,
 }
 
 /// Why no further device gets it.
@@ -123,6 +127,8 @@ pub(super) struct Live {
     is_shared: bool,
     /// Somebody may wait who gets it no more, because there were too many errors.
     unsettled: bool,
+    /// Somebody may wait of whom it is not known whether the step was run.
+    pub(super) in_doubt: bool,
 }
 
 impl Live {
@@ -148,6 +154,7 @@ impl Live {
             begun: false,
             active: 0,
             unsettled: false,
+            in_doubt: false,
             is_shared: own.is_some(),
             stop: (row.status == CommandStatus::Cancelling.as_str()).then_some(Stop::Cancelled),
         };
@@ -170,6 +177,7 @@ impl Live {
         self.begun |= !row.given_to.is_empty() || has_run(&steps, step);
         let stage = Stage::of(&row, own);
         self.active += usize::from(stage.is_active());
+        self.in_doubt |= row.doubted;
         if stage == Stage::Waiting {
             self.unsettled = true;
             self.away.remove(&row.device);
@@ -182,6 +190,7 @@ impl Live {
             stage,
             confirmed: false,
             cancelled: row.cancelled || row.status == CommandStatus::Cancelling.as_str(),
+            doubted: row.doubted,
         };
         self.invocations.insert(row.device, invocation);
     }
@@ -208,6 +217,7 @@ impl Live {
         self.active -= usize::from(one.stage.is_active());
         self.active += usize::from(stage.is_active());
         self.unsettled |= stage == Stage::Waiting;
+        self.in_doubt |= one.doubted;
         one.stage = stage;
         Some(one)
     }
@@ -254,14 +264,14 @@ impl Live {
     }
 
     /// The present step is about to be given to this boot of the device's agent. `None`: it was
-    /// given too often.
+    /// given too often, or may have been run.
     pub(super) fn give(
         &mut self,
         device: &str,
         boot: [u8; 16],
         now: UnixMillis,
     ) -> Option<InvocationChange> {
-        let one = self.invocations.get_mut(device)?;
+        let one = self.invocations.get_mut(device).filter(|one| !one.doubted)?;
         if !one.given_to.contains(&boot) {
             if one.given_to.len() >= MAX_STEP_DELIVERIES {
                 return None;
@@ -321,6 +331,7 @@ impl Live {
         if let Some(state) = one.steps.get_mut(at) {
             state.end(end, written, now);
         }
+        one.doubted = false; // its device had it
         let stopped = one.cancelled || matches!(end, End::Lost | End::Broken(_));
         if let Some(next) = step::next(&facts.plan, &one.steps).filter(|_| !stopped) {
             one.step = next;
@@ -570,6 +581,7 @@ impl Live {
             heads,
             active: !ended && one.stage == ACTIVE,
             carried: matches!(one.stage, Stage::Running { .. }),
+            doubted: one.doubted,
             ended,
         })
     }

@@ -76,6 +76,7 @@ fn invocation(device: &str, steps: usize) -> InvocationRow {
         node: String::new(),
         active: false,
         cancelled: false,
+        doubted: false,
         ended: false,
     }
 }
@@ -275,4 +276,39 @@ fn facts_like(live: &Live) -> Facts {
         deliver_by: DELIVER_BY,
         expires_at: EXPIRES_AT,
     }
+}
+
+#[test]
+fn a_doubted_step_is_given_to_no_device_and_goes_on_only_where_it_is_held() {
+    let doubted = |device: &str| InvocationRow { doubted: true, ..invocation(device, 2) };
+    let mut live = live(3, "50", "2", 2);
+    live.remove("mi-00");
+    live.remove("mi-01");
+    live.insert(doubted("mi-00"), None);
+    live.insert(InvocationRow { given_to: vec![BOOT], ..doubted("mi-01") }, None);
+    live.awaited("mi-01");
+    // One is not held anywhere, and its device comes.
+    assert!(live.give("mi-00", [2; 16], NOW).is_none());
+    let over = live.end_doubted();
+    assert_eq!(over.len(), 1);
+    assert!(over[0].device == "mi-00" && over[0].ended && over[0].status == "TimedOut");
+    assert!(over[0].reason.contains("is not known"), "{}", over[0].reason);
+    // The other one is held: its end is known, and so is what follows.
+    let (change, goes_on) = end(&mut live, "mi-01", 0);
+    assert!(goes_on && !change.doubted);
+    assert!(live.give("mi-01", BOOT, NOW).is_some());
+    assert!(live.end_doubted().is_empty());
+}
+
+#[test]
+fn a_doubted_step_whose_device_does_not_hold_it_has_ended() {
+    let mut live = live(2, "50", "2", 1);
+    live.remove("mi-00");
+    let row = InvocationRow { doubted: true, given_to: vec![BOOT], ..invocation("mi-00", 1) };
+    live.insert(row, None);
+    live.awaited("mi-00");
+    assert!(live.end_doubted().is_empty(), "a task waits for what its device says");
+    live.back_to_queue("mi-00", true);
+    let over = live.end_doubted();
+    assert!(over.len() == 1 && over[0].device == "mi-00" && over[0].ended, "{over:?}");
 }

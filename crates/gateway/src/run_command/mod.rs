@@ -19,6 +19,7 @@
 //! - Who may send what where: the API asks policy before anything is stored.
 
 mod carry;
+mod doubt;
 mod event;
 mod keeping;
 mod learning;

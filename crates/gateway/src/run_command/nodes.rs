@@ -69,6 +69,10 @@ impl Scheduler {
         for one in open {
             match self.seen.get(&one.id) {
                 None => self.take_up_stored(&one.id, out).await?,
+                // It was over, and the database has lost that.
+                Some(version) if *version < one.version && !self.live.contains_key(&one.id) => {
+                    self.take_up_stored(&one.id, out).await?
+                }
                 Some(version) if *version < one.version => {
                     let version = *version;
                     match self.learn(&one, version, out).await {

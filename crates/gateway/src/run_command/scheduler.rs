@@ -391,7 +391,8 @@ impl Scheduler {
     fn on_time(&mut self, out: &mut Outcome) {
         let (now, keeps) = (self.shared.clock.now(), self.shared.store.does_chores());
         for (id, live) in &mut self.live {
-            let overdue = if keeps { live.overdue(now) } else { Vec::new() };
+            let mut overdue = live.end_doubted();
+            overdue.extend(keeps.then(|| live.overdue(now)).unwrap_or_default());
             if !overdue.is_empty() {
                 out.changes.extend(overdue);
                 out.touched.push(id.clone());
@@ -466,12 +467,7 @@ impl Scheduler {
                 out.changes.push(change);
                 out.jobs.extend(self.job(live, device, Some(to), before));
             }
-            None => {
-                let why =
-                    "the device's agent was restarted each time that it was given the command";
-                let status = CommandStatus::Failed;
-                out.changes.extend(live.give_up(device, status, "Undeliverable", why));
-            }
+            None => out.changes.extend(live.not_given(device)),
         }
     }
 

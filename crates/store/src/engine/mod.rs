@@ -23,6 +23,7 @@ mod pool;
 pub(crate) mod postgres;
 mod query;
 mod row;
+mod timeline;
 mod value;
 
 pub(crate) use builder::QueryBuilder;

@@ -24,6 +24,7 @@ use super::guard::{NOT_OURS, WRITING, WriteGuard};
 use super::placeholders::numbered;
 use super::query::{Outcome, Query, Wanted};
 use super::row::Row;
+use super::timeline;
 use super::value::{Value, bind_all, fetched};
 use crate::limits;
 
@@ -37,6 +38,9 @@ pub(crate) struct PostgresPool {
     patience: Duration,
     /// What begins a write.
     writing: Arc<str>,
+    /// What a write is that finds the database on another timeline; `None`: the server tells none,
+    /// or nothing is guarded.
+    adopting: Option<Arc<str>>,
     /// What it means when the guard of a write fails.
     refusal: &'static str,
 }
@@ -60,18 +64,43 @@ impl PostgresPool {
             .connect_with(options)
             .await?;
         let statement = guard.map(|guard| guard.statement.as_str()).unwrap_or_default();
-        let writing = format!("{WRITING}{statement}").into();
+        let mut writing = format!("{WRITING}{statement}");
+        let mut adopting = None;
+        if guard.is_some() && timeline::is_told(&mut *pool.acquire().await?).await {
+            adopting = Some(format!("{writing}{}", timeline::ADOPT).into());
+            writing.push_str(timeline::CHECK);
+        }
+        let (writing, writers) = (writing.into(), Arc::new(Semaphore::new(1)));
         let refusal = guard.map_or("", |guard| guard.refusal);
-        Ok(Self { pool, writers: Arc::new(Semaphore::new(1)), patience, writing, refusal })
+        Ok(Self { pool, writers, patience, writing, adopting, refusal })
+    }
+
+    /// Whether each write compares the timeline of the database.
+    pub(crate) const fn watches_timeline(&self) -> bool {
+        self.adopting.is_some()
     }
 
     /// See [`super::Pool::writing`].
     pub(crate) async fn writing(&self) -> Result<PostgresTransaction, sqlx::Error> {
+        let begun = self.begin_writing(&self.writing).await;
+        match (&self.adopting, begun) {
+            (Some(adopting), Err(error)) if has_code(&error, timeline::CHANGED) => {
+                self.begin_writing(adopting).await?.commit().await?;
+                self.begin_writing(&self.writing).await
+            }
+            (_, begun) => begun,
+        }
+    }
+
+    async fn begin_writing(&self, statement: &str) -> Result<PostgresTransaction, sqlx::Error> {
         let permit = timeout(limits::STORE_BUSY, Arc::clone(&self.writers).acquire_owned()).await;
         let permit = permit.map_err(|_| slow(limits::STORE_BUSY))?;
         let permit = permit.map_err(|_| sqlx::Error::PoolClosed)?;
-        let begun = self.begin(&self.writing, Some(permit)).await;
-        begun.map_err(|error| if is_not_ours(&error) { refused(self.refusal) } else { error })
+        let begun = self.begin(statement, Some(permit)).await;
+        begun.map_err(|error| match has_code(&error, NOT_OURS) {
+            true => refused(self.refusal),
+            false => error,
+        })
     }
 
     /// See [`super::Pool::reading`].
@@ -188,9 +217,9 @@ impl Drop for PostgresTransaction {
     }
 }
 
-fn is_not_ours(error: &sqlx::Error) -> bool {
+fn has_code(error: &sqlx::Error, wanted: &str) -> bool {
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-    code.is_some_and(|code| code == NOT_OURS)
+    code.is_some_and(|code| code == wanted)
 }
 
 fn refused(why: &'static str) -> sqlx::Error {

@@ -124,7 +124,7 @@ pub(super) async fn change_invocation(
     let done = engine::query(
         "UPDATE command_invocations SET status = ?, details = ?, reason = ?, step = ?, given_to = \
          ?, steps = ?, \
-         ended_at = ?, active = ?, node = ?, \
+         ended_at = ?, active = ?, doubted = ?, node = ?, \
          version = (SELECT c.version FROM commands c WHERE c.id = command_invocations.command_id) \
          WHERE command_id = ? AND device_id = ? AND ended_at IS NULL AND node IN ('', ?)",
     )
@@ -136,6 +136,7 @@ pub(super) async fn change_invocation(
     .bind(&change.steps)
     .bind(change.ended.then_some(now.0))
     .bind(i64::from(change.active))
+    .bind(i64::from(change.doubted))
     .bind(if change.carried || change.ended { node } else { "" })
     .bind(&change.command)
     .bind(&change.device)

@@ -22,7 +22,7 @@ mod moving;
 mod rows;
 mod sharing;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use command_store::CommandStore;
 pub use listing::CommandFilter;

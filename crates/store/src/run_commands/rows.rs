@@ -148,6 +148,8 @@ pub struct InvocationChange {
     pub active: bool,
     /// Whether this gateway goes on with it.
     pub carried: bool,
+    /// Whether the database may have lost what became of it.
+    pub doubted: bool,
     /// Whether it has ended.
     pub ended: bool,
 }
@@ -179,6 +181,8 @@ pub struct InvocationRow {
     pub active: bool,
     /// Whether somebody wants it stopped.
     pub cancelled: bool,
+    /// Whether the database may have lost what became of it: another server took its place.
+    pub doubted: bool,
     /// Whether it has ended.
     pub ended: bool,
 }
@@ -261,7 +265,7 @@ pub(super) fn command(row: &Row) -> Result<SentCommand, sqlx::Error> {
 }
 
 pub(super) const INVOCATION: &str = "SELECT i.command_id, i.device_id, i.requested_at, i.status, i.details, i.reason, i.step, \
-     i.given_to, i.steps, i.node, i.active, i.cancelled, i.ended_at FROM command_invocations i";
+     i.given_to, i.steps, i.node, i.active, i.cancelled, i.doubted, i.ended_at FROM command_invocations i";
 
 pub(super) fn invocation(row: &Row) -> Result<InvocationRow, sqlx::Error> {
     let given: Vec<u8> = row.try_get("given_to")?;
@@ -278,6 +282,7 @@ pub(super) fn invocation(row: &Row) -> Result<InvocationRow, sqlx::Error> {
         node: row.try_get("node")?,
         active: row.try_get::<i64, _>("active")? != 0,
         cancelled: row.try_get::<i64, _>("cancelled")? != 0,
+        doubted: row.try_get::<i64, _>("doubted")? != 0,
         ended: row.try_get::<Option<i64>, _>("ended_at")?.is_some(),
     })
 }

@@ -7,7 +7,7 @@ use crate::testing::{scratch, scratch_file};
 use crate::{Arrival, Connection, Known};
 use towline_host::clock::UnixMillis;
 
-fn new(id: &str, at: i64) -> NewCommand {
+pub(crate) fn new(id: &str, at: i64) -> NewCommand {
     NewCommand {
         id: id.into(),
         document: "AWS-RunShellScript".into(),
@@ -30,7 +30,7 @@ fn new(id: &str, at: i64) -> NewCommand {
     }
 }
 
-fn ended(command: &str, device: &str, status: &str) -> InvocationChange {
+pub(crate) fn ended(command: &str, device: &str, status: &str) -> InvocationChange {
     InvocationChange {
         command: command.into(),
         device: device.into(),
@@ -43,6 +43,7 @@ fn ended(command: &str, device: &str, status: &str) -> InvocationChange {
         heads: Some(OutputHeads { step: 0, stdout: b"out".to_vec(), stderr: Vec::new() }),
         active: false,
         carried: false,
+        doubted: false,
         ended: true,
     }
 }
@@ -59,7 +60,7 @@ fn end(id: &str) -> CommandEnd {
     }
 }
 
-fn devices(names: &[&str]) -> Vec<String> {
+pub(crate) fn devices(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
 }
 
