@@ -32,8 +32,15 @@ pub const VENDOR_SILENCE: Duration = Duration::from_secs(150);
 pub const VENDOR_CLAIM: Duration = Duration::from_secs(30);
 
 /// Between two looks at that, and before a channel is closed that cannot come here: the agent opens
-/// the next one at once.
+/// the next one at once. A half more or less, so that not all look together.
 pub const VENDOR_CLAIM_AGAIN: Duration = Duration::from_secs(1);
+
+/// Channels that wait so at a time. Each look is a write of the store, of which it does some
+/// thousands a second; a channel has some 20 KiB.
+pub const VENDOR_WAITING: usize = 1024;
+
+/// How often the channel that is there is asked whether it lives, when others come meanwhile.
+pub const VENDOR_PROBES: u32 = 3;
 
 /// How long an agent may take to take a message in.
 pub const VENDOR_STALLED: Duration = Duration::from_secs(60);

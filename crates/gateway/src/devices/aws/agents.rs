@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use tokio::sync::Semaphore;
 use towline_host::clock::Clock;
 use towline_ssm::message::MessageId;
 use towline_store::Store;
@@ -14,12 +15,14 @@ use towline_store::Store;
 use super::registry::Registry;
 use crate::audit::{AuditLog, Event, Who};
 use crate::devices::enrollment::Enrollment;
+use crate::limits::VENDOR_WAITING;
 use crate::plane::Peers;
 use crate::sessions::Hub;
 use crate::throttle::{Shared, Throttle};
 use crate::vault::Vault;
 
 /// The parts that these devices are served with.
+#[derive(Clone)]
 pub struct VendorParts {
     /// Sessions and devices.
     pub hub: Arc<Hub>,
@@ -46,6 +49,8 @@ pub struct VendorAgents {
     pub(super) registry: Registry,
     /// Failed proofs by address.
     pub(super) failures: Arc<Throttle<IpAddr>>,
+    /// Places of channels that wait for their device.
+    pub(super) waiting: Semaphore,
     start: (Duration, Instant),
 }
 
@@ -58,6 +63,7 @@ impl VendorAgents {
             parts,
             registry: Registry::default(),
             failures: Arc::default(),
+            waiting: Semaphore::new(VENDOR_WAITING),
             start: (at, Instant::now()),
         })
     }

@@ -10,7 +10,9 @@
 //!   does not change while the channel lives. The row has the frame's word before the first order.
 //! - A channel over which nothing is heard for [`VENDOR_SILENCE`] is dead: the agent pings each 54
 //!   s.
-//! - Two live channels with one key: both are locked out, as for our own agent.
+//!
+//! # Not here
+//! - Which channel is the device's: [`super::admission`].
 
 use std::any::Any;
 use std::collections::VecDeque;
@@ -32,19 +34,19 @@ use towline_ssm::message::{AgentMessage, MessageType, PayloadType};
 use towline_ssm::vendor::control::{
     JobAck, JobReply, OpenControlChannel, TaskComplete, task_acknowledge,
 };
-use towline_store::{Connection, Device as Row, DeviceStatus, SignOfLife};
+use towline_store::{Connection, Device as Row, SignOfLife};
 use towline_wire::text::plain;
 
 use super::agents::{VendorAgents, message_id};
 use super::news::News;
 use super::ticket::Channel;
-use crate::devices::arrival::{self, Claim};
+use crate::devices::arrival;
 use crate::limits::{
-    AWS_FIRST_MESSAGE, CLONE_PROBE, MAX_DEVICE_SENTENCE, VENDOR_CLAIM, VENDOR_CLAIM_AGAIN,
-    VENDOR_CONTROL_BYTES, VENDOR_REPLY_WAIT, VENDOR_SILENCE, VENDOR_STALLED,
+    AWS_FIRST_MESSAGE, MAX_DEVICE_SENTENCE, VENDOR_CONTROL_BYTES, VENDOR_REPLY_WAIT,
+    VENDOR_SILENCE, VENDOR_STALLED,
 };
 use crate::lock::lock;
-use crate::sessions::{ConnectionId, Device};
+use crate::sessions::ConnectionId;
 
 /// What became of a message for the agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +62,7 @@ pub(super) enum Queued {
 /// One control channel.
 pub(super) struct ControlChannel {
     pub(super) agents: Arc<VendorAgents>,
-    device: DeviceId,
+    pub(super) device: DeviceId,
     pub(super) number: ConnectionId,
     /// The agent tells its starts nowhere: for the gateway there is one.
     pub(super) boot: [u8; 16],
@@ -102,7 +104,7 @@ impl ControlChannel {
     }
 
     /// The channel as presence has it: each one is a start of its own.
-    const fn link(&self) -> Connection {
+    pub(super) const fn link(&self) -> Connection {
         Connection { boot: self.own_number, number: 1 }
     }
 
@@ -144,6 +146,12 @@ impl ControlChannel {
     /// Whether orders wait for the agent.
     pub(super) fn is_behind(&self) -> bool {
         lock(&self.outbox).iter().any(|message| bytes_of(message) > 0)
+    }
+
+    /// How many pings wait for the agent.
+    #[cfg(test)]
+    pub(super) fn waiting_pings(&self) -> usize {
+        lock(&self.outbox).iter().filter(|message| matches!(message, Message::Ping(_))).count()
     }
 
     /// What waits for the agent.
@@ -332,77 +340,5 @@ impl VendorAgents {
     pub(super) fn control_of(&self, device: &str) -> Option<Arc<ControlChannel>> {
         let held = self.parts.hub.device(device).filter(|held| !held.is_closed())?;
         (held as Arc<dyn Any + Send + Sync>).downcast().ok()
-    }
-
-    /// Puts a channel into the hub. False: another live one has the same key, or the device is not
-    /// to come here.
-    async fn admit(&self, channel: &Arc<ControlChannel>, source: IpAddr) -> bool {
-        match self.claim(channel).await {
-            Claim::Here => {}
-            Claim::Copied => {
-                self.quarantine(channel, source).await;
-                return false;
-            }
-            Claim::Stale | Claim::Unknown | Claim::Draining => return false, // it comes again
-        }
-        if let Some(held) = self.control_of(channel.id())
-            && held.answers(CLONE_PROBE).await
-        {
-            arrival::leave(&self.parts.hub, &channel.device, channel.link());
-            self.quarantine(&held, source).await;
-            return false;
-        }
-        self.parts.hub.device_up(Arc::clone(channel) as Arc<dyn Device>);
-        self.may_stay(channel).await
-    }
-
-    /// Whether the device may be connected by now: the channel may have waited long since that was
-    /// asked. From `device_up` on, who takes its right away finds it in the hub.
-    async fn may_stay(&self, channel: &ControlChannel) -> bool {
-        let row = self.parts.store.devices().get(channel.id()).await;
-        let status = row.map(|row| row.map(|row| row.status));
-        if matches!(status, Ok(Some(DeviceStatus::Active)) | Err(_)) {
-            return true;
-        }
-        let why = "the device is not active any more";
-        self.parts.hub.drop_device(channel.id(), why).await;
-        false
-    }
-
-    /// Makes the device this gateway's. Each channel is a start of its own, so the device of a
-    /// gateway that was lost is elsewhere until that one was declared dead: the channel waits here
-    /// for it. One that is closed would be opened again without a pause.
-    async fn claim(&self, channel: &ControlChannel) -> Claim {
-        let (hub, peers) = (&self.parts.hub, self.parts.peers.as_ref());
-        let (until, mut is_told) = (Instant::now() + VENDOR_CLAIM, false);
-        loop {
-            let claimed = arrival::claim(hub, peers, &channel.device, channel.link()).await;
-            let claimed = claimed.unwrap_or_else(|error| {
-                if !std::mem::replace(&mut is_told, true) {
-                    tracing::error!(device = channel.id(), %error, "a device cannot be claimed yet");
-                }
-                Claim::Unknown
-            });
-            if matches!(claimed, Claim::Here | Claim::Copied) {
-                return claimed;
-            }
-            tokio::time::sleep(VENDOR_CLAIM_AGAIN).await;
-            if claimed != Claim::Unknown || Instant::now() >= until {
-                return claimed;
-            }
-        }
-    }
-
-    /// Two live processes have the same key: one of them is a copy, and nobody can tell which.
-    async fn quarantine(&self, held: &ControlChannel, source: IpAddr) {
-        let why = "the same key was seen on two live devices: it has been copied";
-        let id = held.id();
-        tracing::error!(device = id, %source, "{why}; the device is quarantined");
-        let devices = self.parts.store.devices();
-        if let Err(error) = devices.set_status(id, DeviceStatus::Quarantined, why).await {
-            tracing::error!(device = id, %error, "the quarantine could not be stored");
-        }
-        self.event("CloneDetected", id, source, vec![("reason", why.to_owned())]).await;
-        self.parts.hub.drop_device(id, why).await;
     }
 }

@@ -15,6 +15,7 @@
 //! - Formats and signatures: `towline_ssm::vendor`, `towline_ssm::sigv4`. Sessions:
 //!   [`crate::sessions`].
 
+mod admission;
 mod agents;
 mod calls;
 mod carrier;

@@ -1,25 +1,37 @@
 //! A device whose control channel is up, and steps of commands and sessions there, with a clock that
 //! the test sets.
 
+use std::net::IpAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ws::Message;
+use axum::http::{Response, request};
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 use towline_host::clock::{Clock, UnixMillis};
 use towline_ssm::command_document::{Interpreter, Platform};
 use towline_ssm::documents::SessionPlan;
 use towline_ssm::documents::preferences::SessionPreferences;
+use towline_ssm::ids::DeviceId;
 use towline_ssm::message::{AgentMessage, MessageId, MessageType, PayloadType};
-use towline_store::testing::scratch;
+use towline_store::testing::{joined, new_database, scratch};
+use towline_store::{Arrival, Connection, Known, Store};
+use towline_testkit::postgres::Postgres;
 
 use super::agents::{VendorAgents, VendorParts};
 use super::control::{ControlChannel, Queued};
 use super::news::News;
 use crate::audit::AuditLog;
+use crate::devices::arrival::Claim;
 use crate::devices::enrollment::Enrollment;
-use crate::limits::{CLONE_PROBE, VENDOR_CONTROL_BYTES, VENDOR_JOB_KNOWN, VENDOR_ORDER_AGAIN};
-use crate::plane::StartError;
+use crate::limits::{
+    CLONE_PROBE, VENDOR_CLAIM, VENDOR_CLAIM_AGAIN, VENDOR_CONTROL_BYTES, VENDOR_JOB_KNOWN,
+    VENDOR_ORDER_AGAIN, VENDOR_WAITING,
+};
+use crate::plane::{Peers, StartError, Subject};
 use crate::sessions::unrecorded::no_recorder;
 use crate::sessions::{Device, Hub, HubParts, HubSettings, Order, Script, StepSession, Work};
 use crate::vault::Vault;
@@ -43,29 +55,7 @@ async fn scene() -> Scene {
 async fn scene_on(platform: Option<Platform>) -> Scene {
     let (store, dir) = scratch().await;
     let clock = Clock::manual(NOW);
-    let (audit, _) = AuditLog::start(store.clone(), clock.clone());
-    let parts = HubParts {
-        store: store.clone(),
-        clock: clock.clone(),
-        recorder: no_recorder(dir.path(), &clock),
-        trail: audit.clone(),
-    };
-    let settings = HubSettings { grace: Duration::from_secs(600), most_sessions: 8 };
-    let hub = Hub::restore(parts, settings).await.unwrap();
-    let enrollment = Arc::new(Enrollment::new(store.clone(), audit.clone(), Arc::default()));
-    let vault = Arc::new(Vault::new(&*Vault::generate_key().unwrap()).unwrap());
-    let region = "xx-towline-1".to_owned();
-    let clock_of_agents = clock.clone();
-    let agents = VendorAgents::new(VendorParts {
-        peers: None,
-        hub,
-        store,
-        enrollment,
-        audit,
-        vault,
-        clock: clock_of_agents,
-        region,
-    });
+    let agents = VendorAgents::new(parts(&store, &clock, dir.path()).await);
     let device = DEVICE.parse().unwrap();
     let channel = Arc::new(ControlChannel::new(&agents, device, platform));
     agents.parts.hub.device_up(Arc::clone(&channel) as Arc<dyn Device>);
@@ -93,6 +83,27 @@ fn refusal(outcome: Result<StepSession, StartError>) -> String {
         Err(StartError::Refused { why }) => why,
         Err(other) => panic!("{other}"),
         Ok(_) => panic!("it was ordered"),
+    }
+}
+
+async fn parts(store: &Store, clock: &Clock, dir: &Path) -> VendorParts {
+    let (audit, _) = AuditLog::start(store.clone(), clock.clone());
+    let of_hub = HubParts {
+        store: store.clone(),
+        clock: clock.clone(),
+        recorder: no_recorder(dir, clock),
+        trail: audit.clone(),
+    };
+    let settings = HubSettings { grace: Duration::from_secs(600), most_sessions: 8 };
+    VendorParts {
+        hub: Hub::restore(of_hub, settings).await.unwrap(),
+        store: store.clone(),
+        enrollment: Arc::new(Enrollment::new(store.clone(), audit.clone(), Arc::default())),
+        audit,
+        vault: Arc::new(Vault::new(&*Vault::generate_key().unwrap()).unwrap()),
+        clock: clock.clone(),
+        region: "xx-towline-1".to_owned(),
+        peers: None,
     }
 }
 
@@ -207,6 +218,96 @@ async fn an_order_is_repeated_while_the_agent_knows_its_name_and_never_later() {
     scene.hears(MessageType::AgentJobReply, &reply);
     settle().await;
     assert_eq!(step.answer.unwrap().try_recv().unwrap(), Ok(()));
+}
+
+#[tokio::test]
+async fn a_channel_waits_for_its_device_only_while_there_is_room() {
+    let scene = scene().await;
+    let mut parts = scene.agents.parts.clone();
+    parts.peers = Some(Arc::new(Elsewhere));
+    let agents = VendorAgents::new(parts);
+    agents.parts.store.close().await; // no claim has an answer
+    let channel = ControlChannel::new(&agents, DEVICE.parse().unwrap(), Some(Platform::Linux));
+    let waited = async || {
+        let since = tokio::time::Instant::now();
+        assert!(agents.claim(&channel).await == Claim::Unknown);
+        since.elapsed()
+    };
+    let long = waited().await;
+    assert!(long >= VENDOR_CLAIM && long <= VENDOR_CLAIM + VENDOR_CLAIM_AGAIN * 2, "{long:?}");
+    let taken = agents.waiting.acquire_many(u32::try_from(VENDOR_WAITING).unwrap()).await.unwrap();
+    let short = waited().await;
+    assert!(short >= VENDOR_CLAIM_AGAIN / 2 && short <= VENDOR_CLAIM_AGAIN * 2, "{short:?}");
+    drop(taken);
+    assert!(waited().await >= VENDOR_CLAIM);
+}
+
+/// Another gateway, whose link of each device answers.
+struct Elsewhere;
+
+impl Peers for Elsewhere {
+    fn answers(&self, _: &str, _: &DeviceId) -> BoxFuture<'_, Option<bool>> {
+        Box::pin(async { Some(true) })
+    }
+
+    fn elsewhere(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn moved(&self, _: &str, _: &DeviceId) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
+
+    fn holder(&self, _: Subject) -> BoxFuture<'_, Result<Option<String>, String>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    fn others(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn have_recording(&self, _: &str) -> BoxFuture<'_, Result<bool, Vec<String>>> {
+        Box::pin(async { Ok(false) })
+    }
+
+    fn pass_on(
+        &self,
+        _: &str,
+        _: (&request::Parts, &Bytes),
+        _: IpAddr,
+    ) -> BoxFuture<'_, Result<Response<Bytes>, String>> {
+        Box::pin(async { Err(String::new()) })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_another_gateway_claims_during_the_probe_stays_there() {
+    let server = Postgres::start(&["fsync = off"]).unwrap();
+    let address = new_database(&server.address("postgres")).await;
+    Store::create_on(&address).await.unwrap().close().await;
+    let (a, b) = (joined(&address, "a").await, joined(&address, "b").await);
+    let clock = Clock::system();
+    let dir = tempfile::tempdir().unwrap();
+    let mut parts = parts(&a, &clock, dir.path()).await;
+    parts.peers = Some(Arc::new(Elsewhere));
+    let agents = VendorAgents::new(parts);
+    let made = || Arc::new(ControlChannel::new(&agents, DEVICE.parse().unwrap(), Some(Platform::Linux)));
+    let (silent, channel) = (made(), made());
+    agents.parts.hub.device_up(Arc::clone(&silent) as Arc<dyn Device>);
+    let here = IpAddr::from([192, 0, 2, 1]);
+    let probe = tokio::spawn({
+        let (agents, channel) = (Arc::clone(&agents), Arc::clone(&channel));
+        async move { agents.admit(&channel, here).await }
+    });
+    while silent.waiting_pings() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let link = Connection { boot: [9; 16], number: 1 };
+    let known = Known { other_is_dead: true, ..Known::default() };
+    let arrived = b.presences().arrive(DEVICE, link, known, UnixMillis(1)).await.unwrap();
+    assert!(matches!(arrived, Arrival::Here { .. }), "{arrived:?}");
+    assert!(!probe.await.unwrap(), "its other channel lives, at the other gateway");
+    assert_eq!(b.presences().holder(DEVICE).await.unwrap().as_deref(), Some("b"));
 }
 
 #[tokio::test]
