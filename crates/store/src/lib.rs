@@ -129,7 +129,7 @@ pub use run_commands::{
 pub use second_factors::{CodeOutcome, SecondFactor, SecondFactors};
 pub use seen_requests::{SeenRequest, SeenRequests};
 pub use server::ServerAddress;
-pub use sessions::{NewSession, Session, SessionFilter, SessionStatus, SessionStore};
+pub use sessions::{NewSession, Session, SessionFilter, SessionPage, SessionStatus, SessionStore};
 pub use settings::{IDLE_MINUTES, MAX_MINUTES, SessionLimits, Settings};
 pub use sign_in_requests::{
     SIGN_IN_REQUEST_MARK, SignInOutcome, SignInPoll, SignInRequest, SignInRequests,

@@ -61,6 +61,10 @@ const _: () = assert!(
     "a step that waits for the table of the nodes would let all renewals of leases fail together"
 );
 
+/// How often a page of sessions is read on because rows of it cannot be read: from there on it is
+/// a short page.
+pub const UNREADABLE_ROUNDS: u32 = 8;
+
 /// Sessions that this version cannot read and that are known at once.
 pub const MAX_UNREADABLE: usize = 4096;
 

@@ -192,3 +192,35 @@ async fn a_session_of_another_version_keeps_its_device_from_no_node() {
     let nodes: Vec<String> = sqlx::query_scalar(sql).fetch_all(&mut newer).await.unwrap();
     assert_eq!(nodes, ["a", "b"], "it stays where a gateway that reads it finds it");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_of_a_dead_gateway_are_taken_over_beside_one_that_cannot_be_read() {
+    let server = Postgres::start(&["fsync = off"]).unwrap();
+    let (address, mut newer) = older(&server, i64::MAX, &[]).await;
+    let a = Store::join(&address, &identity("a")).await.unwrap();
+    let b = Store::join(&address, &identity("b")).await.unwrap();
+    for id in ["ann-1", "ann-2", "ann-3"] {
+        a.sessions().insert(&new(id, "mi-1"), UnixMillis(1)).await.unwrap();
+    }
+    a.close().await;
+    for statement in [
+        "ALTER TABLE sessions DROP CONSTRAINT sessions_status_check",
+        "UPDATE sessions SET status = 'Later' WHERE id = 'ann-2'",
+        "UPDATE nodes SET expires_at = 1 WHERE name = 'a'",
+    ] {
+        newer.execute(statement).await.unwrap();
+    }
+    let judged = b.nodes().judge_now().await.unwrap();
+    let ids: Vec<_> = judged[0].sessions.iter().map(|one| &*one.new.id).collect();
+    assert_eq!(ids, ["ann-1", "ann-3"]);
+    let sql = "SELECT node FROM sessions ORDER BY id";
+    let nodes: Vec<String> = sqlx::query_scalar(sql).fetch_all(&mut newer).await.unwrap();
+    assert_eq!(nodes, ["b", "a", "b"]);
+    // It comes with its device to a gateway that reads it.
+    newer.execute("UPDATE sessions SET status = 'Connected' WHERE id = 'ann-2'").await.unwrap();
+    let link = Connection { boot: [1; 16], number: 1 };
+    let arrived = b.presences().arrive("mi-1", link, Known::default(), UnixMillis(2)).await;
+    let Arrival::Here { sessions, .. } = arrived.unwrap() else { panic!("not here") };
+    let ids: Vec<_> = sessions.iter().map(|one| &*one.new.id).collect();
+    assert_eq!(ids, ["ann-2"]);
+}

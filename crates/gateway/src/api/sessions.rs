@@ -29,13 +29,12 @@ use towline_ssm::documents::{DETACHED, RUN_SHELL, SessionPlan, TOWLINE_COPY};
 use towline_ssm::error::{ApiError, ErrorCode};
 use towline_ssm::ids::{DeviceId, SessionId};
 use towline_ssm::operation::USE_RESERVED_SESSION;
-use towline_store::{AgentKind, DeviceStatus, SessionFilter, SessionStatus};
+use towline_store::{AgentKind, DeviceStatus, SessionFilter, SessionPage, SessionStatus};
 
 use super::authz::Question;
 use super::call::Call;
 use super::internal::{OrInternal as _, internal, no_store};
 use super::ownership::About;
-use super::paging::page;
 use super::resolution::{Asked, DOCUMENT_CHECK, with_preferences};
 use super::service::Api;
 use super::start_facts::StartFacts;
@@ -261,15 +260,12 @@ impl Api {
             cursor.split_once(' ').and_then(|(at, id)| Some((UnixMillis(at.parse().ok()?), id)));
         let size = request.max_results.unwrap_or(PAGE);
         let filter = filter(&request)?;
-        let rows = self
-            .store()
-            .sessions()
-            .query(&filter, after, size + 1)
-            .await
-            .or_internal("cannot list sessions")?;
-        let size = usize::try_from(size).unwrap_or(usize::MAX);
-        let at = |row: &towline_store::Session| format!("{} {}", row.started_at.0, row.new.id);
-        let (rows, next_token) = page(rows, size, &self.pages, call.operation, at);
+        let page = self.store().sessions().query(&filter, after, size).await;
+        let SessionPage { sessions: rows, next } = page.or_internal("cannot list sessions")?;
+        let token = |(at, id): (UnixMillis, String)| {
+            self.pages.token(call.operation, &format!("{} {id}", at.0))
+        };
+        let next_token = next.map(token);
         let devices: Vec<String> = rows.iter().map(|row| row.new.device_id.clone()).collect();
         let kinds = self.store().devices().agent_kinds(&devices).await;
         let kinds = kinds.or_internal("cannot read devices")?;

@@ -17,7 +17,7 @@ mod unreadable;
 
 pub(crate) use rows::COLUMNS;
 pub use rows::{NewSession, Session, SessionFilter, SessionStatus};
-pub use table::SessionStore;
 #[cfg(test)]
 pub(crate) use table::tests;
+pub use table::{SessionPage, SessionStore};
 pub(crate) use unreadable::Unreadable;

@@ -17,6 +17,15 @@ use crate::limits;
 use crate::store::{Store, one_of};
 use towline_host::clock::UnixMillis;
 
+/// Some sessions of a list.
+#[derive(Debug, Default)]
+pub struct SessionPage {
+    /// These.
+    pub sessions: Vec<Session>,
+    /// Where the next page begins after; `None`: there are no more.
+    pub next: Option<(UnixMillis, String)>,
+}
+
 /// Operations on sessions.
 pub struct SessionStore<'a> {
     pub(crate) store: &'a Store,
@@ -281,8 +290,8 @@ impl SessionStore<'_> {
         .await?)
     }
 
-    /// Up to `limit` sessions that match, newest first, after the given last one of the page
-    /// before. Fewer: there are no more.
+    /// Up to `limit` sessions that match, newest first, after the place where the page before
+    /// ended. Where many rows cannot be read, a page has fewer, or none, and there are more.
     ///
     /// # Errors
     /// [`StoreError::Database`].
@@ -291,18 +300,28 @@ impl SessionStore<'_> {
         filter: &SessionFilter,
         after: Option<(UnixMillis, &str)>,
         limit: i64,
-    ) -> Result<Vec<Session>, StoreError> {
+    ) -> Result<SessionPage, StoreError> {
+        let mut page = SessionPage::default();
         let mut after = after.map(|(at, id)| (at, id.to_owned()));
-        let (mut found, most) = (Vec::new(), usize::try_from(limit).unwrap_or(0));
-        loop {
+        for _ in 0..limits::UNREADABLE_ROUNDS {
             let place = after.as_ref().map(|(at, id)| (*at, &**id));
-            let wanted = limit - i64::try_from(found.len()).unwrap_or(limit);
-            let rows = self.rows(filter, place, wanted).await?;
-            found.extend(self.store.unreadable.sort(&rows)?);
-            let may_be_more = found.len() < most && i64::try_from(rows.len()) == Ok(wanted);
-            let Some(last) = rows.last().filter(|_| may_be_more) else { return Ok(found) };
+            let wanted = limit - i64::try_from(page.sessions.len()).unwrap_or(limit);
+            let mut rows = self.rows(filter, place, wanted.saturating_add(1)).await?;
+            let is_last = i64::try_from(rows.len()).is_ok_and(|read| read <= wanted);
+            if !is_last {
+                rows.pop(); // of the next page
+            }
+            page.sessions.extend(self.store.unreadable.sort(&rows)?);
+            let Some(last) = rows.last().filter(|_| !is_last) else {
+                return Ok(SessionPage { next: None, ..page });
+            };
             after = Some((UnixMillis(last.try_get("started_at")?), last.try_get("id")?));
+            page.next.clone_from(&after);
+            if i64::try_from(page.sessions.len()) == Ok(limit) {
+                break;
+            }
         }
+        Ok(page)
     }
 
     async fn rows(
@@ -388,6 +407,10 @@ pub(crate) mod tests {
         sessions.into_iter().map(|s| s.new.id).collect()
     }
 
+    fn of(page: SessionPage) -> Vec<String> {
+        ids(page.sessions)
+    }
+
     #[tokio::test]
     async fn the_first_reason_to_end_is_the_one_kept() {
         let (store, _dir) = scratch().await;
@@ -416,13 +439,13 @@ pub(crate) mod tests {
         }
         sessions.end("d", false, "", UnixMillis(40)).await.unwrap();
         let active = SessionFilter::default();
-        assert_eq!(ids(sessions.query(&active, None, 2).await.unwrap()), ["b", "c"]);
+        assert_eq!(of(sessions.query(&active, None, 2).await.unwrap()), ["b", "c"]);
         assert_eq!(
-            ids(sessions.query(&active, Some((UnixMillis(20), "b")), 2).await.unwrap()),
+            of(sessions.query(&active, Some((UnixMillis(20), "b")), 2).await.unwrap()),
             ["c", "a"]
         );
         let history = SessionFilter { ended: true, ..SessionFilter::default() };
-        assert_eq!(ids(sessions.query(&history, None, 9).await.unwrap()), ["d"]);
+        assert_eq!(of(sessions.query(&history, None, 9).await.unwrap()), ["d"]);
         assert_eq!(ids(sessions.list_active("", 9).await.unwrap()), ["a", "b", "c"]);
     }
 
@@ -459,11 +482,7 @@ pub(crate) mod tests {
                 vec!["b", "a"],
             ),
         ] {
-            assert_eq!(
-                ids(sessions.query(&filter, None, 9).await.unwrap()),
-                expected,
-                "{filter:?}"
-            );
+            assert_eq!(of(sessions.query(&filter, None, 9).await.unwrap()), expected, "{filter:?}");
         }
     }
 
@@ -489,7 +508,7 @@ pub(crate) mod tests {
         ] {
             let filter =
                 SessionFilter { ended: true, end: Some(end.into()), ..SessionFilter::default() };
-            assert_eq!(ids(sessions.query(&filter, None, 9).await.unwrap()), expected, "{end}");
+            assert_eq!(of(sessions.query(&filter, None, 9).await.unwrap()), expected, "{end}");
         }
     }
 

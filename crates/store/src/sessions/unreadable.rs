@@ -111,7 +111,8 @@ mod tests {
         assert_eq!(ids(sessions.list_active("", 9).await.unwrap()), ["a", "c"]);
         // A page is as long as it may be, so that the one after it is asked for.
         let all = SessionFilter::default();
-        assert_eq!(ids(sessions.query(&all, None, 2).await.unwrap()), ["c", "a"]);
+        let page = sessions.query(&all, None, 2).await.unwrap();
+        assert!(page.next.is_none() && ids(page.sessions) == ["c", "a"]);
         assert!(sessions.is_unreadable("b") && !sessions.is_unreadable("a"));
         let told = sessions.newly_unreadable();
         assert!(told[0].0 == "b" && told[0].1.contains("Later"), "{told:?}");
@@ -121,5 +122,36 @@ mod tests {
         engine::query(again).execute(&store.pool).await.unwrap();
         assert!(sessions.unreadable().await.unwrap().is_empty());
         assert!(!sessions.is_unreadable("b"));
+    }
+
+    #[tokio::test]
+    async fn a_page_ends_also_where_no_row_can_be_read_and_the_next_one_goes_on_behind() {
+        let (store, _dir) = scratch().await;
+        let sessions = store.sessions();
+        for at in 0..20_i64 {
+            sessions.insert(&new(&format!("s{at:02}"), "mi-1"), UnixMillis(at)).await.unwrap();
+        }
+        let any_status = match store.is_shared() {
+            true => "ALTER TABLE sessions DROP CONSTRAINT sessions_status_check",
+            false => "PRAGMA ignore_check_constraints = 1",
+        };
+        let mut tx = store.writing().await.unwrap();
+        for statement in [any_status, "UPDATE sessions SET status = 'Later' WHERE id <> 's00'"] {
+            engine::query(statement).execute(&mut *tx).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+        let (mut after, mut found, mut pages) = (None, Vec::new(), 0);
+        loop {
+            let place = after.as_ref().map(|(at, id): &(UnixMillis, String)| (*at, &**id));
+            let page = sessions.query(&SessionFilter::default(), place, 1).await.unwrap();
+            found.extend(page.sessions.into_iter().map(|one| one.new.id));
+            pages += 1;
+            match page.next {
+                Some(next) => after = Some(next),
+                None => break,
+            }
+        }
+        assert_eq!(found, ["s00"]);
+        assert_eq!(pages, 20_u32.div_ceil(crate::limits::UNREADABLE_ROUNDS));
     }
 }
