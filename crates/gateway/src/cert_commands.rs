@@ -22,8 +22,8 @@ use towline_host::clock::{Clock, UnixMillis};
 use towline_host::files;
 use towline_host::lock::{DirLock, LockError};
 
-use crate::Failure;
 use crate::args::Cert;
+use crate::{Failure, offline};
 
 /// Does what the command line asks for.
 pub(crate) async fn run(command: &Cert) -> Result<(), Failure> {
@@ -115,20 +115,13 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
 async fn record(dir: &Path, signing: Signing) -> Result<(), Failure> {
     match DirLock::take(dir) {
         Ok(_lock) => {
-            let config = Config::load(dir)?;
-            if config.cluster.is_some() {
-                // Opened from here, the store would take this gateway for one that works alone.
-                let why = "several gateways share the store: start this directory's gateway, which \
-                           records what is signed, and sign again";
-                return Err(why.into());
-            }
-            let store = config.store.open().await?;
+            let store = offline::store(&Config::load(dir)?).await?;
             let (audit, task) = AuditLog::start(store.clone(), Clock::system());
-            audit.write(signing.event(nix::unistd::geteuid().as_raw())).await;
+            let kept = audit.write_first(signing.event(nix::unistd::geteuid().as_raw())).await;
             drop(audit);
             let _ = task.await;
             store.close().await;
-            Ok(())
+            Ok(kept?)
         }
         Err(LockError::Held(_)) => match local::ask(dir, Order::Signing(signing)).await {
             Ok(Answer::Done) => Ok(()),

@@ -23,7 +23,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
 use towline_archive::Archive;
 use towline_host::clock::Clock;
-use towline_store::Store;
+use towline_store::{Store, StoreError};
 
 use crate::audit::{AuditLog, Event};
 use crate::authority::Authority;
@@ -107,6 +107,11 @@ pub enum Answer {
     Done,
     /// It was not done; why.
     Failed(String),
+}
+
+/// Nothing is given out that is not on record.
+fn not_on_record(error: &StoreError) -> Answer {
+    Answer::Failed(format!("the audit trail takes no lines, so this is not given out: {error}"))
 }
 
 /// What orders are carried out with.
@@ -226,8 +231,12 @@ impl Local {
             Order::Pins => self.pin_report().await,
             Order::SignInLink(user) => {
                 let made = self.links.make(store, &self.origins, &user, now).await;
-                audit.write(sign_in_links::event(&user, uid, made.as_ref().err())).await;
-                made.map_or_else(|error| Answer::Failed(error.to_string()), Answer::Link)
+                let event = sign_in_links::event(&user, uid, made.as_ref().err());
+                match (made, audit.write_first(event).await) {
+                    (Ok(link), Ok(())) => Answer::Link(link),
+                    (Ok(_), Err(error)) => not_on_record(&error),
+                    (Err(error), _) => Answer::Failed(error.to_string()),
+                }
             }
             Order::IndexRecordings => {
                 let asked = self.archive.index_recordings().await;
@@ -239,10 +248,10 @@ impl Local {
             Order::Drain(seconds) => self.drain(seconds, uid).await,
             Order::DrainLeft => self.drain_left(),
             Order::Invite(_) | Order::Decide(..) => self.of_nodes(&order, uid).await,
-            Order::Signing(signing) => {
-                audit.write(signing.event(uid)).await;
-                Answer::Done
-            }
+            Order::Signing(signing) => match audit.write_first(signing.event(uid)).await {
+                Ok(()) => Answer::Done,
+                Err(error) => not_on_record(&error),
+            },
         })
     }
 

@@ -1,5 +1,5 @@
 //! Commands of root on the server: `admin-key`, `config check`, `index-recordings` and
-//! `remove-tag`.
+//! `remove-tag`; and the store of a gateway that does not run, for these and others.
 //!
 //! Data flow: the lock on the directory -> free: the store is opened here; held: the gateway that
 //! runs is asked by its local socket.
@@ -20,7 +20,7 @@ use towline_gateway::vault::Vault;
 use towline_host::clock::Clock;
 use towline_host::files;
 use towline_host::lock::{DirLock, LockError};
-use towline_store::remove_tag_in;
+use towline_store::{Store, remove_tag_in};
 
 use crate::Failure;
 use crate::args::{AdminKey, RemoveTag};
@@ -60,6 +60,20 @@ pub(crate) async fn admin_key(options: &AdminKey) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The store of a directory in which no gateway runs.
+///
+/// # Errors
+/// The store's. One that several gateways share is not opened: from here it would take this gateway
+/// for one that works alone, and the sessions of all with it.
+pub(crate) async fn store(config: &Config) -> Result<Store, Failure> {
+    if config.cluster.is_some() {
+        let why = "several gateways share the store: start this directory's gateway, which does \
+                   it, and try again";
+        return Err(why.into());
+    }
+    Ok(config.store.open().await?)
+}
+
 /// No gateway runs: the store is ours.
 async fn alone(dir: &Path) -> Result<RescueKey, Failure> {
     let sealing = zeroize::Zeroizing::new(files::read(
@@ -67,7 +81,7 @@ async fn alone(dir: &Path) -> Result<RescueKey, Failure> {
         towline_gateway::limits::MAX_CONFIG_FILE,
     )?);
     let vault = Vault::new(&sealing)?;
-    let store = Config::load(dir)?.store.open().await?;
+    let store = store(&Config::load(dir)?).await?;
     let clock = Clock::system();
     let (audit, task) = AuditLog::start(store.clone(), clock.clone());
     let uid = nix::unistd::geteuid().as_raw();

@@ -16,8 +16,8 @@ use towline_host::clock::Clock;
 use towline_host::files;
 use towline_host::lock::{DirLock, LockError};
 
-use crate::Failure;
 use crate::args::Pin;
+use crate::{Failure, offline};
 
 /// Does what the command line asks for.
 pub(crate) async fn run(command: &Pin) -> Result<(), Failure> {
@@ -47,7 +47,7 @@ pub(crate) async fn run(command: &Pin) -> Result<(), Failure> {
 async fn alone(dir: &Path, order: Order) -> Result<PinReport, Failure> {
     let key = files::read(&dir.join(config::AUTHORITY_KEY), MAX_CONFIG_FILE)?;
     let authority = Authority::from_pkcs8(&zeroize::Zeroizing::new(key))?;
-    let store = Config::load(dir)?.store.open().await?;
+    let store = offline::store(&Config::load(dir)?).await?;
     let pins = ServerPins::load(&store).await?;
     if let Order::NextPin(pin) = order {
         pins.say(&store, &authority, pin, Clock::system().now()).await?;

@@ -44,7 +44,7 @@ pub enum RescueError {
 /// Makes the user, its policy and its key. `uid` is who asked.
 ///
 /// # Errors
-/// [`RescueError`].
+/// [`RescueError`]; a key that was made before is then known to nobody.
 pub async fn make(
     store: &Store,
     vault: &Vault,
@@ -62,7 +62,7 @@ pub async fn make(
     principals.put_policy(&name, ADMIN_POLICY, ADMIN_DOCUMENT, now).await?;
     principals.add_key(&name, id.as_str(), &sealed, now).await?;
     audit
-        .write(Event {
+        .write_first(Event {
             source: "towline",
             name: "RescueKey".to_owned(),
             source_ip: "local".to_owned(),
@@ -73,7 +73,7 @@ pub async fn make(
             ],
             ..Event::default()
         })
-        .await;
+        .await?;
     Ok(RescueKey {
         principal_name: name,
         access_key_id: id.to_string(),

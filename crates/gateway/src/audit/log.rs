@@ -74,6 +74,18 @@ impl AuditLog {
         self.changes.tell_all(changed);
     }
 
+    /// Writes the event of something that is given out only when it is on record. A line that the
+    /// store does not take is not owed: what it says does not happen.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn write_first(&self, event: Event) -> Result<(), StoreError> {
+        let changed = changed_by(&event);
+        self.store.audit().append(&[event.row(self.clock.now())], &[]).await?;
+        self.changes.tell_all(changed);
+        Ok(())
+    }
+
     /// Stores that a request begins to change something. Its end is for
     /// [`AuditLog::write_request`].
     ///
@@ -238,6 +250,20 @@ mod tests {
         let line: Value = serde_json::from_str(&lines[0].1).unwrap();
         assert_eq!(line["eventName"], "StartSession");
         assert_eq!(line["eventTime"], "2023-11-14T22:13:20Z");
+        drop(log);
+        task.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_must_be_on_record_first_is_refused_while_the_store_takes_no_lines() {
+        let (store, _dir) = scratch().await;
+        let (log, task) = AuditLog::start(store.clone(), Clock::system());
+        let event = |name: &str| Event { name: name.into(), ..Event::default() };
+        log.write_first(event("Kept")).await.unwrap();
+        let lines = store.audit().list(0, 10).await.unwrap();
+        assert!(lines.len() == 1 && lines[0].1.contains("Kept"), "{lines:?}");
+        store.close().await;
+        log.write_first(event("Lost")).await.unwrap_err();
         drop(log);
         task.await.unwrap();
     }

@@ -54,8 +54,10 @@ impl NodeOrders {
         match added.map_err(|error| error.to_string())? {
             true => {
                 let facts = vec![("withCaKey", ca_key.to_string())];
-                self.write_down("CreateJoinToken", facts, uid).await;
-                Ok(token.text())
+                let kept = self.audit.write_first(event("CreateJoinToken", facts, uid)).await;
+                kept.map(|()| token.text()).map_err(|error| {
+                    format!("the audit trail takes no lines, so no token is given out: {error}")
+                })
             }
             false => Err("there are too many tokens: they end after 15 minutes".to_owned()),
         }
@@ -70,7 +72,7 @@ impl NodeOrders {
             return Err("this is the gateway itself: order it at another one".to_owned());
         }
         let all = self.store.invitations();
-        let (event, none, done) = if may_work {
+        let (said, none, done) = if may_work {
             ("ApproveGateway", "waits or was removed", all.approve(name).await)
         } else {
             ("RemoveGateway", "may work or waits", all.remove(name).await)
@@ -80,22 +82,21 @@ impl NodeOrders {
                 if let Err(error) = self.directory.refresh().await {
                     tracing::debug!(%error, "the nodes are read again in a moment");
                 }
-                self.write_down(event, vec![("node", name.to_owned())], uid).await;
+                self.audit.write(event(said, vec![("node", name.to_owned())], uid)).await;
                 Ok(())
             }
             false => Err(format!("no node of the name {name} {none}: see `towline-gateway nodes`")),
         }
     }
+}
 
-    async fn write_down(&self, name: &str, mut facts: Vec<(&'static str, String)>, uid: u32) {
-        facts.push(("uid", uid.to_string()));
-        let event = Event {
-            source: "towline",
-            name: name.to_owned(),
-            source_ip: "local".to_owned(),
-            facts,
-            ..Event::default()
-        };
-        self.audit.write(event).await;
+fn event(name: &str, mut facts: Vec<(&'static str, String)>, uid: u32) -> Event {
+    facts.push(("uid", uid.to_string()));
+    Event {
+        source: "towline",
+        name: name.to_owned(),
+        source_ip: "local".to_owned(),
+        facts,
+        ..Event::default()
     }
 }
