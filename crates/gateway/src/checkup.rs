@@ -10,7 +10,7 @@ use towline_host::clock::UnixMillis;
 use towline_host::files;
 
 use crate::authority::Authority;
-use crate::certificate::Facts;
+use crate::certificate::{Facts, key_in_use};
 use crate::config::{self, Config};
 use crate::listener::tls::TlsConfigs;
 use crate::vault::Vault;
@@ -44,9 +44,9 @@ pub async fn look(dir: &Path, now: UnixMillis) -> Report {
         .and_then(|bytes| Authority::from_pkcs8(&bytes).map(drop).map_err(|e| e.to_string()));
     let vault = key(config::STORE_KEY)
         .and_then(|bytes| Vault::new(&bytes).map(drop).map_err(|e| e.to_string()));
-    let tls = TlsConfigs::load(&config.tls_certificate, &config.tls_key)
-        .map(drop)
-        .map_err(|e| e.to_string());
+    let tls = key_in_use(&config).map_err(|e| e.to_string()).and_then(|key| {
+        TlsConfigs::load(&config.tls_certificate, &key).map(drop).map_err(|e| e.to_string())
+    });
     report.faults.extend([authority, vault, tls].into_iter().filter_map(Result::err));
     match Facts::of(&config) {
         Ok(facts) => report.warnings.extend(facts.complaints(now)),

@@ -6,12 +6,14 @@
 //!
 //! # Invariants
 //! - Nothing is replaced before the whole is checked: certificate, key, names, dates, authority.
-//! - A new key waits beside the one in use until its certificate is there. A command that was
-//!   stopped between the two files is run again.
+//! - A new key waits beside the one in use until its certificate is there, and takes its place by
+//!   one rename. A command that was stopped between the two files leaves a certificate whose key
+//!   waits: [`finish`] puts it into its place before anything reads the two.
 //!
 //! # Not here
 //! - Taking the files into a running gateway: the watcher.
 
+use std::io::ErrorKind::NotFound;
 use std::path::{Path, PathBuf};
 
 use rcgen::{KeyPair, PublicKeyData as _};
@@ -115,6 +117,7 @@ pub fn asked_names(config: &Config, more: &[String]) -> Vec<String> {
 /// # Errors
 /// [`InstallError`] names the file.
 pub fn key_to_ask_with(config: &Config, new: bool) -> Result<KeyPair, InstallError> {
+    finish(config)?;
     if !new {
         return read_key(&config.tls_key);
     }
@@ -149,38 +152,81 @@ fn read_key(path: &Path) -> Result<KeyPair, InstallError> {
 /// Puts the certificates in the file `given` in the place of those that the gateway serves with.
 ///
 /// # Errors
-/// [`InstallError`]; nothing is replaced then, unless the disk failed between two files.
+/// [`InstallError`]; nothing is replaced then, unless the disk failed between two files: what is
+/// left then is what [`finish`] ends.
 pub fn install(config: &Config, given: &Path, now: UnixMillis) -> Result<Installed, InstallError> {
     let (chain, second) = certificates(given)?;
     let bytes = files::read(given, MAX_CONFIG_FILE)?;
-    let new_key = key_of(config, chain.first())?;
+    let has_new_key = is_for_waiting(config, chain.first())?;
     let names = judged(config, chain.first().into_iter().chain(&second), now)?;
-    config::replace(&config.tls_certificate, &bytes)?;
-    if let Some(key) = &new_key {
-        config::replace(&config.tls_key, key)?;
-        let path = waiting(config);
-        let done = std::fs::remove_file(&path);
-        done.map_err(|source| FileError { doing: "cannot remove", path, source })?;
+    if has_new_key {
+        config::take_rights(&waiting(config), &config.tls_key)?;
     }
+    config::replace(&config.tls_certificate, &bytes)?;
+    finish(config)?;
     let complaints = Facts::of(config).map_or_else(|why| vec![why], |facts| facts.complaints(now));
     let pin = TlsConfigs::pin(&config.tls_certificate)?;
-    Ok(Installed { names, has_new_key: new_key.is_some(), pin, complaints })
+    Ok(Installed { names, has_new_key, pin, complaints })
 }
 
-/// The new key, if the certificate is for the one that waits; none, if it is for the one in use.
-fn key_of(
+/// Puts the key that waits into its place, if the certificate in use is for it: `cert install` was
+/// stopped, or is at work.
+///
+/// # Errors
+/// [`InstallError`]: a key cannot be read or moved.
+pub(super) fn finish(config: &Config) -> Result<(), InstallError> {
+    let from = key_in_use(config)?;
+    if from == config.tls_key {
+        return Ok(());
+    }
+    match std::fs::rename(from, &config.tls_key) {
+        Err(error) if error.kind() == NotFound => Ok(()), // another one has just done it
+        done => Ok(done.map_err(|source| FileError {
+            doing: "cannot replace",
+            path: config.tls_key.clone(),
+            source,
+        })?),
+    }
+}
+
+/// Where the key is that the certificate in use is for: in its place, or waiting for that.
+///
+/// # Errors
+/// [`InstallError`]: a file cannot be read.
+pub fn key_in_use(config: &Config) -> Result<PathBuf, InstallError> {
+    let from = waiting(config);
+    if !from.exists() {
+        return Ok(config.tls_key.clone());
+    }
+    let (chain, _) = certificates(&config.tls_certificate)?;
+    let key = match read_key(&from) {
+        // `cert install` has just put it into its place.
+        Err(InstallError::File(error)) if error.source.kind() == NotFound => None,
+        read => Some(read?.subject_public_key_info()),
+    };
+    let waits = key.is_some() && asked(chain.first()) == key;
+    Ok(if waits { from } else { config.tls_key.clone() })
+}
+
+/// The key that a certificate is for.
+fn asked(leaf: Option<&CertificateDer<'static>>) -> Option<Vec<u8>> {
+    let parsed = ParsedCertificate::try_from(leaf?).ok()?;
+    Some(parsed.subject_public_key_info().to_vec())
+}
+
+/// Whether the certificate is for the key that waits, and not for the one in use.
+fn is_for_waiting(
     config: &Config,
     leaf: Option<&CertificateDer<'static>>,
-) -> Result<Option<Zeroizing<Vec<u8>>>, InstallError> {
-    let parsed = leaf.and_then(|leaf| ParsedCertificate::try_from(leaf).ok());
-    let asked = parsed.map(|leaf| leaf.subject_public_key_info().to_vec());
+) -> Result<bool, InstallError> {
+    let asked = asked(leaf);
     let fits = |key: &KeyPair| asked.as_ref() == Some(&key.subject_public_key_info());
     let waiting = waiting(config);
     if waiting.exists() && fits(&read_key(&waiting)?) {
-        return Ok(Some(Zeroizing::new(files::read(&waiting, MAX_CONFIG_FILE)?)));
+        return Ok(true);
     }
     if fits(&read_key(&config.tls_key)?) {
-        return Ok(None);
+        return Ok(false);
     }
     Err(InstallError::OtherKey(config.tls_key.display().to_string()))
 }

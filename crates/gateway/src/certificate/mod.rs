@@ -19,7 +19,7 @@ mod signing;
 mod watch;
 
 pub use facts::{Facts, is_public};
-pub use install::{InstallError, Installed, asked_names, install, key_to_ask_with};
+pub use install::{InstallError, Installed, asked_names, install, key_in_use, key_to_ask_with};
 pub use names::NameError;
 pub use private_ca::{PrivateCa, SignError, Signed};
 pub use request::{MAX_REQUEST, Request, RequestError, write};

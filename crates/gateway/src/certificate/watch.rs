@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use towline_host::clock::{Clock, UnixMillis};
 
 use super::facts::Facts;
-use super::of_a_year;
+use super::{install, of_a_year};
 use crate::config::Config;
 use crate::listener::stopped;
 use crate::listener::tls::{TlsConfigs, TlsError};
@@ -75,6 +75,9 @@ pub fn log(facts: &Facts, now: UnixMillis) {
 /// # Errors
 /// [`TlsError`] names the file.
 pub fn configs(config: &Config, now: UnixMillis) -> Result<TlsConfigs, TlsError> {
+    if let Err(why) = install::finish(config) {
+        tracing::warn!(%why, "the key that waits for its certificate stays where it is");
+    }
     let tls = TlsConfigs::load(&config.tls_certificate, &config.tls_key)?;
     match of_a_year::make(config, now) {
         Ok(Some(leaf)) => tls.with_http_certificate(leaf, &config.tls_key),

@@ -10,7 +10,7 @@ pub mod outbound;
 mod place;
 pub mod raw;
 
-pub use place::{StorePlace, in_file, on_server, replace};
+pub use place::{StorePlace, in_file, on_server, replace, take_rights};
 
 pub use checked::{
     AUTHORITY_KEY, CA, CA_KEY, Config, ConfigError, FILE, SERVER_KEY, STORE, STORE_KEY, address,

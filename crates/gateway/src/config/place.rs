@@ -152,10 +152,22 @@ pub fn replace(path: &Path, content: impl AsRef<[u8]>) -> Result<(), FileError> 
     let new = PathBuf::from(new);
     let _ = fs::remove_file(&new); // of an earlier try
     files::create_private(&new, content.as_ref())?;
-    let old = fs::metadata(path).map_err(failed("cannot read"))?;
-    fs::set_permissions(&new, old.permissions()).map_err(failed("cannot set the mode of"))?;
-    chown(&new, Some(old.uid()), Some(old.gid())).map_err(failed("cannot set the owner of"))?;
+    take_rights(&new, path)?;
     fs::rename(&new, path).map_err(failed("cannot replace"))
+}
+
+/// Gives a file the mode and the owner of the one whose place it is to take.
+///
+/// # Errors
+/// [`FileError`] names what failed.
+pub fn take_rights(new: &Path, path: &Path) -> Result<(), FileError> {
+    let failed = |doing: &'static str| {
+        let path = path.to_owned();
+        move |source| FileError { doing, path, source }
+    };
+    let old = fs::metadata(path).map_err(failed("cannot read"))?;
+    fs::set_permissions(new, old.permissions()).map_err(failed("cannot set the mode of"))?;
+    chown(new, Some(old.uid()), Some(old.gid())).map_err(failed("cannot set the owner of"))
 }
 
 #[cfg(test)]

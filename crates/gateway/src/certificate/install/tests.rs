@@ -69,6 +69,27 @@ async fn a_new_key_waits_for_its_certificate_and_is_given_to_no_other_gateway() 
     assert!(install(&b, &given, now()).is_ok(), "the same once more");
 }
 
+/// Certificate and key in their places fit, whatever of the two files is there.
+#[tokio::test]
+async fn a_command_that_is_killed_at_any_step_leaves_a_pair_that_fits() {
+    let dir = tempfile::tempdir().unwrap();
+    let (a, b) = two(dir.path()).await;
+    let given = signed(&a, &b, "b.fleet.example", true);
+    let (old, new_key) = (served(&b), std::fs::read(waiting(&b)).unwrap());
+    super::super::watch::configs(&b, now()).unwrap();
+    assert_eq!(served(&b), old, "before the first file");
+
+    let new = std::fs::read(&given).unwrap();
+    config::replace(&b.tls_certificate, &new).unwrap();
+    let report = crate::checkup::look(&b.dir, now()).await;
+    assert!(!report.faults.iter().any(|fault| fault.contains("server.")), "{:?}", report.faults);
+    super::super::watch::configs(&b, now()).unwrap();
+    assert_eq!(served(&b), (new, new_key), "between the two files");
+    assert!(!waiting(&b).exists());
+    super::super::watch::configs(&b, now()).unwrap();
+    assert!(install(&b, &given, now()).is_ok(), "after both, the command once more");
+}
+
 #[tokio::test]
 async fn what_clients_would_refuse_is_not_installed() {
     let dir = tempfile::tempdir().unwrap();
