@@ -78,8 +78,8 @@ impl Failures<'_> {
         Ok(())
     }
 
-    /// What the others have counted in windows that last at `now`, up to `limit` sources, those
-    /// that failed most.
+    /// What the others have counted in windows that last at `now`, up to `limit` sources of each
+    /// kind, those that failed most: failures of one kind displace none of another.
     ///
     /// # Errors
     /// [`StoreError::Database`].
@@ -90,9 +90,11 @@ impl Failures<'_> {
         limit: i64,
     ) -> Result<Vec<CountedFailures>, StoreError> {
         let rows: Vec<(String, String, i64, i64)> = engine::query_as(
-            "SELECT kind, source, CAST(SUM(number) AS BIGINT), MAX(ends_at) FROM failures \
-             WHERE teller <> ? AND ends_at > ? GROUP BY kind, source \
-             ORDER BY 3 DESC, kind, source LIMIT ?",
+            "SELECT kind, source, total, ends FROM (SELECT kind, source, \
+             CAST(SUM(number) AS BIGINT) AS total, MAX(ends_at) AS ends, ROW_NUMBER() OVER \
+             (PARTITION BY kind ORDER BY SUM(number) DESC, source) AS place FROM failures \
+             WHERE teller <> ? AND ends_at > ? GROUP BY kind, source) AS counted \
+             WHERE place <= ? ORDER BY total DESC, kind, source",
         )
         .bind(teller)
         .bind(now.0)
@@ -106,15 +108,20 @@ impl Failures<'_> {
         Ok(rows.into_iter().map(read).collect())
     }
 
-    /// Removes windows that ended before this moment.
+    /// Removes up to `most` windows that ended before this moment: a part that no writer waits for
+    /// long. Fewer: there are no more.
     ///
     /// # Errors
     /// [`StoreError::Database`].
-    pub async fn prune(&self, before: UnixMillis) -> Result<u64, StoreError> {
-        let done = engine::query("DELETE FROM failures WHERE ends_at < ?")
-            .bind(before.0)
-            .execute(&self.store.pool)
-            .await?;
+    pub async fn prune(&self, before: UnixMillis, most: i64) -> Result<u64, StoreError> {
+        let done = engine::query(
+            "DELETE FROM failures WHERE (kind, source, teller) IN (SELECT kind, source, teller \
+             FROM failures WHERE ends_at < ? ORDER BY ends_at LIMIT ?)",
+        )
+        .bind(before.0)
+        .bind(most)
+        .execute(&self.store.pool)
+        .await?;
         Ok(done.rows_affected())
     }
 }
@@ -143,7 +150,21 @@ mod tests {
         assert_eq!(heard("c", 1, 1).await.unwrap(), of_both[..1]);
         assert_eq!(heard("a", 1, 10).await.unwrap(), [counted("192.0.2.1", 5, 110)]);
         assert_eq!(heard("c", 100, 10).await.unwrap(), [counted("192.0.2.1", 5, 110)]);
-        assert_eq!(all.prune(UnixMillis(101)).await.unwrap(), 2);
+        assert_eq!(all.prune(UnixMillis(101), 1).await.unwrap(), 1, "a part");
+        assert_eq!(all.prune(UnixMillis(101), 10).await.unwrap(), 1);
         assert_eq!(heard("c", 1, 10).await.unwrap(), [counted("192.0.2.1", 5, 110)]);
+    }
+
+    #[tokio::test]
+    async fn sources_of_one_kind_displace_none_of_another() {
+        let (store, _dir) = scratch().await;
+        let all = store.failures();
+        let code = CountedFailures { kind: "codes".into(), ..counted("mine", 1, 100) };
+        let flood: Vec<_> = (0..20).map(|n| counted(&format!("192.0.2.{n}"), 9, 100)).collect();
+        all.tell("a", &flood).await.unwrap();
+        all.tell("a", std::slice::from_ref(&code)).await.unwrap();
+        let heard = all.hear("b", UnixMillis(1), 4).await.unwrap();
+        assert_eq!(heard.len(), 5, "{heard:?}");
+        assert!(heard.contains(&code));
     }
 }

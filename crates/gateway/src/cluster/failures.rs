@@ -19,6 +19,7 @@ use towline_store::{CountedFailures, Store, StoreError};
 use super::directory::Directory;
 use crate::limits::{
     FAILURE_WINDOW, FAILURES_AGAIN, MAX_FAILURES_HEARD, MAX_FAILURES_TOLD, PRUNE_FAILURES,
+    PRUNED_AT_ONCE, PRUNED_PARTS,
 };
 use crate::throttle::{Shared, Window};
 
@@ -37,7 +38,7 @@ pub async fn keep(store: Store, directory: Arc<Directory>, throttles: Throttles,
         tokio::time::sleep(FAILURES_AGAIN).await;
         let gateways = u32::try_from(directory.others().len() + 1).unwrap_or(u32::MAX);
         throttles.iter().for_each(|(_, throttle)| throttle.among(gateways));
-        let done = exchange(&store, &teller, &throttles, clock.now()).await;
+        let done = exchange(&store, &teller, &throttles, &clock).await;
         if let Err(error) = &done {
             if !is_away {
                 tracing::warn!(%error, "failures of strangers count at this gateway alone for now");
@@ -49,12 +50,24 @@ pub async fn keep(store: Store, directory: Arc<Directory>, throttles: Throttles,
         since_prune += 1;
         if since_prune >= PRUNE_FAILURES && !is_away {
             since_prune = 0;
-            // Windows of a gateway whose clock is behind are kept for as long again.
-            if let Err(error) = store.failures().prune(clock.now().minus(FAILURE_WINDOW)).await {
+            if let Err(error) = prune(&store, clock.now()).await {
                 tracing::warn!(%error, "old failures of strangers stay in the store for now");
             }
         }
     }
+}
+
+/// Removes what counts no more, part by part. What is left after the last one goes another time.
+async fn prune(store: &Store, now: UnixMillis) -> Result<(), StoreError> {
+    // Windows of a gateway whose clock is behind are kept for as long again.
+    let before = now.minus(FAILURE_WINDOW);
+    for _ in 0..PRUNED_PARTS {
+        let removed = store.failures().prune(before, i64::from(PRUNED_AT_ONCE)).await?;
+        if removed < u64::from(PRUNED_AT_ONCE) {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// Tells what the others do not know, and hears what they told.
@@ -62,8 +75,9 @@ async fn exchange(
     store: &Store,
     teller: &str,
     throttles: &Throttles,
-    now: UnixMillis,
+    clock: &Clock,
 ) -> Result<(), StoreError> {
+    let now = clock.now();
     let tell = |(kind, throttle): &(&'static str, Arc<dyn Shared>)| {
         (*kind, Arc::clone(throttle), throttle.tell(MAX_FAILURES_TOLD, now))
     };
@@ -83,7 +97,7 @@ async fn exchange(
         let own = heard.iter().filter(|one| one.kind == *kind);
         let window = |one: &CountedFailures| Window { ends: one.ends_at, failures: one.number };
         throttle.hear(own.map(|one| (one.source.clone(), window(one))).collect(), now);
-        throttle.told(all);
+        throttle.told(all, clock.now());
     }
     Ok(())
 }
@@ -110,6 +124,7 @@ mod tests {
     async fn what_one_gateway_counts_blocks_at_the_other_and_each_kind_is_its_own() {
         let (store, _dir) = scratch().await;
         let now = UnixMillis(1_000_000);
+        let clock = Clock::manual(now);
         let (a, b) = (Arc::<Throttle<IpAddr>>::default(), Arc::<Throttle<IpAddr>>::default());
         let other = Arc::<Throttle<IpAddr>>::default();
         let at_a = of(&[("requests", &a)]);
@@ -118,18 +133,18 @@ mod tests {
         for _ in 0..MAX_FAILURES {
             a.failed(source, now);
         }
-        exchange(&store, "a", &at_a, now).await.unwrap();
-        exchange(&store, "b", &at_b, now).await.unwrap();
+        exchange(&store, "a", &at_a, &clock).await.unwrap();
+        exchange(&store, "b", &at_b, &clock).await.unwrap();
         assert!(b.blocks(source, now) && !other.blocks(source, now));
         assert!(b.blocks("2001:db8::2".parse().unwrap(), now), "of one subscriber");
         assert!(!b.blocks(source, now.plus(FAILURE_WINDOW)));
         // Nothing new is written again, and what has ended is not heard.
         let rows = store.failures().hear("c", now, 10).await.unwrap();
         assert_eq!(rows.len(), 1);
-        store.failures().prune(rows[0].ends_at.plus(FAILURE_WINDOW)).await.unwrap();
-        exchange(&store, "a", &at_a, now).await.unwrap();
+        store.failures().prune(rows[0].ends_at.plus(FAILURE_WINDOW), 10).await.unwrap();
+        exchange(&store, "a", &at_a, &clock).await.unwrap();
         assert!(store.failures().hear("c", now, 10).await.unwrap().is_empty());
-        exchange(&store, "b", &at_b, now).await.unwrap();
+        exchange(&store, "b", &at_b, &clock).await.unwrap();
         assert!(!b.blocks(source, now));
     }
 
@@ -137,6 +152,7 @@ mod tests {
     async fn a_store_that_does_not_answer_leaves_the_own_count_and_what_was_heard() {
         let (store, _dir) = scratch().await;
         let now = UnixMillis(1_000_000);
+        let clock = Clock::manual(now);
         let b = Arc::<Throttle<IpAddr>>::default();
         let at_b = of(&[("requests", &b)]);
         let (heard, own): (IpAddr, IpAddr) =
@@ -146,7 +162,7 @@ mod tests {
         store.close().await;
         for _ in 0..MAX_FAILURES {
             b.failed(own, now);
-            assert!(exchange(&store, "b", &at_b, now).await.is_err());
+            assert!(exchange(&store, "b", &at_b, &clock).await.is_err());
         }
         assert!(b.blocks(heard, now) && b.blocks(own, now));
     }

@@ -85,16 +85,24 @@ pub const RETRY_UNKNOWN: u32 = 3;
 /// the device.
 pub const LONGEST_PING_OF_NODES: u32 = 120;
 
-/// How often gateways tell each other of failures of strangers. A source has as many tries as at
-/// one gateway, whatever this is; one that fails quickly waits twice as long for the rest of them.
+/// How often gateways tell each other of failures of strangers.
 pub const FAILURES_AGAIN: Duration = Duration::from_secs(1);
+
+/// A failure counts as often as there are gateways until it was told for this long: by then the
+/// others have heard of it, or count all of their own so. Twice [`FAILURES_AGAIN`] and an answer of
+/// the store.
+pub const FAILURES_SETTLE: Duration = Duration::from_secs(3);
 
 /// Sources of one kind that a gateway tells of at a time, each as a row of about 100 bytes for
 /// at most two of [`super::FAILURE_WINDOW`]. Of four kinds, a gateway has at most 30,720 rows.
 pub const MAX_FAILURES_TOLD: usize = 64;
 
-/// Sources that a gateway hears of at a time: those that failed most.
+/// Sources of one kind that a gateway hears of at a time: those that failed most. 64 bytes each.
 pub const MAX_FAILURES_HEARD: i64 = 4096;
 
 /// Rounds of telling between two looks for rows that count no more.
 pub const PRUNE_FAILURES: u32 = 30;
+/// Such rows that one statement removes: some 10 ms, in which nobody else writes.
+pub const PRUNED_AT_ONCE: u32 = 1000;
+/// Such statements of one look.
+pub const PRUNED_PARTS: u32 = 64;

@@ -6,8 +6,10 @@
 //!
 //! # Invariants
 //! - Who tries at several gateways has no more tries than at one: a failure that the others may not
-//!   know yet counts as often as there are gateways. All of them know it within two seconds.
-//! - A store that does not answer leaves a gateway with its own count, and with what it heard last.
+//!   know yet counts as often as there are gateways. One that was told for
+//!   [`limits::FAILURES_SETTLE`] is known to all that heard within that time.
+//! - A gateway that has not heard for longer, because the store does not answer it, counts all its
+//!   failures so, beside what it heard last: meanwhile a source has its part of the tries there.
 //! - At most [`limits::MAX_SOURCES`] sources are remembered; when the table is full, the one whose
 //!   window ends first leaves.
 //! - Only failures count. A source that succeeds is never slowed by its own number of requests.
@@ -17,7 +19,8 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::time::Duration;
 
 use towline_host::clock::UnixMillis;
 
@@ -30,6 +33,8 @@ pub struct Throttle<K> {
     /// What the other gateways counted together.
     others: Mutex<HashMap<K, Window>>,
     gateways: AtomicU32,
+    /// When it heard the others last, ms.
+    heard_at: AtomicI64,
     most: u32,
 }
 
@@ -44,7 +49,8 @@ impl<K> Throttle<K> {
     #[must_use]
     pub fn of(most: u32) -> Self {
         let (sources, others) = (Mutex::default(), Mutex::default());
-        Self { sources, others, gateways: AtomicU32::new(1), most }
+        let (gateways, heard_at) = (AtomicU32::new(1), AtomicI64::new(0));
+        Self { sources, others, gateways, heard_at, most }
     }
 }
 
@@ -63,9 +69,34 @@ struct Counted {
     window: Window,
     /// How many it has told the others.
     told: u32,
-    /// How many it had told the last time: the others have heard of these, and it has heard what
-    /// they told until then.
+    /// How many of these are about to be settled.
+    pending: u32,
+    /// Since when the others could hear of those.
+    pending_since: UnixMillis,
+    /// How many all gateways know that are not late; it has heard what they told when they learnt
+    /// of these.
     settled: u32,
+}
+
+impl Counted {
+    fn fresh(now: UnixMillis) -> Self {
+        let window = Window { ends: now.plus(limits::FAILURE_WINDOW), failures: 0 };
+        Self { window, told: 0, pending: 0, pending_since: now, settled: 0 }
+    }
+
+    /// The others could hear until now of all that was told before.
+    fn settle(&mut self, now: UnixMillis) {
+        if is_within(self.pending_since, now, limits::FAILURES_SETTLE) {
+            return;
+        }
+        self.settled = self.pending;
+        (self.pending, self.pending_since) = (self.told, now);
+    }
+}
+
+/// Whether `now` is at or after `at`, and at most so much later.
+fn is_within(at: UnixMillis, now: UnixMillis, time: Duration) -> bool {
+    at <= now && now <= at.plus(time)
 }
 
 impl Window {
@@ -119,10 +150,9 @@ impl Source for String {
 pub trait Shared: Send + Sync {
     /// Up to `most` sources of which the others do not know all failures, those that failed most.
     fn tell(&self, most: usize, now: UnixMillis) -> Vec<(String, Window)>;
-    /// This was told, after all that was told before had been, and what the others told until then
-    /// was heard.
-    fn told(&self, all: &[(String, Window)]);
-    /// What the others have counted, in place of what was heard before.
+    /// This was told by now, and what the others told before that was heard.
+    fn told(&self, all: &[(String, Window)], now: UnixMillis);
+    /// What the others had counted at this moment, in place of what was heard before.
     fn hear(&self, all: Vec<(String, Window)>, now: UnixMillis);
     /// So many gateways work together.
     fn among(&self, gateways: u32);
@@ -139,8 +169,7 @@ impl<K: Source> Throttle<K> {
         let source = source.counted();
         let before = self.count(&source, now);
         let mut sources = self.lock();
-        let window = Window { ends: now.plus(limits::FAILURE_WINDOW), failures: 0 };
-        let fresh = Counted { window, told: 0, settled: 0 };
+        let fresh = Counted::fresh(now);
         if !sources.contains_key(&source) && sources.len() >= limits::MAX_SOURCES {
             make_room(&mut sources, now);
         }
@@ -154,12 +183,17 @@ impl<K: Source> Throttle<K> {
     }
 
     /// Seconds until the failures of a source that is turned away count no more, 1 at the least.
+    /// Those that count once only the others know of them: until then.
     pub fn again_in(&self, source: K, now: UnixMillis) -> i64 {
         let source = source.counted();
         let others = self.heard().get(&source).copied();
         let own = self.lock().get(&source).map(|counted| counted.window);
-        let open = [own, others].into_iter().flatten().filter(|window| window.is_open(now));
-        let ends = open.map(|window| window.ends.0).max().unwrap_or(now.0);
+        let open = || [own, others].into_iter().flatten().filter(|window| window.is_open(now));
+        let mut ends = open().map(|window| window.ends.0).max().unwrap_or(now.0);
+        if open().map(|window| window.failures).fold(0, u32::saturating_add) < self.most {
+            let settled = limits::FAILURES_SETTLE * 2 + limits::FAILURES_AGAIN * 2;
+            ends = ends.min(now.plus(settled).0);
+        }
         // Up to the next whole second.
         ends.saturating_sub(now.0).saturating_add(999).div_euclid(1000).max(1)
     }
@@ -171,8 +205,11 @@ impl<K: Source> Throttle<K> {
         let own = self.lock().get(source).filter(|counted| counted.window.is_open(now)).copied();
         let Some(Counted { window, settled, .. }) = own else { return others };
         let news = window.failures.saturating_sub(settled);
-        let news = news.saturating_mul(self.gateways.load(Ordering::Relaxed));
-        others.saturating_add(settled).saturating_add(news)
+        let gateways = self.gateways.load(Ordering::Relaxed);
+        let heard_at = UnixMillis(self.heard_at.load(Ordering::Relaxed));
+        let is_late = gateways > 1 && !is_within(heard_at, now, limits::FAILURES_SETTLE);
+        let (settled, news) = if is_late { (0, window.failures) } else { (settled, news) };
+        others.saturating_add(settled).saturating_add(news.saturating_mul(gateways))
     }
 
     fn heard(&self) -> std::sync::MutexGuard<'_, HashMap<K, Window>> {
@@ -200,17 +237,17 @@ impl<K: Source + Send> Shared for Throttle<K> {
         all
     }
 
-    fn told(&self, all: &[(String, Window)]) {
+    fn told(&self, all: &[(String, Window)], now: UnixMillis) {
         let mut sources = self.lock();
-        for counted in sources.values_mut() {
-            counted.settled = counted.told;
-        }
         for (source, window) in all {
             let counted = K::of_text(source).and_then(|source| sources.get_mut(&source));
             // Another window may have begun meanwhile.
             if let Some(counted) = counted.filter(|it| it.window.ends == window.ends) {
                 counted.told = window.failures;
             }
+        }
+        for counted in sources.values_mut() {
+            counted.settle(now);
         }
     }
 
@@ -221,6 +258,7 @@ impl<K: Source + Send> Shared for Throttle<K> {
             Some((K::of_text(&source)?, Window { ends: window.ends.min(latest), ..window }))
         };
         *self.heard() = all.into_iter().filter_map(read).collect();
+        self.heard_at.store(now.0, Ordering::Relaxed);
     }
 
     fn among(&self, gateways: u32) {

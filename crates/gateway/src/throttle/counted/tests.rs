@@ -59,20 +59,37 @@ fn the_table_stays_bounded_and_keeps_the_worst() {
     assert!(throttle.blocks("192.0.2.1".parse().unwrap(), NOW));
 }
 
-/// What each of these gateways tells and hears once in a second.
+/// What each of these gateways tells and hears.
 fn exchange(gateways: &[Throttle<IpAddr>], now: UnixMillis) {
-    for (nth, one) in gateways.iter().enumerate() {
-        let news = one.tell(100, now);
-        let mut sums: HashMap<String, Window> = HashMap::new();
-        let others = gateways.iter().enumerate().filter(|(other, _)| *other != nth);
-        for (source, window) in others.flat_map(|(_, other)| all_of(other, now)) {
-            let sum = sums.entry(source).or_insert(Window { failures: 0, ..window });
-            sum.failures += window.failures;
-            sum.ends = sum.ends.max(window.ends);
-        }
-        one.hear(sums.into_iter().collect(), now);
-        one.told(&news);
+    for nth in 0..gateways.len() {
+        exchange_of(gateways, nth, now);
     }
+}
+
+/// The same of one of them.
+fn exchange_of(gateways: &[Throttle<IpAddr>], nth: usize, now: UnixMillis) {
+    let one = &gateways[nth];
+    let news = one.tell(100, now);
+    let mut sums: HashMap<String, Window> = HashMap::new();
+    let others = gateways.iter().enumerate().filter(|(other, _)| *other != nth);
+    for (source, window) in others.flat_map(|(_, other)| all_of(other, now)) {
+        let sum = sums.entry(source).or_insert(Window { failures: 0, ..window });
+        sum.failures += window.failures;
+        sum.ends = sum.ends.max(window.ends);
+    }
+    one.hear(sums.into_iter().collect(), now);
+    one.told(&news, now);
+}
+
+/// Exchanges each second until what was told at `from` is settled; the moment after that.
+fn settled(gateways: &[Throttle<IpAddr>], from: UnixMillis) -> UnixMillis {
+    let rounds = 2 * (limits::FAILURES_SETTLE.as_secs() + 1);
+    let mut now = from;
+    for _ in 0..rounds {
+        now = now.plus(limits::FAILURES_AGAIN);
+        exchange(gateways, now);
+    }
+    now
 }
 
 /// What this one has told until now.
@@ -96,18 +113,14 @@ fn several(number: u32) -> Vec<Throttle<IpAddr>> {
 fn failures_at_one_gateway_block_the_source_at_another_one() {
     let both = several(2);
     let source = "192.0.2.1".parse().unwrap();
-    for _ in 1..limits::MAX_FAILURES {
-        both[0].failed(source, NOW);
-        exchange(&both, NOW);
-    }
-    exchange(&both, NOW);
-    assert!(!both[1].blocks(source, NOW) && !both[0].blocks(source, NOW));
-    assert!(both[1].failed(source, NOW), "this one blocks the source");
-    assert!(both[1].blocks(source, NOW));
-    exchange(&both, NOW);
-    exchange(&both, NOW);
-    assert!(both[0].blocks(source, NOW) && both[1].blocks(source, NOW));
-    assert!(!both[0].blocks("192.0.2.2".parse().unwrap(), NOW));
+    fail(&both[0], "192.0.2.1", limits::MAX_FAILURES - 1);
+    let now = settled(&both, NOW);
+    assert!(!both[1].blocks(source, now) && !both[0].blocks(source, now));
+    assert!(both[1].failed(source, now), "this one blocks the source");
+    assert!(both[1].blocks(source, now));
+    let now = settled(&both, now);
+    assert!(both[0].blocks(source, now) && both[1].blocks(source, now));
+    assert!(!both[0].blocks("192.0.2.2".parse().unwrap(), now));
     assert!(!both[0].blocks(source, NOW.plus(limits::FAILURE_WINDOW)));
 }
 
@@ -117,10 +130,33 @@ fn what_the_others_do_not_know_counts_for_all_until_they_do() {
     let source = "192.0.2.1".parse().unwrap();
     fail(&two[0], "192.0.2.1", limits::MAX_FAILURES / 2);
     assert!(two[0].blocks(source, NOW), "the store does not answer");
+    for seconds in 0..3 {
+        let now = NOW.plus(Duration::from_secs(seconds));
+        exchange_of(&two, 0, now);
+        assert!(two[0].blocks(source, now), "the other one may not have heard of them");
+    }
+    let now = settled(&two, NOW);
+    assert!(!two[0].blocks(source, now), "the others know");
+    let later = now.plus(limits::FAILURES_SETTLE + limits::FAILURES_AGAIN);
+    assert!(two[0].blocks(source, later), "it does not hear what the others count");
+    exchange(&two, later);
+    assert!(!two[0].blocks(source, later));
+}
+
+#[test]
+fn who_is_turned_away_until_others_know_learns_of_those_seconds_alone() {
+    let two = several(2);
+    let source = "192.0.2.1".parse().unwrap();
     exchange(&two, NOW);
-    assert!(two[0].blocks(source, NOW), "it has not heard what the other told meanwhile");
-    exchange(&two, NOW);
-    assert!(!two[0].blocks(source, NOW), "the others know");
+    fail(&two[0], "192.0.2.1", limits::MAX_FAILURES / 2);
+    let seconds = two[0].again_in(source, NOW);
+    assert!(two[0].blocks(source, NOW) && seconds <= 8, "{seconds}");
+    let mut now = NOW;
+    for _ in 0..seconds {
+        now = now.plus(limits::FAILURES_AGAIN);
+        exchange(&two, now);
+    }
+    assert!(!two[0].blocks(source, now));
 }
 
 #[test]
@@ -152,22 +188,39 @@ fn another_clock_that_is_ahead_keeps_nobody_away_for_longer() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
-    /// In any order of tries and exchanges.
+    /// In any order of tries and exchanges, each gateway at its own pace.
     #[test]
     fn a_source_has_no_more_tries_at_several_gateways_than_at_one(
-        number in 1..5_u32, steps in prop::collection::vec(0..6_usize, 0..400),
+        number in 1..5_u32, steps in prop::collection::vec(0..10_usize, 0..400),
     ) {
         let gateways = several(number);
         let source = "192.0.2.1".parse().unwrap();
-        let mut tries = 0;
+        let (mut tries, mut now, mut last) = (0, NOW, vec![NOW; gateways.len()]);
+        let last_second = NOW.plus(limits::FAILURE_WINDOW - limits::FAILURES_AGAIN * 2);
+        exchange(&gateways, now);
         for step in steps {
-            match gateways.get(step) {
-                Some(gateway) if !gateway.blocks(source, NOW) => {
-                    gateway.failed(source, NOW);
+            match (gateways.get(step), step.checked_sub(5)) {
+                (Some(gateway), _) if !gateway.blocks(source, now) => {
+                    gateway.failed(source, now);
                     tries += 1;
                 }
-                Some(_) => {}
-                None => exchange(&gateways, NOW),
+                (Some(_), _) => {}
+                (None, Some(nth)) if nth < gateways.len() => {
+                    exchange_of(&gateways, nth, now);
+                    last[nth] = now;
+                }
+                // As long as one window lasts.
+                (None, _) if now < last_second => {
+                    now = now.plus(limits::FAILURES_AGAIN);
+                    for nth in 0..gateways.len() {
+                        // One that is later has its part beside.
+                        if last[nth].plus(limits::FAILURES_SETTLE) <= now {
+                            exchange_of(&gateways, nth, now);
+                            last[nth] = now;
+                        }
+                    }
+                }
+                (None, _) => {}
             }
         }
         // The last try at each gateway may be the one that reaches the bound.
