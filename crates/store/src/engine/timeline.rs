@@ -47,6 +47,7 @@ pub(super) async fn is_told(connection: &mut PgConnection) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use towline_host::clock::UnixMillis;
     use towline_testkit::postgres::Postgres;
 
     use crate::run_commands::tests::{devices, ended, new};
@@ -71,14 +72,16 @@ mod tests {
     async fn what_is_open_when_another_server_takes_over_is_doubted_before_anything_is_written() {
         let server = Postgres::start(&["fsync = off"]).unwrap();
         let address = new_database(&server.address("postgres")).await;
-        Store::create_on(&address).await.unwrap().close().await;
+        let store = Store::create_on(&address).await.unwrap();
+        store.principals().create("ann", &[], UnixMillis(1)).await.unwrap();
+        store.close().await;
         let store = joined(&address, "a").await;
         assert!(store.notices_another_server());
         let commands = store.run_commands();
         let all = devices(&["mi-1", "mi-2"]);
         commands.insert(&new("old", 5), &all, |_| "[]").await.unwrap();
         let over = InvocationChange { heads: None, ..ended("old", "mi-2", "Success") };
-        commands.change(&[over], &[], towline_host::clock::UnixMillis(9)).await.unwrap();
+        commands.change(&[over], &[], UnixMillis(9)).await.unwrap();
         let version = commands.open_versions().await.unwrap()[0].version;
         assert_eq!(
             doubted(&store, "old").await,

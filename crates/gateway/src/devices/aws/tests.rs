@@ -226,7 +226,9 @@ async fn a_channel_waits_for_its_device_only_while_there_is_room() {
     let mut parts = scene.agents.parts.clone();
     parts.peers = Some(Arc::new(Elsewhere));
     let agents = VendorAgents::new(parts);
+    tokio::time::resume(); // the store closes within a time
     agents.parts.store.close().await; // no claim has an answer
+    tokio::time::pause();
     let channel = ControlChannel::new(&agents, DEVICE.parse().unwrap(), Some(Platform::Linux));
     let waited = async || {
         let since = tokio::time::Instant::now();
@@ -284,14 +286,17 @@ impl Peers for Elsewhere {
 async fn a_device_that_another_gateway_claims_during_the_probe_stays_there() {
     let server = Postgres::start(&["fsync = off"]).unwrap();
     let address = new_database(&server.address("postgres")).await;
-    Store::create_on(&address).await.unwrap().close().await;
+    let store = Store::create_on(&address).await.unwrap();
+    store.principals().create("ann", &[], NOW).await.unwrap();
+    store.close().await;
     let (a, b) = (joined(&address, "a").await, joined(&address, "b").await);
     let clock = Clock::system();
     let dir = tempfile::tempdir().unwrap();
     let mut parts = parts(&a, &clock, dir.path()).await;
     parts.peers = Some(Arc::new(Elsewhere));
     let agents = VendorAgents::new(parts);
-    let made = || Arc::new(ControlChannel::new(&agents, DEVICE.parse().unwrap(), Some(Platform::Linux)));
+    let made =
+        || Arc::new(ControlChannel::new(&agents, DEVICE.parse().unwrap(), Some(Platform::Linux)));
     let (silent, channel) = (made(), made());
     agents.parts.hub.device_up(Arc::clone(&silent) as Arc<dyn Device>);
     let here = IpAddr::from([192, 0, 2, 1]);
