@@ -7,11 +7,11 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use towline_testkit::Outcome;
 use towline_testkit::lab::{Device, Lab};
 use towline_testkit::postgres::Postgres;
 use towline_testkit::relay::Relay;
 use towline_testkit::trouble::ensure;
+use towline_testkit::{Outcome, files};
 
 use crate::cluster::Pair;
 use crate::database::lab_at;
@@ -119,7 +119,7 @@ fn a_command_that_ended_in_the_lost_time_is_not_run_again_by_a_gateway_that_is_s
     late.start()?;
     late.wait_online(&scene.lab.admin())?;
     begun(&waits.ran)?;
-    std::fs::write(&go, "")?;
+    files::write(&go, "")?;
     is(&ended(&scene.lab, &scene.device, &begun_before.command)?, "Success")?;
     is(&ended(&scene.lab, &late, &waits.command)?, "Success")?;
     scene.fail_over()?;
@@ -155,7 +155,7 @@ fn several_gateways_run_no_command_again_that_ended_in_the_lost_time() -> Outcom
     standby.stop_following()?;
     late.start()?;
     begun(&waits.ran)?;
-    std::fs::write(&go, "")?;
+    files::write(&go, "")?;
     is(&ended(&pair.lab, &first, &begun_before.command)?, "Success")?;
     is(&ended(&pair.lab, &late, &waits.command)?, "Success")?;
 

@@ -62,9 +62,9 @@ const STEPS: &[Step] = &[
     (74, "wanted keys", include_str!("../migrations/0074_wanted_keys.sql")),
     (76, "command persons", include_str!("../migrations/0076_command_persons.sql")),
     (82, "failures", include_str!("../migrations/0082_failures.sql")),
+    (83, "doubted invocations", include_str!("../migrations/0083_doubted_invocations.sql")),
     (84, "what waits", include_str!("../migrations/0084_what_waits.sql")),
     (85, "rights on record", include_str!("../migrations/0085_rights_on_record.sql")),
-    (83, "doubted_invocations", include_str!("../migrations/0083_doubted_invocations.sql")),
 ];
 
 /// The same for PostgreSQL, which begins with the schema of step 38.
@@ -83,13 +83,13 @@ const POSTGRES: &[Step] = &[
     (74, "wanted keys", include_str!("../migrations/postgres/0074_wanted_keys.sql")),
     (76, "command persons", include_str!("../migrations/postgres/0076_command_persons.sql")),
     (82, "failures", include_str!("../migrations/postgres/0082_failures.sql")),
-    (84, "what waits", include_str!("../migrations/postgres/0084_what_waits.sql")),
-    (85, "rights on record", include_str!("../migrations/postgres/0085_rights_on_record.sql")),
     (
         83,
-        "doubted_invocations",
+        "doubted invocations",
         include_str!("../migrations/postgres/0083_doubted_invocations.sql"),
     ),
+    (84, "what waits", include_str!("../migrations/postgres/0084_what_waits.sql")),
+    (85, "rights on record", include_str!("../migrations/postgres/0085_rights_on_record.sql")),
 ];
 
 /// Number, name and text of a step.

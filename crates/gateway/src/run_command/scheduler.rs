@@ -392,7 +392,9 @@ impl Scheduler {
         let (now, keeps) = (self.shared.clock.now(), self.shared.store.does_chores());
         for (id, live) in &mut self.live {
             let mut overdue = live.end_doubted();
-            overdue.extend(keeps.then(|| live.overdue(now)).unwrap_or_default());
+            if keeps {
+                overdue.extend(live.overdue(now));
+            }
             if !overdue.is_empty() {
                 out.changes.extend(overdue);
                 out.touched.push(id.clone());

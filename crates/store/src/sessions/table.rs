@@ -39,6 +39,22 @@ impl Store {
     }
 }
 
+/// A session of a user, role and approved access that are there still; with the commands that the
+/// device reported before.
+const INSERT: &str = "INSERT INTO sessions (id, device_id, principal_arn, principal_name, principal_id, \
+     person_id, document, reason, run_as, source_ip, \
+     access_type, access_request, session_type, output_url, input_recorded, status, \
+     idle_ms, max_ms, started_at, node, start_facts, commands) \
+     SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'Connecting', ?, ?, ?, ?, ?, \
+     (SELECT SUM(CASE WHEN kind = 'exec' THEN 1 ELSE 0 END) FROM command_log \
+     WHERE session = ? AND (kind = 'exec' OR (kind = 'begin' AND SUBSTR(detail, 1, 3) <> \
+     'off'))) \
+     WHERE (? = '' OR EXISTS (SELECT 1 FROM principals WHERE unique_id = ?) \
+     OR EXISTS (SELECT 1 FROM federated_people WHERE id = ? AND blocked = 0)) \
+     AND (? = '' OR EXISTS (SELECT 1 FROM principals WHERE unique_id = ?)) \
+     AND (? = '' OR EXISTS (SELECT 1 FROM access_requests WHERE id = ? AND \
+     status = 'Approved' AND expires_at > ?))";
+
 impl SessionStore<'_> {
     /// Stores a session with status Connecting, and removes history that is too old. Commands that
     /// the device reported a moment earlier are counted.
@@ -56,53 +72,39 @@ impl SessionStore<'_> {
         .bind(now.minus(keep).0)
         .execute(&mut *tx)
         .await?;
-        let stored = engine::query(
-            "INSERT INTO sessions (id, device_id, principal_arn, principal_name, principal_id, \
-             person_id, document, reason, run_as, source_ip, \
-             access_type, access_request, session_type, output_url, input_recorded, status, \
-             idle_ms, max_ms, started_at, node, start_facts, commands) \
-             SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'Connecting', ?, ?, ?, ?, ?, \
-             (SELECT SUM(CASE WHEN kind = 'exec' THEN 1 ELSE 0 END) FROM command_log \
-             WHERE session = ? AND (kind = 'exec' OR (kind = 'begin' AND SUBSTR(detail, 1, 3) <> \
-             'off'))) \
-             WHERE (? = '' OR EXISTS (SELECT 1 FROM principals WHERE unique_id = ?) \
-             OR EXISTS (SELECT 1 FROM federated_people WHERE id = ? AND blocked = 0)) \
-             AND (? = '' OR EXISTS (SELECT 1 FROM principals WHERE unique_id = ?)) \
-             AND (? = '' OR EXISTS (SELECT 1 FROM access_requests WHERE id = ? AND \
-             status = 'Approved' AND expires_at > ?))",
-        )
-        .bind(&new.id)
-        .bind(&new.device_id)
-        .bind(&new.principal_arn)
-        .bind(&new.principal_name)
-        .bind(&new.principal_id)
-        .bind(&new.person_id)
-        .bind(&new.document)
-        .bind(&new.reason)
-        .bind(&new.run_as)
-        .bind(&new.source_ip)
-        .bind(if new.just_in_time { JUST_IN_TIME } else { "Standard" })
-        .bind(&new.access_request)
-        .bind(&new.session_type)
-        .bind(&new.output_url)
-        .bind(new.input_recorded)
-        .bind(as_millis(new.idle))
-        .bind(new.max.map(as_millis))
-        .bind(now.0)
-        .bind(&*self.store.node)
-        .bind(&new.start_facts)
-        .bind(&new.id)
-        .bind(&new.person_id)
-        .bind(&new.person_id)
-        .bind(&new.person_id)
-        .bind(&new.principal_id)
-        .bind(&new.principal_id)
-        .bind(&new.access_request)
-        .bind(&new.access_request)
-        .bind(now.0)
-        .execute(&mut *tx)
-        .await
-        .map_err(StoreError::on_insert("session"))?;
+        let stored = engine::query(INSERT)
+            .bind(&new.id)
+            .bind(&new.device_id)
+            .bind(&new.principal_arn)
+            .bind(&new.principal_name)
+            .bind(&new.principal_id)
+            .bind(&new.person_id)
+            .bind(&new.document)
+            .bind(&new.reason)
+            .bind(&new.run_as)
+            .bind(&new.source_ip)
+            .bind(if new.just_in_time { JUST_IN_TIME } else { "Standard" })
+            .bind(&new.access_request)
+            .bind(&new.session_type)
+            .bind(&new.output_url)
+            .bind(new.input_recorded)
+            .bind(as_millis(new.idle))
+            .bind(new.max.map(as_millis))
+            .bind(now.0)
+            .bind(&*self.store.node)
+            .bind(&new.start_facts)
+            .bind(&new.id)
+            .bind(&new.person_id)
+            .bind(&new.person_id)
+            .bind(&new.person_id)
+            .bind(&new.principal_id)
+            .bind(&new.principal_id)
+            .bind(&new.access_request)
+            .bind(&new.access_request)
+            .bind(now.0)
+            .execute(&mut *tx)
+            .await
+            .map_err(StoreError::on_insert("session"))?;
         if stored.rows_affected() == 0 {
             return Err(StoreError::Missing("user, role or approved access: it was removed"));
         }

@@ -212,11 +212,11 @@ proptest! {
                 // As long as one window lasts.
                 (None, _) if now < last_second => {
                     now = now.plus(limits::FAILURES_AGAIN);
-                    for nth in 0..gateways.len() {
+                    for (nth, last) in last.iter_mut().enumerate().take(gateways.len()) {
                         // One that is later has its part beside.
-                        if last[nth].plus(limits::FAILURES_SETTLE) <= now {
+                        if last.plus(limits::FAILURES_SETTLE) <= now {
                             exchange_of(&gateways, nth, now);
-                            last[nth] = now;
+                            *last = now;
                         }
                     }
                 }
