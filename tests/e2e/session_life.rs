@@ -79,12 +79,19 @@ struct Long {
 impl Long {
     fn start(operator: &Operator, lab: &Lab, device: &Device, name: &str) -> Outcome<Self> {
         let file = lab.directory().join(format!("{name}.pid"));
-        let script = format!("echo $$ > {}.new; mv {0}.new {0}; exec sleep 1000", file.display());
+        let script = format!(
+            "echo $$ > {}.new; mv {0}.new {0}; echo begun; exec sleep 1000",
+            file.display()
+        );
         let command = operator.towline(&["exec", device.id(), "--", "sh", "-c", &script]);
         let log = lab.directory().join(format!("{name}.log"));
         let running = Running::start("towline exec", command, &log)?;
         let pid = eventually("the command runs", PATIENCE, || std::fs::read_to_string(&file).ok())
             .map_err(|error| Trouble::new(format!("{error}: {}", running.printed())))?;
+        // Its process may run before the gateway knows that the session is open.
+        eventually("its output has come", PATIENCE, || {
+            running.printed().contains("begun").then_some(())
+        })?;
         Ok(Self { _running: running, pid: pid.trim().to_owned() })
     }
 
