@@ -118,7 +118,7 @@ mod tests {
     fn a_recording_is_a_file_a_pipe_or_a_session_and_else_the_words_say_so() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("a.cast");
-        std::fs::write(&file, "{}").unwrap();
+        std::io::Write::write_all(&mut File::create(&file).unwrap(), b"{}").unwrap();
         let is = |path: &Path| is_file(&path.to_string_lossy());
         assert!(is(&file).unwrap());
         assert!(!is_file("ann-0123456789abcdefg").unwrap());
@@ -126,7 +126,7 @@ mod tests {
         for (path, words) in [(dir.path(), "is a directory"), (&file.join("b"), "Not a directory")]
         {
             let told = is(path).map(|_| Lines::open(path).err());
-            let told = told.map_or_else(Some, |error| error).unwrap().to_string();
+            let told = told.unwrap_or_else(Some).unwrap().to_string();
             assert!(told.contains(words), "{told}");
         }
         let told = is(&dir.path().join("gone/b.cast")).unwrap_err();

@@ -57,7 +57,7 @@ pub(crate) async fn dispatch(cli: Cli) -> Result<u8, Failure> {
     if let Command::SshConfig { only_ids } = cli.command {
         return ssh_config::run(&mut context, &cli.global, only_ids).await.map(|()| 0);
     }
-    online(cli.command, context).await
+    Box::pin(online(cli.command, context)).await
 }
 
 async fn online(command: Command, mut context: Context) -> Result<u8, Failure> {
@@ -80,7 +80,7 @@ async fn online(command: Command, mut context: Context) -> Result<u8, Failure> {
         Command::Message { session, text } => {
             sessions::message(&mut context, session, text).await?
         }
-        Command::Watch(args) => return watch::run(context, args).await,
+        Command::Watch(args) => return Box::pin(watch::run(context, args)).await,
         Command::Terminate { session } => sessions::terminate(&mut context, session).await?,
         Command::Activation(command) => activation::run(&mut context, command).await?,
         Command::Access(command) => access::run(&mut context, command).await?,

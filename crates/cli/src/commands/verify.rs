@@ -436,7 +436,7 @@ mod tests {
         fn put(&self, name: &str, bytes: &[u8]) {
             let path = self.dir.path().join(name);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, bytes).unwrap();
+            std::io::Write::write_all(&mut fs::File::create(path).unwrap(), bytes).unwrap();
         }
 
         /// A signed segment; its checkpoint.
