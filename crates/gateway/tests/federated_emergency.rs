@@ -1,6 +1,6 @@
 //! An emergency of a person of an identity provider, from the refusal without a second factor to
 //! the end of her access. Time is moved by hand.
-#![allow(clippy::unwrap_used, clippy::panic)] // also outside of the test functions: all of this is a test
+#![allow(clippy::unwrap_used)] // also outside of the test functions: all of this is a test
 
 mod sign_in_desk;
 mod still_api;

@@ -3,6 +3,7 @@
 //!
 //! # Not here
 //! - A gateway with a port: `scene`.
+#![allow(clippy::panic)] // of a test that cannot go on
 #![allow(dead_code)] // each test program uses its own part of this
 #![allow(clippy::unwrap_used)] // a test that cannot set its scene has failed
 
