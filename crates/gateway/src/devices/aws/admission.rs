@@ -8,8 +8,8 @@
 //! - Two live channels with one key: both are locked out, as for our own agent.
 //! - Nothing is waited for between a claim and the hub, and a device that another gateway has
 //!   claimed by then is given up: so it is in the hub of one gateway alone.
-//! - At most [`VENDOR_WAITING`] channels wait for their device, each with pauses of its own; one
-//!   more is closed after such a pause, and its agent opens the next.
+//! - At most [`VENDOR_WAITING`](crate::limits::VENDOR_WAITING) channels wait for their device, each
+//!   with pauses of its own; one more is closed after such a pause, and its agent opens the next.
 
 use std::net::IpAddr;
 use std::sync::Arc;
