@@ -127,7 +127,7 @@ pub(super) struct Live {
     is_shared: bool,
     /// Somebody may wait who gets it no more, because there were too many errors.
     unsettled: bool,
-    /// Somebody may wait of whom it is not known whether the step was run.
+    /// Somebody may wait for a step that was perhaps run before.
     pub(super) in_doubt: bool,
 }
 
