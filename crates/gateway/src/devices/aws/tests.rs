@@ -312,6 +312,7 @@ async fn a_device_that_another_gateway_claims_during_the_probe_stays_there() {
     let arrived = b.presences().arrive(DEVICE, link, known, UnixMillis(1)).await.unwrap();
     assert!(matches!(arrived, Arrival::Here { .. }), "{arrived:?}");
     assert!(!probe.await.unwrap(), "its other channel lives, at the other gateway");
+    assert!(!channel.is_closed(), "it was in no hub that it had to be taken from");
     assert_eq!(b.presences().holder(DEVICE).await.unwrap().as_deref(), Some("b"));
 }
 
