@@ -83,7 +83,7 @@ pub(crate) enum Failure {
     /// A signal to this program, by its number, while it waited for its user.
     #[error("a signal ended the wait")]
     Signal(u8),
-    /// Nobody reads standard output any more: nothing is said, and the code is that of SIGPIPE.
+    /// Nobody reads standard output any more: no message, and the code is that of SIGPIPE.
     #[error("the reader of standard output is gone")]
     ReaderGone,
     /// An error of a module of this program.

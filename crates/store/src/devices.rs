@@ -498,9 +498,9 @@ impl Devices<'_> {
         Ok(done.rows_affected() > 0)
     }
 
-    /// Removes a device and its tags; what policy asks about it is kept for its commands and its log
-    /// ([`Devices::removed`]). Its keys stay, revoked, so that they are never accepted
-    /// again. `false`: there is no such device.
+    /// Removes a device and its tags; what policy asks about it is kept for its commands and its
+    /// log ([`Devices::removed`]). Its keys stay, revoked, so that they are never accepted again.
+    /// `false`: there is no such device.
     ///
     /// # Errors
     /// [`StoreError::Database`].

@@ -218,15 +218,7 @@ pub(super) fn now() -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{size, unnamed};
-
-    #[cfg(unix)]
-    #[test]
-    fn what_is_fetched_lies_in_a_file_that_nobody_else_can_open() {
-        use std::os::unix::fs::MetadataExt as _;
-        let file = unnamed().unwrap().metadata().unwrap();
-        assert_eq!((file.mode() & 0o777, file.nlink()), (0o600, 0));
-    }
+    use super::size;
 
     #[test]
     fn a_size_has_at_most_four_digits_and_a_unit() {

@@ -22,7 +22,7 @@ pub(super) struct StartFacts {
     facts: Vec<(String, Vec<String>)>,
     /// Nobody chose the session's user: run-as was on, of its document or of the account.
     pub(super) run_as_enforced: bool,
-    /// Whose sessions ran as whom without a tag of their own.
+    /// The user of sessions whose owner has no tag that names one.
     pub(super) run_as_default: Option<String>,
 }
 

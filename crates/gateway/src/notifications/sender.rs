@@ -9,8 +9,8 @@
 //! - After [`NOTIFICATION_LIFE`] of failures, and not before [`NOTIFICATION_ATTEMPTS`], a message
 //!   is given up, and the next one has its turn: time in which the gateway did not run, or by which
 //!   its clock was set, is no failure.
-//! - A stop begins no delivery, and waits [`NOTIFICATION_STOP`] for those under way: what a receiver
-//!   has taken is stored as received, and not sent again by the next process.
+//! - A stop begins no delivery, and waits [`NOTIFICATION_STOP`] for those under way: what a
+//!   receiver has taken is stored as received, and not sent again by the next process.
 
 use std::collections::HashMap;
 use std::pin::pin;

@@ -1,4 +1,4 @@
-//! A data plane for tests of rights: sessions open at once, whoever asks for a seat gets it, and
+//! A data plane for tests of rights: sessions open at once, each request for a seat is granted, and
 //! what is told of lost rights is noted.
 //!
 //! # Not here

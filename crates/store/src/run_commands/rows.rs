@@ -265,7 +265,8 @@ pub(super) fn command(row: &Row) -> Result<SentCommand, sqlx::Error> {
 }
 
 pub(super) const INVOCATION: &str = "SELECT i.command_id, i.device_id, i.requested_at, i.status, i.details, i.reason, i.step, \
-     i.given_to, i.steps, i.node, i.active, i.cancelled, i.doubted, i.ended_at FROM command_invocations i";
+     i.given_to, i.steps, i.node, i.active, i.cancelled, i.doubted, i.ended_at \
+     FROM command_invocations i";
 
 pub(super) fn invocation(row: &Row) -> Result<InvocationRow, sqlx::Error> {
     let given: Vec<u8> = row.try_get("given_to")?;

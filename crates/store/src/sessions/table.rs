@@ -41,7 +41,8 @@ impl Store {
 
 /// A session of a user, role and approved access that are there still; with the commands that the
 /// device reported before.
-const INSERT: &str = "INSERT INTO sessions (id, device_id, principal_arn, principal_name, principal_id, \
+const INSERT: &str = "INSERT INTO sessions (id, device_id, principal_arn, principal_name, \
+     principal_id, \
      person_id, document, reason, run_as, source_ip, \
      access_type, access_request, session_type, output_url, input_recorded, status, \
      idle_ms, max_ms, started_at, node, start_facts, commands) \

@@ -136,4 +136,11 @@ mod tests {
             assert!(!is_stream(Path::new(path)), "{path}");
         }
     }
+
+    #[test]
+    fn nobody_else_can_open_a_private_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = create_private(&dir.path().join("a")).unwrap();
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    }
 }

@@ -1,5 +1,5 @@
-//! A device whose control channel is up, and steps of commands and sessions there, with a clock that
-//! the test sets.
+//! A device whose control channel is up, and steps of commands and sessions there, with a clock
+//! that the test sets.
 
 use std::net::IpAddr;
 use std::path::Path;
