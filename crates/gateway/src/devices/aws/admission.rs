@@ -69,6 +69,7 @@ impl VendorAgents {
             return true;
         };
         self.parts.hub.drop_device(channel.id(), why).await;
+        arrival::leave(&self.parts.hub, &channel.device, channel.link());
         false
     }
 
