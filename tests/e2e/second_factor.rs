@@ -20,7 +20,8 @@ const STRICT: &str = r#"{"Version":"2012-10-17","Statement":[
     {"Effect":"Allow","Action":["towline:CreateSecondFactor","towline:EnableSecondFactor",
      "towline:DeleteSecondFactor"],"Resource":"*"},
     {"Effect":"Allow","Action":["ssm:StartSession","ssm:DescribeSessions","ssm:SendCommand",
-     "ssm:ListCommands","ssm:ListCommandInvocations","ssm:DescribeInstanceInformation"],"Resource":"*",
+     "ssm:ListCommands","ssm:ListCommandInvocations","ssm:GetCommandInvocation",
+     "ssm:DescribeInstanceInformation"],"Resource":"*",
      "Condition":{"NumericLessThan":{"aws:MultiFactorAuthAge":"600"}}},
     {"Effect":"Allow","Action":["ssm:ResumeSession","ssm:TerminateSession"],"Resource":"*"}]}"#;
 
