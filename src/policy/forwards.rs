@@ -15,7 +15,7 @@
 //!   a plain `*` has to permit them.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use towline_wire::guarded::{is_guarded, unwrapped};
+use towline_wire::guarded::{is_guarded, is_no_host, unwrapped};
 
 /// One pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -166,11 +166,7 @@ pub const LOOPBACK: [IpAddr; 2] =
 #[must_use]
 pub fn permits(forwards: &[Forward], host: &str, target: SocketAddr) -> bool {
     let address = unwrapped(target.ip());
-    if address.is_unspecified()
-        || address.is_multicast()
-        || address == IpAddr::V4(Ipv4Addr::BROADCAST)
-    {
-        // the kernel takes the first of these for this device, whatever it was written for
+    if is_no_host(address) {
         return false;
     }
     forwards.iter().filter(|forward| forward.has_port(target.port())).any(|forward| {

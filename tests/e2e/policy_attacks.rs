@@ -366,7 +366,9 @@ fn a_list_shows_no_output_to_who_may_not_read_it() -> Outcome {
     ensure(seen["Output"].as_str().is_some_and(|text| text.contains("word-of-the-day")), || {
         format!("{seen}")
     })?;
+    ensure(seen["TowlineOutputWithheld"].is_null(), || format!("{seen}"))?;
     let seen = plugin(&ann)?;
+    ensure(seen["TowlineOutputWithheld"] == true, || format!("{seen}"))?;
     ensure(seen["Output"] == "" && seen["Status"] == "Success" && seen["ResponseCode"] == 0, || {
         format!("{seen}")
     })

@@ -18,6 +18,7 @@ import {
   textOf,
   upTo,
 } from "../src/playback/recording.ts";
+import { FINISHED } from "./finished.ts";
 
 /** A block as the gateway writes one. */
 function block(text: string): Uint8Array {
@@ -102,13 +103,7 @@ function shown(parts: { screen?: string; output: string[] }[]): Source {
     parts[n]?.output.map((text, at) => ({ at: n + at, code: "o", text })) ?? [];
   return {
     keyframes,
-    end: 9,
-    markers: [],
-    markersLeftOut: 0,
-    bytes: 9,
-    whole: true,
-    finished: true,
-    unreadable: 0,
+    ...FINISHED,
     events: async (n) => events(n),
     screen: async (n) => parts[n]?.screen ?? "",
     refresh: async () => false,

@@ -7,6 +7,7 @@ import type { Event } from "../src/playback/recording.ts";
 import { search } from "../src/playback/search.ts";
 import type { Source } from "../src/playback/source.ts";
 import { Terminal } from "../src/terminal_view.ts";
+import { FINISHED } from "./finished.ts";
 
 const [COLS, ROWS] = [12, 4];
 const none = () => undefined;
@@ -32,13 +33,7 @@ async function recorded(parts: Event[][]): Promise<Source & { drawn: number }> {
   const source = {
     drawn: 0,
     keyframes,
-    end: 9,
-    markers: [],
-    markersLeftOut: 0,
-    bytes: 9,
-    whole: true,
-    finished: true,
-    unreadable: 0,
+    ...FINISHED,
     events: async (n: number) => parts[n] ?? [],
     screen: async (n: number) => {
       source.drawn += 1;

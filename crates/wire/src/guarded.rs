@@ -52,6 +52,13 @@ pub fn unwrapped(address: IpAddr) -> IpAddr {
     }
 }
 
+/// Whether it is no address of a single host: nothing is dialled there. The kernel takes the
+/// unspecified one for its own machine. For addresses that went through [`unwrapped`].
+#[must_use]
+pub fn is_no_host(address: IpAddr) -> bool {
+    address.is_unspecified() || address.is_multicast() || address == IpAddr::V4(Ipv4Addr::BROADCAST)
+}
+
 /// Whether a service of a cloud answers there, or the address leads to another one that was not
 /// judged. Link-local addresses count. For addresses that went through [`unwrapped`].
 #[must_use]

@@ -5,7 +5,7 @@
 //!
 //! # Invariants
 //! - Only the first look has the limit of the command line: what happens later is printed whole.
-//! - Times are those of the gateway. The clock of this machine is not asked.
+//! - Times are those of the gateway; this machine's clock says only how far back `--since 1h` goes.
 //! - A lost connection, or a gateway that is busy or restarted, is told once and outlived. A reader
 //!   of standard output that is gone ends the program.
 

@@ -105,8 +105,15 @@ fn result(one: &CommandInvocation) -> String {
     }
 }
 
+/// Stands for an output that the gateway withholds.
+const WITHHELD: &str = "(the output is not shown: it needs the right ssm:GetCommandInvocation)";
+
 fn output(one: &CommandInvocation) -> String {
-    one.command_plugins.iter().map(|plugin| plugin.output.as_str()).collect::<Vec<_>>().join("\n")
+    let shown = one.command_plugins.iter().map(|plugin| match plugin.towline_output_withheld {
+        true => WITHHELD,
+        false => plugin.output.as_str(),
+    });
+    shown.collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]
@@ -141,6 +148,14 @@ mod tests {
                         mi-1\n   oh\n\
                         Failed: 3 of 3 devices, 1 errors, 0 not reached\n";
         assert_eq!(text(&command("Failed", "Failed"), &all), expected);
+    }
+
+    #[test]
+    fn an_output_that_may_not_be_read_is_said_to_be_there() {
+        let mut one = invocation("mi-1", "Success", 0, "");
+        assert!(!text(&command("Success", "Success"), &[one.clone()]).contains("GetCommand"));
+        one.command_plugins[0].towline_output_withheld = true;
+        assert!(text(&command("Success", "Success"), &[one]).contains(WITHHELD));
     }
 
     #[test]

@@ -153,6 +153,7 @@ impl Sent {
             response_code: state.code,
             response_start_date_time: state.started.map(EpochSeconds::from_millis),
             response_finish_date_time: state.ended.map(EpochSeconds::from_millis),
+            towline_output_withheld: heads.is_none(),
             output: heads.map(|heads| whole(state, heads)).unwrap_or_default(),
             standard_output_url,
             standard_error_url,

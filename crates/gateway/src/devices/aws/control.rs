@@ -213,6 +213,17 @@ impl ControlChannel {
         }
     }
 
+    /// Hears the agent while it is not known whether the channel is the device's; ends when it is
+    /// over.
+    async fn lost_while_waiting(&self, socket: &mut WebSocket) {
+        while let Some(Ok(message)) = socket.next().await {
+            self.take(message);
+            if self.is_closed() {
+                return;
+            }
+        }
+    }
+
     /// Takes what the agent has sent.
     pub(super) fn take(&self, message: Message) {
         match message {
@@ -301,7 +312,16 @@ pub(super) async fn serve(
     let Ok(id) = device.id.parse::<DeviceId>() else { return };
     let platform = agents.system_of(&device, &opening.platform_type).await;
     let channel = Arc::new(ControlChannel::new(&agents, id, platform));
-    if !agents.admit(&channel, source).await {
+    let admitted = tokio::select! {
+        admitted = agents.admit(&channel, source) => admitted,
+        // A channel that is over claims nothing: its agent may have opened the next one.
+        () = channel.lost_while_waiting(&mut socket) => {
+            agents.parts.hub.device_down(&*channel);
+            arrival::leave(&agents.parts.hub, &channel.device, channel.link());
+            false
+        }
+    };
+    if !admitted {
         return;
     }
     let version = plain(&opening.agent_version, MAX_DEVICE_SENTENCE);

@@ -11,7 +11,6 @@
 //! - The agent dials what it is told. An address of a cloud's services is not told to it; what a
 //!   name leads to nobody judges.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use towline_ssm::command_document::Platform;
@@ -21,7 +20,7 @@ use towline_ssm::message::{HEADER, MessageType};
 use towline_ssm::vendor::control::interactive_shell;
 use towline_ssm::vendor::{SessionOrder, session_content};
 use towline_wire::canonical;
-use towline_wire::guarded::{is_guarded, unwrapped};
+use towline_wire::guarded::{is_guarded, is_no_host, unwrapped};
 
 use super::carrier;
 use super::control::{ControlChannel, Queued};
@@ -151,20 +150,13 @@ fn check_target(plan: &SessionPlan) -> Result<(), StartError> {
     let SessionPlan::Port { host: Some(host), .. } = plan else { return Ok(()) };
     let why = match (canonical::check_host(host), host.parse().map(unwrapped)) {
         (Err(fault), _) => format!("the host {fault}"),
-        (Ok(()), Ok(address)) if is_refused(address) => format!(
+        (Ok(()), Ok(address)) if is_no_host(address) || is_guarded(address) => format!(
             "{host} is an address of a cloud's services or of no single host, which no forward \
              through amazon-ssm-agent leads to"
         ),
         (Ok(()), _) => return Ok(()),
     };
     Err(StartError::Refused { why })
-}
-
-fn is_refused(address: IpAddr) -> bool {
-    address.is_unspecified()
-        || address.is_multicast()
-        || address == IpAddr::V4(Ipv4Addr::BROADCAST)
-        || is_guarded(address)
 }
 
 /// Whether no program runs.

@@ -106,6 +106,9 @@ pub struct CommandPlugin {
     /// Why it ended so, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub towline_reason: Option<String>,
+    /// The caller may not read the output: it is empty here, whatever it is.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub towline_output_withheld: bool,
 }
 
 /// A command on one device.
