@@ -44,8 +44,7 @@ impl CommandStore<'_> {
         let mut found: Vec<String> = Vec::new();
         for some in ids.chunks(limits::INVOCATIONS_AT_ONCE) {
             let mut query = QueryBuilder::new(
-                "SELECT id FROM commands WHERE ended_at IS NULL AND person_id <> \
-                                   ''",
+                "SELECT id FROM commands WHERE ended_at IS NULL AND person_id <> ''",
             );
             one_of(&mut query, "person_id", some);
             let rows = query.build().persistent(false).fetch_all(&self.store.pool).await?;
