@@ -52,7 +52,7 @@ pub fn unwrapped(address: IpAddr) -> IpAddr {
     }
 }
 
-/// Whether it is no address of a single host: nothing is dialled there. The kernel takes the
+/// Whether it names no single host: nothing is dialled there. The kernel takes the
 /// unspecified one for its own machine. For addresses that went through [`unwrapped`].
 #[must_use]
 pub fn is_no_host(address: IpAddr) -> bool {

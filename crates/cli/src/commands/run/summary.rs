@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn an_output_that_may_not_be_read_is_said_to_be_there() {
+    fn an_output_that_may_not_be_read_has_its_reason_in_its_place() {
         let mut one = invocation("mi-1", "Success", 0, "");
         assert!(!text(&command("Success", "Success"), &[one.clone()]).contains("GetCommand"));
         one.command_plugins[0].towline_output_withheld = true;
