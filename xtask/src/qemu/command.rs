@@ -16,6 +16,7 @@ use std::time::Instant;
 use towline_testkit::trouble::ensure;
 use towline_testkit::{Outcome, Trouble, interrupt};
 
+use super::turn::{self, Limit};
 use super::{debian, fetch, machine, servers, story, table, user};
 use crate::dist::build::{self, Built};
 use crate::dist::class::{Class, Program};
@@ -57,7 +58,7 @@ pub(crate) fn command(words: &[&str]) -> Outcome {
         _ => {}
     }
     if words == ["--tests"] {
-        return in_tests(|| Ok(()), || Ok(()));
+        return in_tests(&Limit::none(), || Ok(()), || Ok(()));
     }
     if let ["machine", class] = words {
         let (model, class) = (machine::Model::that_runs(class)?, Class::read(class)?);
@@ -96,7 +97,8 @@ pub(crate) fn download() -> Outcome {
     debian::download(debian::SUITE).map(drop)
 }
 
-/// The part that `cargo xtask test` runs: every class, and the life of the deb on a whole Debian.
+/// The part that `cargo xtask test` runs: the classes for which `limit` leaves time, and the life
+/// of the deb on a whole Debian.
 /// A virtual machine keeps one processor busy and waits a lot, so the agents of the next classes
 /// are compiled meanwhile. `meanwhile` runs while the first agent is compiled, `last` after the
 /// last build (it may start cargo, too).
@@ -104,15 +106,16 @@ pub(crate) fn download() -> Outcome {
 /// # Errors
 /// The first step that failed.
 pub(crate) fn in_tests(
+    limit: &Limit,
     meanwhile: impl FnOnce() -> Outcome,
     last: impl FnOnce() -> Outcome + Send,
 ) -> Outcome {
     setup::programs(NEEDS)?;
-    let classes = Class::named("all")?;
+    let classes = turn::order(Class::named("all")?, build::commit_time()?);
     let (send, made) = std::sync::mpsc::sync_channel(classes.len());
     std::thread::scope(|scope| {
         let builds = scope.spawn(|| -> Outcome {
-            build_all(&classes, &send)?;
+            build_all(&classes, limit, &send)?;
             drop(send);
             last()
         });
@@ -124,11 +127,16 @@ pub(crate) fn in_tests(
     })
 }
 
-/// Builds every agent anew: one that was built for an earlier commit proves nothing about this one.
-fn build_all(classes: &[Class], made: &SyncSender<(Class, Built)>) -> Outcome {
+/// Builds agents anew: one that was built for an earlier commit proves nothing about this one.
+fn build_all(classes: &[Class], limit: &Limit, made: &SyncSender<(Class, Built)>) -> Outcome {
     let start = Instant::now();
-    for class in classes {
+    for (built, class) in classes.iter().enumerate() {
         interrupt::check()?;
+        if !limit.permits(built, Instant::now()) {
+            let names: Vec<&str> = classes.iter().skip(built).map(|class| &*class.name).collect();
+            turn::left_out(&names).iter().for_each(|line| console::line(&format!("  {line}")));
+            break;
+        }
         let built = build::build(class, Program::Agent)?;
         let (name, most) = (&class.name, class.most_bytes()?);
         console::line(&format!("  {name}: {} bytes, at most {most}", built.bytes));
@@ -139,7 +147,7 @@ fn build_all(classes: &[Class], made: &SyncSender<(Class, Built)>) -> Outcome {
             return Ok(());
         }
     }
-    console::line(&format!("  agents of all classes: built in {} s", start.elapsed().as_secs()));
+    console::line(&format!("  agents: built in {} s", start.elapsed().as_secs()));
     Ok(())
 }
 

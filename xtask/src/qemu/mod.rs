@@ -11,8 +11,10 @@ mod modules;
 mod servers;
 mod story;
 pub(crate) mod table;
+mod turn;
 mod user;
 
 use command::Facts;
 pub(crate) use command::{NEEDS, command, download, in_tests};
 pub(crate) use fetch::busybox;
+pub(crate) use turn::Limit;

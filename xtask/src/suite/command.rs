@@ -5,7 +5,7 @@
 //! | `check` | nothing that ships | format, lints, rules of the tree |
 //! | `try NAME` | the test programs that hold NAME, profile dev | these tests |
 //! | `test FILTER` | all test programs, profile dev | the tests whose names hold FILTER |
-//! | `test [--dev]` | all tests, the programs as they ship, agents of all classes | everything |
+//! | `test [--dev]` | all tests, the programs as they ship, agents of classes | everything |
 //!
 //! # Invariants
 //! - What fails soonest runs first. Downloads go on beside the lints and the builds; agents for
@@ -77,8 +77,9 @@ fn in_order(steps: &mut Steps, shipped: bool) -> Outcome {
         console::step(&format!("no virtual devices and no fleet: {WITHOUT_MACHINES} is set"));
         return steps.run("budget", || budget_of(shipped));
     }
+    let limit = qemu::Limit::of_run(steps.begun());
     steps.run("devices, budget beside their builds", || {
-        qemu::in_tests(|| budget_of(shipped), dist::cross::check)
+        qemu::in_tests(&limit, || budget_of(shipped), dist::cross::check)
     })?;
     steps.run("fleet", fleet::in_tests)?;
     steps.run("packages", package::rooted::try_all)

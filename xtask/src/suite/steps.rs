@@ -23,6 +23,11 @@ impl Steps {
         Self { begun: Instant::now(), taken: Vec::new(), closing: Vec::new() }
     }
 
+    /// When the run began.
+    pub(super) const fn begun(&self) -> Instant {
+        self.begun
+    }
+
     /// Runs a step.
     ///
     /// # Errors
