@@ -72,9 +72,10 @@ impl Ports {
 }
 
 /// Reads what there is into the stream, as far as there is room and this turn allows. `tap` sees it
-/// too.
+/// too. At its end the port is closed, unless it `stays` open.
 pub(super) fn pump_output(
     port: &mut Option<Fd>,
+    stays: bool,
     id: StreamId,
     cx: &mut Context<'_>,
     mux: &mut Mux,
@@ -103,6 +104,7 @@ pub(super) fn pump_output(
                 Ok(mut guard) => guard.clear_ready(),
                 Err(_) => return,
             },
+            Ok(_) | Err(_) if stays => return,
             // The end; a terminal that nobody holds open any more says EIO.
             Ok(_) | Err(_) => {
                 *port = None;

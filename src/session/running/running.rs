@@ -189,7 +189,10 @@ impl Running {
         }
         self.await_room(mux);
         let (detector, lines) = (&mut self.detector, &mut self.lines);
-        pump_output(&mut self.ports.main, self.io, cx, mux, |output| {
+        // A program may close its terminal before it exits: it would be hung up, and its exit code
+        // lost.
+        let stays = self.ports.terminal && self.exited.is_none();
+        pump_output(&mut self.ports.main, stays, self.io, cx, mux, |output| {
             if let Some(detector) = detector {
                 detector.output(output, |line| {
                     let _ = lines.push(line); // what does not fit is dropped
@@ -197,7 +200,7 @@ impl Running {
             }
         });
         if let Some(err) = self.err {
-            pump_output(&mut self.ports.err, err, cx, mux, |_| {});
+            pump_output(&mut self.ports.err, false, err, cx, mux, |_| {});
         }
         self.pump_input(cx, mux);
         Poll::Pending
