@@ -187,7 +187,11 @@ impl<'a> Plan<'a> {
         let envp =
             request.environment.iter().map(|(name, value)| c_string(format!("{name}={value}")));
         Ok(Self {
-            program: candidates.last().map(|path| path.display().to_string()).unwrap_or_default(),
+            program: match request.program {
+                Program::Arguments(arguments) => arguments.first().cloned(),
+                _ => candidates.last().map(|path| path.display().to_string()),
+            }
+            .unwrap_or_default(),
             candidates: candidates
                 .iter()
                 .map(|path| c_string(path.as_os_str().as_bytes()))

@@ -109,7 +109,9 @@ fn a_program_that_cannot_be_started_has_the_exit_code_of_a_shell() -> Outcome {
         let out = lab.admin().run(&["exec", device.id(), "--", program, "x"])?;
         ensure(out.status.code() == Some(code), || format!("{program}: {out:?}"))?;
         let said = String::from_utf8_lossy(&out.stderr).into_owned();
-        ensure(said.contains(program), || format!("the program is not named: {said}"))?;
+        // As it was given, and not as the last place in PATH where it is not.
+        let named = said.contains(&format!("cannot run {program}: "));
+        ensure(named, || format!("the program is not named: {said}"))?;
     }
     Ok(())
 }
