@@ -4,6 +4,7 @@
 //! - A violation on one stream ends its session; a violation on the link ends the link. Neither
 //!   ends the agent.
 //! - Only a grant that [`crate::session::gate`] accepts opens a session.
+//! - An agent that stops opens nothing, and refuses nothing for good.
 
 use super::agent::Agent;
 use crate::clock::since_boot;
@@ -203,6 +204,11 @@ impl Agent {
     pub(super) fn refuse(&mut self, session: String, refusal: &Refusal) {
         let _session = in_session(&session);
         logger::warning!("refused: {refusal}");
+        if self.stopping.is_some() {
+            // Without an answer the order is lost with the link: a step is ordered again when the
+            // device is back, and of a shell it is said that the device is not connected.
+            return;
+        }
         let (code, text) = (refusal.code(), refusal.to_string());
         self.table.say(&FromAgent::NotOpened { session, code, text });
     }

@@ -12,6 +12,8 @@ use towline_testkit::process::{Running, Signal};
 use towline_testkit::trouble::ensure;
 use towline_testkit::{Outcome, Trouble, eventually, files};
 
+use crate::codes::NOT_CONNECTED;
+use crate::run_command;
 use crate::tunnel::Forward;
 
 /// Longer than any reconnect of these tests.
@@ -317,4 +319,65 @@ fn quarantine_all(lab: &Lab) -> Outcome {
                   c.execute(\"update devices set status='quarantined'\"); c.commit()";
     let done = lab.admin().python().args(["-c", script]).arg(&database).status()?;
     ensure(done.success(), || "the store cannot be written".into())
+}
+
+/// How soon an operator hears that the agent of the device was stopped: it ends by itself within
+/// 8 s, and is not back in this test.
+const AT_ONCE: Duration = Duration::from_secs(15);
+
+#[test]
+fn operators_hear_at_once_that_the_device_restarts() -> Outcome {
+    let lab = Lab::start()?;
+    let mut device = lab.device()?;
+    let port = greeter()?;
+    let forward = Forward::start(&lab, &device, &format!("0:{port}"))?;
+    let mut shell = lab.admin().shell(device.id())?;
+    shell.line("echo sum-$((6 * 7))")?;
+    shell.expect("sum-42")?;
+    let words = ["exec", "-t", device.id(), "--", "sh", "-c", "echo begun; exec sleep 1000"];
+    let mut command = lab.admin().terminal(&words)?;
+    command.expect("begun")?;
+    device.process()?.stop()?;
+    for mut program in [shell, command] {
+        program.expect_within("the agent on the device was stopped", AT_ONCE)?;
+        let status = program.finish(AT_ONCE)?;
+        ensure(status.code() == Some(NOT_CONNECTED), || format!("{status}"))?;
+    }
+    let open = || {
+        let body = json!({ "State": "Active" });
+        let listed = lab.admin().api("AmazonSSM.DescribeSessions", &body).ok()?;
+        listed["Sessions"].as_array()?.is_empty().then_some(())
+    };
+    eventually("no session is listed as open", AT_ONCE, open)?;
+    // A forward begins its next session when the device is back.
+    device.start()?;
+    device.wait_online(&lab.admin())?;
+    let (_stream, greeted) = greets(&forward)?;
+    ensure(greeted, || "the forward does not go on".into())
+}
+
+#[test]
+fn what_is_asked_of_a_device_while_its_agent_stops_is_not_refused_for_good() -> Outcome {
+    let lab = Lab::start()?;
+    let mut device = lab.device()?;
+    // The agent waits some seconds for a program that does not let itself be hung up.
+    let words =
+        ["exec", "-t", device.id(), "--", "sh", "-c", "trap '' HUP; echo begun; sleep 1000"];
+    let mut stubborn = lab.admin().terminal(&words)?;
+    stubborn.expect("begun")?;
+    device.process()?.signal(Signal::TERM)?;
+    eventually("the agent stops", PATIENCE, || {
+        device.logged().contains("stopping: ending").then_some(())
+    })?;
+    let starts = run_command::mark(&lab, "starts");
+    let id = run_command::send(&lab, &device, &format!("echo x >> {}", starts.display()), 60)?;
+    let out = lab.admin().run(&["exec", device.id(), "--", "true"])?;
+    ensure(out.status.code() == Some(NOT_CONNECTED), || format!("{out:?}"))?;
+    device.process()?.wait(PATIENCE)?;
+    let over = run_command::look(&lab, &device, &id)?;
+    ensure(over["Status"] != "Failed", || format!("it was refused for good: {over}"))?;
+    device.start()?;
+    let over = run_command::ended(&lab, &device, &id)?;
+    run_command::is(&over, "Success")?;
+    ensure(run_command::lines(&starts) == 1, || format!("{over}"))
 }

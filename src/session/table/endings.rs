@@ -15,7 +15,7 @@ use crate::session::running::Running;
 use crate::tunnel::Tunnel;
 use nix::unistd::Pid;
 use std::time::Instant;
-use towline_wire::message::{ExitStatus, FromAgent};
+use towline_wire::message::{EndReason, ExitStatus, FromAgent};
 
 impl Table {
     /// Hangs up on a session's processes. It stays in the table until it is forgotten; a tunnel, of
@@ -55,13 +55,20 @@ impl Table {
         }
     }
 
-    /// Drops all sessions, because the agent stops.
+    /// Drops all sessions, because the agent stops or the device was removed. The gateway hears so,
+    /// where there is a link; but not of scripts, about which the next agent is asked.
     pub fn remove_all(&mut self, now: Instant) {
+        self.drop_scripts("the agent stops");
         while let Some(name) = self.tunnels.last().map(|tunnel| tunnel.name.clone()) {
             self.remove_tunnel(&name);
+            self.say(&FromAgent::Gone { session: name, reason: EndReason::DeviceGone });
         }
-        while let Some(name) = self.sessions.last().map(|session| session.name.clone()) {
+        while let Some(session) = self.sessions.last() {
+            let (name, is_script) = (session.name.clone(), session.is_script());
             self.remove(&name, now);
+            if !is_script {
+                self.say(&FromAgent::Gone { session: name, reason: EndReason::DeviceGone });
+            }
         }
     }
 

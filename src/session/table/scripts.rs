@@ -40,6 +40,16 @@ impl Table {
             }
         }
     }
+
+    /// Drops all scripts that are not whole yet: they were not started, and are ordered again.
+    pub(super) fn drop_scripts(&mut self, why: &str) {
+        for script in std::mem::take(&mut self.scripts) {
+            let _session = in_session(&script.open.session);
+            logger::info!("dropped: {why} before the script was complete");
+            self.remove_streams((script.open.io, script.open.err));
+        }
+    }
+
     /// Drops a script that is not whole yet.
     pub(super) fn remove_script(&mut self, session: &str) {
         if let Some(at) = self.scripts.iter().position(|script| script.open.session == session) {

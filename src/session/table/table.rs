@@ -150,11 +150,7 @@ impl Table {
 
     /// The link is lost: sessions continue, and wait.
     pub fn link_lost(&mut self) {
-        for script in std::mem::take(&mut self.scripts) {
-            let _session = in_session(&script.open.session);
-            logger::info!("dropped: the link was lost before the script was complete");
-            self.remove_streams((script.open.io, script.open.err));
-        }
+        self.drop_scripts("the link was lost");
         self.sessions.iter_mut().for_each(Running::stop_telling);
         self.online = false;
         self.failure = None;

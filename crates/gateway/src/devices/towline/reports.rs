@@ -16,6 +16,9 @@ use super::streams::SessionStreams;
 use crate::plane::{RotateError, StartError};
 use crate::sessions::Session;
 
+/// The end of a session that the agent has no more.
+const STOPPED: &str = "ended: the agent on the device was stopped, as when the device restarts";
+
 impl Agents {
     /// The session of this name, if it is the device's own.
     fn session_on(&self, link: &Link, name: &str) -> Option<Arc<Session>> {
@@ -90,7 +93,10 @@ impl Agents {
             },
             FromAgent::Gone { session, reason } => {
                 if let Some(found) = self.session_on(link, &session) {
-                    self.hub.end_for(&found, reason.into());
+                    match reason {
+                        EndReason::DeviceGone => self.hub.end(&found, reason.into(), STOPPED),
+                        _ => self.hub.end_for(&found, reason.into()),
+                    }
                 }
             }
             FromAgent::Echoed(told) => {
