@@ -5,7 +5,8 @@
 //! device is claimed for this gateway -> the hub.
 //!
 //! # Invariants
-//! - Two live channels with one key: both are locked out, as for our own agent.
+//! - Two live channels with one key: both are locked out, as for our own agent, and a copy that
+//!   hangs up meanwhile does not keep that from being done whole.
 //! - Nothing is waited for between a claim and the hub, and a device that another gateway has
 //!   claimed by then is given up: so it is in the hub of one gateway alone.
 //! - At most [`VENDOR_WAITING`](crate::limits::VENDOR_WAITING) channels wait for their device, each
@@ -35,13 +36,13 @@ impl VendorAgents {
                 && held.answers(CLONE_PROBE).await
             {
                 arrival::leave(&self.parts.hub, &channel.device, channel.link());
-                self.quarantine(held, source).await;
+                quarantine(held, source).await;
                 return false;
             }
             match self.claim(channel).await {
                 Claim::Here => {}
                 Claim::Copied => {
-                    self.quarantine(channel, source).await;
+                    quarantine(channel, source).await;
                     return false;
                 }
                 Claim::Stale | Claim::Unknown | Claim::Draining => return false, // it comes again
@@ -110,8 +111,8 @@ impl VendorAgents {
         }
     }
 
-    /// Two live processes have the same key: one of them is a copy, and nobody can tell which.
-    async fn quarantine(&self, held: &ControlChannel, source: IpAddr) {
+    /// See [`quarantine`].
+    async fn lock_out(&self, held: &ControlChannel, source: IpAddr) {
         let why = "the same key was seen on two live devices: it has been copied";
         let id = held.id();
         tracing::error!(device = id, %source, "{why}; the device is quarantined");
@@ -121,6 +122,16 @@ impl VendorAgents {
         }
         self.event("CloneDetected", id, source, vec![("reason", why.to_owned())]).await;
         self.parts.hub.drop_device(id, why).await;
+    }
+}
+
+/// Two live processes have the same key: one of them is a copy, and nobody can tell which. It is
+/// done to its end also when the channel that came is lost meanwhile.
+async fn quarantine(channel: &Arc<ControlChannel>, source: IpAddr) {
+    let channel = Arc::clone(channel);
+    let whole = tokio::spawn(async move { channel.agents.lock_out(&channel, source).await });
+    if let Err(error) = whole.await {
+        tracing::error!(%error, "a quarantine was not carried through");
     }
 }
 
