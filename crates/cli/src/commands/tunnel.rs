@@ -38,8 +38,11 @@ pub(super) async fn forward(mut context: Context, args: ForwardArgs) -> Result<u
         None => PORT_FORWARDING,
     };
     let request = request(target, document, args.reason, parameters);
-    let place =
-        format!("{}:{}:{}", args.device, route.host.as_deref().unwrap_or("localhost"), route.port);
+    let host = match route.host.as_deref() {
+        Some(host) if host.contains(':') => format!("[{host}]"),
+        host => host.unwrap_or("localhost").to_owned(),
+    };
+    let place = format!("{}:{host}:{}", args.device, route.port);
     let output = context.output;
     let mut failed = None;
     let mut ready = |listener: &Listener, session: &str| {
