@@ -58,6 +58,33 @@ fn a_data_channel_that_comes_to_another_gateway_is_relayed_to_its_session() -> O
     Ok(())
 }
 
+/// Who waits for a gateway to be declared dead, and hangs up, never has the device; its next channel
+/// has, at once.
+#[test]
+fn a_control_channel_that_is_lost_while_it_waits_claims_nothing() -> Outcome {
+    let mut pair = Pair::start()?;
+    let agent = VendorAgent::at(&pair.lab, &pair.a_address().to_string(), KEYS[0], LINUX)?;
+    agent.join(&pair.lab)?;
+    waits_until_at(&pair, &agent, "a")?;
+    pair.lab.gateway.kill()?;
+    let elsewhere = VendorAgent::at(&pair.lab, &pair.b_address.to_string(), KEYS[0], LINUX)?;
+    elsewhere.is(&agent.id());
+    ensure(elsewhere.renew()?.status == 200, || "no keys at b".into())?;
+    for _ in 0..3 {
+        drop(elsewhere.open_control()?);
+    }
+    elsewhere.start()?;
+    waits_until_at(&pair, &agent, "b")?;
+    let up = |log: String| log.matches("control channel up").count();
+    eventually("the channel is up", BACK, || (up(pair.b.printed()) > 0).then_some(()))?;
+    // One more look of those that wait would be over by then.
+    let words = ["exec", "--user", "operator", &agent.id(), "--", "echo", "out"];
+    let out = pair.admin_at(pair.b_address).run(&words)?;
+    ensure(out.stdout == b"out\n", || format!("{out:?}"))?;
+    let log = pair.b.printed();
+    ensure(up(log.clone()) == 1 && !log.contains("CloneDetected"), || log)
+}
+
 /// A lease holds 8 s; dead is who has not renewed it when another one looks next. The rest is for a
 /// machine that is slow.
 const BACK: Duration = Duration::from_secs(60);
