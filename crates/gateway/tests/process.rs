@@ -321,3 +321,29 @@ async fn init_writes_its_object_to_a_private_file_and_the_process_leaves_no_core
     assert_eq!(core.split_whitespace().nth(4), Some("0"), "{core}");
     assert!(end(child, Signal::SIGTERM).await.success());
 }
+
+/// From there it would take its gateway for one that works alone, and the sessions of all with it.
+#[tokio::test]
+async fn no_command_opens_a_store_that_several_gateways_share_while_its_gateway_is_stopped() {
+    let dir = tempfile::tempdir().unwrap();
+    let (home, out) = (dir.path().join("gw"), dir.path().join("key.json"));
+    init(&home, &["--json"]).await;
+    let config = home.join("gateway.toml");
+    let alone = std::fs::read_to_string(&config).unwrap();
+    // A command that opened it would say that there is no such server.
+    let shared = "store = \"postgres://towline@127.0.0.1:1/towline\"\n";
+    let cluster = "\n[evidence]\nnode = \"a\"\n[cluster]\naddress = \"127.0.0.1:0\"\n";
+    std::fs::write(&config, format!("{shared}{alone}{cluster}")).unwrap();
+    let words = [
+        vec!["admin-key".as_ref(), "--out".as_ref(), out.as_os_str()],
+        vec!["pin".as_ref(), "list".as_ref()],
+    ];
+    for words in words {
+        let mut command = Command::new(GATEWAY);
+        let refused = command.args(&words).arg("--dir").arg(&home).output().await.unwrap();
+        let said = String::from_utf8_lossy(&refused.stderr);
+        assert!(!refused.status.success(), "{words:?}");
+        assert!(said.contains("several gateways share the store"), "{words:?}: {said}");
+    }
+    assert!(!out.exists());
+}

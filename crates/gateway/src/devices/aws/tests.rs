@@ -465,3 +465,30 @@ async fn a_forward_to_a_cloud_s_service_is_not_ordered() {
     assert!(why.contains("a cloud's services"), "{why}");
     assert!(scene.channel.waiting().is_empty());
 }
+
+/// The copy hangs up as soon as it was found out: at none of its steps may the rest be left undone.
+#[tokio::test]
+async fn a_copied_key_is_locked_out_whole_although_the_copy_hangs_up_meanwhile() {
+    for steps in 1..6 {
+        let scene = scene().await;
+        let id = DEVICE.parse().unwrap();
+        let copy = Arc::new(ControlChannel::new(&scene.agents, id, Some(Platform::Linux)));
+        let mut admitting = Box::pin(scene.agents.admit(&copy, IpAddr::from([192, 0, 2, 1])));
+        assert!(futures_util::poll!(admitting.as_mut()).is_pending());
+        assert_eq!(scene.channel.waiting_pings(), 1, "the channel that is there is asked");
+        scene.channel.take(Message::Pong("there?".into()));
+        for _ in 0..steps {
+            let _ = futures_util::poll!(admitting.as_mut());
+            tokio::task::yield_now().await;
+        }
+        drop(admitting);
+        tokio::time::resume();
+        let locked_out = async {
+            while scene.agents.parts.hub.device(DEVICE).is_some() {
+                tokio::task::yield_now().await;
+            }
+        };
+        let in_time = tokio::time::timeout(Duration::from_secs(20), locked_out).await;
+        assert!(in_time.is_ok(), "left after {steps} steps");
+    }
+}
