@@ -80,3 +80,31 @@ pub struct RawConfig {
     /// The server's private key, PEM; relative to the folder of this file.
     pub tls_key: String,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::RawConfig;
+
+    /// The keys of a section, which the parser lists when it refuses an unknown one.
+    fn keys(section: &str) -> Vec<String> {
+        let refused = toml::from_str::<RawConfig>(&format!("{section}\nzzz = 1\n")).unwrap_err();
+        let listed = refused.message().split_once("expected one of ").unwrap().1.to_owned();
+        listed.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn each_key_is_in_the_page_of_the_settings() {
+        let page = include_str!("../../../../docs/settings.md");
+        let sections = ["", "[evidence]", "[evidence.s3]", "[evidence.cloudwatch]", "[console]"];
+        for section in sections.into_iter().chain(["[mail]"]) {
+            let keys = keys(section);
+            assert!(keys.len() > 2, "{section}: {keys:?}");
+            for key in keys {
+                let sections = ["evidence", "console", "outbound", "mail", "cluster"];
+                let is_there = page.contains(&format!("`{key}`"))
+                    || (sections.contains(&key.as_str()) && page.contains(&format!("`[{key}]`")));
+                assert!(is_there, "docs/settings.md has no `{key}` of {section:?}");
+            }
+        }
+    }
+}
