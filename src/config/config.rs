@@ -257,8 +257,10 @@ impl Config {
 
     fn take(&mut self, entry: Entry, findings: &mut Vec<Finding>) {
         if !KEYS.contains(&entry.key.as_str()) {
-            let text = format!("unknown key `{}` is ignored{}", entry.key, suggestion(&entry.key));
-            findings.push(Finding { place: entry.place, fatal: false, text });
+            let (fatal, guess) = (would_close(&entry.key), suggestion(&entry.key));
+            let ignored = if fatal { "" } else { " is ignored" };
+            let text = format!("unknown key `{}`{ignored}{guess}", entry.key);
+            findings.push(Finding { place: entry.place, fatal, text });
             return;
         }
         if let Err(why) = self.set(&entry.key, entry.value) {
@@ -419,10 +421,21 @@ fn read_ca(path: &Path) -> Result<String, String> {
 }
 
 /// A known key that ends alike, for those who forgot or mistook the table.
+/// Whether an unknown key may have been written to close the device: one of the tables that do so,
+/// or a key of theirs in another place. An agent that ignored it would let in who was shut out.
+fn would_close(key: &str) -> bool {
+    let closes = |key: &str| ["policy", "security"].contains(&key.split('.').next().unwrap_or(key));
+    closes(key) || like(key).is_some_and(closes)
+}
+
+/// The known key with the same last word.
+fn like(key: &str) -> Option<&'static str> {
+    let last = key.rsplit('.').next();
+    KEYS.iter().find(|known| known.rsplit('.').next() == last).copied()
+}
+
 fn suggestion(key: &str) -> String {
-    let last = key.rsplit('.').next().unwrap_or(key);
-    let like = KEYS.iter().find(|known| known.rsplit('.').next() == Some(last));
-    like.map(|known| format!("; did you mean `{known}`?")).unwrap_or_default()
+    like(key).map(|known| format!("; did you mean `{known}`?")).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -494,11 +507,34 @@ mod tests {
     }
 
     #[test]
+    fn each_key_is_in_the_page_of_the_settings() {
+        let page = include_str!("../../docs/settings.md");
+        for key in KEYS {
+            assert!(page.contains(&format!("`{key}`")), "docs/settings.md has no `{key}`");
+        }
+    }
+
+    #[test]
     fn an_unknown_key_is_a_warning_with_a_guess() {
         check(
             "[session]\nmax = 3\n",
             &["agent.toml:2: warning: unknown key `session.max` is ignored; did you mean \
                  `sessions.max`?"],
+        );
+    }
+
+    #[test]
+    fn an_unknown_key_that_may_close_the_device_is_an_error() {
+        check(
+            "allow_root = false\n[policy]\nallow_rot = false\n[polcy]\nallowed_users = [\"ann\"]\n\
+             [security]\nseperation = \"demanded\"\n",
+            &[
+                "agent.toml:1: error: unknown key `allow_root`; did you mean `policy.allow_root`?",
+                "agent.toml:3: error: unknown key `policy.allow_rot`",
+                "agent.toml:5: error: unknown key `polcy.allowed_users`; did you mean \
+                 `policy.allowed_users`?",
+                "agent.toml:7: error: unknown key `security.seperation`",
+            ],
         );
     }
 

@@ -8,7 +8,7 @@ use crate::limits;
 use crate::sys::owner::other_writer;
 use nix::unistd::geteuid;
 use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::io::{self, ErrorKind, Read as _};
 use std::ops::Range;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -81,13 +81,7 @@ impl std::fmt::Display for Finding {
 pub fn read_files(main: &Path, must_exist: bool, findings: &mut Vec<Finding>) -> Vec<Entry> {
     let mut entries = Vec::new();
     let mut files = vec![main.to_owned()];
-    let mut more: Vec<PathBuf> = fs::read_dir(main.with_extension("d"))
-        .map(|dir| dir.filter_map(Result::ok).map(|entry| entry.path()).collect())
-        .unwrap_or_default();
-    more.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
-    more.sort();
-    more.truncate(limits::CONFIG_FILES);
-    files.extend(more);
+    files.extend(files_beside(main, findings));
     for file in files {
         match read(&file) {
             Ok((text, other_writer)) => {
@@ -98,7 +92,7 @@ pub fn read_files(main: &Path, must_exist: bool, findings: &mut Vec<Finding>) ->
                 }));
                 parse(&file, &text, &mut entries, findings);
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound && !must_exist => {}
+            Err(error) if error.kind() == ErrorKind::NotFound && !must_exist => {}
             Err(error) => findings.push(Finding {
                 place: Place::File(file, 0),
                 fatal: true,
@@ -109,12 +103,42 @@ pub fn read_files(main: &Path, must_exist: bool, findings: &mut Vec<Finding>) ->
     entries
 }
 
+/// The files of `agent.d`. One that is passed over could be what closes the device: it is fatal.
+fn files_beside(main: &Path, findings: &mut Vec<Finding>) -> Vec<PathBuf> {
+    let folder = main.with_extension("d");
+    let listed = fs::read_dir(&folder)
+        .and_then(|dir| dir.map(|entry| entry.map(|entry| entry.path())).collect());
+    let mut files: Vec<PathBuf> = match listed {
+        Ok(files) => files,
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Vec::new();
+        }
+        Err(error) => {
+            let text = format!("cannot be read: {error}");
+            findings.push(Finding { place: Place::File(folder, 0), fatal: true, text });
+            return Vec::new();
+        }
+    };
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
+    files.sort();
+    let most = limits::CONFIG_FILES;
+    if files.len() > most {
+        let text = format!("has {} files, and at most {most} are read: join some", files.len());
+        findings.push(Finding { place: Place::File(folder, 0), fatal: true, text });
+    }
+    files.truncate(most);
+    files
+}
+
 /// The text of a file, and why it may be somebody else's.
 fn read(file: &Path) -> io::Result<(String, Option<&'static str>)> {
     let mut text = String::new();
     let opened = File::open(file)?;
     let about = opened.metadata()?;
-    opened.take(limits::CONFIG_FILE as u64).read_to_string(&mut text)?;
+    let read = opened.take(limits::CONFIG_FILE as u64 + 1).read_to_string(&mut text)?;
+    if read > limits::CONFIG_FILE {
+        return Err(io::Error::other(format!("it has more than {} bytes", limits::CONFIG_FILE)));
+    }
     Ok((text, other_writer(about.uid(), about.mode(), geteuid().as_raw())))
 }
 
@@ -262,6 +286,34 @@ mod tests {
             read_files(&main, true, &mut findings).into_iter().map(|entry| entry.value).collect();
         assert_eq!(values, ["1", "2", "3"].map(|text| Value::Text(text.into())));
         assert!(findings.is_empty());
+    }
+
+    #[test]
+    fn what_is_not_read_whole_is_fatal() {
+        let temp = tempfile::tempdir().unwrap();
+        let main = temp.path().join("agent.toml");
+        let told = |findings: &[Finding], words: &str| {
+            assert!(
+                findings.iter().any(|one| one.fatal && one.text.contains(words)),
+                "{findings:?}"
+            );
+        };
+        let long = format!("log = \"info\"\n{}", "#\n".repeat(limits::CONFIG_FILE / 2));
+        crate::state::atomic::replace(&main, long.as_bytes(), 0o600).unwrap();
+        let mut findings = Vec::new();
+        read_files(&main, true, &mut findings);
+        told(&findings, "it has more than");
+
+        crate::state::atomic::replace(&main, b"", 0o600).unwrap();
+        let beside = temp.path().join("agent.d");
+        fs::create_dir(&beside).unwrap();
+        for number in 0..=limits::CONFIG_FILES {
+            let file = beside.join(format!("{number:03}.toml"));
+            crate::state::atomic::replace(&file, b"", 0o600).unwrap();
+        }
+        let mut findings = Vec::new();
+        read_files(&main, true, &mut findings);
+        told(&findings, "are read: join some");
     }
 
     #[test]
