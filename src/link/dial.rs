@@ -69,7 +69,7 @@ pub enum DialError {
     #[error(transparent)]
     Tls(#[from] TlsError),
     /// The handshake failed.
-    #[error("TLS with {address} failed: {}", connection_error(source))]
+    #[error("TLS with {address} failed: {}", tls::explain(source))]
     Handshake {
         /// The address.
         address: Address,

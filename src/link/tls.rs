@@ -24,9 +24,11 @@ use rustls::sign::{CertifiedKey, SigningKey};
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
 };
+use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use towline_wire::text::connection_error;
 
 /// Why TLS cannot be set up at all. Only what the administrator gave can be wrong.
 #[derive(Debug, thiserror::Error)]
@@ -183,6 +185,45 @@ pub fn with_key(
     config.client_auth_cert_resolver =
         Arc::new(AlwaysResolvesClientRawPublicKeys::new(key.for_tls()?));
     Ok(Arc::new(config))
+}
+
+/// Why a handshake failed, with what to do about the usual reasons.
+#[must_use]
+pub fn explain(error: &io::Error) -> String {
+    use CertificateError as Bad;
+    use rustls::{Error, InvalidMessage};
+    let clock = |at: &UnixTime| clock::utc(at.as_secs());
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
+        // A bad signature: the trusted CA has the name of its issuer, and another key.
+        Some(Error::InvalidCertificate(Bad::UnknownIssuer | Bad::BadSignature)) => {
+            "this device does not trust the CA of its certificate: give the gateway's CA (--ca, \
+             gateway.ca_file) or pin (--pin, gateway.pin)"
+                .to_owned()
+        }
+        Some(Error::InvalidCertificate(Bad::ApplicationVerificationFailure)) => {
+            "its key is not the pinned one, the warning in the log shows both: check the address \
+             and the pin (--pin, gateway.pin)"
+                .to_owned()
+        }
+        Some(Error::InvalidCertificate(Bad::ExpiredContext { time, not_after })) => format!(
+            "its certificate ended at {}, and here it is {}: check the clock, or renew the \
+             certificate",
+            clock(not_after),
+            clock(time)
+        ),
+        Some(Error::InvalidCertificate(Bad::NotValidYetContext { time, not_before })) => format!(
+            "its certificate begins at {}, and here it is {}: check the clock",
+            clock(not_before),
+            clock(time)
+        ),
+        Some(Error::InvalidCertificate(Bad::NotValidForNameContext { presented, .. })) => {
+            format!("its certificate has other names: {}", presented.join(", "))
+        }
+        Some(Error::InvalidMessage(InvalidMessage::InvalidContentType)) => {
+            "what listens there does not speak TLS: check the port".to_owned()
+        }
+        _ => connection_error(error),
+    }
 }
 
 /// The name the server has to prove.
@@ -366,6 +407,25 @@ mod tests {
         verdict(&ca, &shown, "gw.example").unwrap_err();
         let not_a_ca = leaf(&issuer, (2020, 2090));
         verdict_through(&ca, &shown, &[not_a_ca], "gw.example").unwrap_err();
+    }
+
+    #[test]
+    fn a_refused_certificate_is_told_with_what_to_do() {
+        let ((ca, issuer), (other_ca, _)) = (authority(), authority());
+        let shown = leaf(&issuer, (2020, 2090));
+        for (ca, shown, name, words) in [
+            (&other_ca, &shown, "gw.example", "does not trust the CA"),
+            (&ca, &shown, "another.example", "other names: DnsName(\"gw.example\")"),
+            (&ca, &leaf(&issuer, (2020, 2021)), "gw.example", "ended at 2021-01-01T00:00:00Z"),
+            (&ca, &leaf(&issuer, (2089, 2090)), "gw.example", "begins at 2089-01-01T00:00:00Z"),
+        ] {
+            let told = explain(&io::Error::other(verdict(ca, shown, name).unwrap_err()));
+            assert!(told.contains(words), "{told}");
+        }
+        let pinned = rustls::Error::from(CertificateError::ApplicationVerificationFailure);
+        assert!(explain(&io::Error::other(pinned)).contains("not the pinned one"));
+        let plain = rustls::Error::from(rustls::InvalidMessage::InvalidContentType);
+        assert!(explain(&io::Error::other(plain)).contains("does not speak TLS"));
     }
 
     #[test]
