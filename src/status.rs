@@ -207,10 +207,51 @@ pub fn report(config: &Config, json: bool) -> Result<String, StateError> {
     for (name, value) in rows.iter().filter(|(_, value)| !value.is_empty()) {
         text.push_str(&format!("{name:16}{value}\n"));
     }
-    if let Some(agent) = agent {
-        text.push_str(&format!("{:16}{}\n", "agent", agent.trim()));
+    for (name, value) in agent.iter().flat_map(|agent| fields_of(agent)) {
+        if value.is_empty() {
+            continue;
+        }
+        // The address above is that of the enrollment.
+        let name = if name == "gateway" { "dials" } else { &name };
+        text.push_str(&format!("{name:16}{value}\n"));
     }
     Ok(text)
+}
+
+/// Names and values of what [`object`] has written; as far as it is that.
+fn fields_of(object: &str) -> Vec<(String, String)> {
+    let mut rest = object.trim().trim_start_matches('{');
+    let mut fields = Vec::new();
+    while let Some((name, after)) = unquote(rest.trim_start_matches(',')) {
+        let after = after.trim_start_matches(':');
+        let (value, after) = unquote(after).unwrap_or_else(|| {
+            let end = after.find([',', '}']).unwrap_or(after.len());
+            (after[..end].to_owned(), &after[end..])
+        });
+        fields.push((name, value));
+        rest = after;
+    }
+    fields
+}
+
+/// The text that [`quote`] has quoted, without control characters, and what follows it.
+fn unquote(text: &str) -> Option<(String, &str)> {
+    let inside = text.strip_prefix('"')?;
+    let (mut plain, mut characters) = (String::new(), inside.char_indices());
+    while let Some((at, character)) = characters.next() {
+        match character {
+            '"' => return Some((plain, &inside[at + 1..])),
+            '\\' => match characters.next()?.1 {
+                'u' => {
+                    plain.push(' ');
+                    characters.nth(3)?;
+                }
+                escaped => plain.push(escaped),
+            },
+            _ => plain.push(character),
+        }
+    }
+    None
 }
 
 fn object(fields: &[(&str, String)]) -> String {
@@ -240,6 +281,24 @@ mod tests {
     #[test]
     fn strings_are_quoted_as_json_wants_it() {
         assert_eq!(quote("a\"b\\c\nd\u{7f}"), "\"a\\\"b\\\\c\\u000ad\\u007f\"");
+    }
+
+    #[test]
+    fn what_the_agent_reports_is_read_back_for_people() {
+        let written = object(&[
+            ("pid", "7".to_owned()),
+            ("lastError", quote("no \"gw\", {\\}\n")),
+            ("sessions", "0".to_owned()),
+            ("reload", quote("")),
+        ]);
+        let row = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let rows = [row("pid", "7"), row("lastError", "no \"gw\", {\\} ")];
+        assert_eq!(
+            fields_of(&written),
+            [&rows[..], &[row("sessions", "0"), row("reload", "")]].concat()
+        );
+        assert_eq!(fields_of("{\"pid\":7,\"a"), [row("pid", "7")]);
+        assert!(fields_of("").is_empty());
     }
 
     #[test]
