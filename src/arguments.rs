@@ -164,7 +164,7 @@ fn read(mut parser: Parser) -> Result<Arguments, lexopt::Error> {
                     return Err(format!("unknown option --{name}, see --help").into());
                 }
             }
-            other => return Err(other.unexpected()),
+            other => return Err(format!("{}, see --help", other.unexpected()).into()),
         }
         if words.first().is_some_and(|word| word == "version" || word == "help") {
             break;
@@ -223,7 +223,7 @@ impl Loose {
             "name" => self.name = Some(parser.value()?.string()?),
             "tag" => {
                 let tag = parser.value()?.string()?;
-                let (key, value) = tag.split_once('=').ok_or("--tag wants KEY=VALUE")?;
+                let (key, value) = tag.split_once('=').ok_or("--tag needs KEY=VALUE")?;
                 self.tags.push((key.to_owned(), value.to_owned()));
             }
             "reenroll" => self.reenroll = true,
@@ -237,8 +237,8 @@ impl Loose {
             return Err("--ca and --pin exclude each other".into());
         }
         Ok(Enroll {
-            gateway: self.gateway.ok_or("enroll wants --gateway HOST[:PORT]")?,
-            activation_id: self.activation_id.ok_or("enroll wants --activation-id ID")?,
+            gateway: self.gateway.ok_or("enroll needs --gateway HOST[:PORT]")?,
+            activation_id: self.activation_id.ok_or("enroll needs --activation-id ID")?,
             code: self.code.unwrap_or(CodeSource::Variable),
             ca: self.ca,
             pin: self.pin,
@@ -298,10 +298,10 @@ mod tests {
             ("", "a command is missing"),
             ("fly", "unknown command \"fly\""),
             ("config", "unknown command"),
-            ("enroll", "enroll wants --gateway"),
+            ("enroll", "enroll needs --gateway"),
             ("enroll --gateway g --activation-id i --ca a --pin b", "exclude each other"),
             ("enroll --gateway g --activation-id i --tag x", "KEY=VALUE"),
-            ("run --wings", "wings"),
+            ("run --wings", "'--wings', see --help"),
             ("run --takes-over soon", "soon"),
             ("status --takes-over 1", "about run"),
         ] {

@@ -123,8 +123,9 @@ impl std::fmt::Display for Enrolled {
 /// [`EnrollError`]; nothing is changed then, except that a key may have been made.
 pub async fn enroll(arguments: &Enroll, config: &Config) -> Result<Enrolled, EnrollError> {
     let wrong = |text: &str| EnrollError::Argument(text.to_owned());
-    let gateway = Address::parse(&arguments.gateway)
-        .ok_or_else(|| wrong("--gateway must be HOST or HOST:PORT, without https://"))?;
+    let gateway = Address::parse(&arguments.gateway).ok_or_else(|| {
+        wrong("--gateway must be HOST or HOST:PORT (1 to 65535), without https://")
+    })?;
     let trust = trust(arguments.ca.as_deref(), arguments.pin.as_deref())?;
     let expected = expected_authority(arguments.authority.as_deref())?;
     let code = activation_code(&arguments.code)?;

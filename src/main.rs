@@ -58,7 +58,8 @@ fn begin(predecessor: &mut Option<Predecessor>) -> ExitCode {
     match arguments.command {
         Command::ConfigCheck if unusable => ExitCode::from(EX_CONFIG),
         Command::ConfigCheck => {
-            print(&format!("the configuration is valid, {} warnings\n", findings.len()))
+            let (count, s) = (findings.len(), if findings.len() == 1 { "" } else { "s" });
+            print(&format!("the configuration is valid, {count} warning{s}\n"))
         }
         _ if unusable => fail(EX_CONFIG, "the configuration is not valid, see the errors above"),
         _ => act(&arguments, config, predecessor),
