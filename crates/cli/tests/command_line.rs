@@ -50,6 +50,14 @@ fn help_and_version_are_answers_and_a_wrong_line_is_not() {
     check(&towline(&["shel"], &[], ""), USAGE, "", "shell");
     check(&towline(&["exec", "pi"], &[], ""), USAGE, "", "COMMAND");
     check(&towline(&[], &[], ""), USAGE, "", "Usage");
+    let nothing_to_run = towline(&["run", "--target", "all"], &[], "");
+    check(&nothing_to_run, USAGE, "", "<--document <NAME>|COMMAND>");
+    let both = ["run", "--target", "all", "--document", "D", "--", "true"];
+    check(&towline(&both, &[], ""), USAGE, "", "cannot be used with");
+    for list in [["logs", "--limit", "0"], ["audit", "--limit", "0"]] {
+        check(&towline(&list, &[], ""), USAGE, "", "0 is not in 1..");
+    }
+    check(&towline(&["verify", "gone.cast"], &[], ""), USAGE, "", "is no session id");
 }
 
 #[test]

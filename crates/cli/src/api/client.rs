@@ -291,7 +291,7 @@ impl Client {
             shaken.map_err(|_| CallError::Timeout { to: to.to_string(), waited: TLS_TIMEOUT })?;
         let stream = shaken.map_err(|error| {
             match error.get_ref().is_some_and(|e| e.is::<rustls::Error>()) {
-                true => tls_error(tls::explain(&error, self.settings.ca.is_some())),
+                true => tls_error(tls::explain(&error, self.settings.ca.as_deref())),
                 false => broken(to, &error),
             }
         })?;

@@ -204,7 +204,7 @@ pub(crate) enum DeviceCommand {
         /// Device: id, name, or tag:KEY=VALUE if exactly one device matches
         device: String,
     },
-    /// Revoke one key of a device, or all
+    /// Revoke all keys of a device, or one: without a key it must be enrolled again
     RevokeKey {
         /// Device: id, name, or tag:KEY=VALUE if exactly one device matches
         device: String,

@@ -87,7 +87,7 @@ pub(crate) struct AuditArgs {
     #[arg(long, value_name = "TIME", value_parser = parse_since)]
     pub since: Option<Since>,
     /// Maximum number of events, newest first
-    #[arg(long, default_value_t = 50)]
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: u32,
     /// Keep printing new events, oldest first, until interrupted
     #[arg(long)]
@@ -133,7 +133,7 @@ pub(crate) struct LogsArgs {
     #[arg(long)]
     pub device: Option<String>,
     /// Maximum number of sessions, newest first
-    #[arg(long, default_value_t = 50)]
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: u32,
 }
 
@@ -146,6 +146,6 @@ pub(crate) struct CommandsArgs {
     #[arg(long)]
     pub device: Option<String>,
     /// Maximum number of commands, oldest first
-    #[arg(long, default_value_t = 100_000)]
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: u32,
 }

@@ -40,7 +40,7 @@ pub(crate) struct LoginArgs {
     /// Sign in from any machine: print an address and a code instead of starting a browser
     #[arg(long)]
     pub no_browser: bool,
-    /// Have the provider ask you again, for policies that want a second factor proved just now
+    /// Have the provider ask you again, for policies that require a second factor proved just now
     #[arg(long, conflicts_with = "no_browser")]
     pub fresh: bool,
 }
@@ -164,7 +164,7 @@ pub(crate) enum BoundaryCommand {
 /// `mfa`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum MfaCommand {
-    /// Make a second factor of yours and print its secret for an authenticator
+    /// Create your second factor and print its secret for an authenticator
     Create,
     /// Enable your second factor
     Enable {

@@ -105,7 +105,7 @@ pub(crate) struct SettingsArgs {
     /// Value of `amr` or `acr` that proves a second factor; repeatable
     #[arg(long, value_name = "VALUE")]
     pub second_factor: Vec<String>,
-    /// Value of `acr_values` to ask for when a policy wants a fresh second factor; repeatable
+    /// Value of `acr_values` to ask for when a policy requires a fresh second factor; repeatable
     #[arg(long, value_name = "VALUE")]
     pub acr_value: Vec<String>,
 }

@@ -1,11 +1,12 @@
 //! `towline run` and `towline outputs`.
 
-use clap::{Args, ValueEnum};
+use clap::{ArgGroup, Args, ValueEnum};
 
 use super::value::parse_tag;
 
 /// `run`.
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("what").required(true).args(["document", "command"]))]
 pub(crate) struct RunArgs {
     /// Target: id, name, tag:KEY=VALUE, tag-key:KEY or `all`; repeatable (same tag: any value
     /// matches; different tags: all must match)
@@ -18,12 +19,7 @@ pub(crate) struct RunArgs {
     #[arg(long, default_value = "0", value_name = "N|N%")]
     pub max_errors: String,
     /// Run this document instead of a command
-    #[arg(
-        long,
-        value_name = "NAME",
-        required_unless_present = "command",
-        conflicts_with = "command"
-    )]
+    #[arg(long, value_name = "NAME")]
     pub document: Option<String>,
     /// Parameter of the document; repeat it to add a value
     #[arg(long, value_name = "NAME=VALUE", value_parser = parse_tag)]

@@ -29,7 +29,7 @@ fn table(output: Output, health: &GetHealthResult) -> String {
         row("node", format!("{name}: version {version}, since {since}, {links} links of agents"));
     }
     row("devices", counted(&health.devices));
-    row("agents", counted(&health.agent_versions));
+    row("agents", versions(&health.agent_versions));
     row("open sessions", counted(&health.sessions));
     row("open invocations", counted(&health.invocations));
     row("certificate", format!("until {}", time_text(Some(health.certificate.not_after))));
@@ -58,6 +58,15 @@ fn counted(groups: &[Counted]) -> String {
         return "none".to_owned();
     }
     let one = |group: &Counted| format!("{} {}", group.count, printable(&group.name));
+    groups.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+/// How many agents have each version.
+fn versions(groups: &[Counted]) -> String {
+    if groups.is_empty() {
+        return "none".to_owned();
+    }
+    let one = |group: &Counted| format!("{} of version {}", group.count, printable(&group.name));
     groups.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 

@@ -21,7 +21,7 @@ use towline_evidence::verify::{
 use towline_ssm::clock::format_iso8601;
 use towline_ssm::ids::SessionId;
 
-use super::cast_file::Lines;
+use super::cast_file::{Lines, is_file};
 use super::context::read_document;
 use crate::args::evidence::VerifyArgs;
 use crate::exit::Failure;
@@ -58,7 +58,13 @@ struct Report {
 
 /// `verify`.
 pub(super) fn run(args: &VerifyArgs, output: Output) -> Result<(), Failure> {
-    let report = if args.path.is_dir() { folder(args)? } else { file(&args.path)? };
+    let report = if args.path.is_dir() {
+        folder(args)?
+    } else {
+        // Else the words say what can be named here.
+        is_file(&args.path.to_string_lossy())?;
+        file(&args.path)?
+    };
     answer(&report, output)
 }
 

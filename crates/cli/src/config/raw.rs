@@ -96,13 +96,26 @@ pub(super) struct OwnFile {
 }
 
 impl OwnFile {
-    /// Reads the file; empty if it does not exist.
+    /// Reads the file; empty if it does not exist, unless `TOWLINE_CONFIG` names it.
     pub(super) fn read(env: &Environment) -> Result<Self, ConfigError> {
         let Some(path) = env.own_file() else { return Ok(Self::default()) };
-        let Some(text) = read_bounded(&path)? else { return Ok(Self::default()) };
-        toml::from_str(&text).map_err(|error| ConfigError::Malformed {
-            path: path.display().to_string(),
-            why: error.message().to_owned(),
+        let text = match read_bounded(&path)? {
+            Some(text) => text,
+            None if env.text("TOWLINE_CONFIG").is_none() => return Ok(Self::default()),
+            None => {
+                return Err(ConfigError::Unreadable {
+                    path: path.display().to_string(),
+                    why: "TOWLINE_CONFIG names it, and there is no such file".to_owned(),
+                });
+            }
+        };
+        toml::from_str(&text).map_err(|error| {
+            let path = path.display().to_string();
+            let line = error.span().map(|span| text[..span.start].matches('\n').count() + 1);
+            ConfigError::Malformed {
+                path: line.map_or_else(|| path.clone(), |line| format!("{path}:{line}")),
+                why: error.message().to_owned(),
+            }
         })
     }
 }

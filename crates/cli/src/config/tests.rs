@@ -131,3 +131,33 @@ fn a_secret_is_not_printed() {
     .unwrap();
     assert!(!format!("{settings:?}").contains("TOPSECRET"));
 }
+
+#[test]
+fn a_mistake_in_the_own_file_is_named_with_its_line() {
+    let home = Home::with(&[(".config/towline/config.toml", "user = \"pi\"\nendpont = \"x\"\n")]);
+    let told = home.resolve(&flags(), []).unwrap_err().to_string();
+    assert!(told.contains("config.toml:2: unknown field `endpont`"), "{told}");
+}
+
+#[test]
+fn an_own_file_that_is_named_must_be_there_and_the_usual_one_need_not() {
+    let home = Home::with(&[(".aws/credentials", KEYS)]);
+    home.resolve(&flags(), []).unwrap();
+    let gone = home.0.path().join("gone.toml");
+    let named = [("TOWLINE_CONFIG", gone.to_str().unwrap())];
+    let told = home.resolve(&flags(), named).unwrap_err().to_string();
+    assert!(told.contains("gone.toml: TOWLINE_CONFIG names it"), "{told}");
+}
+
+#[test]
+fn each_key_of_the_own_file_is_in_the_page_of_the_settings() {
+    let home = Home::with(&[(".config/towline/config.toml", "zzz = 1\n")]);
+    let told = home.resolve(&flags(), []).unwrap_err().to_string();
+    let keys: Vec<&str> = told.split('`').skip(3).step_by(2).collect();
+    assert!(keys.len() == 5 && keys.contains(&"ca"), "{told}");
+    let page = include_str!("../../../../docs/settings.md");
+    let page = &page[page.find("## The command line").unwrap()..];
+    for key in keys {
+        assert!(page.contains(&format!("`{key}`")), "docs/settings.md has no `{key}`");
+    }
+}

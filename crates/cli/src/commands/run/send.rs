@@ -43,7 +43,9 @@ pub(crate) async fn run(mut context: Context, args: RunArgs) -> Result<u8, Failu
         return Ok(0);
     }
     let mut progress = Progress::new(context.env.text("NO_COLOR").is_some());
-    progress.say(&format!("command {id} for {} devices", sent.command.target_count));
+    let count = sent.command.target_count;
+    let devices = if count == 1 { "device" } else { "devices" };
+    progress.say(&format!("command {id} for {count} {devices}"));
     match follow(&mut context, &id, watched.as_deref(), &mut progress).await? {
         Some(command) => {
             progress.clear();
