@@ -64,7 +64,7 @@ impl Violations {
         let chars =
             if text.len() > max.saturating_mul(4) { usize::MAX } else { text.chars().count() };
         if chars < min || chars > max {
-            self.add(member, format!("be {min} to {max} characters long"));
+            self.add(member, format!("be {} characters long", range(min, max)));
         }
     }
 
@@ -78,7 +78,8 @@ impl Violations {
     /// The number of items of a list.
     pub fn items(&mut self, member: &str, count: usize, min: usize, max: usize) {
         if count < min || count > max {
-            self.add(member, format!("have {min} to {max} items"));
+            let items = if max == 1 { "item" } else { "items" };
+            self.add(member, format!("have {} {items}", range(min, max)));
         }
     }
 
@@ -141,9 +142,28 @@ impl Violations {
     }
 }
 
+/// `36`, or `1 to 128`.
+fn range(min: usize, max: usize) -> String {
+    if min == max { min.to_string() } else { format!("{min} to {max}") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_range_of_one_number_is_that_number() {
+        let mut violations = Violations::default();
+        violations.length("CommandId", "x", 36, 36);
+        violations.items("Targets", 2, 1, 1);
+        violations.length("Reason", "", 1, 256);
+        let told = violations.into_result().unwrap_err().message;
+        assert_eq!(
+            told,
+            "3 validation errors: CommandId must be 36 characters long; Targets must have 1 item; \
+             Reason must be 1 to 256 characters long"
+        );
+    }
 
     #[test]
     fn a_thousand_violations_make_a_short_message() {

@@ -40,7 +40,10 @@ pub enum SignatureError {
     #[error("a header that SignedHeaders names did not arrive")]
     SignedHeaderAbsent,
     /// The credential scope is not for this gateway.
-    #[error("the credential scope must be <date of X-Amz-Date>/{region}/{service}/aws4_request")]
+    #[error(
+        "the credential scope must be <date of X-Amz-Date>/{region}/{service}/aws4_request: set \
+         the client's region to {region} (AWS_REGION)"
+    )]
     Scope {
         /// The region that this gateway answers for.
         region: String,

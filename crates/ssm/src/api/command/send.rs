@@ -145,11 +145,11 @@ impl Request for SendCommandRequest {
             ("MaxErrors", &self.max_errors, true),
         ] {
             if let Some(text) = text {
-                v.require(
-                    Share::parse(text, zero).is_some(),
-                    member,
-                    "be a number or a percentage such as 10%",
-                );
+                let rule = match zero {
+                    true => "be a number or a percentage such as 10%",
+                    false => "be a number of at least 1, or a percentage such as 10%",
+                };
+                v.require(Share::parse(text, zero).is_some(), member, rule);
             }
         }
         self.check_targets(v);
