@@ -6,9 +6,12 @@ use std::path::{Path, PathBuf};
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use towline_gateway::init::{self, Made, Options};
 
+const EXIT_CODES: &str = "Exit codes: 0 success, 1 failure (config check: a gateway would not \
+                          start), 2 the command line is invalid";
+
 /// The Towline gateway.
 #[derive(Parser)]
-#[command(version, about)]
+#[command(version, about, after_help = EXIT_CODES)]
 pub(crate) struct Args {
     /// Log at debug level. RUST_LOG, when set, takes its place.
     #[arg(long, short, global = true)]
@@ -23,7 +26,7 @@ pub(crate) enum Command {
     Init(Box<Init>),
     /// Run the gateway of a directory that `init` created.
     Serve(Serve),
-    /// Make a new administrator with a new key, for root on the server. No other key ends.
+    /// Make a new administrator with a new key, for root on the server; other keys stay valid.
     AdminKey(AdminKey),
     /// Write a backup of the gateway to one file; a gateway may be running.
     ///
@@ -55,7 +58,7 @@ pub(crate) enum Command {
     },
     /// List the gateways that work on one store together.
     ///
-    /// With `approve` or `remove`, say which may: a gateway that joined with a token waits.
+    /// `approve` and `remove` decide which may work: a gateway that joined with a token waits.
     #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
     Nodes(Nodes),
     /// Make a token with which one further gateway joins, once, within 15 minutes.
@@ -69,7 +72,7 @@ pub(crate) enum Command {
     /// the other one. Then it gets keys, certificate and settings of that; name and addresses are
     /// its own.
     Join(Join),
-    /// Certificates for gateways that have not the key of the private CA.
+    /// Certificates for gateways that do not have the key of the private CA.
     #[command(subcommand)]
     Cert(Cert),
     /// Give the devices and sessions of the gateway that runs in a directory to the other gateways,
@@ -160,9 +163,9 @@ pub(crate) struct Nodes {
 
 #[derive(Subcommand)]
 pub(crate) enum Decide {
-    /// Let a gateway work that has joined with a token, or was removed.
+    /// Permit a gateway to work that has joined with a token, or was removed.
     Approve(Named),
-    /// Let a gateway not work any more: it ends, and its devices and sessions are the others'.
+    /// Remove a gateway: it ends, and its devices and sessions go to the others.
     Remove(Named),
 }
 
@@ -416,15 +419,21 @@ pub(crate) struct Serve {
     #[arg(long)]
     pub(crate) dir: PathBuf,
     /// Listen on this address instead of the configured one; port 0 takes any free port.
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = socket_address)]
     pub(crate) listen: Option<SocketAddr>,
     /// Serve /healthz, /readyz and /metrics on this address, plain HTTP.
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = socket_address)]
     pub(crate) metrics: Option<SocketAddr>,
     /// Start with a towline.db that looks copied without its log, because it is known to be the
     /// newest.
     #[arg(long)]
     pub(crate) accept_store: bool,
+}
+
+/// An address with its port.
+fn socket_address(text: &str) -> Result<SocketAddr, String> {
+    let wrong = "expected an address with a port, such as [::]:8443 or 127.0.0.1:8443";
+    text.parse().map_err(|_| wrong.to_owned())
 }
 
 impl Init {

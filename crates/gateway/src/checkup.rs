@@ -7,7 +7,6 @@
 use std::path::Path;
 
 use towline_host::clock::UnixMillis;
-use towline_host::files;
 
 use crate::authority::Authority;
 use crate::certificate::{Facts, key_in_use};
@@ -35,11 +34,7 @@ pub async fn look(dir: &Path, now: UnixMillis) -> Report {
             return report;
         }
     };
-    let key = |name: &str| {
-        files::read(&dir.join(name), crate::limits::MAX_CONFIG_FILE)
-            .map(zeroize::Zeroizing::new)
-            .map_err(|e| e.to_string())
-    };
+    let key = |name: &str| config::read_key(dir, name).map_err(|e| e.to_string());
     let authority = key(config::AUTHORITY_KEY)
         .and_then(|bytes| Authority::from_pkcs8(&bytes).map(drop).map_err(|e| e.to_string()));
     let vault = key(config::STORE_KEY)
@@ -52,6 +47,7 @@ pub async fn look(dir: &Path, now: UnixMillis) -> Report {
         Ok(facts) => report.warnings.extend(facts.complaints(now)),
         Err(error) => report.faults.push(error),
     }
+    report.warnings.extend(config::open_to_others(&config));
     let ca = config.outbound.client().err();
     report.faults.extend(ca.map(|why| format!("[outbound] of gateway.toml: {why}")));
     let mail = config.mail.as_ref().zip(config.outbound.client().ok());

@@ -40,7 +40,12 @@ pub(crate) async fn nodes(options: &Nodes) -> Result<(), Failure> {
 
 async fn list(dir: &Path, json: bool) -> Result<(), Failure> {
     let config = Config::load(dir)?;
-    let store = Store::look_at(config.store.server()?).await?;
+    let Ok(server) = config.store.server() else {
+        return Err(
+            "this gateway works alone, on a store in a file: there are no others to list".into()
+        );
+    };
+    let store = Store::look_at(server).await?;
     let nodes = store.nodes().list().await?;
     let chores = store.settings().get(towline_gateway::cluster::membership::CHORES).await?;
     store.close().await;

@@ -78,13 +78,29 @@ pub enum GatewayError {
     #[error(transparent)]
     Random(#[from] NoRandom),
     /// A listening socket.
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on {address}: {source}{}", advice(source))]
     Listen {
         /// The address.
         address: SocketAddr,
         /// The system's answer.
         source: std::io::Error,
     },
+}
+
+/// What to do when an address cannot be listened on.
+fn advice(error: &std::io::Error) -> &'static str {
+    use std::io::ErrorKind as Kind;
+    match error.kind() {
+        Kind::AddrInUse => {
+            "; stop the program that listens there, or give this one another address (listen or \
+             metrics in gateway.toml, --listen, --metrics)"
+        }
+        Kind::AddrNotAvailable => "; this machine does not have the address",
+        Kind::PermissionDenied => {
+            "; a port below 1024 needs root or CAP_NET_BIND_SERVICE: the unit of the package has it"
+        }
+        _ => "",
+    }
 }
 
 /// Free bytes below which a gateway does not start: the store's log and a recording's first blocks.

@@ -13,7 +13,6 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use towline_archive::{Archive, Recorder, RecordingEvents};
 use towline_host::clock::Clock;
-use towline_host::files;
 use towline_host::lock::DirLock;
 use towline_ssm::ids::Realm;
 use towline_store::{EPOCH, NodeIdentity, SeenRequest, Store};
@@ -137,12 +136,10 @@ impl Gateway {
         config.metrics = metrics.or(config.metrics);
         let lock = DirLock::take(dir)?;
         room(dir)?;
-        let read = |name: &str| {
-            files::read(&dir.join(name), crate::limits::MAX_CONFIG_FILE)
-                .map(zeroize::Zeroizing::new)
-        };
-        let authority = Arc::new(Authority::from_pkcs8(&read(config::AUTHORITY_KEY)?)?);
-        let vault = Vault::new(&read(config::STORE_KEY)?)?;
+        config::open_to_others(&config).iter().for_each(|who| tracing::warn!("{who}"));
+        let authority = config::read_key(dir, config::AUTHORITY_KEY)?;
+        let authority = Arc::new(Authority::from_pkcs8(&authority)?);
+        let vault = Vault::new(&config::read_key(dir, config::STORE_KEY)?)?;
         let clock = Clock::system();
         let tls = certificate::configs(&config, clock.now())?;
         let facts = Facts::of(&config).map_err(GatewayError::Certificate)?;

@@ -294,6 +294,13 @@ async fn the_check_of_a_configuration_names_what_is_wrong_and_changes_nothing() 
     towline_testkit::files::write(&file, renamed).unwrap();
     let (fine, said) = check().await;
     assert!(fine && said.contains("no name elsewhere.example"), "{said}");
+    towline_testkit::files::write(&file, text.replace("https://gw", "http://gw")).unwrap();
+    let (fine, said) = check().await;
+    assert!(!fine && said.contains("expected https://HOST"), "{said}");
+    let ca_key = text.replace("server.key.pem", "ca.key.pem");
+    towline_testkit::files::write(&file, ca_key).unwrap();
+    let (fine, said) = check().await;
+    assert!(!fine && said.contains("do not belong together"), "{said}");
     let more_cas = format!("{text}\n[outbound]\nca = 'corp.pem'\n");
     towline_testkit::files::write(&file, more_cas).unwrap();
     let (fine, said) = check().await;
@@ -302,6 +309,46 @@ async fn the_check_of_a_configuration_names_what_is_wrong_and_changes_nothing() 
     std::fs::remove_file(home.join("store.key")).unwrap();
     let (fine, said) = check().await;
     assert!(!fine && said.contains("lissten"), "{said}");
+    towline_testkit::files::write(&file, text).unwrap();
+    let (fine, said) = check().await;
+    assert!(!fine && said.contains("put it back from where you keep it"), "{said}");
+}
+
+#[tokio::test]
+async fn the_check_names_secrets_that_other_users_can_read() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    let home = dir.path().join("gw");
+    init(&home, &[]).await;
+    let open = |name: &str, mode| {
+        let mode = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(home.join(name), mode).unwrap();
+    };
+    open("authority.key", 0o644);
+    open("server.key.pem", 0o640); // shared with a group
+    open("", 0o755);
+    let mut command = Command::new(GATEWAY);
+    let output = command.args(["config", "check", "--dir"]).arg(&home).output().await.unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}");
+    let warned: Vec<&str> = said.lines().filter(|line| line.contains("other users")).collect();
+    assert_eq!(warned.len(), 2, "{said}");
+    assert!(warned[0].ends_with(&format!("chmod 700 {}", home.display())), "{said}");
+    assert!(warned[1].contains("authority.key (mode 644): chmod 600"), "{said}");
+}
+
+#[tokio::test]
+async fn an_address_that_is_taken_is_told_with_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = dir.path().join("gw");
+    init(&home, &[]).await;
+    let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = holder.local_addr().unwrap().to_string();
+    let mut command = Command::new(GATEWAY);
+    let serve = command.args(["serve", "--listen", &taken, "--dir"]).arg(&home).output();
+    let output = serve.await.unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains("stop the program that listens"), "{said}");
 }
 
 #[tokio::test]

@@ -167,8 +167,8 @@ async fn a_program_that_waits_for_a_code_ends_with_its_provider_and_with_its_per
     let address = unclear["VerificationUri"].as_str().unwrap();
     let place = address.split("to=").nth(1).unwrap().split('&').next().unwrap();
     let page = desk.begin_console(place).await;
-    assert!(page.status == 400 && page.text.contains("name an identity provider"), "{page:?}");
-    ended(&desk.poll(&unclear).await, "name an identity provider");
+    assert!(page.status == 400 && page.text.contains("make an identity provider"), "{page:?}");
+    ended(&desk.poll(&unclear).await, "make an identity provider");
 }
 
 #[tokio::test]

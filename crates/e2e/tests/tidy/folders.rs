@@ -54,7 +54,7 @@ const MAY_SEE: Table<'_> = &[
     ("cert_commands", &["args", "lib", "offline"]),
     ("certificate", &["audit", "config", "init", "limits", "listener"]),
     ("channels", &["error_response", "limits", "origins", "plane", "sessions"]),
-    ("checkup", &["authority", "certificate", "config", "limits", "listener", "vault"]),
+    ("checkup", &["authority", "certificate", "config", "listener", "vault"]),
     (
         "cluster",
         &[

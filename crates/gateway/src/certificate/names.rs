@@ -31,7 +31,7 @@ pub enum NameError {
     )]
     Kind(u8),
     /// A name that cannot be.
-    #[error("{0:?} is neither a DNS name nor an IP address")]
+    #[error("{0:?} is neither a DNS name nor an IP address (without scheme and port)")]
     Text(String),
 }
 

@@ -33,6 +33,8 @@ pub const CA: &str = "ca.pem";
 pub const CA_KEY: &str = "ca.key.pem";
 /// Name of the server's key that `init` writes.
 pub const SERVER_KEY: &str = "server.key.pem";
+/// Name of the key that proves this gateway to others.
+pub const NODE_KEY: &str = "node.key";
 /// Name of the embedded store.
 pub const STORE: &str = "towline.db";
 
@@ -43,7 +45,7 @@ pub enum ConfigError {
     #[error("{0} (was this directory made by `towline-gateway init`?)")]
     File(#[from] FileError),
     /// Not TOML, an unknown key, a missing key.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {}", path.display(), in_words(source))]
     Syntax {
         /// The file.
         path: PathBuf,
@@ -54,7 +56,7 @@ pub enum ConfigError {
     #[error("store in gateway.toml, or --store: {0}")]
     Store(#[from] towline_store::StoreError),
     /// A key has a value that cannot be.
-    #[error("{key} = {value:?}: {want}")]
+    #[error("{key} = {value:?}: expected {want}")]
     Value {
         /// The key in the file, or the flag.
         key: &'static str,
@@ -63,6 +65,14 @@ pub enum ConfigError {
         /// What it should be.
         want: &'static str,
     },
+}
+
+/// What a parser says, with the names of types as people call them.
+fn in_words(error: &toml::de::Error) -> String {
+    let text = error.to_string();
+    text.replace("expected f64", "expected a number")
+        .replace("expected u64", "expected a whole number, 0 or more")
+        .replace("expected usize", "expected a whole number, 0 or more")
 }
 
 /// A configuration that holds.
@@ -161,6 +171,9 @@ impl Config {
         }
         if raw.account_id.len() != 12 || !raw.account_id.bytes().all(|b| b.is_ascii_digit()) {
             return Err(value("account_id", &raw.account_id, "twelve digits"));
+        }
+        if !is_endpoint(&raw.endpoint) {
+            return Err(value("endpoint", &raw.endpoint, "https://HOST or https://HOST:PORT"));
         }
         if let Some(host) = raw.stream_url_host.as_deref().filter(|h| !is_host(h)) {
             return Err(value(
@@ -263,6 +276,11 @@ pub fn is_region(text: &str) -> bool {
         && number.bytes().all(|b| b.is_ascii_digit())
 }
 
+/// Whether `text` is the URL of a gateway: names for clients and for the console come from it.
+fn is_endpoint(text: &str) -> bool {
+    text.strip_prefix("https://").is_some_and(|rest| is_host(rest.trim_end_matches('/')))
+}
+
 /// A host without its port, path and brackets.
 fn bare_host(text: &str) -> &str {
     let text = text.split('/').next().unwrap_or(text);
@@ -351,12 +369,30 @@ mod tests {
         refuses(|r| r.metrics = Some("here".into()), "metrics = \"here\"");
         refuses(|r| r.proxy_protocol_from = vec!["lb".into()], "proxy_protocol_from = \"lb\"");
         refuses(|r| r.stream_url_host = Some("wss://x/".into()), "stream_url_host");
+        for wrong in ["gw.example", "http://gw.example", "https://", "https://gw/console"] {
+            refuses(|r| r.endpoint = wrong.into(), &format!("endpoint = \"{wrong}\": expected h"));
+        }
     }
 
     #[test]
     fn an_unknown_key_is_refused() {
         let text = format!("{}\nlissten = \"x\"\n", toml::to_string(&raw()).unwrap());
         assert!(toml::from_str::<RawConfig>(&text).is_err());
+    }
+
+    #[test]
+    fn a_wrong_type_is_told_without_the_names_of_the_language() {
+        for (line, words) in [
+            ("session_idle_minutes = \"x\"", "expected a number"),
+            ("max_connections = -1", "expected a whole number, 0 or more"),
+            ("[evidence]\nmax_staged_mib = -1", "expected a whole number, 0 or more"),
+        ] {
+            let mut plain = raw();
+            plain.max_connections = None;
+            let text = format!("{}{line}\n", toml::to_string(&plain).unwrap());
+            let told = in_words(&toml::from_str::<RawConfig>(&text).unwrap_err());
+            assert!(told.contains(words), "{told}");
+        }
     }
 
     #[test]

@@ -5,14 +5,16 @@
 mod checked;
 pub mod cluster;
 mod console;
+mod key_files;
 pub mod mail;
 pub mod outbound;
 mod place;
 pub mod raw;
 
+pub use key_files::{open_to_others, read_key};
 pub use place::{StorePlace, in_file, on_server, replace, take_rights};
 
 pub use checked::{
-    AUTHORITY_KEY, CA, CA_KEY, Config, ConfigError, FILE, SERVER_KEY, STORE, STORE_KEY, address,
-    is_region,
+    AUTHORITY_KEY, CA, CA_KEY, Config, ConfigError, FILE, NODE_KEY, SERVER_KEY, STORE, STORE_KEY,
+    address, is_region,
 };

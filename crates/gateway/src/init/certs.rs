@@ -46,7 +46,7 @@ pub struct Fresh {
 #[derive(Debug, thiserror::Error)]
 pub enum CertError {
     /// A `--hostname` is no DNS name and no address.
-    #[error("{0:?} is neither a DNS name nor an IP address")]
+    #[error("{0:?} is neither a DNS name nor an IP address (without scheme and port)")]
     Hostname(String),
     /// A `--ca-permit` is no domain and no range.
     #[error("{0:?} is neither a domain nor a range of addresses such as 10.0.0.0/8")]
@@ -255,7 +255,7 @@ mod tests {
     fn a_name_that_is_none_is_called_by_name() {
         assert_eq!(
             make(&["no good".into()], &[]).err().unwrap().to_string(),
-            "\"no good\" is neither a DNS name nor an IP address"
+            "\"no good\" is neither a DNS name nor an IP address (without scheme and port)"
         );
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Data flow: check that nothing is there -> certificates, authority key, store key, store, first
 //! administrator -> at last `gateway.toml`. Without that file `serve` does not start: a directory
-//! that was left half-made is seen as such.
+//! that a killed `init` left half-made is seen as such. One that fails removes what it made.
 //!
 //! # Invariants
 //! - Nothing that exists is overwritten; a second `init` is refused before it has changed anything.
@@ -154,7 +154,7 @@ pub enum InitError {
 /// Makes a gateway.
 ///
 /// # Errors
-/// [`InitError`]; what was made until then stays, and a second try is refused until it is removed.
+/// [`InitError`]; what was made until then is removed, so that a second try can succeed.
 pub async fn run(options: &Options) -> Result<Made, InitError> {
     let raw = raw_config(options)?;
     let config = Config::new(&options.dir, raw.clone())?;
@@ -169,6 +169,20 @@ pub async fn run(options: &Options) -> Result<Made, InitError> {
     files::private_dir(&options.dir)?;
     let _lock = DirLock::take(&options.dir)?;
     refuse_existing(&options.dir)?; // another one may have been faster
+    let made = fill(options, config, &raw, fresh).await;
+    if made.is_err() {
+        undo(options);
+    }
+    made
+}
+
+/// Makes the files and the store. Nothing of ours is in the directory before.
+async fn fill(
+    options: &Options,
+    config: Config,
+    raw: &RawConfig,
+    fresh: Option<certs::Fresh>,
+) -> Result<Made, InitError> {
     let at = |name: &str| options.dir.join(name);
     match (&options.tls, &fresh) {
         (Some((chain, key)), _) => {
@@ -195,7 +209,7 @@ pub async fn run(options: &Options) -> Result<Made, InitError> {
     files::create_private(&at(config::STORE_KEY), store_key.as_slice())?;
     let (access_key, secret) =
         first_administrator(&config.store, &Vault::new(store_key.as_slice())?).await?;
-    files::create_private(&at(config::FILE), toml::to_string_pretty(&raw)?.as_bytes())?;
+    files::create_private(&at(config::FILE), toml::to_string_pretty(raw)?.as_bytes())?;
     let ca_file = fresh
         .map(|_| std::path::absolute(at(config::CA)))
         .transpose()
@@ -206,7 +220,7 @@ pub async fn run(options: &Options) -> Result<Made, InitError> {
         ca_file,
         region: config.region,
         account_id: config.account_id,
-        endpoint: raw.endpoint,
+        endpoint: raw.endpoint.clone(),
         pin: TlsConfigs::pin(&at(CHAIN))?,
     })
 }
@@ -247,18 +261,31 @@ fn raw_config(options: &Options) -> Result<RawConfig, InitError> {
     })
 }
 
+/// Removes what [`fill`] has made. The server's certificate comes after the key of the CA: where it
+/// is, that key is of this try, too.
+fn undo(options: &Options) {
+    let at = |name: &str| options.dir.join(name);
+    let ca_key = options.ca_key_out.clone().filter(|_| at(CHAIN).exists());
+    let of_the_store = ["-wal", "-shm"].map(|end| at(&format!("{}{end}", config::STORE)));
+    for path in OURS.map(at).into_iter().chain(of_the_store).chain(ca_key) {
+        let _ = std::fs::remove_file(path);
+    }
+}
+
+/// All files that are made in the directory.
+const OURS: [&str; 8] = [
+    config::FILE,
+    config::AUTHORITY_KEY,
+    config::STORE_KEY,
+    config::STORE,
+    config::CA,
+    config::CA_KEY,
+    CHAIN,
+    config::SERVER_KEY,
+];
+
 fn refuse_existing(dir: &Path) -> Result<(), InitError> {
-    let ours = [
-        config::FILE,
-        config::AUTHORITY_KEY,
-        config::STORE_KEY,
-        config::STORE,
-        config::CA,
-        config::CA_KEY,
-        CHAIN,
-        config::SERVER_KEY,
-    ];
-    ours.iter()
+    OURS.iter()
         .map(|name| dir.join(name))
         .find(|path| path.exists())
         .map_or(Ok(()), |path| Err(InitError::Exists(path)))
@@ -297,6 +324,29 @@ mod tests {
             hostnames: vec!["gateway.example".into()],
             ..Options::new(dir.to_owned(), "[::]:8443")
         }
+    }
+
+    #[tokio::test]
+    async fn a_try_that_fails_leaves_nothing_and_the_next_one_succeeds() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = dir.path().join("gw");
+        let kept = dir.path().join("ca.key");
+        // Its port is kept, and nobody listens.
+        let holder = tokio::net::TcpSocket::new_v4().unwrap();
+        holder.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let port = holder.local_addr().unwrap().port();
+        let on_a_server = Options {
+            ca_key_out: Some(kept.clone()),
+            store: Some(format!("postgres://a@127.0.0.1:{port}/b")),
+            ..options(&home)
+        };
+        let told = run(&on_a_server).await.err().unwrap().to_string();
+        assert!(told.contains("refused"), "{told}");
+        assert!(!kept.exists(), "the key of the CA is removed, too");
+        let nowhere = Options { ca_key_out: Some(dir.path().join("no/ca.key")), ..options(&home) };
+        run(&nowhere).await.err().unwrap();
+        assert_eq!(std::fs::read_dir(&home).unwrap().count(), 0);
+        run(&Options { ca_key_out: Some(kept), ..options(&home) }).await.unwrap();
     }
 
     #[tokio::test]

@@ -9,11 +9,11 @@
 //! - A client that offers `towline/1` together with something else is an agent or nothing.
 //! - 0-RTT is off: early data can be replayed.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ParsedCertificate};
 use rustls::{ServerConfig, version};
@@ -46,6 +46,18 @@ pub enum TlsError {
     /// Certificate and key do not belong together, or are of a kind that cannot be used.
     #[error("the certificate and its key cannot be used: {0}")]
     Pair(#[from] rustls::Error),
+    /// They are of two keys.
+    #[error(
+        "the certificate {} and the key {} do not belong together: name a pair with \
+         tls_certificate and tls_key in gateway.toml",
+        .chain.display(), .key.display()
+    )]
+    TwoKeys {
+        /// The file of the certificate.
+        chain: PathBuf,
+        /// The file of the key.
+        key: PathBuf,
+    },
 }
 
 /// The configurations. Clones share them: [`TlsConfigs::replace`] counts for all.
@@ -75,8 +87,17 @@ pub enum PeerKind {
 
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     let pem = zeroize::Zeroizing::new(files::read(path, MAX_CONFIG_FILE)?);
-    PrivateKeyDer::from_pem_slice(&pem)
-        .map_err(|e| TlsError::Pem { path: path.display().to_string(), why: e.to_string() })
+    PrivateKeyDer::from_pem_slice(&pem).map_err(|error| TlsError::Pem {
+        path: path.display().to_string(),
+        why: in_words(&error, "private key"),
+    })
+}
+
+fn in_words(error: &pem::Error, wanted: &str) -> String {
+    match error {
+        pem::Error::NoItemsFound => format!("no {wanted} in it, expected PEM"),
+        other => other.to_string(),
+    }
 }
 
 fn for_http(
@@ -122,7 +143,13 @@ impl TlsConfigs {
     /// # Errors
     /// [`TlsError`] names the file.
     pub fn load(chain: &Path, key: &Path) -> Result<Self, TlsError> {
-        Self::new(certificates(chain)?.0, private_key(key)?)
+        let made = Self::new(certificates(chain)?.0, private_key(key)?);
+        made.map_err(|error| match error {
+            TlsError::Pair(rustls::Error::InconsistentKeys(_)) => {
+                TlsError::TwoKeys { chain: chain.to_owned(), key: key.to_owned() }
+            }
+            other => other,
+        })
     }
 
     /// The same with `leaf` for clients of HTTP. It is of the key in the file `key`.
@@ -148,7 +175,7 @@ impl TlsConfigs {
     pub fn pin(chain: &Path) -> Result<String, TlsError> {
         let bad = |why: String| TlsError::Pem { path: chain.display().to_string(), why };
         let leaf = CertificateDer::from_pem_slice(&files::read(chain, MAX_CONFIG_FILE)?)
-            .map_err(|e| bad(e.to_string()))?;
+            .map_err(|error| bad(in_words(&error, "certificate")))?;
         let spki = ParsedCertificate::try_from(&leaf)
             .map_err(|e| bad(e.to_string()))?
             .subject_public_key_info();

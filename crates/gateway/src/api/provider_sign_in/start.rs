@@ -45,10 +45,14 @@ impl Api {
             return Ok(all.swap_remove(found));
         }
         let names: Vec<&str> = all.iter().map(|provider| provider.name.as_str()).collect();
-        let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-        Err(ApiError::validation(format!(
-            "name an identity provider for people; there are: {names}"
-        )))
+        if names.is_empty() {
+            return Err(ApiError::validation(
+                "nobody can sign in this way: an administrator has to make an identity provider \
+                 with a client first (`towline admin provider create`)",
+            ));
+        }
+        let names = names.join(", ");
+        Err(ApiError::validation(format!("name an identity provider: this gateway has {names}")))
     }
 
     /// Sends a browser to the provider.
