@@ -479,7 +479,7 @@ async fn may_wait(tx: &mut Tx, new: &AccessRequest, now: UnixMillis) -> Result<(
         });
     }
     if new.status == "Pending" && same > 0 {
-        return Err(StoreError::Exists("request for these devices waits for approval and"));
+        return Err(StoreError::Exists("request for these devices, which waits for approval,"));
     }
     if new.status == "Pending" && pending >= limits::MAX_PENDING_REQUESTS {
         return Err(StoreError::Full {

@@ -14,7 +14,7 @@ pub enum StoreError {
         limit: i64,
     },
     /// The name is taken; nothing was written.
-    #[error("this {0} already exists")]
+    #[error("the {0} already exists")]
     Exists(&'static str),
     /// The row to change does not exist.
     #[error("no such {0}")]

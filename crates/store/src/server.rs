@@ -15,7 +15,7 @@ use towline_host::files;
 
 use crate::engine::guard::WriteGuard;
 use crate::engine::member::{Member, NodeIdentity, NotJoined};
-use crate::engine::postgres::PostgresPool;
+use crate::engine::postgres::{PostgresPool, reason};
 use crate::engine::{self, Place, Pool};
 use crate::error::StoreError;
 use crate::limits::{
@@ -265,7 +265,10 @@ async fn one_connection(address: &ServerAddress) -> Result<PgPool, StoreError> {
     let millis = SERVER_UPGRADE.as_millis().to_string();
     let options = address.options.clone().options([("statement_timeout", millis)]);
     let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(SERVER_PATIENCE);
-    Ok(pool.connect_with(options).await?)
+    match pool.connect_with(options.clone()).await {
+        Ok(pool) => Ok(pool),
+        Err(error) => Err(reason(&options, error).await.into()),
+    }
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
-use sqlx::{Executor as _, Postgres};
+use sqlx::{ConnectOptions as _, Executor as _, Postgres};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
@@ -29,6 +29,9 @@ use super::value::{Value, bind_all, fetched};
 use crate::limits;
 
 const READING: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+
+/// How long the try that asks for the reason of a failure may take.
+const ONE_MORE_TRY: Duration = Duration::from_secs(1);
 
 /// Connections to a server.
 #[derive(Clone, Debug)]
@@ -58,11 +61,11 @@ impl PostgresPool {
             ("statement_timeout", millis.as_str()),
             ("idle_in_transaction_session_timeout", millis.as_str()),
         ]);
-        let pool = PgPoolOptions::new()
-            .max_connections(most)
-            .acquire_timeout(patience)
-            .connect_with(options)
-            .await?;
+        let pool = PgPoolOptions::new().max_connections(most).acquire_timeout(patience);
+        let pool = match pool.connect_with(options.clone()).await {
+            Ok(pool) => pool,
+            Err(error) => return Err(reason(&options, error).await),
+        };
         let statement = guard.map(|guard| guard.statement.as_str()).unwrap_or_default();
         let mut writing = format!("{WRITING}{statement}");
         let mut adopting = None;
@@ -142,6 +145,18 @@ impl PostgresPool {
     /// Waits for running statements and closes the connections.
     pub(crate) async fn close(&self) {
         self.pool.close().await;
+    }
+}
+
+/// Why no connection was made: a pool that has tried until its time was over says that alone, and
+/// one more try without it says the reason.
+pub(crate) async fn reason(options: &PgConnectOptions, error: sqlx::Error) -> sqlx::Error {
+    if !matches!(error, sqlx::Error::PoolTimedOut) {
+        return error;
+    }
+    match timeout(ONE_MORE_TRY, options.connect()).await {
+        Ok(Err(why)) => why,
+        Ok(Ok(_)) | Err(_) => error,
     }
 }
 
@@ -242,4 +257,22 @@ async fn on_server(
         if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
     });
     fetched!(statement, connection, wanted, Row::Postgres)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_server_that_refuses_is_told_as_that_and_not_as_a_pool_without_connections() {
+        // Its port is kept, and nobody listens.
+        let holder = tokio::net::TcpSocket::new_v4().unwrap();
+        holder.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let port = holder.local_addr().unwrap().port();
+        let options = PgConnectOptions::new_without_pgpass().host("127.0.0.1").port(port);
+        let told = reason(&options, sqlx::Error::PoolTimedOut).await;
+        assert!(told.to_string().contains("refused"), "{told}");
+        let other = reason(&options, sqlx::Error::PoolClosed).await;
+        assert!(matches!(other, sqlx::Error::PoolClosed), "{other}");
+    }
 }
