@@ -36,6 +36,15 @@ pub enum ArchiveError {
     /// The key.
     #[error("{KEY}: {0}")]
     Key(#[from] KeyError),
+    /// The key is gone, and its public half is there.
+    #[error(
+        "{KEY} is missing, and {PUBLIC_KEY} is there: another key would break the signed chain; \
+         put {KEY} back, or restore a backup"
+    )]
+    KeyLost,
+    /// The key and the public half in the directory are of two keys.
+    #[error("{KEY} and {PUBLIC_KEY} do not belong together: put back the pair of this gateway")]
+    OtherKey,
     /// The sink.
     #[error(transparent)]
     Sink(#[from] SinkError),
@@ -141,17 +150,45 @@ fn start_queue(recorder: &Arc<Recorder>, sender: impl Sender + 'static) {
     tokio::spawn(Queue::new(home, sender, move |name, why| own.record_lost(name, why)).run());
 }
 
-/// The key that signs checkpoints; created at the first start.
+/// The key that signs checkpoints; created at the first start. A public half without its key is of
+/// a chain that another key would break: verifiers have that half.
 fn key(dir: &Path) -> Result<SigningKey, ArchiveError> {
-    let path = dir.join(KEY);
+    let (path, public) = (dir.join(KEY), dir.join(PUBLIC_KEY));
     if !path.exists() {
+        if public.exists() {
+            return Err(ArchiveError::KeyLost);
+        }
         files::create_private(&path, &SigningKey::generate()?)?;
     }
     let bytes = zeroize::Zeroizing::new(files::read(&path, MAX_KEY_FILE)?);
     let key = SigningKey::from_pkcs8(&bytes)?;
-    let public = dir.join(PUBLIC_KEY);
+    let half = format!("{}\n", key.public());
     if !public.exists() {
-        files::create_private(&public, format!("{}\n", key.public()).as_bytes())?;
+        files::create_private(&public, half.as_bytes())?;
+    } else if files::read(&public, MAX_KEY_FILE)?.trim_ascii() != half.trim_ascii().as_bytes() {
+        return Err(ArchiveError::OtherKey);
     }
     Ok(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_is_lost_or_another_one_starts_no_archive() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = key(dir.path()).unwrap().public();
+        assert_eq!(key(dir.path()).unwrap().public(), first, "the second start has the same");
+
+        let path = dir.path().join(KEY);
+        std::fs::remove_file(&path).unwrap();
+        let told = key(dir.path()).err().unwrap().to_string();
+        assert!(told.contains("put evidence.key back"), "{told}");
+        assert!(!path.exists(), "no other key is made");
+
+        files::create_private(&path, &SigningKey::generate().unwrap()).unwrap();
+        let told = key(dir.path()).err().unwrap().to_string();
+        assert!(told.contains("do not belong together"), "{told}");
+    }
 }
