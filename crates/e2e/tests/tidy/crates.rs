@@ -96,6 +96,33 @@ fn nobody_uses_what_the_table_forbids() -> Outcome {
     Ok(())
 }
 
+#[test]
+fn the_table_of_parts_in_architecture_says_the_same() -> Outcome {
+    let text = std::fs::read_to_string(root().join("ARCHITECTURE.md"))?;
+    let mut offences = Vec::new();
+    for (name, uses) in MAY_USE {
+        let folder = match *name {
+            "towline-agent" => "src/".to_owned(),
+            "towline" => "crates/cli".to_owned(),
+            "towline-testkit" | "towline-e2e" | "xtask" => continue, // not shipped
+            other => format!("crates/{}", short(other)),
+        };
+        let row = text.lines().find(|line| line.starts_with(&format!("| `{folder}` |")));
+        let cell = row.and_then(|row| row.trim_end_matches(" |").rsplit(" | ").next());
+        let said: BTreeSet<&str> = cell.unwrap_or_default().split('`').skip(1).step_by(2).collect();
+        let may: BTreeSet<&str> = uses.iter().map(|used| short(used)).collect();
+        if row.is_none() || said != may {
+            offences.push(format!("ARCHITECTURE.md, \"Parts\": {folder} may use {may:?}"));
+        }
+    }
+    report(&offences);
+    Ok(())
+}
+
+fn short(package: &str) -> &str {
+    package.strip_prefix("towline-").unwrap_or(package)
+}
+
 struct Package {
     name: String,
     /// Packages of this workspace that it ships with.
