@@ -9,8 +9,11 @@ here=$(cd "$(dirname "$0")" && pwd)
 root='' prefix=/usr remove='' purge=''
 while [ $# -gt 0 ]; do
 	case "$1" in
-	--root) root=$2; shift ;;
-	--prefix) prefix=$2; shift ;;
+	--root | --prefix)
+		[ $# -ge 2 ] || { echo "install.sh: $1 needs a directory" >&2; exit 2; }
+		if [ "$1" = --root ]; then root=$2; else prefix=$2; fi
+		shift
+		;;
 	--remove) remove=yes ;;
 	--purge) purge=yes ;;
 	*) echo "usage: install.sh [--root DIR] [--prefix DIR] | --remove [--purge]" >&2; exit 2 ;;
