@@ -243,16 +243,16 @@ impl Driver {
     fn on_control(&mut self, message: ToClient) -> Result<(), SessionError> {
         match message {
             ToClient::Attached { output, input, room } => {
+                let terminal = self.manner.terminal;
+                let dropped = if terminal { self.streams.give_way(input) } else { None };
                 let missed = self.streams.attached(output.into(), input, room)?;
                 self.attached = true;
                 self.begun = true;
                 self.link.recovered();
                 self.local.status.clear("reconnected");
                 self.report_discarded();
-                if missed > 0 {
-                    self.local
-                        .status
-                        .say(&[format!("towline: {missed} bytes of output were lost")]);
+                if missed > 0 || dropped.is_some() {
+                    self.local.status.say(&notices::returned(missed, dropped));
                 }
                 self.resize()?;
                 self.pass_on()

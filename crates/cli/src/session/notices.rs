@@ -25,6 +25,19 @@ pub(super) fn seat_asked(by: &str, escape: u8) -> Vec<String> {
     ]
 }
 
+/// What the operator must know of the time without a connection: output that is missing, and input
+/// that was dropped since another client typed.
+pub(super) fn returned(missed: u64, dropped: Option<u64>) -> Vec<String> {
+    let lost = (missed > 0).then(|| format!("towline: {missed} bytes of output were lost"));
+    let dropped = dropped.map(|bytes| {
+        format!(
+            "towline: another client typed in this session meanwhile; {bytes} bytes of your input \
+             were dropped"
+        )
+    });
+    lost.into_iter().chain(dropped).collect()
+}
+
 /// The access that permits the session ends in so many seconds; 0: it has ended.
 pub(super) fn access_ends(request: &str, seconds: u32, ends_session: bool) -> Vec<String> {
     let session = if ends_session { "this session ends with it" } else { "this session goes on" };

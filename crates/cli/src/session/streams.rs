@@ -107,6 +107,22 @@ impl Streams {
         [IO, ERR].map(|id| self.mux.stream(id).map_or(self.window, |(stream, _)| stream.rx.room()))
     }
 
+    /// Whether the device took input up to `input` that was never sent from here: another client
+    /// had the seat meanwhile and typed. What waits here was meant for the screen before that, and
+    /// is dropped; says how many bytes that were.
+    pub(super) fn give_way(&mut self, input: u64) -> Option<u64> {
+        let base = self.base?;
+        let (stream, budget) = self.mux.stream(IO)?;
+        let own = stream.tx.state();
+        if input <= base.saturating_add(own.sent) {
+            return None;
+        }
+        stream.tx.release(budget);
+        stream.tx = Sender::new(self.ring);
+        self.base = Some(input);
+        Some(own.end - own.sent)
+    }
+
     /// Bytes flow from these positions on. Returns how many bytes of output are missing, which is 0
     /// unless the device could not keep them.
     ///
@@ -296,6 +312,23 @@ mod tests {
             sent(&mut streams),
             [body(Frame::Data { stream: IO, offset: 2, data: b"llo!" })]
         );
+    }
+
+    #[test]
+    fn who_finds_that_another_client_typed_goes_on_behind_it_and_drops_what_waits() {
+        let mut streams = Streams::new();
+        streams.attached([0, 0], 0, 100).unwrap();
+        streams.push_input(b"hello");
+        assert_eq!(sent(&mut streams).len(), 1);
+        streams.link_lost();
+        streams.push_input(b" world");
+        assert_eq!(streams.give_way(5), None, "all of it was sent from here");
+        assert_eq!(streams.give_way(40), Some(6), "the rest was taken");
+        streams.attached([0, 0], 40, 100).unwrap();
+        assert!(sent(&mut streams).is_empty());
+        streams.push_input(b"x");
+        assert_eq!(sent(&mut streams), [body(Frame::Data { stream: IO, offset: 40, data: b"x" })]);
+        streams.on_message(&body(Frame::Credit { stream: IO, acked: 41, limit: 141 })).unwrap();
     }
 
     #[test]
