@@ -5,8 +5,10 @@
 // for another user's is not repeated: the page shows who is signed in now.
 
 import { signal } from "@preact/signals";
-import { JSON_TYPE, sign } from "./sigv4.ts";
 import { t } from "./strings.ts";
+
+/** The content type of the API. */
+const JSON_TYPE = "application/x-amz-json-1.1";
 
 /** Who is signed in. */
 export interface Identity {
@@ -118,17 +120,16 @@ async function gatewayTime(): Promise<Date> {
 export async function signIn(accessKey: string, secret: string, token: string): Promise<void> {
   const region =
     document.querySelector<HTMLMetaElement>('meta[name="towline-region"]')?.content ?? "";
-  let now: Date;
-  try {
-    now = await gatewayTime();
-  } catch (error) {
+  const needed = Promise.all([gatewayTime(), import("./sigv4.ts")]);
+  const [now, { sign }] = await needed.catch((error: unknown) => {
     throw new NoAnswer(error instanceof Error ? error.message : String(error));
-  }
+  });
   const headers = await sign({
     host: location.host,
     region,
     service: "towline",
     target: "Towline.CreateSignIn",
+    contentType: JSON_TYPE,
     body: "{}",
     accessKey,
     secret,

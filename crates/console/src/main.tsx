@@ -14,14 +14,25 @@ import { current, detachAll } from "./current.ts";
 import { Dialog, ask, dismiss } from "./dialog.tsx";
 import { listen } from "./events.ts";
 import { forgetKept, keptPrefix } from "./kept.ts";
-import { type Page, PAGES, type PageProps, type Place, keepsShell, pageOf } from "./pages.ts";
-import { forget, forgetOthers } from "./saved.ts";
-import { LinkPage, arrive, link } from "./sign_in_link.tsx";
+import {
+  LINK,
+  type Page,
+  PAGES,
+  type PageProps,
+  type Place,
+  keepsShell,
+  opensSession,
+  pageOf,
+} from "./pages.ts";
+import { forget, forgetOthers, keepAddress, keptAddress } from "./saved.ts";
+import { arrive, link } from "./sign_in_link.ts";
 import { SignInPage } from "./sign_in_page.tsx";
 import "./step_up.ts";
 import { language, switchLanguage, t } from "./strings.ts";
 
-const place = signal<Place>(arrive(location.hash));
+const first = arrive(location.hash);
+/** Who put the first address there is not known, unless this tab has shown it before. */
+const place = signal<Place>({ ...first, isLink: keptAddress() !== location.hash });
 const startTrouble = signal("");
 
 /** The user has gone from one page to another. */
@@ -66,6 +77,11 @@ effect(() => {
     forgetOthers();
     void forgetKept(keptPrefix());
   }
+});
+
+effect(() => {
+  const { value } = place;
+  if (identity.value && opensSession(value) && !value.isLink) keepAddress(location.hash);
 });
 
 async function leave(): Promise<void> {
@@ -183,7 +199,7 @@ function App() {
         )}
       </div>
       {who === undefined && <p class="empty">{startTrouble.value || t("loading")}</p>}
-      {link.value && <LinkPage {...link.value} />}
+      {link.value && <Shown page={LINK} place={place.value} />}
       {!link.value && who === null && <SignInPage />}
       {!link.value && who && !page && <p class="empty">{t("noPage")}</p>}
       {!link.value && (who || stays) && page && (

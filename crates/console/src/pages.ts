@@ -1,8 +1,9 @@
 // The pages of the console: which address shows which page, and which of them the navigation names.
 //
-// Invariants: an address is `#/PAGE/part/part?key=value`, its parts are decoded here and nowhere
-// else. The script of a page is loaded when the page is first shown; its styles are in style.css or
-// in a file that main.tsx imports.
+// Invariants: what the first address of a tab asks for is done when the user says so, if it opens a
+// session: the address may be a link of anybody. An address is `#/PAGE/part/part?key=value`, its
+// parts are decoded here and nowhere else. The script of a page is loaded when the page is first
+// shown; its styles are in style.css or in a file that main.tsx imports.
 
 import type { ComponentType } from "preact";
 import { DevicesPage } from "./devices_page.tsx";
@@ -13,6 +14,8 @@ export interface Place {
   page: string;
   rest: string[];
   query: URLSearchParams;
+  /** The tab was opened with it: nobody has asked for it in the console. */
+  isLink?: boolean;
 }
 
 /** What each page is given. */
@@ -117,6 +120,17 @@ export const PAGES: readonly Page[] = [
 /** The page of an address. */
 export function pageOf(place: Place): Page | undefined {
   return PAGES.find((one) => one.path === place.page || one.also?.includes(place.page));
+}
+
+/** The page of a link that signs in (sign_in_link.ts). */
+export const LINK: Page = {
+  path: "link",
+  load: async () => (await import("./link_page.tsx")).LinkPage,
+};
+
+/** Whether a page opens a session on a device, or takes one over, as soon as it is shown. */
+export function opensSession({ page }: Place): boolean {
+  return ["shell", "join", "files"].includes(page);
 }
 
 /** The page that holds shells: it stays on the screen when the sign-in is over. */

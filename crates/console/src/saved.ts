@@ -29,6 +29,7 @@ export interface Kept {
 }
 
 const PREFIX = "towline.terminal.";
+const ADDRESS = `${PREFIX}address`;
 /** Longest screen that is stored, characters; a longer one loses its scrollback. */
 const MOST_SCREEN = 1_000_000;
 /** Characters for the screens of all terminals. A browser gives a tab's storage about 5 million. */
@@ -98,6 +99,23 @@ export function saveLayout(layout: Layout<Kept>): void {
 /** The terminals that the page before showed. */
 export function savedLayout(): Layout<Kept> | null {
   return get<Layout<Kept>>("layout");
+}
+
+/** Stores the address that the user has asked for: a reload does not ask about it. */
+export function keepAddress(address: string): void {
+  try {
+    sessionStorage.setItem(ADDRESS, address);
+  } catch {
+    // No storage: a reload asks.
+  }
+}
+
+export function keptAddress(): string | null {
+  try {
+    return sessionStorage.getItem(ADDRESS);
+  } catch {
+    return null;
+  }
 }
 
 /** Removes what is stored: all of it, or that of other sign-ins. */

@@ -36,8 +36,11 @@ export type Notice = Extract<
 
 /** What a session needs of the page. */
 export interface Screen {
-  /** Shows bytes; `done` when the terminal has read them. */
-  write(bytes: Uint8Array, done: () => void): void;
+  /**
+   * Shows bytes; `done` when the terminal has read them. `old`: another client had them, and has
+   * answered what they ask a terminal for.
+   */
+  write(bytes: Uint8Array, done: () => void, old?: boolean): void;
   /** The size of the terminal; null where there is none. */
   size(): Size | null;
   status(status: Status): void;
@@ -83,6 +86,8 @@ const SILENCE_MS = 45_000;
 const LOOKS_AROUND_MS = 5000;
 /** While somebody types, the sign-in is used at most so often. */
 const STAYS_SIGNED_IN_MS = 120_000;
+/** What the device kept of a session comes at once: behind this silence, output is new. */
+const OLD_ENDS_MS = 500;
 
 export class Session {
   private input = new Input();
@@ -99,6 +104,10 @@ export class Session {
   private lastUse = Date.now();
   private unread = 0;
   private drained: (() => void) | null = null;
+  /** What comes was printed for another client. */
+  private isOld = false;
+  private oldEnds: ReturnType<typeof setTimeout> | undefined;
+  private needsSignIn = false;
   private readonly abort = new AbortController();
 
   constructor(
@@ -112,6 +121,13 @@ export class Session {
     this.tick = setInterval(() => this.lookAround(), LOOKS_AROUND_MS);
     const options = { signal: this.abort.signal };
     window.addEventListener("online", () => this.renew(), options);
+    const own = identity.peek()?.arn;
+    const deaf = identity.subscribe((who) => {
+      if (!this.needsSignIn || who?.arn !== own) return;
+      this.needsSignIn = false;
+      this.again();
+    });
+    this.abort.signal.addEventListener("abort", deaf);
   }
 
   /** Position of the next byte for the screen. */
@@ -130,6 +146,7 @@ export class Session {
 
   /** Begins, with the token of StartSession if there is one. */
   begin(grant: Grant | null): void {
+    this.isOld = grant === null && this.output.position === null;
     this.screen.status({ is: "opening" });
     void this.connect(grant);
   }
@@ -137,6 +154,7 @@ export class Session {
   /** Bytes for the device. */
   type(bytes: Uint8Array): void {
     if (this.stopped) return;
+    this.isOld = false;
     if (!this.input.push(bytes)) this.screen.inputFull();
     this.pump();
     if (!this.attached) this.screen.kept(this.input.waiting);
@@ -269,6 +287,7 @@ export class Session {
         this.input.attached(message.input, message.room);
         this.attached = true;
         this.pauses.made();
+        this.endOld();
         this.since = 0;
         this.screen.status({ is: "connected" });
         if (dropped !== null) this.screen.otherTyped?.(dropped);
@@ -329,7 +348,7 @@ export class Session {
 
   private show(bytes: Uint8Array): void {
     this.unread += bytes.length;
-    this.screen.write(bytes, () => {
+    const shown = (): void => {
       this.unread -= bytes.length;
       this.output.showed(bytes.length);
       this.acknowledge();
@@ -337,7 +356,16 @@ export class Session {
         this.drained?.();
         this.drained = null;
       }
-    });
+    };
+    this.screen.write(bytes, shown, this.isOld);
+    if (this.isOld) this.endOld();
+  }
+
+  private endOld(): void {
+    clearTimeout(this.oldEnds);
+    this.oldEnds = setTimeout(() => {
+      this.isOld = false;
+    }, OLD_ENDS_MS);
   }
 
   private acknowledge(): void {
@@ -396,6 +424,7 @@ export class Session {
     if (needsSignIn(error)) {
       this.pause();
       notice.value = t("signInOver");
+      this.needsSignIn = true;
       this.screen.status({ is: "needsSignIn" });
     } else if (error instanceof ApiError && error.code !== "ThrottlingException") {
       this.over({ is: "gone", why: error.message });

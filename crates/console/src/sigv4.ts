@@ -1,4 +1,7 @@
 // Signature Version 4 of one request over `POST /`, by WebCrypto. The secret stays in this call.
+//
+// It is loaded with the first sign-in by a key, and imports nothing: its address changes with its
+// content alone, so that a page of an older gateway still finds it.
 
 const encoder = new TextEncoder();
 
@@ -7,6 +10,7 @@ export interface ToSign {
   region: string;
   service: string;
   target: string;
+  contentType: string;
   body: string;
   accessKey: string;
   secret: string;
@@ -16,9 +20,6 @@ export interface ToSign {
   invocation: string;
   now: Date;
 }
-
-/** The content type of the API. */
-export const JSON_TYPE = "application/x-amz-json-1.1";
 
 /** The headers that a signed request has, besides `Host`. */
 export async function sign(request: ToSign): Promise<Record<string, string>> {
@@ -31,7 +32,7 @@ export async function sign(request: ToSign): Promise<Record<string, string>> {
     "/",
     "",
     `amz-sdk-invocation-id:${request.invocation}`,
-    `content-type:${JSON_TYPE}`,
+    `content-type:${request.contentType}`,
     `host:${request.host}`,
     `x-amz-date:${at}`,
     ...(token ? [`x-amz-security-token:${token}`] : []),
@@ -49,7 +50,7 @@ export async function sign(request: ToSign): Promise<Record<string, string>> {
   }
   const signature = hex(await mac(key, text));
   return {
-    "Content-Type": JSON_TYPE,
+    "Content-Type": request.contentType,
     "Amz-Sdk-Invocation-Id": request.invocation,
     "X-Amz-Date": at,
     "X-Amz-Target": request.target,

@@ -85,13 +85,6 @@ export const SHARED = {
   pageTrouble: ["The page cannot be loaded: {why}", "페이지를 불러올 수 없습니다: {why}"],
   health: ["Health", "상태"],
   policies: ["Policies", "정책"],
-  linkTitle: ["Sign in by a link", "링크로 로그인"],
-  linkWarning: [
-    "This link was made on the server of {host}. It is good for one sign-in.",
-    "이 링크는 {host} 서버에서 만들어졌으며 한 번만 로그인할 수 있습니다.",
-  ],
-  linkSignIn: ["Sign in as {user}", "{user}(으)로 로그인"],
-  linkOther: ["Sign in another way", "다른 방법으로 로그인"],
   audit: ["Audit", "감사"],
   access: ["Access requests", "액세스 요청"],
   accessAsk: ["Ask for access", "액세스 요청하기"],

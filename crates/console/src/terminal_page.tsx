@@ -6,7 +6,8 @@
 
 import { effect, signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import { optionsOf, OpenPage } from "./live/open_form.tsx";
+import { notice } from "./api.ts";
+import { JoinPage, OpenPage, optionsOf } from "./live/open_form.tsx";
 import {
   EMPTY,
   type Layout,
@@ -27,7 +28,7 @@ import {
 import { Pane } from "./live/pane.tsx";
 import { type Page, Shell, type Target } from "./live/shell.ts";
 import { Tools } from "./live/tools.tsx";
-import { type PageProps, type Place, addressOf } from "./pages.ts";
+import { type PageProps, type Place, addressOf, opensSession } from "./pages.ts";
 import { forgetScreen, saveLayout, savedLayout } from "./saved.ts";
 import { t } from "./strings/terminal.ts";
 
@@ -43,11 +44,14 @@ const searched = signal(0);
  */
 export function TerminalsPage({ place }: PageProps) {
   if (!asks(place)) return <Terminals place={place} />;
-  const [device = "", name = device] = place.rest;
-  return <OpenPage device={device} name={name} options={optionsOf(place.query)} />;
+  const [id = ""] = place.rest;
+  if (place.page === "join") return <JoinPage session={id} />;
+  return <OpenPage device={id} options={optionsOf(place.query)} isLink={!!place.isLink} />;
 }
 
+/** Whether the user is asked first. */
 function asks(place: Place): boolean {
+  if (place.isLink && opensSession(place)) return true;
   return place.page === "shell" && place.query.has("ask");
 }
 
@@ -97,13 +101,18 @@ function arrive(place: Place): void {
 function add(target: Target, way: Way | null): void {
   const now = layout.peek();
   if (allOf(now).length >= MOST_TERMINALS) {
-    // Room is made by the one that is typed into: it goes on on its device.
-    const focus = focusOf(now);
-    if (focus) replace(focus, target);
+    notice.value = t("tooManyTerminals", { most: MOST_TERMINALS });
+    name(now);
     return;
   }
   const shell = new Shell(target, page);
   layout.value = way ? inSplit(now, shell, way) : inNewTab(now, shell);
+}
+
+/** The address names the session that is typed into. */
+function name(now: Layout<Shell>): void {
+  const session = focusOf(now)?.at.value;
+  if (session) history.replaceState(null, "", addressOf("terminal", [session]));
 }
 
 function replace(old: Shell, target: Target): void {
@@ -170,9 +179,8 @@ function onKey(event: KeyboardEvent): void {
 function restore(): () => void {
   layout.value = mapped(savedLayout() ?? EMPTY, (kept) => new Shell(kept, page));
   const stop = effect(() => {
-    const session = focusOf(layout.value)?.at.value;
-    store(); // again with each signal that it reads
-    if (session) history.replaceState(null, "", addressOf("terminal", [session]));
+    name(layout.value);
+    store(); // again with each signal that they read
   });
   return () => {
     stop();

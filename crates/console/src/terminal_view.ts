@@ -87,6 +87,9 @@ export const leavesTab = (event: KeyboardEvent): boolean => event.key !== "Tab";
 const MOST_COLS = 500;
 const MOST_ROWS = 200;
 
+/** What a terminal says by itself: where its cursor is, what it is, its colours and modes. */
+const ANSWER = /^\x1b(?:\[[?>=]?[\d;]*(?:\$y|[cnRtx])|[P\]])/;
+
 export interface Handlers {
   typed(bytes: Uint8Array): void;
   resized(): void;
@@ -111,6 +114,8 @@ export class TerminalView {
   private readonly observer: ResizeObserver;
   /** The size that the screen of another client has; else the size is the page's. */
   private foreign: Size | null = null;
+  /** What is read now was printed for another client. */
+  private isOld = false;
 
   constructor(
     element: HTMLElement,
@@ -151,7 +156,9 @@ export class TerminalView {
     this.observer = new ResizeObserver(() => this.fitIt());
     this.observer.observe(element);
     const encoder = new TextEncoder();
-    this.term.onData((text) => handlers.typed(encoder.encode(text)));
+    this.term.onData((text) => {
+      if (!this.isOld || !ANSWER.test(text)) handlers.typed(encoder.encode(text));
+    });
     this.term.onBinary((text) => handlers.typed(Uint8Array.from(text, (c) => c.charCodeAt(0))));
     this.term.onResize(() => handlers.resized());
     this.term.attachCustomKeyEventHandler((event) => this.onKey(event));
@@ -178,9 +185,11 @@ export class TerminalView {
     return { rows: this.term.rows, cols: this.term.cols };
   }
 
-  /** Shows bytes of the device. */
-  show(bytes: Uint8Array, done: () => void): void {
+  /** Shows bytes of the device. `old`: what they ask the terminal for is not answered again. */
+  show(bytes: Uint8Array, done: () => void, old = false): void {
+    if (old) this.term.write("", () => (this.isOld = true));
     this.term.write(bytes, () => {
+      this.isOld = false;
       this.tail.read(bytes);
       done();
     });

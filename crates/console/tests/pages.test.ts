@@ -63,6 +63,7 @@ test("a signature is the one that an independent implementation makes", async ()
     region: "xx-towline-1",
     service: "towline",
     target: "Towline.CreateSignIn",
+    contentType: "application/x-amz-json-1.1",
     body: "{}",
     accessKey: "AKIAIOSFODNN7EXAMPLE",
     secret: "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",

@@ -12,6 +12,7 @@ mod factor;
 mod fleet;
 mod hostile;
 mod keyboard;
+mod links;
 mod lists;
 mod live;
 mod parts;

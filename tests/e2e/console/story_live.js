@@ -161,6 +161,7 @@ async function joined(page, terminal) {
   await ask(`join ${session}`);
   const dialog = page.locator("dialog", { hasText: "bob asks to type" });
   await dialog.waitFor();
+  assert.match(await dialog.textContent(), new RegExp(session), "it says for which session");
   await axe(page, "request for the seat");
   await dialog.getByRole("button", { name: "Hand it over" }).click();
   await terminal.is("takenOver");

@@ -1,6 +1,8 @@
 // How a shell is opened: by which document, as which user of the device, and why. The choice stands
 // in the address, so that a reload and a link mean the same.
 
+import { useAnswer } from "../answers.ts";
+import { type Device, nameOf } from "../devices.ts";
 import { addressOf } from "../pages.ts";
 import { t } from "../strings/terminal.ts";
 
@@ -64,12 +66,47 @@ export function OpenForm({ device, name, options }: Shown) {
   );
 }
 
-/** `#/shell/DEVICE/NAME?ask=1` */
-export function OpenPage(shown: Shown) {
+interface Opened {
+  device: string;
+  options: Options;
+  /** Somebody else may have written the address. */
+  isLink: boolean;
+}
+
+/**
+ * `#/shell/DEVICE/NAME?ask=1`, and without `ask` by a link. The name is the gateway's, not that of
+ * the address.
+ */
+export function OpenPage({ device, options, isLink }: Opened) {
+  const answer = useAnswer<{ InstanceInformationList: Device[] }>(
+    "AmazonSSM.DescribeInstanceInformation",
+    { Filters: [{ Key: "InstanceIds", Values: [device] }] },
+  );
+  const found = answer.value.value?.InstanceInformationList[0];
+  const name = found ? nameOf(found) : device;
   return (
     <main class="open-page">
-      <h1>{t("openTitle", { name: shown.name })}</h1>
-      <OpenForm {...shown} />
+      <h1>{t("openTitle", { name })}</h1>
+      <p class="hint">
+        {device} {isLink && t("linkHint")}
+      </p>
+      <OpenForm device={device} name={name} options={options} />
+    </main>
+  );
+}
+
+/** `#/join/SESSION` by a link. */
+export function JoinPage({ session }: { session: string }) {
+  const join = (): void => {
+    location.hash = addressOf("join", [session], { at: String(Date.now()) });
+  };
+  return (
+    <main class="open-page">
+      <h1>{t("joinTitle", { session })}</h1>
+      <p class="hint">{t("linkHint")}</p>
+      <button type="button" onClick={join}>
+        {t("joinNow")}
+      </button>
     </main>
   );
 }

@@ -6,7 +6,7 @@
 // Not here: which terminals there are (layout.ts), and how they look (pane.tsx).
 
 import { signal } from "@preact/signals";
-import { call, identity, words } from "../api.ts";
+import { call, words } from "../api.ts";
 import { hold, letGo } from "../current.ts";
 import { ask } from "../dialog.tsx";
 import { type Kept, type Saved, forgetScreen, mostScreen, save, saved } from "../saved.ts";
@@ -16,7 +16,7 @@ import { t } from "../strings/terminal.ts";
 import { TerminalView } from "../terminal_view.ts";
 import { type AccessEnd, endOf } from "./notices.tsx";
 import { type Options, bodyOf } from "./open_form.tsx";
-import { Viewer } from "./viewer.ts";
+import type { Viewer } from "./viewer.ts";
 
 /** What a terminal is asked to show. */
 export type Target =
@@ -39,6 +39,8 @@ export interface Page {
 
 /** How long a reloaded page waits for the lock of the page before it. */
 const LOCK_WAIT_MS = 2000;
+/** Keys and pasted texts that are kept until there is a session. */
+const MOST_EARLY = 4096;
 let count = 0;
 
 export class Shell {
@@ -68,6 +70,8 @@ export class Shell {
   /** Shows the session while another client has its seat. */
   private viewer: Viewer | null = null;
   private watched = false;
+  /** What was typed before there is a session. */
+  private early: Uint8Array[] = [];
   private element: HTMLElement | null = null;
   private readonly abort = new AbortController();
   /** Takes back what the user is asked for the session: it takes no input any more. */
@@ -92,10 +96,6 @@ export class Shell {
       if (document.hidden) this.save();
     };
     document.addEventListener("visibilitychange", hidden, options);
-    const unsubscribe = identity.subscribe((who) => {
-      if (who && this.status.peek().is === "needsSignIn") this.session?.again();
-    });
-    this.abort.signal.addEventListener("abort", unsubscribe);
     void this.open();
   }
 
@@ -138,6 +138,7 @@ export class Shell {
   /** Attaches to a session, unless another tab of this browser has it. */
   private async take(id: string, grant: Grant | null, steal: boolean): Promise<void> {
     if (!(await this.lock(id, steal))) {
+      this.early = [];
       this.status.value = { is: "elsewhere" };
       return;
     }
@@ -150,12 +151,13 @@ export class Shell {
     this.session = new Session(id, this.screen(id, view), restored?.position ?? null, renewal);
     hold(this.session);
     this.session.begin(grant);
+    for (const bytes of this.early.splice(0)) this.session.type(bytes);
     if (this.page.hasFocus(this)) view.focus();
   }
 
   private screen(id: string, view: TerminalView): Screen {
     return {
-      write: (bytes, done) => view.show(bytes, done),
+      write: (bytes, done, old) => view.show(bytes, done, old),
       size: () => view.size(),
       status: (now) => {
         this.status.value = now;
@@ -164,7 +166,7 @@ export class Shell {
           [this.kept.value, this.remark.value, this.joins.value] = [0, "", false];
           this.watched = false;
         }
-        if (now.is === "takenOver") this.watch(id, view);
+        if (now.is === "takenOver") void this.watch(id, view);
         if (now.is === "ended" || now.is === "gone") {
           forgetScreen(id);
           this.page.changed();
@@ -212,14 +214,17 @@ export class Shell {
   private makeView(restored: Saved | null): TerminalView {
     const handlers = {
       typed: (bytes: Uint8Array) => {
+        const { is } = this.status.peek();
         // Who watches does not type, and nothing is kept for later.
-        if (this.status.peek().is !== "takenOver") this.session?.type(bytes);
+        if (is === "takenOver") return;
+        if (this.session) this.session.type(bytes);
+        else if (is === "opening" && this.early.length < MOST_EARLY) this.early.push(bytes);
       },
       resized: () => this.session?.resized(),
       searches: () => this.page.searches(),
       mayPaste: async (lines: number) =>
         (await ask(
-          t("pasteTitle", { lines }),
+          t(lines === 1 ? "pasteOne" : "pasteTitle", { lines }),
           t("pasteHint"),
           [{ label: t("paste"), value: true }],
           this.asks.signal,
@@ -265,10 +270,12 @@ export class Shell {
   }
 
   /** Another client has the seat: this terminal goes on as a viewer, if it may. */
-  private watch(id: string, view: TerminalView): void {
+  private async watch(id: string, view: TerminalView): Promise<void> {
     this.viewer?.close();
+    const viewer = await import("./viewer.ts").catch(() => null);
+    if (!viewer || this.closed || this.status.peek().is !== "takenOver") return;
     this.watched = true;
-    this.viewer = new Viewer(id, false, {
+    this.viewer = new viewer.Viewer(id, false, {
       write: (bytes, done) => view.show(bytes, done),
       size: (size) => view.show(new Uint8Array(), () => view.showAs(size)),
       reset: () => view.show(new Uint8Array(), () => view.reset()),
@@ -290,7 +297,8 @@ export class Shell {
   }
 
   private async askSeat(request: number, by: string): Promise<void> {
-    const text = t("seatAskedText", { name: ownerName(by) });
+    const device = [this.title.peek(), this.device, this.at.peek()].filter(Boolean).join(", ");
+    const text = t("seatAskedText", { name: ownerName(by), session: device });
     const choices = [
       { label: t("seatGive"), value: true },
       { label: t("seatKeep"), value: false },

@@ -114,6 +114,7 @@ export const FLEET = {
   run_concurrency: ["At a time", "동시 실행"],
   run_errors: ["Stop after errors", "오류 허용 한도"],
   run_timeout: ["Time-out, seconds", "제한 시간(초)"],
+  run_directory: ["Working folder", "작업 폴더"],
   run_comment: ["Comment", "설명"],
   send: ["Run", "실행"],
   preview: [
@@ -155,6 +156,10 @@ export const FLEET = {
   ],
   filesOn: ["Files on {name}", "{name}의 파일"],
   pathOnDevice: ["Path on the device", "장치의 경로"],
+  linkFiles: [
+    "You came by a link. Nothing was opened yet: Show opens a session on the device.",
+    "링크를 통해 왔습니다. 아직 아무것도 열지 않았습니다. 열기를 누르면 장치에 세션을 엽니다.",
+  ],
   pathHint: [
     "A path without a leading slash is below your home folder there.",
     "슬래시로 시작하지 않는 경로는 장치의 홈 폴더 기준입니다.",

@@ -1,8 +1,16 @@
-// Texts of second factors and of programs that sign in, in English and Korean.
+// Texts of links that sign in, of second factors, and of programs that sign in, in English and
+// Korean.
 
 import { textsOf } from "../strings.ts";
 
 export const SIGN_IN = {
+  linkTitle: ["Sign in by a link", "링크로 로그인"],
+  linkWarning: [
+    "This link was made on the server of {host}. It is good for one sign-in.",
+    "이 링크는 {host} 서버에서 만들어졌으며 한 번만 로그인할 수 있습니다.",
+  ],
+  linkSignIn: ["Sign in as {user}", "{user}(으)로 로그인"],
+  linkOther: ["Sign in another way", "다른 방법으로 로그인"],
   factorProved: ["The second factor is proved.", "2단계 인증을 확인했습니다."],
   factorIsProved: [
     "A second factor was proved for this sign-in.",

@@ -186,9 +186,16 @@ export function below(folder: string, name: string): string {
   return `${folder.replace(/\/+$/, "")}/${name}`;
 }
 
-/** A path as the document takes it: relative ones are below the user's home. */
+/** A path that somebody typed. */
 export function pathFrom(text: string): string {
-  const trimmed = text.trim();
-  const path = trimmed.replace(/\/+$/, "") || (trimmed.startsWith("/") ? "/" : ".");
+  return cleanPath(text.trim());
+}
+
+/**
+ * A path as the document takes it: relative ones are below the user's home. Names keep the blanks
+ * at their ends.
+ */
+export function cleanPath(text: string): string {
+  const path = text.replace(/\/+$/, "") || (text.startsWith("/") ? "/" : ".");
   return path === "~" ? "." : path.replace(/^(~|\.)\/+/, "");
 }

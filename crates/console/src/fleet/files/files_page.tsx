@@ -11,7 +11,7 @@ import { t } from "../../strings/fleet.ts";
 import { useAnswer } from "../../answers.ts";
 import { Section, Table, bytesOf } from "../../parts.tsx";
 import { Copier } from "./copier.ts";
-import { type Entry, below, isName, pathFrom } from "./copy_messages.ts";
+import { type Entry, below, cleanPath, isName, pathFrom } from "./copy_messages.ts";
 import { filesOf } from "./dropped.ts";
 import {
   type State,
@@ -29,7 +29,7 @@ const MOST_FILES = 2000;
 
 export function FilesPage({ place }: PageProps) {
   const [id = ""] = place.rest;
-  const path = pathFrom(place.query.get("path") ?? ".");
+  const path = cleanPath(place.query.get("path") ?? ".");
   const body = { Filters: [{ Key: "InstanceIds", Values: [id] }] };
   const answer = useAnswer<{ InstanceInformationList: Device[] }>(
     "AmazonSSM.DescribeInstanceInformation",
@@ -44,14 +44,19 @@ export function FilesPage({ place }: PageProps) {
       </p>
       <h1>{t("filesOn", { name })}</h1>
       <PathForm device={id} path={path} />
-      <Folder key={path} device={id} path={path} />
+      {place.isLink && <p class="hint">{t("linkFiles")}</p>}
+      {!place.isLink && <Folder key={`${path} ${place.query.get("at")}`} device={id} path={path} />}
       <Transfers />
     </main>
   );
 }
 
+/** Shows a path; one that is shown already is read again. */
 function go(device: string, path: string): void {
-  location.hash = addressOf("files", [device], { path });
+  const address = addressOf("files", [device], { path });
+  const isHere = location.hash.startsWith(address);
+  const at = String(Date.now());
+  location.hash = isHere ? addressOf("files", [device], { path, at }) : address;
 }
 
 function PathForm({ device, path }: { device: string; path: string }) {
@@ -200,7 +205,7 @@ function row(device: string, root: string, name: string, entry: Entry) {
   } as const;
   return [
     entry.kind === "folder" ? (
-      <a href={addressOf("files", [device], { path: pathFrom(path) })}>{name}</a>
+      <a href={addressOf("files", [device], { path: cleanPath(path) })}>{name}</a>
     ) : (
       name
     ),

@@ -1,32 +1,14 @@
-// A link that signs in once, made on the server: `#/link/USER/SECRET`.
+// The page of a link that signs in once: it names the user, and asks.
 //
-// Invariants: the secret leaves the address before anything is shown, is in no storage, and is sent
-// only after a click on the user's name. It is of use once.
+// Invariants: the secret is sent only after a click on the user's name. It is of use once.
 
-import { signal, useSignal } from "@preact/signals";
+import { useSignal } from "@preact/signals";
 import { ApiError, redeem, words } from "./api.ts";
-import { type Place, placeOf } from "./pages.ts";
-import { t } from "./strings.ts";
+import { link } from "./sign_in_link.ts";
+import { t } from "./strings/sign_in.ts";
 
-interface Link {
-  user: string;
-  secret: string;
-}
-
-/** The link that was opened and not used yet. */
-export const link = signal<Link | null>(null);
-
-/** Reads an address; a link is taken out of it, and out of the history. */
-export function arrive(hash: string): Place {
-  const place = placeOf(hash);
-  const [user, secret] = place.rest;
-  if (place.page !== "link") return place;
-  history.replaceState(null, "", "#/");
-  if (user && secret) link.value = { user, secret };
-  return placeOf("");
-}
-
-export function LinkPage({ user, secret }: Link) {
+export function LinkPage() {
+  const { user, secret } = link.value ?? { user: "", secret: "" };
   const trouble = useSignal("");
   const busy = useSignal(false);
   const spent = useSignal(false);
