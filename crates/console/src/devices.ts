@@ -28,6 +28,9 @@ export interface FoundDevices {
   NextToken?: string;
 }
 
+/** Most ids that a command takes. */
+export const MOST_IDS = 50;
+
 /** What the list is asked for. */
 export interface Question {
   /** Words that all stand in a device's id, name, tags, platform or address. */

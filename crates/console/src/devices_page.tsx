@@ -8,6 +8,7 @@ import { type Answer, useAnswer, useRead } from "./answers.ts";
 import { identity } from "./api.ts";
 import {
   type Device,
+  MOST_IDS,
   type Part,
   type Question,
   type Rows,
@@ -21,7 +22,6 @@ import {
   visible,
 } from "./devices.ts";
 import { type PageProps, addressOf } from "./pages.ts";
-import { MOST_IDS } from "./fleet/commands.ts";
 import { Remark } from "./parts.tsx";
 import type { Listed } from "./sessions.ts";
 import { t, timeOf } from "./strings.ts";

@@ -10,6 +10,7 @@
 mod attacks;
 mod factor;
 mod fleet;
+mod forms;
 mod hostile;
 mod keyboard;
 mod links;

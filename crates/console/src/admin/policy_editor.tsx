@@ -1,8 +1,12 @@
 // A policy's text with the gateway's judgement at its place. The gateway alone checks.
+//
+// Invariants: what was typed and not saved stays in the page's memory when the sign-in ends or
+// another page is shown, and goes with its user.
 
 import { useSignal } from "@preact/signals";
 import { useRef } from "preact/hooks";
 import { ApiError } from "../api.ts";
+import { onLeave } from "../leaving.ts";
 import { Refusal } from "../refusal.tsx";
 import { t } from "../strings/admin.ts";
 import { lineOf, placeIn } from "./policy_place.ts";
@@ -26,8 +30,20 @@ export function indented(text: string): string {
   }
 }
 
+/** Texts that were not saved, by what they are of. */
+const typed = new Map<string, string>();
+onLeave(() => typed.clear());
+
+/** The rest of the name of a text that was not saved, whose name begins so. */
+export function unsaved(beginning: string): string | null {
+  const name = [...typed.keys()].find((one) => one.startsWith(beginning));
+  return name === undefined ? null : name.slice(beginning.length);
+}
+
 export function PolicyEditor(props: {
   label: string;
+  /** What it is the text of, in this page. */
+  of: string;
   text: string;
   /** Ends sessions that lose their right, if `ends`. */
   save: (text: string, ends: boolean) => Promise<void>;
@@ -38,6 +54,12 @@ export function PolicyEditor(props: {
   const error = useSignal<unknown>(null);
   const said = useSignal("");
   const ends = useSignal(false);
+  const isUnsaved = useSignal(typed.has(props.of));
+  const discard = (): void => {
+    typed.delete(props.of);
+    isUnsaved.value = false;
+    if (area.current) area.current.value = props.text;
+  };
   const save = async (event: SubmitEvent): Promise<void> => {
     event.preventDefault();
     const text = area.current?.value ?? "";
@@ -45,6 +67,8 @@ export function PolicyEditor(props: {
     said.value = "";
     try {
       await props.save(text, ends.value);
+      if (typed.get(props.of) === text) typed.delete(props.of);
+      isUnsaved.value = false;
       said.value = t("polSaved");
     } catch (caught) {
       error.value = caught;
@@ -63,9 +87,18 @@ export function PolicyEditor(props: {
           rows={14}
           spellcheck={false}
           aria-invalid={error.value !== null}
-          defaultValue={props.text}
+          defaultValue={typed.get(props.of) ?? props.text}
+          onInput={(event) => typed.set(props.of, event.currentTarget.value)}
         />
       </label>
+      {isUnsaved.value && (
+        <p class="hint">
+          {t("polUnsaved")}{" "}
+          <button type="button" onClick={discard}>
+            {t("polDiscard")}
+          </button>
+        </p>
+      )}
       {error.value !== null && <Refusal error={error.value} />}
       {place !== null && <p class="hint">{t("polAt", lineOf(text, place))}</p>}
       <p role="status">{said.value}</p>

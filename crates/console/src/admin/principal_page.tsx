@@ -11,7 +11,7 @@ import { Line, Remark, Section, Table } from "../parts.tsx";
 import { Refusal } from "../refusal.tsx";
 import { dateOf } from "../strings.ts";
 import { t } from "../strings/admin.ts";
-import { NEW_POLICY, PolicyEditor, indented } from "./policy_editor.tsx";
+import { NEW_POLICY, PolicyEditor, indented, unsaved } from "./policy_editor.tsx";
 
 export const KINDS = ["User", "Group", "Role"] as const;
 export type Kind = (typeof KINDS)[number];
@@ -19,6 +19,11 @@ export type Kind = (typeof KINDS)[number];
 interface Of {
   kind: Kind;
   name: string;
+}
+
+/** What names of texts of this principal begin with. */
+function textsOf({ kind, name }: Of): string {
+  return `${kind}/${name}/`;
 }
 
 function bodyOf({ kind, name }: Of): { PrincipalName: string; PrincipalType: Kind } {
@@ -215,6 +220,7 @@ function TrustPolicy(of: Of) {
       {one && (
         <PolicyEditor
           label={t("polTrust")}
+          of={`${textsOf(of)}trust`}
           text={indented(one.TrustPolicyDocument ?? "")}
           save={save}
           mayRemove
@@ -226,7 +232,7 @@ function TrustPolicy(of: Of) {
 
 function Policies(of: Of) {
   const answer = useAnswer<{ PolicyNames: string[] }>("Towline.ListPrincipalPolicies", bodyOf(of));
-  const chosen = useSignal("");
+  const chosen = useSignal(unsaved(`${textsOf(of)}policy/`) ?? "");
   const fresh = useSignal("");
   const { error, act } = useAct();
   const names = answer.value.value?.PolicyNames ?? [];
@@ -270,7 +276,7 @@ function Policies(of: Of) {
         ))}
       </ul>
       {error.value !== null && <Refusal error={error.value} />}
-      {chosen.value && (
+      {chosen.value && (answer.value.value || answer.error.value !== null) && (
         <Policy
           key={chosen.value}
           {...of}
@@ -306,9 +312,15 @@ function Policy({
     saved();
   };
   const began = useSignal(isNew).value;
-  if (began) return <PolicyEditor label={policy} text={NEW_POLICY} save={save} mayRemove={false} />;
+  const name = `${textsOf(of)}policy/${policy}`;
+  if (began) {
+    return (
+      <PolicyEditor label={policy} of={name} text={NEW_POLICY} save={save} mayRemove={false} />
+    );
+  }
   return (
     <Stored
+      of={name}
       target="Towline.GetPrincipalPolicy"
       body={{ ...bodyOf(of), PolicyName: policy }}
       label={policy}
@@ -321,6 +333,7 @@ function Policy({
 function Stored(props: {
   target: string;
   body: object;
+  of: string;
   label: string;
   save: (text: string, ends: boolean) => Promise<void>;
 }) {
@@ -332,6 +345,7 @@ function Stored(props: {
       {found && (
         <PolicyEditor
           label={props.label}
+          of={props.of}
           text={indented(found.PolicyDocument)}
           save={props.save}
           mayRemove
@@ -345,7 +359,8 @@ function Boundary(of: Of) {
   const body = bodyOf(of);
   const answer = useAnswer<{ PolicyDocument: string }>("Towline.GetPrincipalBoundary", body);
   const { error, act } = useAct();
-  const adds = useSignal(false);
+  const name = `${textsOf(of)}boundary`;
+  const adds = useSignal(unsaved(name) !== null);
   const failed = answer.error.value;
   const missing = failed instanceof ApiError && failed.code === "ResourceNotFoundException";
   const save = async (text: string, ends: boolean): Promise<void> => {
@@ -374,12 +389,19 @@ function Boundary(of: Of) {
         </button>
       )}
       {missing && adds.value && (
-        <PolicyEditor label={t("polBoundary")} text={NEW_POLICY} save={save} mayRemove />
+        <PolicyEditor
+          label={t("polBoundary")}
+          of={name}
+          text={NEW_POLICY}
+          save={save}
+          mayRemove
+        />
       )}
       {found && (
         <>
           <PolicyEditor
             label={t("polBoundary")}
+            of={name}
             text={indented(found.PolicyDocument)}
             save={save}
             mayRemove

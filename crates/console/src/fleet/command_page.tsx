@@ -1,17 +1,18 @@
 // A command on its way: progress while it runs, outputs grouped by equal text, cancel, and again on
 // the devices that failed. The whole output of a device is read piece by piece on request.
 
-import { useSignal } from "@preact/signals";
+import { type Signal, useSignal } from "@preact/signals";
 import { call, words } from "../api.ts";
 import { type PageProps, addressOf } from "../pages.ts";
 import { dateOf } from "../strings.ts";
+import { MOST_IDS } from "../devices.ts";
 import { t } from "../strings/fleet.ts";
 import { decoded, everyPage, useAnswer, useRead } from "../answers.ts";
 import {
   type Command,
   type Group,
   type Invocation,
-  MOST_IDS,
+  draftOf,
   failedOf,
   grouped,
   isOver,
@@ -102,19 +103,7 @@ function Standing({ command }: { command: Command }) {
 
 /** Opens the editor with this command, for `ids` or for its own targets. */
 function edit(command: Command, ids: string[] | null): void {
-  const tags = (command.Targets ?? []).flatMap((target) =>
-    target.Key.startsWith("tag:") ? target.Values.map((v) => `${target.Key.slice(4)}=${v}`) : [],
-  );
-  const parameters = command.Parameters ?? {};
-  draft.value = {
-    script: parameters["commands"]?.join("\n") ?? "",
-    ids: ids ?? command.InstanceIds ?? [],
-    tags: ids ? "" : tags.join(", "),
-    concurrency: command.MaxConcurrency,
-    errors: command.MaxErrors,
-    timeout: parameters["executionTimeout"]?.[0] ?? "3600",
-    comment: command.Comment ?? "",
-  };
+  draft.value = draftOf(command, ids);
   location.hash = addressOf("run");
 }
 
@@ -128,6 +117,7 @@ function Outputs({ command }: { command: Command }) {
   const answer = useRead(read, `${target} ${id} ${over}`, over ? 0 : EVERY_MS, true);
   const found = answer.value.value;
   const failed = failedOf(found?.items ?? []);
+  const chosen = useSignal("");
   return (
     <Section title={t("outputs")}>
       <Remark answer={answer} />
@@ -139,15 +129,17 @@ function Outputs({ command }: { command: Command }) {
         </div>
       )}
       {grouped(found?.items ?? []).map((group, at) => (
-        <GroupOf key={at} id={id} group={group} />
+        <GroupOf key={at} id={id} group={group} chosen={chosen} />
       ))}
       {found?.more && <p class="hint">{t("firstOnly", { n: MOST_INVOCATIONS })}</p>}
     </Section>
   );
 }
 
-function GroupOf({ id, group }: { id: string; group: Group }) {
-  const chosen = useSignal("");
+/** `chosen`: the device whose whole output is shown, in whatever group it is by now. */
+function GroupOf(props: { id: string; group: Group; chosen: Signal<string> }) {
+  const { id, group, chosen } = props;
+  const shown = group.devices.find((one) => one.InstanceId === chosen.value);
   const code = group.code === null ? "" : t("exitCode", { code: group.code });
   const names = group.devices.slice(0, MOST_NAMES);
   return (
@@ -181,7 +173,7 @@ function GroupOf({ id, group }: { id: string; group: Group }) {
           <li>{t("andMore", { n: group.devices.length - names.length })}</li>
         )}
       </ul>
-      {chosen.value && <Whole key={chosen.value} id={id} device={chosen.value} />}
+      {shown && <Whole key={chosen.value} id={id} device={chosen.value} />}
     </article>
   );
 }

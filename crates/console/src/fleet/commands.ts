@@ -1,10 +1,24 @@
 // Commands of Run Command: shapes, what a form becomes, and how outputs are grouped. No DOM.
+//
+// Invariants: a command that is sent again is the same but for what the form shows: its document,
+// its parameters and where its output goes stay.
 
+import { MOST_IDS } from "../devices.ts";
 import { type Tag, tagsFrom } from "./tags.ts";
 
-export interface Command {
-  CommandId: string;
+/** What a command has beside what the form shows. */
+export interface Beside {
   DocumentName: string;
+  DocumentVersion?: string;
+  TimeoutSeconds?: number;
+  OutputS3Region?: string;
+  OutputS3BucketName?: string;
+  OutputS3KeyPrefix?: string;
+  CloudWatchOutputConfig?: object;
+}
+
+export interface Command extends Beside {
+  CommandId: string;
   Comment?: string;
   Parameters?: Record<string, string[]>;
   InstanceIds?: string[];
@@ -39,9 +53,10 @@ export interface Invocation {
   }[];
 }
 
-/** Most ids that one request takes. */
-export const MOST_IDS = 50;
 const MOST_TARGETS = 5;
+export const SHELL_SCRIPT = "AWS-RunShellScript";
+/** Documents whose script the form shows. */
+const SCRIPTS = [SHELL_SCRIPT, "AWS-RunPowerShellScript"];
 const ENDED = ["Success", "Cancelled", "Failed", "TimedOut"];
 
 export function isOver(status: string): boolean {
@@ -56,7 +71,55 @@ export interface Draft {
   concurrency: string;
   errors: string;
   timeout: string;
+  directory: string;
   comment: string;
+  beside: Beside;
+  /** Parameters of a document whose script the form does not show. */
+  parameters: Record<string, string[]>;
+}
+
+export const EMPTY: Draft = {
+  script: "",
+  ids: [],
+  tags: "",
+  concurrency: "50",
+  errors: "0",
+  timeout: "3600",
+  directory: "",
+  comment: "",
+  beside: { DocumentName: SHELL_SCRIPT },
+  parameters: {},
+};
+
+/** Whether the form shows the script of a document. */
+export function hasScript(draft: Pick<Draft, "beside">): boolean {
+  return SCRIPTS.includes(draft.beside.DocumentName);
+}
+
+/** A command as a form, for `ids` or for its own targets. */
+export function draftOf(command: Command, ids: string[] | null): Draft {
+  const targets = command.Targets ?? [];
+  const named = targets.filter((one) => one.Key === "InstanceIds").flatMap((one) => one.Values);
+  const tags = targets.flatMap((target) =>
+    target.Key.startsWith("tag:") ? target.Values.map((v) => `${target.Key.slice(4)}=${v}`) : [],
+  );
+  const parameters = command.Parameters ?? {};
+  const { DocumentName, DocumentVersion, TimeoutSeconds, CloudWatchOutputConfig } = command;
+  const { OutputS3Region, OutputS3BucketName, OutputS3KeyPrefix } = command;
+  const output = { OutputS3Region, OutputS3BucketName, OutputS3KeyPrefix, CloudWatchOutputConfig };
+  const beside = Object.entries({ DocumentVersion, TimeoutSeconds, ...output });
+  return {
+    script: parameters["commands"]?.join("\n") ?? "",
+    ids: ids ?? [...(command.InstanceIds ?? []), ...named],
+    tags: ids ? "" : tags.join(", "),
+    concurrency: command.MaxConcurrency,
+    errors: command.MaxErrors,
+    timeout: parameters["executionTimeout"]?.[0] ?? "3600",
+    directory: parameters["workingDirectory"]?.[0] ?? "",
+    comment: command.Comment ?? "",
+    beside: { DocumentName, ...Object.fromEntries(beside.filter(([, value]) => value)) },
+    parameters,
+  };
 }
 
 /** Devices by id, or else by tags. Values of one tag are alternatives, tags are conditions. */
@@ -96,10 +159,16 @@ export function troubleOf(
 
 /** The request of SendCommand. */
 export function requestOf(draft: Draft): object {
+  const { script, timeout, directory } = draft;
+  const own = {
+    commands: [script],
+    executionTimeout: [timeout],
+    ...(directory ? { workingDirectory: [directory] } : {}),
+  };
   return {
-    DocumentName: "AWS-RunShellScript",
+    ...draft.beside,
     ...targetsOf(draft),
-    Parameters: { commands: [draft.script], executionTimeout: [draft.timeout] },
+    Parameters: hasScript(draft) ? own : draft.parameters,
     MaxConcurrency: draft.concurrency,
     MaxErrors: draft.errors,
     ...(draft.comment ? { Comment: draft.comment } : {}),

@@ -13,7 +13,7 @@ import { t } from "../strings/fleet.ts";
 import { useAnswer } from "../answers.ts";
 import { Access, Keys, LastErrors, Ports, Sessions } from "./device_parts.tsx";
 import { Remark, Section } from "../parts.tsx";
-import { type Tag, changeOf, tagsFrom } from "./tags.ts";
+import { type Tag, changeOf, editedTags } from "./tags.ts";
 
 /** How often the facts are read again. */
 const EVERY_MS = 5000;
@@ -199,7 +199,7 @@ function Tags({ device, changed }: { device: Device; changed: () => void }) {
   const save = async (): Promise<void> => {
     trouble.value = "";
     const resource = { ResourceType: "ManagedInstance", ResourceId: device.InstanceId };
-    const { removed, set } = changeOf(before, tagsFrom(edited.value ?? text));
+    const { removed, set } = changeOf(before, editedTags(edited.value ?? text, before));
     try {
       if (set.length > 0) await call("AmazonSSM.AddTagsToResource", { ...resource, Tags: set });
       if (removed.length > 0) {

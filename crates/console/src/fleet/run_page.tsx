@@ -4,25 +4,28 @@ import { signal, useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { call, words } from "../api.ts";
 import { type Device, nameOf } from "../devices.ts";
+import { onLeave } from "../leaving.ts";
 import { type PageProps, addressOf } from "../pages.ts";
 import { dateOf } from "../strings.ts";
 import { t } from "../strings/fleet.ts";
 import { useAnswer } from "../answers.ts";
-import { type Command, type Draft, filtersOf, requestOf, troubleOf } from "./commands.ts";
+import {
+  type Command,
+  type Draft,
+  EMPTY,
+  SHELL_SCRIPT,
+  filtersOf,
+  hasScript,
+  requestOf,
+  troubleOf,
+} from "./commands.ts";
 import { Remark, Section, Table } from "../parts.tsx";
 
-const EMPTY: Draft = {
-  script: "",
-  ids: [],
-  tags: "",
-  concurrency: "50",
-  errors: "0",
-  timeout: "3600",
-  comment: "",
-};
-
-/** What was typed stays while other pages are looked at. */
+/** What was typed stays while other pages are looked at, and goes with its user. */
 export const draft = signal<Draft>(EMPTY);
+onLeave(() => {
+  draft.value = EMPTY;
+});
 
 export function RunPage({ place }: PageProps) {
   const { query } = place;
@@ -37,6 +40,40 @@ export function RunPage({ place }: PageProps) {
       <Editor />
       <History />
     </main>
+  );
+}
+
+const FIELDS = ["concurrency", "errors", "timeout", "directory", "comment"] as const;
+/** The fields that are no parameters of a script. */
+const FIELDS_OF_ALL = ["concurrency", "errors", "comment"] as const;
+const MAY_BE_EMPTY: ReadonlySet<string> = new Set(["directory", "comment"]);
+
+/** What stays of a command that is sent again, where it is not what a new one has. */
+function Document({ form }: { form: Draft }) {
+  const { DocumentName, ...beside } = form.beside;
+  const isNew = DocumentName === SHELL_SCRIPT && Object.keys(beside).length === 0;
+  if (isNew) return null;
+  const parameters = hasScript(form) ? [] : Object.entries(form.parameters);
+  const facts = [...Object.entries(beside), ...parameters];
+  return (
+    <div class="whole">
+      <dl class="facts">
+        <dt>{t("commandDocument")}</dt>
+        <dd>{DocumentName}</dd>
+        {facts.flatMap(([name, value]) => [
+          <dt key={name}>{name}</dt>,
+          <dd key={`${name}:`}>{typeof value === "object" ? JSON.stringify(value) : value}</dd>,
+        ])}
+      </dl>
+      <button
+        type="button"
+        onClick={() => {
+          draft.value = EMPTY;
+        }}
+      >
+        {t("newCommand")}
+      </button>
+    </div>
   );
 }
 
@@ -69,18 +106,21 @@ function Editor() {
           void send();
         }}
       >
-        <label class="whole">
-          {t("script")}
-          <textarea
-            name="script"
-            class="code"
-            rows={8}
-            required
-            spellcheck={false}
-            value={form.script}
-            onInput={(event) => change({ script: event.currentTarget.value })}
-          />
-        </label>
+        <Document form={form} />
+        {hasScript(form) && (
+          <label class="whole">
+            {t("script")}
+            <textarea
+              name="script"
+              class="code"
+              rows={8}
+              required
+              spellcheck={false}
+              value={form.script}
+              onInput={(event) => change({ script: event.currentTarget.value })}
+            />
+          </label>
+        )}
         <label>
           {t("targetIds")}
           <input
@@ -101,14 +141,14 @@ function Editor() {
             onInput={(event) => change({ tags: event.currentTarget.value })}
           />
         </label>
-        {(["concurrency", "errors", "timeout", "comment"] as const).map((name) => (
-          <label key={name} class={name === "comment" ? "" : "short"}>
+        {(hasScript(form) ? FIELDS : FIELDS_OF_ALL).map((name) => (
+          <label key={name} class={MAY_BE_EMPTY.has(name) ? "" : "short"}>
             {t(`run_${name}`)}
             <input
               name={name}
               value={form[name]}
-              required={name !== "comment"}
-              maxLength={100}
+              required={!MAY_BE_EMPTY.has(name)}
+              maxLength={name === "directory" ? 4096 : 100}
               onInput={(event) => change({ [name]: event.currentTarget.value })}
             />
           </label>

@@ -17,6 +17,12 @@ export function tagsFrom(text: string): Tag[] {
     });
 }
 
+/** Tags of a text; a line that says one of `before` is that one, whatever its `=` and blanks. */
+export function editedTags(text: string, before: Tag[]): Tag[] {
+  const said = new Map(before.map((tag) => [`${tag.Key}=${tag.Value}`.trim(), tag]));
+  return text.split("\n").flatMap((line) => said.get(line.trim()) ?? tagsFrom(line));
+}
+
 /** What changes `before` into `after`: keys that go, tags that are set. */
 export function changeOf(before: Tag[], after: Tag[]): { removed: string[]; set: Tag[] } {
   const fold = (key: string): string => key.toLowerCase();

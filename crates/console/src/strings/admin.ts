@@ -93,6 +93,11 @@ export const ADMIN = {
     "{name}을(를) 키와 정책까지 함께 삭제할까요?",
   ],
   polSave: ["Save", "저장"],
+  polUnsaved: [
+    "This text was typed earlier and is not saved.",
+    "이 내용은 이전에 입력했으며 저장되지 않았습니다.",
+  ],
+  polDiscard: ["Show what the gateway has", "게이트웨이의 내용 보기"],
   polSaved: ["Saved.", "저장했습니다."],
   polAt: ["At line {line}, column {column}.", "{line}행 {column}열."],
   polEnds: ["End open sessions that lose their right", "권한을 잃는 열린 세션 끝내기"],

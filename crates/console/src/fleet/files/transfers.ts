@@ -8,8 +8,9 @@
 // ends all sessions of transfers.
 
 import { signal } from "@preact/signals";
-import { NoAnswer, identity, words } from "../../api.ts";
+import { NoAnswer, words } from "../../api.ts";
 import { keptPrefix } from "../../kept.ts";
+import { onLeave } from "../../leaving.ts";
 import { t } from "../../strings/fleet.ts";
 import { Copier, Refused } from "./copier.ts";
 import { below } from "./copy_messages.ts";
@@ -266,13 +267,5 @@ function endAll(): void {
   endWorker();
 }
 
-/** A tab of this browser signed out. */
-new BroadcastChannel("towline").onmessage = endAll;
-
-let user = identity.peek()?.arn;
-identity.subscribe((who) => {
-  if (!who || who.arn === user) return;
-  // Somebody else: what waits would go on by that one's rights.
-  if (user !== undefined) endAll();
-  user = who.arn;
-});
+// What waits would go on by the rights of somebody else.
+onLeave(endAll);
