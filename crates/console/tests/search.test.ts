@@ -142,6 +142,20 @@ test("parts of plain output are not drawn unless they have the text", async () =
   assert.equal(source.drawn, 3);
 });
 
+test("a stretch of a recording is searched and no more, and the stretches together find it", async () => {
+  const lines = (n: number) => [event(`line ${n}\r\n`)];
+  const source = await recorded([0, 1, 2, 3, 4, 5].map(lines));
+  const looked: number[] = [];
+  const within = (from: number, to: number) =>
+    search(source, "line 4", null, () => false, (at) => looked.push(at), { from, to });
+  assert.equal(await within(0, 2), null);
+  assert.deepEqual(looked, [0, 1]);
+  assert.equal(await within(2, 4), null);
+  assert.equal((await within(4, 6))?.part, 4);
+  assert.equal(await within(5, 99), null);
+  assert.deepEqual(looked, [0, 1, 2, 3, 4, 5]);
+});
+
 test("of output that moves the cursor elsewhere nothing is known", () => {
   const told = (...texts: string[]): Told => {
     const rows = new PlainRows("needle");

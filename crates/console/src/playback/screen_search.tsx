@@ -3,8 +3,9 @@
 //
 // Data flow: `DescribeSessions` -> the recording of each session -> the first moment that shows the
 // text. Invariants: one recording is read at a time, and of each the first MOST_PARTS parts; after
-// STEP recordings the page waits to be asked for more. What may not be read is counted. The newest
-// search wins.
+// STEP recordings the page waits to be asked for more. A recording that was not searched to its end
+// is listed with the time up to which it was, and is searched on when the user asks for it. What
+// may not be read is counted. The newest search wins.
 
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
@@ -16,11 +17,11 @@ import { dateOf } from "../strings.ts";
 import { t } from "../strings/playback.ts";
 import { open } from "./joined.ts";
 import { clock } from "./recording.ts";
-import { search } from "./search.ts";
+import { type Hit, type Stretch, search } from "./search.ts";
 
 /** Recordings until the page waits to be asked for more. */
 const STEP = 25;
-/** Parts of a recording, of 256 KiB each at the most. */
+/** Parts of a recording, of 256 KiB each at the most, before the others have their turn. */
 const MOST_PARTS = 256;
 /** Rows that the page holds. */
 const MOST = 500;
@@ -29,6 +30,16 @@ interface Found {
   session: Listed;
   /** Seconds. */
   at: number;
+}
+
+/** A recording that was not searched to its end. */
+interface Unfinished {
+  session: Listed;
+  /** The first part that was not looked at; `null`: what is behind cannot be read here. */
+  part: number | null;
+  /** Seconds that were searched, and that there are. */
+  at: number;
+  end: number;
 }
 
 interface State {
@@ -40,11 +51,12 @@ interface State {
   looked: number;
   /** Sessions without a recording, or with one that may not be read. */
   left: number;
-  /** Recordings that are longer than what was looked at. */
-  cut: number;
+  unfinished: Unfinished[];
   /** Seconds; when the last session began that was looked at. */
   to: number | null;
   searching: boolean;
+  /** Where a recording is searched that the user asked for. */
+  place: string;
 }
 
 const BEGINNING: State = {
@@ -53,9 +65,10 @@ const BEGINNING: State = {
   next: { State: "Active" },
   looked: 0,
   left: 0,
-  cut: 0,
+  unfinished: [],
   to: null,
   searching: true,
+  place: "",
 };
 
 interface Wanted {
@@ -77,6 +90,24 @@ async function listed(wanted: Wanted, state: State): Promise<State> {
   return { ...state, waiting: [...state.waiting, ...page.Sessions], next };
 }
 
+/** Looks at some parts of a recording. */
+async function lookedAt(
+  session: Listed,
+  words: string,
+  stretch: Stretch,
+  over: () => boolean,
+  looks: (at: number) => void,
+): Promise<{ hit: Hit | null; rest: Unfinished | null } | null> {
+  const source = await open(session.SessionId, over, () => undefined);
+  if (!source) return null;
+  const hit = await search(source, words, null, over, looks, stretch);
+  const next = source.keyframes[stretch.to];
+  if (hit || over()) return { hit, rest: null };
+  if (next) return { hit, rest: { session, part: stretch.to, at: next.at, end: source.end } };
+  const isAll = source.whole && source.parts.every((part) => part.isHere);
+  return { hit, rest: isAll ? null : { session, part: null, at: source.end, end: source.end } };
+}
+
 /** Looks at one recording. */
 async function looked(
   wanted: Wanted,
@@ -86,13 +117,13 @@ async function looked(
 ): Promise<State> {
   const to = session.StartDate;
   try {
-    const source = await open(session.SessionId, over, () => undefined);
-    if (!source) return { ...state, left: state.left + 1, to };
-    const hit = await search(source, wanted.words, null, over, () => undefined, MOST_PARTS);
-    const isHere = source.parts.every((part) => part.isHere);
-    const isCut = !hit && (source.keyframes.length > MOST_PARTS || !source.whole || !isHere);
+    const stretch = { from: 0, to: MOST_PARTS };
+    const found = await lookedAt(session, wanted.words, stretch, over, () => undefined);
+    if (!found) return { ...state, left: state.left + 1, to };
+    const { hit, rest } = found;
     const rows = hit ? [...state.rows, { session, at: hit.at }] : state.rows;
-    return { ...state, rows, looked: state.looked + 1, cut: state.cut + (isCut ? 1 : 0), to };
+    const unfinished = rest ? [...state.unfinished, rest] : state.unfinished;
+    return { ...state, rows, looked: state.looked + 1, unfinished, to };
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     return { ...state, left: state.left + 1, to };
@@ -116,11 +147,41 @@ async function goOn(
   if (!over()) told({ ...state, searching: false });
 }
 
+/** Searches a recording on to its end, step by step; each step is told. */
+async function finish(
+  wanted: Wanted,
+  from: State,
+  one: Unfinished,
+  over: () => boolean,
+  told: (state: State) => void,
+): Promise<void> {
+  const others = ({ unfinished }: State) =>
+    unfinished.filter((other) => other.session !== one.session);
+  let [state, rest] = [{ ...from, searching: true, place: "" }, one];
+  for (let part = one.part; part !== null && !over(); part = rest.part) {
+    const looks = (at: number): void => {
+      const place = t("screensAt", { session: one.session.SessionId, time: clock(at) });
+      told({ ...state, place });
+    };
+    const stretch = { from: part, to: part + MOST_PARTS };
+    const found = await lookedAt(one.session, wanted.words, stretch, over, looks);
+    if (over()) return;
+    const hit = found?.hit;
+    const rows = hit ? [...state.rows, { session: one.session, at: hit.at }] : state.rows;
+    if (found?.rest) rest = found.rest;
+    const unfinished = found?.rest ? [...others(state), found.rest] : others(state);
+    state = { ...state, rows, unfinished };
+    told(state);
+    if (!found?.rest) break;
+  }
+  if (!over()) told({ ...state, searching: false });
+}
+
 export function ScreensFound({ wanted }: { wanted: Wanted }) {
   const state = useSignal<State>(BEGINNING);
   const trouble = useSignal("");
   const turn = useSignal(0);
-  const start = (from: State): void => {
+  const start = (from: State, one?: Unfinished): void => {
     turn.value += 1;
     const own = turn.value;
     const over = () => own !== turn.value;
@@ -128,10 +189,11 @@ export function ScreensFound({ wanted }: { wanted: Wanted }) {
     const told = (next: State): void => {
       if (!over()) state.value = next;
     };
-    goOn(wanted, from, over, told).catch((error: unknown) => {
+    const goes = one ? finish(wanted, from, one, over, told) : goOn(wanted, from, over, told);
+    goes.catch((error: unknown) => {
       if (over()) return;
       trouble.value = words(error);
-      state.value = { ...state.value, searching: false };
+      state.value = { ...state.value, searching: false, place: "" };
     });
   };
   useEffect(() => {
@@ -156,17 +218,58 @@ export function ScreensFound({ wanted }: { wanted: Wanted }) {
           {t("searchOn")}
         </button>
       )}
+      {found.unfinished.length > 0 && (
+        <NotSearched found={found} goOn={(one) => start(found, one)} />
+      )}
     </>
   );
 }
 
-function statusOf({ rows, looked, left, cut, to, searching }: State): string {
+function statusOf({ rows, looked, left, unfinished, to, searching, place }: State): string {
   const parts = [t("executedFound", { count: rows.length }), t("screensLooked", { looked })];
   if (to !== null) parts.push(t("searchedBackTo", { time: dateOf(to) }));
   if (left > 0) parts.push(t("screensLeft", { left }));
-  if (cut > 0) parts.push(t("screensCut", { cut }));
-  if (searching) parts.push(t("searchGoesOn"));
+  if (unfinished.length > 0) parts.push(t("screensCut", { cut: unfinished.length }));
+  if (searching) parts.push(place || t("searchGoesOn"));
   return parts.join(" ");
+}
+
+/** Which recordings were searched up to where, and the way to search them on. */
+function NotSearched(props: { found: State; goOn: (one: Unfinished) => void }) {
+  const { unfinished, searching } = props.found;
+  return (
+    <TableFrame
+      label={t("notSearched")}
+      heads={[t("started"), t("device"), t("recordingOfIt"), t("searchedUpTo"), ""]}
+    >
+      {unfinished.map((one) => (
+        <tr key={one.session.SessionId} data-unfinished={one.session.SessionId}>
+          <td>{dateOf(one.session.StartDate)}</td>
+          <td>{one.session.Target}</td>
+          <td>
+            <a href={addressOf("recording", [one.session.SessionId])}>{one.session.SessionId}</a>
+          </td>
+          <td>
+            {one.part === null
+              ? t("restUnreadable", { at: clock(one.at) })
+              : t("atOfAll", { at: clock(one.at), all: clock(one.end) })}
+          </td>
+          <td>
+            {one.part !== null && (
+              <button
+                type="button"
+                disabled={searching}
+                aria-label={t("searchRestOf", { session: one.session.SessionId })}
+                onClick={() => props.goOn(one)}
+              >
+                {t("searchRest")}
+              </button>
+            )}
+          </td>
+        </tr>
+      ))}
+    </TableFrame>
+  );
 }
 
 function Results({ rows }: { rows: Found[] }) {

@@ -20,10 +20,16 @@ export interface Hit {
   at: number;
 }
 
+/** Parts from one to before another. */
+export interface Stretch {
+  from: number;
+  to: number;
+}
+
 /**
  * The next place behind `from` where the text comes into sight; from the start again behind the
- * last one. `null`: there is none, or `over` said so. `looks` hears of each part; `most` parts are
- * drawn.
+ * last one. `null`: there is none, or `over` said so. `looks` hears of each part. With a `stretch`
+ * the first place in it.
  */
 export async function search(
   source: Source,
@@ -31,14 +37,14 @@ export async function search(
   from: Hit | null,
   over: () => boolean,
   looks: (at: number) => void,
-  most = Number.POSITIVE_INFINITY,
+  stretch?: Stretch,
 ): Promise<Hit | null> {
   const parts = source.keyframes.length;
-  const first = from?.part ?? 0;
+  const first = stretch?.from ?? from?.part ?? 0;
   const screens = new Screens(source, text, over);
   try {
     // The first part once more, for what stands before `from`.
-    const last = Math.min(from ? parts : parts - 1, most - 1);
+    const last = stretch ? Math.min(stretch.to, parts) - first - 1 : from ? parts : parts - 1;
     for (let n = 0; n <= last; n += 1) {
       if (over()) return null;
       const part = (first + n) % parts;

@@ -45,9 +45,19 @@ export const PLAYBACK = {
     "세션 {left}개는 볼 수 있는 녹화가 없습니다.",
   ],
   screensCut: [
-    "Of {cut} recordings only the beginning was looked at.",
-    "녹화 {cut}개는 앞부분만 확인했습니다.",
+    "{cut} recordings were not searched to their end: see the list.",
+    "녹화 {cut}개는 끝까지 검색하지 않았습니다. 목록을 확인하세요.",
   ],
+  screensAt: ["Searching {session} at {time}…", "{session}의 {time}에서 검색 중…"],
+  notSearched: ["Not searched to the end", "끝까지 검색하지 않은 녹화"],
+  searchedUpTo: ["Searched up to", "검색한 위치"],
+  atOfAll: ["{at} of {all}", "{all} 중 {at}"],
+  restUnreadable: [
+    "{at}; the page cannot read what is behind: use `towline export`",
+    "{at}. 이후는 이 페이지에서 읽을 수 없습니다. `towline export`를 사용하세요",
+  ],
+  searchRest: ["Search the rest", "나머지 검색"],
+  searchRestOf: ["Search the rest of {session}", "{session}의 나머지 검색"],
   searchGoesOn: ["Searching…", "검색 중…"],
   searchExecuted: ["Search", "검색"],
   whatIsSearched: [
