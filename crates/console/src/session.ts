@@ -91,7 +91,7 @@ const OLD_ENDS_MS = 500;
 
 export class Session {
   private input = new Input();
-  private readonly output: Output;
+  private output: Output;
   private socket: WebSocket | null = null;
   private attached = false;
   private stopped = false;
@@ -190,7 +190,18 @@ export class Session {
     this.over({ is: "ended", reason: "closedByOperator", status: null, text: "" });
   }
 
-  /** Tries again now: after a sign-in, after a take-over, when the network is back. */
+  /**
+   * Takes the seat back from another client, which has answered what it was asked meanwhile.
+   * `drawn`: the screen shows what comes before this position.
+   */
+  takeBack(drawn: number | null): void {
+    const isAhead = drawn !== null && drawn > this.output.onScreen;
+    if (isAhead && this.unread === 0) this.output = new Output(drawn);
+    this.isOld = true;
+    this.again();
+  }
+
+  /** Tries again now: after a sign-in, when the network is back. */
   again(): void {
     if (this.stopped) return;
     this.pauses.atOnce();

@@ -172,6 +172,8 @@ async function joined(page, terminal) {
   await terminal.is("connected");
   await terminal.type("echo own-again-$((40+2))");
   await terminal.sees("own-again-42");
+  const shown = (await terminal.rows()).filter((row) => row.startsWith("from-bob-42"));
+  assert.equal(shown.length, 1, "what the viewer has drawn is not drawn again");
   assert.ok(!(await terminal.rows()).join("\n").includes("never-kept"));
 }
 

@@ -69,7 +69,6 @@ export class Shell {
   private closed = false;
   /** Shows the session while another client has its seat. */
   private viewer: Viewer | null = null;
-  private watched = false;
   /** What was typed before there is a session. */
   private early: Uint8Array[] = [];
   private element: HTMLElement | null = null;
@@ -164,7 +163,6 @@ export class Shell {
         if (["ended", "gone", "takenOver"].includes(now.is)) this.askNoMore();
         if (now.is === "connected") {
           [this.kept.value, this.remark.value, this.joins.value] = [0, "", false];
-          this.watched = false;
         }
         if (now.is === "takenOver") void this.watch(id, view);
         if (now.is === "ended" || now.is === "gone") {
@@ -173,7 +171,6 @@ export class Shell {
         }
       },
       missed: (bytes) => {
-        if (this.watched) return; // this terminal has shown them as a viewer
         view.reset();
         setTimeout(() => {
           this.remark.value = t("missed", { bytes });
@@ -274,7 +271,6 @@ export class Shell {
     this.viewer?.close();
     const viewer = await import("./viewer.ts").catch(() => null);
     if (!viewer || this.closed || this.status.peek().is !== "takenOver") return;
-    this.watched = true;
     this.viewer = new viewer.Viewer(id, false, {
       write: (bytes, done) => view.show(bytes, done),
       size: (size) => view.show(new Uint8Array(), () => view.showAs(size)),
@@ -314,10 +310,11 @@ export class Shell {
 
   takeOver(): void {
     if (this.status.value.is === "takenOver") {
+      const drawn = this.viewer?.drawn ?? null;
       this.viewer?.close();
       this.watches.value = false;
       this.view?.showAs(null);
-      this.session?.again();
+      this.session?.takeBack(drawn);
       return;
     }
     this.view?.close();

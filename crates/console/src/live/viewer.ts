@@ -48,6 +48,8 @@ export class Viewer {
   private readonly pauses = new Pauses(PAUSES_MS);
   private since = 0;
   private undrawn = 0;
+  /** Position in the session behind what is on the screen; `null`: nothing is. */
+  drawn: number | null = null;
   private skipped = 0;
   private timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -102,7 +104,7 @@ export class Viewer {
 
   private take(bytes: Uint8Array): void {
     const frame = decodeFrame(bytes);
-    if (frame.kind === "data" && frame.stream === IO) this.draw(frame.data);
+    if (frame.kind === "data" && frame.stream === IO) this.draw(frame.offset, frame.data);
     if (frame.kind === "ping") this.socket?.send(encodeFrame({ kind: "pong" }));
     if (frame.kind === "control") this.told(decodeMessage(frame.body));
   }
@@ -110,6 +112,7 @@ export class Viewer {
   private told(message: ToClient): void {
     switch (message.type) {
       case "watching":
+        this.drawn = null;
         this.screen.reset();
         if (message.size) this.screen.size(message.size);
         this.pauses.made();
@@ -120,6 +123,7 @@ export class Viewer {
         this.screen.size(message.size);
         return;
       case "missed":
+        this.drawn = null;
         this.screen.reset();
         this.screen.missed(message.bytes);
         return;
@@ -134,7 +138,7 @@ export class Viewer {
     }
   }
 
-  private draw(bytes: Uint8Array): void {
+  private draw(offset: number, bytes: Uint8Array): void {
     if (this.skipped > 0 || this.undrawn + bytes.length > MOST_UNDRAWN) {
       this.skipped += bytes.length;
       return;
@@ -142,6 +146,7 @@ export class Viewer {
     this.undrawn += bytes.length;
     this.screen.write(bytes, () => {
       this.undrawn -= bytes.length;
+      this.drawn = offset + bytes.length;
       if (this.undrawn > 0 || this.skipped === 0 || this.closed) return;
       this.screen.missed(this.skipped);
       this.skipped = 0;

@@ -1,8 +1,8 @@
 //! A viewer's websocket: the screen as it is, then what comes. Nothing that the viewer sends
 //! reaches the session.
 //!
-//! Data flow: [`Session::take_for`] -> frames -> messages. Positions on stream 0 count from 0 for
-//! each viewer.
+//! Data flow: [`Session::take_for`] -> frames -> messages. Positions on stream 0 are those of the
+//! session: a viewer who takes the seat goes on where its screen ends.
 //!
 //! # Invariants
 //! - A viewer that takes nothing for a while is hung up on; until then it misses bytes, and is
@@ -27,7 +27,6 @@ pub(super) async fn carry(
     sink: &mut Sink,
     stream: &mut Stream,
 ) {
-    let mut position = 0;
     let (mut unflushed, mut over, mut silent) = (false, false, 0_u8);
     let mut first = word(&ToClient::Watching { size });
     let tick = tokio::time::sleep(CHANNEL_PING_EVERY);
@@ -39,7 +38,7 @@ pub(super) async fn carry(
             }
             let (items, last) = session.take_for(viewer);
             over = last;
-            let items = items.iter().flat_map(|item| messages(item, &mut position));
+            let items = items.iter().flat_map(messages);
             for message in first.take().into_iter().chain(items) {
                 if sink.feed(message).await.is_err() {
                     return;
@@ -78,11 +77,12 @@ pub(super) async fn carry(
 }
 
 /// What waits for a viewer, as messages.
-fn messages(item: &ToViewer, position: &mut u64) -> Vec<Message> {
+fn messages(item: &ToViewer) -> Vec<Message> {
     let one = |message: &ToClient| word(message).into_iter().collect();
     match item {
-        ToViewer::Output(bytes) => {
-            bytes.chunks(MAX_DATA).map(|data| output(data, position)).collect()
+        ToViewer::Output(from, bytes) => {
+            let positions = (*from..).step_by(MAX_DATA);
+            bytes.chunks(MAX_DATA).zip(positions).map(|(data, at)| output(at, data)).collect()
         }
         ToViewer::Missed(bytes) => one(&ToClient::Missed { bytes: *bytes }),
         ToViewer::Resized(size) => one(&ToClient::Resized(*size)),
@@ -90,9 +90,8 @@ fn messages(item: &ToViewer, position: &mut u64) -> Vec<Message> {
     }
 }
 
-fn output(data: &[u8], position: &mut u64) -> Message {
+fn output(offset: u64, data: &[u8]) -> Message {
     let mut body = Vec::new();
-    Frame::Data { stream: IO, offset: *position, data }.encode_body(&mut body);
-    *position += data.len() as u64;
+    Frame::Data { stream: IO, offset, data }.encode_body(&mut body);
     Message::Binary(body.into())
 }

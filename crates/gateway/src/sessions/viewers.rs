@@ -33,8 +33,8 @@ use crate::plane::{WatchError, Watcher, Watching};
 /// One thing for a viewer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ToViewer {
-    /// Output bytes.
-    Output(Bytes),
+    /// Output bytes from this position on.
+    Output(u64, Bytes),
     /// So many bytes of output did not fit. The end of the output follows, for a fresh screen.
     Missed(u64),
     /// The terminal has this size.
@@ -70,16 +70,16 @@ impl Viewer {
         Self { who, permitted: now, waiting: Mutex::default(), ready: Notify::new() }
     }
 
-    /// Takes what waits; `tail` is what a fresh screen shows. The second value is true when nothing
-    /// will ever follow.
-    pub(super) fn take(&self, tail: &Tail) -> (Vec<ToViewer>, bool) {
+    /// Takes what waits; `screen` gives what a fresh one shows. The second value is true when
+    /// nothing will ever follow.
+    fn take(&self, screen: impl FnOnce() -> ToViewer) -> (Vec<ToViewer>, bool) {
         let mut waiting = lock(&self.waiting);
         waiting.bytes = 0;
         let mut taken: Vec<ToViewer> = waiting.items.drain(..).collect();
         let missed = std::mem::take(&mut waiting.missed);
         if missed > 0 {
             let last = taken.pop_if(|item| matches!(item, ToViewer::Last(_)));
-            taken.extend([ToViewer::Missed(missed), ToViewer::Output(tail.shown())]);
+            taken.extend([ToViewer::Missed(missed), screen()]);
             taken.extend(last);
         }
         (taken, waiting.over)
@@ -96,7 +96,7 @@ impl Viewer {
         if waiting.over {
             return;
         }
-        if let ToViewer::Output(data) = &item {
+        if let ToViewer::Output(_, data) = &item {
             let full = waiting.bytes + data.len() > VIEWER_BYTES;
             if waiting.missed > 0 || full || waiting.items.len() >= VIEWER_ITEMS {
                 waiting.missed += data.len() as u64;
@@ -144,6 +144,8 @@ pub(super) struct Viewers {
     permitted: Vec<(Token, Arc<Viewer>)>,
     attached: Vec<Weak<Viewer>>,
     tail: Tail,
+    /// Position behind the last byte of the tail.
+    end: u64,
     size: Option<Size>,
 }
 
@@ -174,16 +176,21 @@ impl Viewers {
             waiting.attached = true;
         }
         self.attached.push(Arc::downgrade(&viewer));
-        let tail = self.tail.shown();
-        if !tail.is_empty() {
-            viewer.push(ToViewer::Output(tail));
+        if self.end > 0 {
+            viewer.push(self.screen());
         }
         Some((viewer, self.size))
     }
 
     /// What waits for a viewer.
     pub(super) fn take(&self, viewer: &Viewer) -> (Vec<ToViewer>, bool) {
-        viewer.take(&self.tail)
+        viewer.take(|| self.screen())
+    }
+
+    /// What a fresh screen shows.
+    fn screen(&self) -> ToViewer {
+        let tail = self.tail.shown();
+        ToViewer::Output(self.end.saturating_sub(tail.len() as u64), tail)
     }
 
     /// ARNs of those who watch now and are seen; `but`: one who is leaving.
@@ -194,10 +201,17 @@ impl Viewers {
         seen.map(|viewer| viewer.who.arn.clone()).collect()
     }
 
-    /// Gives output to all viewers; forgets those that are gone.
-    pub(super) fn output(&mut self, data: &Bytes) {
-        self.tail.push(data);
-        self.each(&ToViewer::Output(data.clone()));
+    /// Gives output from `offset` on to all viewers, but for what they had: a client that returns
+    /// is given that again. Forgets viewers that are gone.
+    pub(super) fn output(&mut self, offset: u64, data: &Bytes) {
+        let known = usize::try_from(self.end.saturating_sub(offset)).unwrap_or(usize::MAX);
+        if known >= data.len() {
+            return;
+        }
+        let (from, fresh) = (offset + known as u64, data.slice(known..));
+        self.end = from + fresh.len() as u64;
+        self.tail.push(&fresh);
+        self.each(&ToViewer::Output(from, fresh));
     }
 
     /// The terminal has another size.

@@ -215,7 +215,7 @@ impl Session {
                 }
                 let data = Bytes::copy_from_slice(data);
                 if lane == Lane::Io && self.meta.has_terminal() {
-                    core.viewers.output(&data);
+                    core.viewers.output(offset, &data);
                 }
                 core.tell(ToChannel::Data(lane, offset, data));
             }

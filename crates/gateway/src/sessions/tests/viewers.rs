@@ -22,7 +22,7 @@ fn watch(session: &Session) -> Arc<Viewer> {
 
 fn shown(session: &Session, viewer: &Viewer) -> Vec<String> {
     let text = |item| match item {
-        ToViewer::Output(bytes) => format!("output {}", bytes.len()),
+        ToViewer::Output(from, bytes) => format!("output {from}+{}", bytes.len()),
         ToViewer::Missed(bytes) => format!("missed {bytes}"),
         ToViewer::Resized(size) => format!("size {}x{}", size.cols, size.rows),
         ToViewer::Last(ToClient::Ended { text, .. }) => format!("ended {text}"),
@@ -47,8 +47,22 @@ fn a_viewer_is_first_shown_the_output_so_far_and_then_what_the_client_gets() {
     let viewer = watch(&session);
     session.output(Lane::Io, 6, b"hello");
     assert_eq!(words(&client), ["data 0+6", "data 6+5"]);
-    assert_eq!(shown(&session, &viewer), ["output 6", "output 5"]);
+    assert_eq!(shown(&session, &viewer), ["output 0+6", "output 6+5"]);
     assert!(sent(&link).is_empty(), "only the client gives credit");
+}
+
+#[test]
+fn what_a_client_is_given_again_is_shown_once_and_at_the_positions_of_the_session() {
+    let (session, _link, _client) = running();
+    session.output(Lane::Io, 0, b"before");
+    let viewer = watch(&session);
+    assert_eq!(shown(&session, &viewer), ["output 0+6"]);
+    let _next = attach(&session, Some([2, 0]));
+    session.attached(2, Lanes::new(2, 0), 0, 50);
+    session.output(Lane::Io, 2, b"fore");
+    session.output(Lane::Io, 6, b"hello");
+    assert_eq!(shown(&session, &viewer), ["output 6+5"]);
+    assert_eq!(shown(&session, &watch(&session)), ["output 0+11"]);
 }
 
 #[test]
@@ -87,10 +101,15 @@ fn a_slow_viewer_misses_exactly_the_bytes_that_did_not_fit_and_gets_a_fresh_scre
     output(&session, &client, VIEWER_BYTES as u64, 7);
     output(&session, &client, VIEWER_BYTES as u64 + 7, 4);
     let seen = shown(&session, &viewer);
-    assert_eq!(seen[..2], [format!("output {VIEWER_BYTES}"), "missed 11".into()]);
+    assert_eq!(seen[..2], [format!("output 0+{VIEWER_BYTES}"), "missed 11".into()]);
     assert!(seen[2].starts_with("output ") && seen.len() == 3, "the end of the output: {seen:?}");
     output(&session, &client, VIEWER_BYTES as u64 + 11, 3);
-    assert_eq!(shown(&session, &viewer), ["output 3"], "it goes on with what is new");
+    let end = VIEWER_BYTES as u64 + 11;
+    assert_eq!(
+        shown(&session, &viewer),
+        [format!("output {end}+3")],
+        "it goes on with what is new"
+    );
     assert_eq!(session.live(), LiveState::Connected, "the client noticed nothing");
 }
 
@@ -170,7 +189,7 @@ fn the_end_of_the_session_reaches_each_viewer_behind_what_waits() {
     session.output(Lane::Io, 0, b"bye");
     session.end(EndReason::Terminated, "terminated");
     for viewer in [first, second] {
-        assert_eq!(shown(&session, &viewer), ["output 3", "ended terminated"]);
+        assert_eq!(shown(&session, &viewer), ["output 0+3", "ended terminated"]);
         assert!(session.take_for(&viewer).1);
     }
     assert_eq!(permit(&session, false).err(), Some(WatchError::Over));
