@@ -352,7 +352,7 @@ export class Session {
    */
   private dropPassed(position: number): number | null {
     if (!this.screen.otherTyped || !this.input.isPassed(position)) return null;
-    const dropped = this.input.waiting;
+    const dropped = this.input.unsent;
     this.input = new Input();
     return dropped;
   }

@@ -37,6 +37,11 @@ export class Input {
     return this.kept;
   }
 
+  /** Bytes that were never sent. */
+  get unsent(): number {
+    return this.kept - Math.max(0, this.reached - (this.start ?? 0));
+  }
+
   /** The device took what was never sent from here: another client typed meanwhile. */
   isPassed(position: number): boolean {
     return this.start !== null && position > Math.max(this.start, this.reached);

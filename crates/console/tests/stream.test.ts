@@ -58,6 +58,7 @@ test("what the device took of another client is told from what it took of this o
   input.lost();
   assert.equal(input.isPassed(72), false);
   assert.equal(input.isPassed(73), true);
+  assert.deepEqual([input.waiting, input.unsent], [3, 1]);
 });
 
 test("input is kept within its bound", () => {
