@@ -28,7 +28,14 @@ import {
 import { Pane } from "./live/pane.tsx";
 import { type Page, Shell, type Target } from "./live/shell.ts";
 import { Tools } from "./live/tools.tsx";
-import { type PageProps, type Place, addressOf, opensSession } from "./pages.ts";
+import {
+  type PageProps,
+  type Place,
+  addressOf,
+  keepsShell,
+  opensSession,
+  placeOf,
+} from "./pages.ts";
 import { forgetScreen, saveLayout, savedLayout } from "./saved.ts";
 import { t } from "./strings/terminal.ts";
 
@@ -109,10 +116,14 @@ function add(target: Target, way: Way | null): void {
   layout.value = way ? inSplit(now, shell, way) : inNewTab(now, shell);
 }
 
-/** The address names the session that is typed into. */
+/**
+ * The address names the session that is typed into; not where the user has gone to another page,
+ * which its address tells before it is shown.
+ */
 function name(now: Layout<Shell>): void {
   const session = focusOf(now)?.at.value;
-  if (session) history.replaceState(null, "", addressOf("terminal", [session]));
+  if (session && keepsShell(placeOf(location.hash)))
+    history.replaceState(null, "", addressOf("terminal", [session]));
 }
 
 function replace(old: Shell, target: Target): void {

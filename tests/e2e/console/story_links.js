@@ -152,4 +152,10 @@ async function ninth(page, context) {
   assert.equal(tab.url(), before, "the address names the terminal that is typed into");
   assert.equal((await sessions(page)).length, MOST);
   await axe(tab, "a full page");
+  step("who leaves while a terminal changes its state gets to the page that was asked for");
+  await tab.evaluate(() => {
+    location.hash = "#/sessions";
+    dispatchEvent(new Event("online")); // terminals connect anew, and say so
+  });
+  await tab.locator("h1", { hasText: "Sessions" }).waitFor();
 }
