@@ -14,6 +14,8 @@
 //!   a sequence, other controls act within a sequence, and text behind its beginning is text.
 //! - Who reads a recording sees where something long was taken out: `[512 characters left out]`.
 //!   Titles, folders and links below `COMMON`, and other strings below `SHORT`, leave no mark.
+//! - In a transcript, a character that only reorders others is named (`[U+202E]`): who reads a file
+//!   reads the characters in the order in which they came.
 //!
 //! # Not here
 //! - A terminal: positions and screens are the viewer's own terminal's business.
@@ -178,6 +180,9 @@ impl Sanitiser {
             '\n' | '\t' => out.push(c),
             '\r' | '\u{8}' | '\u{e}' | '\u{f}' if self.drawing => out.push(c),
             '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' => {}
+            _ if !self.drawing && is_reordering(c) => {
+                out.push_str(&format!("[U+{:04X}]", u32::from(c)));
+            }
             _ => out.push(c),
         }
         State::Text
@@ -230,6 +235,14 @@ fn harmless(parameters: &str, last: char) -> bool {
         (_, Some(_)) => false,
         (last, None) => DRAWING.contains(last) && are_numbers(parameters),
     }
+}
+
+/// Whether a character changes the order in which others are drawn, and draws nothing itself.
+const fn is_reordering(c: char) -> bool {
+    matches!(c,
+        '\u{61c}' | '\u{200e}' | '\u{200f}'               // marks
+        | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' // embeddings, overrides, isolates
+    )
 }
 
 fn are_numbers(parameters: &str) -> bool {
@@ -349,5 +362,15 @@ mod tests {
             Sanitiser::text_only().push("\u{1b}[1mls\u{1b}[0m\r\n\tfile\u{8}\r\n"),
             "ls\n\tfile\n"
         );
+    }
+
+    #[test]
+    fn a_transcript_names_what_reorders_text_and_a_drawing_keeps_it() {
+        let hostile = "rm \u{202e}gpj.x\u{2066}y\u{2069}\u{200f} שלום\n";
+        assert_eq!(
+            Sanitiser::text_only().push(hostile),
+            "rm [U+202E]gpj.x[U+2066]y[U+2069][U+200F] שלום\n"
+        );
+        check(hostile, hostile);
     }
 }

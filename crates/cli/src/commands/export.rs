@@ -2,7 +2,7 @@
 //!
 //! # Invariants
 //! - asciicast is the recording as it is. All other forms are harmless: text and pictures hold only
-//!   what was drawn, JSON escapes control characters.
+//!   what was drawn, text names what would reorder it, JSON escapes control characters.
 //! - Memory is one line of the recording, and one screen for a picture.
 
 use serde::Serialize;
