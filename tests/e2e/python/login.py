@@ -165,6 +165,27 @@ def a_sign_in_is_renewed_without_a_question_until_the_provider_refuses():
     over()
     assert cli("whoami").stdout.startswith("arn:aws:sts::000000000000:assumed-role/operator/ann")
 
+    # A command that goes on renews what it began with, once.
+    may_follow = {"PrincipalName": "operator", "PrincipalType": "Role", "PolicyName": "follow"}
+    towline("PutPrincipalPolicy", may_follow | {"PolicyDocument": json.dumps({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": "cloudtrail:LookupEvents", "Resource": "*"}]})})
+    follower = subprocess.Popen([CLI, "audit", "--follow"], env=KEYLESS, stdout=subprocess.PIPE, text=True)
+    assert follower.stdout.readline(), "it has begun"
+    before = json.loads(file.read_text())["AccessKeyId"]
+    over()
+    for _ in range(300):
+        renewed = json.loads(file.read_text())
+        if renewed["AccessKeyId"] != before:
+            break
+        time.sleep(0.1)
+    assert renewed["AccessKeyId"] != before and renewed["Expiration"] > "2026", "the follower renews"
+    towline("CreatePrincipal", {"PrincipalName": "followed"})
+    assert any("CreatePrincipal" in line and "followed" in line for line in follower.stdout), "and goes on"
+    assert json.loads(file.read_text()) == renewed and follower.poll() is None
+    killed(follower)
+    towline("DeletePrincipal", {"PrincipalName": "followed"})
+    towline("DeletePrincipalPolicy", may_follow)
+
     # Two at a time: neither loses the token of the other.
     over()
     both = [subprocess.Popen([CLI, "credentials"], env=KEYLESS, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -1,4 +1,8 @@
 //! What the commands share: the client, the environment, the output, and small conversions.
+//!
+//! # Invariants
+//! - Each request has the credentials of `login` as they are by then: a command that goes on for
+//!   hours renews them as a new one would.
 
 use std::path::Path;
 
@@ -10,6 +14,7 @@ use towline_ssm::api::admin::RightsRemoved;
 use towline_ssm::api::tags::Tag;
 use towline_ssm::clock::{EpochSeconds, format_iso8601};
 
+use super::login_renewal::Renewing;
 use super::step_up;
 use super::target::{self, TargetError};
 use crate::api::{CallError, Client, Paged};
@@ -24,12 +29,24 @@ pub(super) struct Context {
     pub(super) client: Client,
     pub(super) env: Environment,
     pub(super) output: Output,
+    /// For who has the credentials of `login`.
+    renewing: Option<Renewing>,
 }
 
 impl Context {
     pub(super) fn new(global: &Global, env: Environment, output: Output) -> Result<Self, Failure> {
         let settings = Settings::resolve(&global.flags(), &env)?;
-        Ok(Self { client: Client::new(settings), env, output })
+        let renewing = Renewing::of(&settings, &env)?;
+        Ok(Self { client: Client::new(settings), env, output, renewing })
+    }
+
+    /// Signs further requests with the credentials of `login` as they are by now.
+    async fn renew(&mut self) -> Result<(), Failure> {
+        let Some(renewing) = &mut self.renewing else { return Ok(()) };
+        if let Some(identity) = renewing.now(self.client.settings(), &self.env).await? {
+            self.client.sign_as(identity);
+        }
+        Ok(())
     }
 
     pub(super) async fn call<A: DeserializeOwned>(
@@ -37,6 +54,7 @@ impl Context {
         operation: Operation,
         request: &impl Serialize,
     ) -> Result<A, Failure> {
+        self.renew().await?;
         match self.client.call(operation, request).await {
             Err(error) if self.may_go_on(&error).await? => {
                 Ok(self.client.call(operation, request).await?)
@@ -59,6 +77,7 @@ impl Context {
         request: R,
         most: usize,
     ) -> Result<Vec<R::Item>, Failure> {
+        self.renew().await?;
         match self.client.list_most(request.clone(), most).await {
             Err(error) if self.may_go_on(&error).await? => {
                 Ok(self.client.list_most(request, most).await?)
@@ -69,6 +88,7 @@ impl Context {
 
     /// The id of the device that a text names.
     pub(super) async fn device(&mut self, text: &str) -> Result<String, Failure> {
+        self.renew().await?;
         match target::resolve(&mut self.client, text).await {
             Err(TargetError::Call(error)) if self.may_go_on(&error).await? => {
                 Ok(target::resolve(&mut self.client, text).await?)

@@ -21,9 +21,8 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 use super::login_listener::answer;
-use super::login_renewal::{self, patiently};
+use super::login_renewal::{self, identity_of, patiently};
 use super::login_request::by_request;
-use super::step_up::identity_of;
 use crate::api::Client;
 use crate::args::Global;
 use crate::args::identity::LoginArgs;

@@ -7,20 +7,25 @@
 //! - Nobody is asked anything. A refusal says that `towline login` is needed.
 //! - Credentials that still hold are used when the gateway or the provider does not answer. Else it
 //!   is asked again, with [`PAUSES`]: a provider that is away for a moment ends no sign-in.
+//! - A command that goes on for long asks once in [`AGAIN`] while its credentials hold.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use towline_ssm::clock::parse_iso8601;
+use towline_ssm::ids::SecretAccessKey;
 
 use crate::api::{CallError, Client};
 use crate::config::login::{self, Kept};
-use crate::config::{Environment, Settings};
+use crate::config::{Environment, Identity, Settings};
 use crate::exit::{Failure, HasExitCode};
 
 /// They are renewed so long before their end, seconds: AWS's tools ask again at 15 minutes.
 const EARLY: i64 = 900;
+
+/// A command that goes on for long tries to renew its credentials so often while they hold.
+const AGAIN: Duration = Duration::from_secs(60);
 
 /// Pauses before further tries. The gateway keeps a failed fetch of a provider's keys for five
 /// seconds; AWS's tools wait a minute for a credential process.
@@ -107,6 +112,57 @@ struct NotNow(CallError);
 impl HasExitCode for NotNow {
     fn exit_code(&self) -> u8 {
         self.0.exit_code()
+    }
+
+    fn may_heal(&self) -> bool {
+        true
+    }
+}
+
+/// What signs requests with kept credentials.
+pub(super) fn identity_of(kept: Kept) -> Identity {
+    Identity {
+        access_key: kept.access_key_id,
+        secret: SecretAccessKey::new(kept.secret_access_key),
+        session_token: Some(kept.session_token),
+    }
+}
+
+/// The credentials of a sign-in, for a command that makes requests for longer than they hold.
+#[derive(Debug, Default)]
+pub(super) struct Renewing {
+    tried: Option<tokio::time::Instant>,
+}
+
+impl Renewing {
+    /// For settings that have the credentials of a sign-in; nothing for others.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub(super) fn of(settings: &Settings, env: &Environment) -> Result<Option<Self>, Failure> {
+        Ok(used(settings, env)?.map(|_| Self::default()))
+    }
+
+    /// Other credentials than those that are used, if there are some by now: renewed here where
+    /// that is due, or by another command.
+    ///
+    /// # Errors
+    /// As of [`current`].
+    pub(super) async fn now(
+        &mut self,
+        settings: &Settings,
+        env: &Environment,
+    ) -> Result<Option<Identity>, Failure> {
+        let Some(mut kept) = login::read(env, &settings.endpoint)? else { return Ok(None) };
+        let left = seconds_left(&kept);
+        let waits = left > 0 && self.tried.is_some_and(|tried| tried.elapsed() < AGAIN);
+        if left <= EARLY && !waits {
+            self.tried = Some(tokio::time::Instant::now());
+            let Some(by_now) = current(settings, env).await? else { return Ok(None) };
+            kept = by_now;
+        }
+        let has = settings.identity.as_ref().map(|identity| &identity.access_key);
+        Ok((has != Some(&kept.access_key_id)).then(|| identity_of(kept)))
     }
 }
 

@@ -94,7 +94,7 @@ struct Detached {
 
 /// Runs a session. A terminal whose seat another client took watches it, and may take it back.
 async fn run(context: Context, mut begin: Begin, manner: Manner) -> Result<u8, Failure> {
-    let Context { mut client, env, output } = context;
+    let Context { mut client, env, output, .. } = context;
     let joins = matches!(begin, Begin::Join(_));
     loop {
         let run = async |client| Box::pin(session::run(client, begin.clone(), manner)).await;

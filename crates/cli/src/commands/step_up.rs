@@ -18,9 +18,8 @@ use towline_ssm::error::{ErrorCode, SECOND_FACTOR_WANTED};
 use towline_ssm::ids::SecretAccessKey;
 
 use super::login;
-use super::login_renewal;
+use super::login_renewal::{self, identity_of};
 use crate::api::{CallError, Client};
-use crate::config::login::Kept;
 use crate::config::{Environment, Identity, Settings};
 use crate::exit::{Failure, HasExitCode};
 use crate::output::{complain, new_line, prompt};
@@ -165,15 +164,6 @@ pub(super) async fn unless_interrupted<T>(
             new_line();
             Err(Failure::Signal(signal.number()))
         }
-    }
-}
-
-/// What signs requests with kept credentials.
-pub(super) fn identity_of(kept: Kept) -> Identity {
-    Identity {
-        access_key: kept.access_key_id,
-        secret: SecretAccessKey::new(kept.secret_access_key),
-        session_token: Some(kept.session_token),
     }
 }
 
