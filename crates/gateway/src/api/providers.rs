@@ -22,7 +22,7 @@ use super::call::Call;
 use super::internal::{OrInternal as _, internal};
 use super::named::missing;
 use super::paging::page;
-use super::removal::Left;
+use super::removal::{Left, LostRole};
 use super::service::Api;
 use super::web_identity::settings_of;
 
@@ -112,9 +112,9 @@ impl Api {
         })
     }
 
-    /// Sessions of a provider's people after a change that took these roles away: all of them are
-    /// ended when that is asked for, and those in the roles when the gateway is set so. Who of them
-    /// has lost a role depends on groups that only the provider knows.
+    /// What goes on of a provider's people after a change that took these roles away: all of it is
+    /// ended when that is asked for, and what they have in the roles when the gateway is set so.
+    /// Who of them has lost a role depends on groups that only the provider knows.
     async fn people_lost(
         &self,
         call: &Call,
@@ -126,22 +126,26 @@ impl Api {
         let all = store.live_sessions(&row.unique_id).await.or_internal("cannot read sessions")?;
         let people = store.people_ids(&row.unique_id).await.or_internal("cannot read people")?;
         if end.is_some() || !self.parts.removal_ends_sessions {
-            let left = Left { sessions: all, ids: people, arns: Vec::new() };
+            let left = Left { sessions: all, ids: people, ..Left::default() };
             return self.end_or_count(call, &left, end.unwrap_or(false)).await;
         }
-        let mut in_lost = Vec::new();
+        let (mut in_lost, mut roles) = (Vec::new(), Vec::new());
+        let account = &self.realm().account;
         for role in lost {
             let stored = self.store().roles().get(&format!("role/{role}")).await;
             let Some(stored) = stored.or_internal("cannot read a role")? else { continue };
             let some = store.live_sessions_in(&row.unique_id, &stored.unique_id).await;
             in_lost.extend(some.or_internal("cannot read sessions")?);
+            let arn = format!("arn:aws:sts::{account}:assumed-role/{role}/");
+            roles.push(LostRole { id: stored.unique_id, arn });
         }
         let sessions = all.into_iter().filter(|id| !in_lost.contains(id)).collect();
-        let others = Left { sessions, ids: people, arns: Vec::new() };
-        let left = self.end_or_count(call, &others, false).await?;
-        let in_lost = Left { sessions: in_lost, ..Left::default() };
-        let RightsRemoved { ended_sessions, .. } = self.end_or_count(call, &in_lost, true).await?;
-        Ok(RightsRemoved { ended_sessions, ..left })
+        let others = Left { sessions, ids: people.clone(), ..Left::default() };
+        if roles.is_empty() {
+            return self.end_or_count(call, &others, false).await;
+        }
+        let in_lost = Left { sessions: in_lost, ids: people, roles, ..Left::default() };
+        self.end_and_count(call, &in_lost, &others).await
     }
 
     pub(super) async fn delete_identity_provider(
@@ -155,7 +159,7 @@ impl Api {
         let gone = gone.ok_or_else(|| missing("identity provider"))?;
         self.parts.providers.forget(&row.unique_id);
         let end = request.end_sessions.unwrap_or(self.parts.removal_ends_sessions);
-        let left = Left { sessions: gone.sessions, ids: gone.people, arns: Vec::new() };
+        let left = Left { sessions: gone.sessions, ids: gone.people, ..Left::default() };
         self.end_or_count(call, &left, end).await
     }
 
@@ -211,7 +215,7 @@ impl Api {
             return Ok(RightsRemoved::default());
         }
         let end = request.end_sessions.unwrap_or(self.parts.removal_ends_sessions);
-        let left = Left { sessions, ids: vec![person.id], arns: Vec::new() };
+        let left = Left { sessions, ids: vec![person.id], ..Left::default() };
         self.end_or_count(call, &left, end).await
     }
 

@@ -17,6 +17,7 @@ use towline_store::{Change, Principal};
 use super::call::Call;
 use super::internal::OrInternal as _;
 use super::service::Api;
+use crate::plane::in_role;
 
 /// Who loses rights by a change, and whether their sessions end.
 #[derive(Debug, Default)]
@@ -38,6 +39,25 @@ pub(super) struct Left {
     pub(super) ids: Vec<String>,
     /// ARNs: whose commands.
     pub(super) arns: Vec<String>,
+    /// When there are some: of these ids, what they have in one of these roles alone counts.
+    pub(super) roles: Vec<LostRole>,
+}
+
+/// A role that people of a provider have lost.
+#[derive(Debug)]
+pub(super) struct LostRole {
+    /// Its id.
+    pub(super) id: String,
+    /// What the ARNs of its sessions begin with.
+    pub(super) arn: String,
+}
+
+/// What was found of who lost rights, and ended where that was asked for.
+struct Found {
+    /// Sessions, and seats in sessions of others.
+    sessions: u64,
+    /// Ids of commands that had not ended.
+    commands: Vec<String>,
 }
 
 /// How many ids other gateways are asked about in one call.
@@ -84,36 +104,67 @@ impl Api {
         left: &Left,
         end: bool,
     ) -> Result<RightsRemoved, ApiError> {
-        let commands = self.store().run_commands().open_of(&left.ids, &left.arns).await;
-        let commands = commands.or_internal("cannot read commands")?;
-        let number = |list: &[String]| u64::try_from(list.len()).unwrap_or(u64::MAX);
-        let mut removed = RightsRemoved {
-            live_sessions: number(&left.sessions),
-            towline_open_commands: number(&commands),
+        let found = self.settled(call, left, end).await?;
+        note(call, &found, end);
+        if end {
+            return Ok(RightsRemoved { ended_sessions: found.sessions, ..Default::default() });
+        }
+        Ok(RightsRemoved {
+            live_sessions: found.sessions,
+            towline_open_commands: number(&found.commands),
             ended_sessions: 0,
-        };
+        })
+    }
+
+    /// Ends some, and counts the others. `ended` is told apart from what goes on: a command that
+    /// was cancelled may take its time.
+    pub(super) async fn end_and_count(
+        &self,
+        call: &Call,
+        ended: &Left,
+        others: &Left,
+    ) -> Result<RightsRemoved, ApiError> {
+        let gone = self.settled(call, ended, true).await?;
+        let mut rest = self.settled(call, others, false).await?;
+        rest.commands.retain(|command| !gone.commands.contains(command));
+        note(call, &gone, true);
+        note(call, &rest, false);
+        Ok(RightsRemoved {
+            live_sessions: rest.sessions,
+            ended_sessions: gone.sessions,
+            towline_open_commands: number(&rest.commands),
+        })
+    }
+
+    async fn settled(&self, call: &Call, left: &Left, end: bool) -> Result<Found, ApiError> {
+        let (commands, ids) = self.whose(left).await?;
         if end {
             self.end_sessions(call, &left.sessions).await?;
             for command in &commands {
                 self.parts.commands.cancel(command, None).await;
             }
-            removed = RightsRemoved { ended_sessions: removed.live_sessions, ..Default::default() };
         }
-        let mut seats = 0_u64;
-        for some in left.ids.chunks(IDS_AT_ONCE) {
-            seats = seats.saturating_add(self.parts.sessions.leave_seats(some, end).await);
+        let mut sessions = number(&left.sessions);
+        for some in ids.chunks(IDS_AT_ONCE) {
+            sessions = sessions.saturating_add(self.parts.sessions.leave_seats(some, end).await);
         }
-        let (name, sessions) = match end {
-            true => ("sessionsEnded", &mut removed.ended_sessions),
-            false => ("sessionsLive", &mut removed.live_sessions),
-        };
-        *sessions = sessions.saturating_add(seats);
-        call.note(name, sessions.to_string());
-        if !commands.is_empty() {
-            let name = if end { "commandsCancelled" } else { "commandsOpen" };
-            call.note(name, number(&commands).to_string());
+        Ok(Found { sessions, commands })
+    }
+
+    /// The open commands of who lost rights, and the ids of their seats.
+    async fn whose(&self, left: &Left) -> Result<(Vec<String>, Vec<String>), ApiError> {
+        let store = self.store().run_commands();
+        if left.roles.is_empty() {
+            let commands = store.open_of(&left.ids, &left.arns).await;
+            return Ok((commands.or_internal("cannot read commands")?, left.ids.clone()));
         }
-        Ok(removed)
+        let (mut commands, mut ids) = (Vec::new(), Vec::new());
+        for role in &left.roles {
+            let some = store.open_in_role(&left.ids, &role.arn).await;
+            commands.extend(some.or_internal("cannot read commands")?);
+            ids.extend(left.ids.iter().map(|person| in_role(person, &role.id)));
+        }
+        Ok((commands, ids))
     }
 
     async fn end_sessions(&self, call: &Call, sessions: &[String]) -> Result<(), ApiError> {
@@ -125,5 +176,18 @@ impl Api {
             ended.or_internal("cannot end a session")?;
         }
         Ok(())
+    }
+}
+
+fn number(list: &[String]) -> u64 {
+    u64::try_from(list.len()).unwrap_or(u64::MAX)
+}
+
+/// Notes what was ended, or goes on.
+fn note(call: &Call, found: &Found, end: bool) {
+    call.note(if end { "sessionsEnded" } else { "sessionsLive" }, found.sessions.to_string());
+    if !found.commands.is_empty() {
+        let name = if end { "commandsCancelled" } else { "commandsOpen" };
+        call.note(name, number(&found.commands).to_string());
     }
 }

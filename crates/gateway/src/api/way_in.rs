@@ -56,7 +56,7 @@ impl Api {
         change.commit().await.or_internal("cannot store a change")?;
         self.policies.changed();
         self.policies.forgotten_elsewhere().await;
-        let left = Left { sessions, ids: loss.ids, arns: loss.arns };
+        let left = Left { sessions, ids: loss.ids, arns: loss.arns, ..Left::default() };
         self.end_or_count(call, &left, loss.end).await
     }
 

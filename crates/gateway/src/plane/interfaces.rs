@@ -136,7 +136,8 @@ pub trait Sessions: Send + Sync + 'static {
         ask: bool,
     ) -> BoxFuture<'_, Found<Result<String, SeatError>>>;
     /// Principals or persons of these ids have lost rights: the number of the seats that they have
-    /// in sessions of others, or hold a token for. `end`: they lose them.
+    /// in sessions of others, or hold a token for. `end`: they lose them. An id may be that of a
+    /// person [`in_role`](super::in_role).
     fn leave_seats(&self, ids: &[String], end: bool) -> BoxFuture<'_, u64>;
     /// Shows a message to who has the seat. False: nobody sees it.
     fn message(&self, id: &SessionId, from: &str, text: &str) -> BoxFuture<'_, Found<bool>>;

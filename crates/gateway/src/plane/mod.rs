@@ -10,4 +10,4 @@ mod seats;
 
 pub use interfaces::*;
 pub use peers::{ByPeer, PeerAcceptor, Peers, Subject};
-pub use seats::{SeatError, Sitter};
+pub use seats::{SeatError, Sitter, in_role};

@@ -15,11 +15,24 @@ pub struct Sitter {
 }
 
 impl Sitter {
-    /// Whether one of these ids is hers, or her role's.
+    /// Whether one of these ids is hers, or her role's; of those [`in_role`], both must be.
     #[must_use]
     pub fn is_of(&self, ids: &[String]) -> bool {
-        ids.iter().any(|id| *id == self.person_id || *id == self.principal_id)
+        let is_mine = |id: &str| match id.split_once(BOTH) {
+            Some((person, role)) => person == self.person_id && role == self.principal_id,
+            None => id == self.person_id || id == self.principal_id,
+        };
+        ids.iter().any(|id| is_mine(id))
     }
+}
+
+/// Stands between a person's id and a role's; in neither.
+const BOTH: char = '/';
+
+/// A person in one of her roles, as an id.
+#[must_use]
+pub fn in_role(person_id: &str, role_id: &str) -> String {
+    format!("{person_id}{BOTH}{role_id}")
 }
 
 /// Why a user does not get the seat of a session.
@@ -52,4 +65,20 @@ pub enum SeatError {
     /// Something of ours failed.
     #[error("internal error: {0}")]
     Internal(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seat_is_found_by_its_person_by_its_role_and_by_both_together() {
+        let sitter =
+            Sitter { arn: "a".into(), person_id: "AIDF1".into(), principal_id: "AROA1".into() };
+        let is_of = |id: &str| sitter.is_of(&["other".to_owned(), id.to_owned()]);
+        assert!(is_of("AIDF1") && is_of("AROA1") && is_of(&in_role("AIDF1", "AROA1")));
+        for id in [in_role("AIDF1", "AROA2"), in_role("AIDF2", "AROA1"), "AIDF2".to_owned()] {
+            assert!(!is_of(&id), "{id}");
+        }
+    }
 }

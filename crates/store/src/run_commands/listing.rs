@@ -70,6 +70,31 @@ impl CommandStore<'_> {
         Ok(found)
     }
 
+    /// Ids of the commands that have not ended, of persons of these ids, sent in a role whose
+    /// sessions have an ARN that begins so.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn open_in_role(
+        &self,
+        ids: &[String],
+        role_arn: &str,
+    ) -> Result<Vec<String>, StoreError> {
+        let mut found: Vec<String> = Vec::new();
+        for some in ids.chunks(limits::INVOCATIONS_AT_ONCE) {
+            let mut query =
+                QueryBuilder::new("SELECT id FROM commands WHERE ended_at IS NULL AND ");
+            query.push("principal_arn >= ").push_bind(role_arn.to_owned());
+            query.push(" AND principal_arn < ").push_bind(format!("{role_arn}{}", char::MAX));
+            one_of(&mut query, "person_id", some);
+            let rows = query.build().persistent(false).fetch_all(&self.store.pool).await?;
+            for row in rows {
+                found.push(row.try_get("id")?);
+            }
+        }
+        Ok(found)
+    }
+
     /// One command.
     ///
     /// # Errors
