@@ -8,6 +8,8 @@
 //! - A caller who names a document needs a right to that document as well; without one named, only
 //!   policies that ask for it by `ssm:SessionDocumentAccessCheck` have the default document
 //!   checked.
+//! - A session that was opened is its caller's only if what began the caller's credentials still
+//!   stands then.
 //! - An id that does not exist and one that is not the caller's are told apart only after policy
 //!   has said yes.
 
@@ -119,20 +121,34 @@ impl Api {
         agent: AgentKind,
     ) -> Result<StartSessionResponse, ApiError> {
         call.note("agentKind", agent.as_str());
-        match self.parts.sessions.start(start.clone()).await {
-            Ok(started) => Ok(StartSessionResponse {
-                towline_input_recorded: start.records_input().then_some(true),
-                stream_url: self.stream_url(call, &start.session)
-                    + if agent == AgentKind::Vendor { VENDOR_STREAM } else { "" },
-                session_id: start.session.into(),
-                token_value: started.token,
-                towline_session_type: None,
-                towline_ended: None,
-                towline_agent_kind: (agent == AgentKind::Vendor).then(|| agent.as_str().to_owned()),
-                towline_not_recorded: started.not_recorded,
-            }),
-            Err(error) => Err(start_error(&start.device, &error)),
+        let started = self.parts.sessions.start(start.clone()).await;
+        let started = started.map_err(|error| start_error(&start.device, &error))?;
+        self.owner_stands(call, &start.session).await?;
+        Ok(StartSessionResponse {
+            towline_input_recorded: start.records_input().then_some(true),
+            stream_url: self.stream_url(call, &start.session)
+                + if agent == AgentKind::Vendor { VENDOR_STREAM } else { "" },
+            session_id: start.session.into(),
+            token_value: started.token,
+            towline_session_type: None,
+            towline_ended: None,
+            towline_agent_kind: (agent == AgentKind::Vendor).then(|| agent.as_str().to_owned()),
+            towline_not_recorded: started.not_recorded,
+        })
+    }
+
+    /// A device may take its time to open a session: whose key was switched off meanwhile, or who
+    /// was removed, has none. Who removed the rights did not find its row.
+    async fn owner_stands(&self, call: &Call, id: &SessionId) -> Result<(), ApiError> {
+        if self.still_stands(&call.caller).await? {
+            return Ok(());
         }
+        let sentence = "ended: rights of its owner were removed while it was opened";
+        self.parts.sessions.terminate(id, sentence).await;
+        let ended = self.store().sessions().end(id.as_str(), false, sentence, call.now).await;
+        ended.or_internal("cannot end a session")?;
+        let message = "your access key was switched off, or you were removed, meanwhile";
+        Err(ApiError::new(ErrorCode::AccessDeniedException, message))
     }
 
     /// On the device, and on the document where it is to be checked.
