@@ -133,6 +133,7 @@ fn body_of_newer(operation: Operation) -> &'static str {
         Operation::GetIdentityProvider
         | Operation::DeleteIdentityProvider
         | Operation::ListFederatedPeople => r#"{"ProviderName":"some"}"#,
+        Operation::UpdateIdentityProviderStatus => r#"{"ProviderName":"some","Status":"Disabled"}"#,
         Operation::UpdateFederatedPerson => {
             r#"{"ProviderName":"some","Subject":"ann","Status":"Blocked"}"#
         }

@@ -141,8 +141,8 @@ export async function signIn(accessKey: string, secret: string, token: string): 
   notice.value = "";
 }
 
-/** Names of the identity providers that sign people in. */
-export async function providers(): Promise<string[]> {
+/** Names of the identity providers that sign people in, or of those that were stopped. */
+export async function providers(which = "Providers"): Promise<string[]> {
   const signal = AbortSignal.timeout(PATIENCE_MS);
   const response = await fetch("/sign-in/providers", {
     cache: "no-store",
@@ -150,8 +150,7 @@ export async function providers(): Promise<string[]> {
     signal,
   });
   if (!response.ok) return [];
-  const { Providers } = (await response.json()) as { Providers?: string[] };
-  return Providers ?? [];
+  return ((await response.json()) as Record<string, string[] | undefined>)[which] ?? [];
 }
 
 /** Signs in by a link that was made on the server. */

@@ -8,20 +8,23 @@ import { t } from "./strings.ts";
 
 /** Names of the providers that sign people in. */
 const named = signal<string[]>([]);
+/** Names of those that were stopped. */
+const stopped = signal<string[]>([]);
 
 /** Signs in at a provider, and comes back to the page that the address names. */
 function Providers() {
   useEffect(() => {
     // Without an answer the form for access keys stays.
-    providers().then(
-      (names) => (named.value = names),
-      () => undefined,
-    );
+    const none = (): void => undefined;
+    providers().then((names) => (named.value = names), none);
+    providers("Disabled").then((names) => (stopped.value = names), none);
   }, []);
-  if (named.value.length === 0) return null;
+  const hints = stopped.value.map((name) => <p key={name}>{t("providerStopped", { name })}</p>);
+  if (named.value.length === 0) return <>{hints}</>;
   const to = encodeURIComponent(location.hash.slice(1) || "/");
   return (
     <>
+      {hints}
       <ul class="providers">
         {named.value.map((name) => (
           <li key={name}>

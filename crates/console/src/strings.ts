@@ -147,6 +147,7 @@ export const SHARED = {
   tools: ["Tools", "도구"],
   executed: ["Commands", "명령 기록"],
   signInWith: ["Sign in with {name}", "{name}(으)로 로그인"],
+  providerStopped: ["{name} is disabled.", "{name} 중지됨"],
   orByKey: ["Or with an access key", "또는 액세스 키로"],
   temporaryCredentials: ["With temporary credentials", "임시 자격 증명으로 로그인"],
   sessionToken: ["Session token", "세션 토큰"],

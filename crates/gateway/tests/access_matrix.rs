@@ -188,6 +188,11 @@ fn row_of(operation: Operation) -> Row {
             PLAIN,
             "ResourceNotFoundException",
         ),
+        Operation::UpdateIdentityProviderStatus => row(
+            json!({ "ProviderName": "none", "Status": "Disabled" }),
+            PLAIN,
+            "ResourceNotFoundException",
+        ),
         Operation::UpdateFederatedPerson => row(
             json!({ "ProviderName": "none", "Subject": "ann", "Status": "Blocked" }),
             PLAIN,

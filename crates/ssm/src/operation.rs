@@ -333,6 +333,8 @@ operations! {
     UpdateIdentityProvider: Towline, write, IdentityProvider;
     /// Removes an identity provider with what hangs on it.
     DeleteIdentityProvider: Towline, write, IdentityProvider;
+    /// Stops an identity provider at once, or lets it in again.
+    UpdateIdentityProviderStatus: Towline, write, IdentityProvider;
     /// Lists the people and jobs that an identity provider vouched for.
     ListFederatedPeople: Towline, read, IdentityProvider;
     /// Makes a second factor of the caller.

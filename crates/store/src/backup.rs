@@ -245,6 +245,8 @@ mod tests {
             secret: None,
             created_at: UnixMillis(1),
             changed_at: UnixMillis(1),
+            is_disabled: false,
+            holds_since: UnixMillis(0),
         };
         let id = store.identity_providers().create(&provider).await.unwrap();
         store.identity_providers().let_in(&id, "ann", "Ann", UnixMillis(1)).await.unwrap();

@@ -2,6 +2,8 @@
 //!
 //! # Invariants
 //! - A person is (provider, subject), under an id that is never given again.
+//! - A provider that was stopped lets nobody in. What was given before the stop stays over when the
+//!   provider is let in again: it may have been the reason.
 //! - People go with their provider. When there are too many, the one that was away longest goes,
 //!   unless it is blocked or may still hold credentials.
 //!
@@ -35,6 +37,10 @@ pub struct IdentityProvider {
     pub created_at: UnixMillis,
     /// When it was last changed.
     pub changed_at: UnixMillis,
+    /// An administrator has stopped it: it vouches for nobody.
+    pub is_disabled: bool,
+    /// Since when what hangs on it holds: what was given before it was last stopped is over.
+    pub holds_since: UnixMillis,
 }
 
 /// A person or job that a provider vouched for.
@@ -69,13 +75,12 @@ impl Store {
     }
 }
 
-const PROVIDER: &str = "SELECT name, unique_id, issuer, settings, secret, created_at, changed_at \
-                        FROM identity_providers";
+const PROVIDER: &str = "SELECT name, unique_id, issuer, settings, secret, created_at, changed_at, \
+                        disabled, holds_since FROM identity_providers";
 const PERSON: &str =
     "SELECT id, provider_id, subject, name, blocked, created_at, used_at FROM federated_people";
 
-/// Sessions of the people of a provider that have not ended.
-/// The people of a removed provider.
+/// The people of a provider that was removed or stopped.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RemovedPeople {
     /// Sessions of them that have not ended.
@@ -85,6 +90,7 @@ pub struct RemovedPeople {
 }
 
 const PEOPLE: &str = "SELECT id FROM federated_people WHERE provider_id = ? ORDER BY id";
+/// Sessions of the people of a provider that have not ended.
 const LIVE: &str = "SELECT s.id FROM sessions s JOIN federated_people p ON p.id = s.person_id \
      WHERE s.ended_at IS NULL AND p.provider_id = ? ORDER BY s.id";
 
@@ -97,6 +103,8 @@ fn provider(row: &Row) -> Result<IdentityProvider, sqlx::Error> {
         secret: row.try_get("secret")?,
         created_at: UnixMillis(row.try_get("created_at")?),
         changed_at: UnixMillis(row.try_get("changed_at")?),
+        is_disabled: row.try_get::<i64, _>("disabled")? != 0,
+        holds_since: UnixMillis(row.try_get("holds_since")?),
     })
 }
 
@@ -275,6 +283,46 @@ impl IdentityProviders<'_> {
         Ok((done.rows_affected() > 0).then_some(RemovedPeople { sessions, people }))
     }
 
+    /// Stops a provider, or lets it in again. With a stop, its people's renewals go. `None`: there
+    /// is no such provider; else what its people leave.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn set_disabled(
+        &self,
+        id: &str,
+        disabled: bool,
+        now: UnixMillis,
+    ) -> Result<Option<RemovedPeople>, StoreError> {
+        let mut tx = self.store.writing().await?;
+        // To stop one that is stopped voids nothing more: nothing was given meanwhile.
+        let done = engine::query(
+            "UPDATE identity_providers SET changed_at = ?, \
+             holds_since = CASE WHEN disabled = 0 AND ? = 1 THEN ? ELSE holds_since END, \
+             disabled = ? WHERE unique_id = ?",
+        )
+        .bind(now.0)
+        .bind(i64::from(disabled))
+        .bind(now.0)
+        .bind(i64::from(disabled))
+        .bind(id)
+        .execute(&mut *tx)
+        .await?;
+        if disabled {
+            engine::query(
+                "DELETE FROM renewals WHERE person_id IN \
+                 (SELECT id FROM federated_people WHERE provider_id = ?)",
+            )
+            .bind(id)
+            .execute(&mut *tx)
+            .await?;
+        }
+        let sessions: Vec<String> = engine::query_scalar(LIVE).bind(id).fetch_all(&mut *tx).await?;
+        let people: Vec<String> = engine::query_scalar(PEOPLE).bind(id).fetch_all(&mut *tx).await?;
+        tx.commit().await?;
+        Ok((done.rows_affected() > 0).then_some(RemovedPeople { sessions, people }))
+    }
+
     /// The person with this id.
     ///
     /// # Errors
@@ -310,7 +358,7 @@ impl IdentityProviders<'_> {
     /// blocked.
     ///
     /// # Errors
-    /// [`StoreError::Missing`] when the provider is gone; [`StoreError::Full`].
+    /// [`StoreError::Missing`] when the provider is gone, or was stopped; [`StoreError::Full`].
     pub async fn let_in(
         &self,
         provider_id: &str,
@@ -319,6 +367,7 @@ impl IdentityProviders<'_> {
         now: UnixMillis,
     ) -> Result<FederatedPerson, StoreError> {
         let mut tx = self.store.writing().await?;
+        may_vouch(&mut tx, provider_id).await?;
         let known: Option<(String, String)> = engine::query_as(
             "SELECT id, name FROM federated_people WHERE provider_id = ? AND subject = ?",
         )
@@ -340,22 +389,18 @@ impl IdentityProviders<'_> {
                 .await?;
         } else {
             make_room(&mut tx, now).await?;
-            let stored = engine::query(
+            engine::query(
                 "INSERT INTO federated_people (id, provider_id, subject, name, blocked, \
-                 created_at, used_at) \
-                 SELECT ?, unique_id, ?, ?, 0, ?, ? FROM identity_providers WHERE unique_id = ?",
+                 created_at, used_at) VALUES (?, ?, ?, ?, 0, ?, ?)",
             )
             .bind(&id)
+            .bind(provider_id)
             .bind(subject)
             .bind(&name)
             .bind(now.0)
             .bind(now.0)
-            .bind(provider_id)
             .execute(&mut *tx)
             .await?;
-            if stored.rows_affected() == 0 {
-                return Err(StoreError::Missing("identity provider: it was removed"));
-            }
         }
         let row = engine::query(&format!("{PERSON} WHERE provider_id = ? AND subject = ?"))
             .bind(provider_id)
@@ -406,6 +451,20 @@ impl IdentityProviders<'_> {
         .await?;
         tx.commit().await?;
         Ok((done.rows_affected() > 0).then_some(sessions))
+    }
+}
+
+/// Goes on only if the provider is there, and was not stopped.
+async fn may_vouch(tx: &mut Tx, provider_id: &str) -> Result<(), StoreError> {
+    let disabled: Option<i64> =
+        engine::query_scalar("SELECT disabled FROM identity_providers WHERE unique_id = ?")
+            .bind(provider_id)
+            .fetch_optional(&mut **tx)
+            .await?;
+    match disabled {
+        Some(0) => Ok(()),
+        Some(_) => Err(StoreError::Missing("identity provider: it was disabled")),
+        None => Err(StoreError::Missing("identity provider: it was removed")),
     }
 }
 
@@ -464,124 +523,4 @@ async fn make_room(tx: &mut Tx, now: UnixMillis) -> Result<(), StoreError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::scratch;
-
-    fn new(name: &str) -> IdentityProvider {
-        IdentityProvider {
-            name: name.into(),
-            unique_id: String::new(),
-            issuer: format!("https://{name}.example"),
-            settings: "{}".into(),
-            secret: None,
-            created_at: UnixMillis(1),
-            changed_at: UnixMillis(1),
-        }
-    }
-
-    #[tokio::test]
-    async fn a_person_is_provider_and_subject_and_goes_with_the_provider() {
-        let (store, _dir) = scratch().await;
-        let providers = store.identity_providers();
-        let (a, b) = (
-            providers.create(&new("a")).await.unwrap(),
-            providers.create(&new("b")).await.unwrap(),
-        );
-        let ann = providers.let_in(&a, "ann", "Ann", UnixMillis(5)).await.unwrap();
-        let other = providers.let_in(&b, "ann", "Ann", UnixMillis(5)).await.unwrap();
-        assert_ne!(ann.id, other.id);
-        let again = providers.let_in(&a, "ann", "Ann Lee", UnixMillis(9)).await.unwrap();
-        assert_eq!((&again.id, &*again.name, again.used_at), (&ann.id, "Ann Lee", UnixMillis(9)));
-        assert_eq!(providers.block(&ann.id, true).await.unwrap(), Some(Vec::new()));
-        assert!(providers.let_in(&a, "ann", "Ann", UnixMillis(10)).await.unwrap().is_blocked);
-        let gone = RemovedPeople { sessions: Vec::new(), people: vec![ann.id.clone()] };
-        assert_eq!(providers.people_ids(&a).await.unwrap(), gone.people);
-        assert_eq!(providers.remove(&a).await.unwrap(), Some(gone));
-        assert_eq!(providers.remove(&a).await.unwrap(), None);
-        assert_eq!(providers.person(&ann.id).await.unwrap(), None);
-        assert!(providers.person(&other.id).await.unwrap().is_some());
-        let gone = providers.let_in(&a, "ann", "Ann", UnixMillis(11)).await.unwrap_err();
-        assert!(matches!(gone, StoreError::Missing(_)));
-    }
-
-    #[tokio::test]
-    async fn two_providers_differ_in_more_than_letter_case() {
-        let (store, _dir) = scratch().await;
-        let providers = store.identity_providers();
-        providers.create(&new("corp")).await.unwrap();
-        let of_name = IdentityProvider { issuer: "https://other.example".into(), ..new("Corp") };
-        let of_issuer = IdentityProvider { issuer: "https://CORP.example".into(), ..new("x") };
-        for alike in [of_name, of_issuer] {
-            let refused = providers.create(&alike).await.unwrap_err();
-            assert!(matches!(refused, StoreError::Exists(_)), "{refused}");
-        }
-    }
-
-    #[tokio::test]
-    async fn two_people_never_share_a_name() {
-        let (store, _dir) = scratch().await;
-        let providers = store.identity_providers();
-        let (a, b) = (
-            providers.create(&new("a")).await.unwrap(),
-            providers.create(&new("b")).await.unwrap(),
-        );
-        let enter = async |provider: &str, subject: &str, name: &str| {
-            providers.let_in(provider, subject, name, UnixMillis(5)).await.unwrap()
-        };
-        assert_eq!(enter(&a, "1", "ann").await.name, "ann");
-        let eve = enter(&b, "1", "ann").await;
-        assert_eq!(eve.name, format!("ann-{}", &eve.id[eve.id.len() - 16..]));
-        assert_eq!(enter(&a, "1", "ann").await.name, "ann", "who has a name keeps it");
-        assert_eq!(enter(&b, "1", "ann").await.name, eve.name);
-        let mallory = enter(&a, "2", "mallory").await;
-        let renamed = enter(&a, "2", "ann").await;
-        assert_ne!(renamed.name, "ann", "an older row under a new name displaces nobody");
-        assert_eq!(renamed.id, mallory.id);
-        let copied = enter(&b, "3", &eve.name).await;
-        assert_ne!(copied.name, eve.name);
-        let long = "x".repeat(64);
-        enter(&a, "4", &long).await;
-        assert_eq!(enter(&b, "4", &long).await.name.len(), 64);
-        assert_eq!(enter(&a, "1", "anna").await.name, "anna");
-        assert_eq!(enter(&b, "1", "ann").await.name, "ann", "a name that was left is free");
-    }
-
-    #[tokio::test]
-    async fn an_issuer_by_the_other_scheme_has_the_same_arn_and_is_refused() {
-        let (store, _dir) = scratch().await;
-        let providers = store.identity_providers();
-        providers.create(&new("a")).await.unwrap();
-        let plain = IdentityProvider { issuer: "http://a.example".into(), ..new("b") };
-        assert!(matches!(providers.create(&plain).await, Err(StoreError::Exists(_))));
-        let other = IdentityProvider { issuer: "http://b.example".into(), ..new("b") };
-        providers.create(&other).await.unwrap();
-        let secure = IdentityProvider { issuer: "https://b.example".into(), ..new("c") };
-        assert!(matches!(providers.create(&secure).await, Err(StoreError::Exists(_))));
-    }
-
-    #[tokio::test]
-    async fn names_and_issuers_are_given_once_and_ids_never_again() {
-        let (store, _dir) = scratch().await;
-        let providers = store.identity_providers();
-        let first = providers.create(&new("a")).await.unwrap();
-        let same_issuer = IdentityProvider { name: "b".into(), ..new("a") };
-        assert!(matches!(providers.create(&same_issuer).await, Err(StoreError::Exists(_))));
-        providers.remove(&first).await.unwrap();
-        assert_ne!(providers.create(&new("a")).await.unwrap(), first);
-    }
-
-    #[tokio::test]
-    async fn a_change_without_a_secret_keeps_the_one_that_another_change_has_just_stored() {
-        let (store, _dir) = scratch().await;
-        let providers = store.identity_providers();
-        providers.create(&new("a")).await.unwrap();
-        let read = providers.get("a").await.unwrap().unwrap();
-        let secret = IdentityProvider { secret: Some(b"s".to_vec()), ..read.clone() };
-        assert!(providers.update(&secret).await.unwrap());
-        let settings = IdentityProvider { settings: "[]".into(), ..read };
-        assert!(providers.update(&settings).await.unwrap());
-        let now = providers.get("a").await.unwrap().unwrap();
-        assert_eq!((&*now.settings, now.secret.as_deref()), ("[]", Some(&b"s"[..])));
-    }
-}
+mod tests;

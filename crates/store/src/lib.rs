@@ -78,6 +78,7 @@ mod sessions;
 mod settings;
 mod sign_in_requests;
 mod sign_ins;
+mod sign_ins_under_way;
 mod signs_of_life;
 mod store;
 mod tag_keys;
@@ -135,6 +136,7 @@ pub use sign_in_requests::{
     SIGN_IN_REQUEST_MARK, SignInOutcome, SignInPoll, SignInRequest, SignInRequests,
 };
 pub use sign_ins::{SignIn, SignInRoot, SignIns};
+pub use sign_ins_under_way::{SignInUnderWay, SignInsUnderWay};
 pub use signs_of_life::SignOfLife;
 pub use store::Store;
 pub use tag_keys::{TagClash, remove_tag_in, tag_clashes_in};

@@ -112,6 +112,10 @@ pub const MAX_SIGN_INS_OF_ROOT: i64 = 32;
 /// Programs of one person whose sign-ins a provider renews: her machines.
 pub const MAX_RENEWALS_OF_PERSON: i64 = 16;
 
+/// Sign-ins through providers that are answered in the ten minutes of an attempt: about 100 bytes
+/// each, and more in the minute in which credentials wait.
+pub const MAX_SIGN_INS_UNDER_WAY: i64 = 10_000;
+
 /// Identity providers: a company has a few, and each CI system is one.
 pub const MAX_IDENTITY_PROVIDERS: i64 = 100;
 

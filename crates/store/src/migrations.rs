@@ -65,6 +65,7 @@ const STEPS: &[Step] = &[
     (83, "doubted invocations", include_str!("../migrations/0083_doubted_invocations.sql")),
     (84, "what waits", include_str!("../migrations/0084_what_waits.sql")),
     (85, "rights on record", include_str!("../migrations/0085_rights_on_record.sql")),
+    (86, "sign-ins everywhere", include_str!("../migrations/0086_sign_ins_everywhere.sql")),
 ];
 
 /// The same for PostgreSQL, which begins with the schema of step 38.
@@ -90,6 +91,11 @@ const POSTGRES: &[Step] = &[
     ),
     (84, "what waits", include_str!("../migrations/postgres/0084_what_waits.sql")),
     (85, "rights on record", include_str!("../migrations/postgres/0085_rights_on_record.sql")),
+    (
+        86,
+        "sign-ins everywhere",
+        include_str!("../migrations/postgres/0086_sign_ins_everywhere.sql"),
+    ),
 ];
 
 /// Number, name and text of a step.

@@ -231,6 +231,8 @@ mod tests {
             secret: None,
             created_at: UnixMillis(1),
             changed_at: UnixMillis(1),
+            is_disabled: false,
+            holds_since: UnixMillis(0),
         };
         let provider = store.identity_providers().create(&provider).await.unwrap();
         let ann = store.identity_providers().let_in(&provider, "ann", "Ann", UnixMillis(2)).await;

@@ -385,7 +385,16 @@ def identity_providers_are_made_shown_changed_and_removed():
     assert towline("ListFederatedPeople", {"ProviderName": "smoke"})["People"] == []
     nobody = {"ProviderName": "smoke", "Subject": "nobody", "Status": "Blocked"}
     towline("UpdateFederatedPerson", nobody, expect="ResourceNotFoundException")
+    assert changed["Status"] == "Enabled", changed
+    for status in ["Disabled", "Enabled"]:
+        answer = towline("UpdateIdentityProviderStatus", {"ProviderName": "smoke", "Status": status})
+        assert (answer["LiveSessions"], answer["EndedSessions"]) == (0, 0), answer
+        now = towline("GetIdentityProvider", {"ProviderName": "smoke"})["IdentityProvider"]
+        assert now == changed | {"Status": status}, now
+    towline("UpdateIdentityProviderStatus", {"ProviderName": "smoke", "Status": "Off"}, expect="ValidationException")
     towline("DeleteIdentityProvider", {"ProviderName": "smoke"})
+    towline("UpdateIdentityProviderStatus", {"ProviderName": "smoke", "Status": "Disabled"},
+            expect="ResourceNotFoundException")
     towline("GetIdentityProvider", {"ProviderName": "smoke"}, expect="ResourceNotFoundException")
 
 

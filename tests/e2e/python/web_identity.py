@@ -355,6 +355,19 @@ def addresses_inside_are_not_asked():
 
 
 @check
+def a_provider_that_is_stopped_ends_credentials_and_takes_no_token_until_it_is_let_in_again():
+    arn = f"arn:aws:iam::{ACCOUNT}:role/ci"
+    before = boto("ssm", credentials(assume(arn, PROVIDER.token())))
+    before.describe_instance_information()
+    towline("UpdateIdentityProviderStatus", {"ProviderName": "ci", "Status": "Disabled"})
+    wants("UnrecognizedClientException", before.describe_instance_information)
+    wants("IDPRejectedClaim", assume, arn, PROVIDER.token())
+    towline("UpdateIdentityProviderStatus", {"ProviderName": "ci", "Status": "Enabled"})
+    wants("UnrecognizedClientException", before.describe_instance_information)
+    boto("ssm", credentials(assume(arn, PROVIDER.token()))).describe_instance_information()
+
+
+@check
 def a_blocked_subject_and_a_removed_provider_end_credentials_with_the_next_request():
     arn = f"arn:aws:iam::{ACCOUNT}:role/ci"
     ssm = boto("ssm", credentials(assume(arn, PROVIDER.token())))

@@ -45,6 +45,21 @@ pub(crate) enum ProviderCommand {
         #[arg(long)]
         end_sessions: bool,
     },
+    /// Stop an identity provider at once: nobody signs in through it, credentials that came from it
+    /// end
+    Disable {
+        /// Name
+        name: String,
+        /// End the sessions of who loses rights; without it, the answer counts them
+        #[arg(long)]
+        end_sessions: bool,
+    },
+    /// Let people and jobs of a stopped identity provider sign in again; what the stop has ended
+    /// stays ended
+    Enable {
+        /// Name
+        name: String,
+    },
     /// List the people and jobs that an identity provider vouched for
     People {
         /// Name

@@ -6,10 +6,11 @@
 use towline_ssm::Operation;
 use towline_ssm::api::admin::RightsRemoved;
 use towline_ssm::api::provider::{
-    ClaimTag, CreateIdentityProviderRequest, FederatedPerson, GroupRole, IdentityProvider,
-    IdentityProviderResult, ListFederatedPeopleRequest, ListFederatedPeopleResult,
-    ListIdentityProvidersRequest, ListIdentityProvidersResult, ProviderRequest, ProviderSettings,
-    UpdateFederatedPersonRequest, UpdateIdentityProviderRequest, UpdateIdentityProviderResult,
+    ClaimTag, CreateIdentityProviderRequest, DISABLED, ENABLED, FederatedPerson, GroupRole,
+    IdentityProvider, IdentityProviderResult, ListFederatedPeopleRequest,
+    ListFederatedPeopleResult, ListIdentityProvidersRequest, ListIdentityProvidersResult,
+    ProviderRequest, ProviderSettings, UpdateFederatedPersonRequest, UpdateIdentityProviderRequest,
+    UpdateIdentityProviderResult, UpdateIdentityProviderStatusRequest,
 };
 
 use super::context::{Context, read_document, removed_text, time_text};
@@ -62,6 +63,10 @@ pub(super) async fn run(context: &mut Context, command: ProviderCommand) -> Resu
             let request = ProviderRequest { provider_name: name, end_sessions };
             context.removal(Operation::DeleteIdentityProvider, &request).await
         }
+        ProviderCommand::Disable { name, end_sessions } => {
+            stop(context, name, DISABLED, end_sessions).await
+        }
+        ProviderCommand::Enable { name } => stop(context, name, ENABLED, false).await,
         ProviderCommand::People { name } => people(context, name).await,
         ProviderCommand::Block { name, subject, end_sessions } => {
             status(context, name, subject, "Blocked", end_sessions).await
@@ -102,11 +107,15 @@ async fn list(context: &mut Context) -> Result<(), Failure> {
             provider.provider_name.clone().into(),
             provider.issuer.clone().into(),
             provider.settings.client_id.clone().into(),
+            match provider.status.as_str() {
+                ENABLED => "enabled".into(),
+                other => Cell::Bad(other.to_lowercase()),
+            },
             time_text(Some(provider.created_date)).into(),
         ]
     };
     let rows: Vec<_> = answer.identity_providers.iter().map(row).collect();
-    let heads = ["PROVIDER", "ISSUER", "CLIENT", "CREATED"];
+    let heads = ["PROVIDER", "ISSUER", "CLIENT", "STATUS", "CREATED"];
     context.output.answer(&answer, |output| output.table(&heads, &rows))
 }
 
@@ -137,6 +146,21 @@ async fn people(context: &mut Context, name: String) -> Result<(), Failure> {
     let rows: Vec<_> = all.people.iter().map(row).collect();
     let heads = ["SUBJECT", "NAME", "STATUS", "LAST USED"];
     context.output.answer(&all, |output| output.table(&heads, &rows))
+}
+
+/// Stops a provider, or lets it in again.
+async fn stop(
+    context: &mut Context,
+    provider_name: String,
+    status: &str,
+    end_sessions: bool,
+) -> Result<(), Failure> {
+    let request = UpdateIdentityProviderStatusRequest {
+        provider_name,
+        status: status.to_owned(),
+        end_sessions: end_sessions.then_some(true),
+    };
+    context.removal(Operation::UpdateIdentityProviderStatus, &request).await
 }
 
 async fn status(

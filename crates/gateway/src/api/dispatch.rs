@@ -69,6 +69,7 @@ served! {
     GetIdentityProvider: json get_identity_provider;
     UpdateIdentityProvider: json update_identity_provider;
     DeleteIdentityProvider: json delete_identity_provider;
+    UpdateIdentityProviderStatus: json update_identity_provider_status;
     ListFederatedPeople: json list_federated_people;
     UpdateFederatedPerson: json update_federated_person;
 

@@ -81,10 +81,11 @@ impl Api {
         let (said, _) = evaluate_trust(&trust, &question);
         let blocked = self.is_blocked(asked).await?;
         let statements = vec![format!("trust policy of {name}: {}", role.trust)];
-        let (decision, reason) = if blocked {
-            ("ExplicitlyDenied".to_owned(), "the subject is blocked here".to_owned())
-        } else {
-            (said.effect.to_string(), said.why.to_string())
+        let denied = |why: &str| ("ExplicitlyDenied".to_owned(), why.to_owned());
+        let (decision, reason) = match (asked.provider.is_disabled, blocked) {
+            (true, _) => denied("the identity provider is disabled here"),
+            (false, true) => denied("the subject is blocked here"),
+            (false, false) => (said.effect.to_string(), said.why.to_string()),
         };
         Ok(ExplainAccessResult { decision, reason, statements })
     }
@@ -130,7 +131,10 @@ impl Api {
         let mut ways = Vec::new();
         for provider in all.or_internal("cannot list identity providers")? {
             let settings = settings_of(&provider)?;
-            let name = &provider.name;
+            let name = match provider.is_disabled {
+                true => format!("{} (disabled)", provider.name),
+                false => provider.name.clone(),
+            };
             let groups = settings.group_roles.iter().filter(|entry| entry.role == role);
             ways.extend(groups.map(|entry| format!("{name}: group {}", entry.group)));
             if settings.default_role.as_deref() == Some(role) {

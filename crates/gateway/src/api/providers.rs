@@ -3,16 +3,19 @@
 //! # Invariants
 //! - The client's secret is stored sealed and never shown.
 //! - Every change counts with the next request: keys and endpoints that were kept are forgotten.
-//! - Removing a provider, or blocking one of its people, ends its credentials; sessions that are
-//!   open are ended or counted, as for users.
+//! - Removing or stopping a provider, or blocking one of its people, ends its credentials; sessions
+//!   that are open are ended or counted, as for users.
+//! - What a stop has ended stays ended when the provider is let in again.
 
+use towline_host::clock::UnixMillis;
 use towline_oidc::{ClaimPath, is_issuer};
 use towline_ssm::api::admin::RightsRemoved;
 use towline_ssm::api::provider::{
-    CreateIdentityProviderRequest, FederatedPerson, IdentityProvider, IdentityProviderResult,
-    ListFederatedPeopleRequest, ListFederatedPeopleResult, ListIdentityProvidersRequest,
-    ListIdentityProvidersResult, ProviderRequest, ProviderSettings, UpdateFederatedPersonRequest,
-    UpdateIdentityProviderRequest, UpdateIdentityProviderResult,
+    CreateIdentityProviderRequest, DISABLED, ENABLED, FederatedPerson, IdentityProvider,
+    IdentityProviderResult, ListFederatedPeopleRequest, ListFederatedPeopleResult,
+    ListIdentityProvidersRequest, ListIdentityProvidersResult, ProviderRequest, ProviderSettings,
+    UpdateFederatedPersonRequest, UpdateIdentityProviderRequest, UpdateIdentityProviderResult,
+    UpdateIdentityProviderStatusRequest,
 };
 use towline_ssm::clock::EpochSeconds;
 use towline_ssm::error::ApiError;
@@ -56,6 +59,8 @@ impl Api {
             secret,
             created_at: call.now,
             changed_at: call.now,
+            is_disabled: false,
+            holds_since: UnixMillis(0),
         };
         let stored = self.store().identity_providers().create(&row).await;
         row.unique_id = stored.or_internal("cannot store an identity provider")?;
@@ -160,6 +165,29 @@ impl Api {
         self.parts.providers.forget(&row.unique_id);
         let end = request.end_sessions.unwrap_or(self.parts.removal_ends_sessions);
         let left = Left { sessions: gone.sessions, ids: gone.people, ..Left::default() };
+        self.end_or_count(call, &left, end).await
+    }
+
+    /// Stops a provider: nobody signs in through it, and what it has vouched for is over. Its
+    /// settings stay.
+    pub(super) async fn update_identity_provider_status(
+        &self,
+        call: &Call,
+        request: UpdateIdentityProviderStatusRequest,
+    ) -> Result<RightsRemoved, ApiError> {
+        call.note("status", &*request.status);
+        let row = self.permitted_provider(call, &request.provider_name).await?;
+        let disabled = request.status == DISABLED;
+        let store = self.store().identity_providers();
+        let left = store.set_disabled(&row.unique_id, disabled, call.now).await;
+        let left = left.or_internal("cannot stop an identity provider")?;
+        let left = left.ok_or_else(|| missing("identity provider"))?;
+        self.parts.providers.forget(&row.unique_id);
+        if !disabled {
+            return Ok(RightsRemoved::default());
+        }
+        let end = request.end_sessions.unwrap_or(self.parts.removal_ends_sessions);
+        let left = Left { sessions: left.sessions, ids: left.people, ..Left::default() };
         self.end_or_count(call, &left, end).await
     }
 
@@ -268,6 +296,7 @@ impl Api {
             arn: self.realm().provider_arn(&row.issuer),
             issuer: row.issuer.clone(),
             has_client_secret: row.secret.is_some(),
+            status: if row.is_disabled { DISABLED } else { ENABLED }.to_owned(),
             created_date: EpochSeconds::from_millis(row.created_at.0),
             settings: settings_of(row)?,
         })

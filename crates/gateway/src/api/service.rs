@@ -18,7 +18,7 @@ use super::elsewhere::Places;
 use super::last_used::LastUsed;
 use super::paging::Pages;
 use super::policy_cache::PolicyCache;
-use super::provider_sign_in::{Pending, Turns};
+use super::provider_sign_in::Turns;
 use super::replay::ReplayWindow;
 use super::searches::Searches;
 use super::sign_in::SignInSettings;
@@ -95,7 +95,6 @@ pub struct Api {
     pub(super) policies: PolicyCache,
     pub(super) last_used: LastUsed,
     pub(super) pages: Pages,
-    pub(super) pending: Pending,
     pub(super) turns: Turns,
     pub(super) paces: Paces,
     pub(super) watches: Watches,
@@ -124,7 +123,6 @@ impl Api {
                 Some(_) => Pages::with_key(&parts.vault.mac("paging tokens", b"of a cluster")),
                 None => Pages::new()?,
             },
-            pending: Pending::default(),
             turns: Turns::default(),
             paces: Paces::default(),
             watches: Watches::default(),

@@ -123,9 +123,10 @@ impl Api {
         token: Token,
         access_key: String,
     ) -> Result<Caller, ApiError> {
-        let (person, federated) = self.root_of(&token.root).await?;
+        let issued_at = UnixMillis(token.issued_at);
+        let (person, federated) = self.root_of(&token.root, issued_at).await?;
         let mut temporary = Temporary {
-            issued_at: UnixMillis(token.issued_at),
+            issued_at,
             root: token.root.clone(),
             federated,
             policy: token.policy.clone(),
@@ -197,11 +198,17 @@ impl Api {
     /// Goes on only if what began a caller's credentials is still good: for what lasts longer than
     /// one request.
     pub(super) async fn root_stands(&self, caller: &Caller) -> Result<(), ApiError> {
-        self.root_of(&caller.root()).await.map(drop)
+        // A long-lived key has no time: it is not that of a provider.
+        let issued_at = caller.temporary.as_ref().map_or(UnixMillis(0), |held| held.issued_at);
+        self.root_of(&caller.root(), issued_at).await.map(drop)
     }
 
     /// The person behind a chain of credentials, if what began it is still good.
-    async fn root_of(&self, root: &Root) -> Result<(Person, Option<Federated>), ApiError> {
+    pub(super) async fn root_of(
+        &self,
+        root: &Root,
+        issued_at: UnixMillis,
+    ) -> Result<(Person, Option<Federated>), ApiError> {
         match root {
             Root::Key(id) => {
                 let key = self.store().principals().key(id).await;
@@ -210,7 +217,7 @@ impl Api {
                 Ok((Person { id: key.principal_id, name: key.principal }, None))
             }
             Root::Vouched(vouched) => {
-                let (person, federated) = self.vouched_for(vouched).await?;
+                let (person, federated) = self.vouched_for(vouched, issued_at).await?;
                 Ok((person, Some(federated)))
             }
         }

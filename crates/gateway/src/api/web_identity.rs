@@ -44,6 +44,16 @@ pub(super) fn settings_of(provider: &IdentityProvider) -> Result<ProviderSetting
         .map_err(|error| internal("stored settings of an identity provider", &error))
 }
 
+/// An administrator has stopped the provider.
+pub(super) fn stopped(provider: &IdentityProvider) -> ApiError {
+    let message = format!(
+        "the identity provider {} is disabled here: nobody signs in through it until an \
+         administrator enables it again",
+        provider.name
+    );
+    ApiError::new(ErrorCode::AccessDeniedException, message)
+}
+
 fn refused(error: &TokenError) -> ApiError {
     let code = match error {
         TokenError::Expired => ErrorCode::ExpiredIdentityToken,
@@ -73,6 +83,9 @@ impl Api {
             let message = format!("no identity provider has the issuer {issuer} here");
             ApiError::new(ErrorCode::InvalidIdentityToken, message)
         })?;
+        if provider.is_disabled {
+            return Err(ApiError::new(ErrorCode::IDPRejectedClaim, stopped(&provider).message));
+        }
         let settings = settings_of(&provider)?;
         let audiences = settings.accepted_audiences();
         let expected = Expected {
@@ -212,10 +225,11 @@ impl Api {
         if person.is_blocked { Err(blocked()) } else { Ok(person) }
     }
 
-    /// The person that a token names, if it is still let in; else why not.
+    /// The person that a token of this time names, if it is still let in; else why not.
     pub(super) async fn vouched_for(
         &self,
         vouched: &Vouched,
+        issued_at: UnixMillis,
     ) -> Result<(Person, Federated), ApiError> {
         let gone = || ended("its identity provider, or the person there, was removed here");
         let store = self.store().identity_providers();
@@ -227,6 +241,12 @@ impl Api {
         let provider = store.of_id(&person.provider_id).await;
         let provider = provider.or_internal("cannot read an identity provider")?;
         let provider = provider.ok_or_else(gone)?;
+        if provider.is_disabled {
+            return Err(ended("its identity provider is disabled here"));
+        }
+        if issued_at <= provider.holds_since {
+            return Err(ended("its identity provider was disabled since: sign in again"));
+        }
         if let Some(mapped) = &vouched.mapped {
             let settings = settings_of(&provider)?;
             if settings.client_id.is_none() {

@@ -52,7 +52,3 @@ pub const SIGN_IN_POLL: Duration = Duration::from_secs(2);
 
 /// Longest name that such a program gives itself, characters.
 pub const MAX_CLIENT_NAME: usize = 64;
-
-/// Sign-ins through providers that are answered in one [`SIGN_IN_ATTEMPT`]: about 100 bytes each,
-/// and more in the minute in which credentials wait.
-pub const MAX_SIGN_INS_UNDER_WAY: usize = 10_000;

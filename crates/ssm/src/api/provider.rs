@@ -224,6 +224,35 @@ impl Request for ProviderRequest {
     }
 }
 
+/// Stops an identity provider at once, or lets it in again.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct UpdateIdentityProviderStatusRequest {
+    /// The provider's name.
+    pub provider_name: String,
+    /// `Enabled` or `Disabled`.
+    pub status: String,
+    /// End the sessions that hang on it; as the gateway is set when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_sessions: Option<bool>,
+}
+
+impl Request for UpdateIdentityProviderStatusRequest {
+    fn check(&self, v: &mut Violations) {
+        check_name(v, &self.provider_name);
+        v.one_of("Status", &self.status, &[ENABLED, DISABLED]);
+    }
+}
+
+/// The status of a provider that vouches for people and jobs.
+pub const ENABLED: &str = "Enabled";
+/// The status of a provider that an administrator has stopped.
+pub const DISABLED: &str = "Disabled";
+
+fn enabled() -> String {
+    ENABLED.to_owned()
+}
+
 /// An identity provider.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -236,6 +265,9 @@ pub struct IdentityProvider {
     pub issuer: String,
     /// Whether there is a secret of the gateway's client.
     pub has_client_secret: bool,
+    /// `Enabled` or `Disabled`.
+    #[serde(default = "enabled")]
+    pub status: String,
     /// When it was made.
     pub created_date: EpochSeconds,
     /// The settings.

@@ -51,7 +51,8 @@ const INSERT: &str = "INSERT INTO sessions (id, device_id, principal_arn, princi
      WHERE session = ? AND (kind = 'exec' OR (kind = 'begin' AND SUBSTR(detail, 1, 3) <> \
      'off'))) \
      WHERE (? = '' OR EXISTS (SELECT 1 FROM principals WHERE unique_id = ?) \
-     OR EXISTS (SELECT 1 FROM federated_people WHERE id = ? AND blocked = 0)) \
+     OR EXISTS (SELECT 1 FROM federated_people f JOIN identity_providers i \
+     ON i.unique_id = f.provider_id WHERE f.id = ? AND f.blocked = 0 AND i.disabled = 0)) \
      AND (? = '' OR EXISTS (SELECT 1 FROM principals WHERE unique_id = ?)) \
      AND (? = '' OR EXISTS (SELECT 1 FROM access_requests WHERE id = ? AND \
      status = 'Approved' AND expires_at > ?))";

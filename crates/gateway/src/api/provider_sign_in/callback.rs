@@ -1,7 +1,7 @@
 //! The provider's answer to a sign-in, by a redirect of the browser.
 //!
 //! # Invariants
-//! - An answer without the cookie of its attempt does nothing. An attempt is answered once.
+//! - An answer without the cookie of its attempt does nothing. An attempt leads somewhere once.
 //! - The way on was fixed when the attempt began: nothing in the answer changes it.
 //! - Failures count against their source, and a throttled source gets no further: its attempt goes
 //!   on, so that the same answer counts once the source is let in again. What a provider fails in
@@ -22,10 +22,11 @@ use towline_host::clock::UnixMillis;
 use towline_host::entropy;
 use towline_ssm::error::{ApiError, ErrorCode};
 
-use super::super::internal::{OrInternal as _, internal};
+use super::super::internal::OrInternal as _;
 use super::super::service::Api;
 use super::super::sign_in::{By, Held};
 use super::super::token::Token;
+use super::super::web_identity::stopped;
 use super::attempt::{Attempt, ConsolePage, Program, Target};
 use super::pages::{page, redirect};
 use super::pending::Waiting;
@@ -76,8 +77,8 @@ pub(super) async fn callback(
         source_ip: source.to_string(),
         ..Event::default()
     };
-    let state = answer.state.as_deref().unwrap_or_default();
-    let attempt = api.attempt_of(&headers, state, now);
+    let state = answer.state.clone().unwrap_or_default();
+    let attempt = api.attempt_of(&headers, &state, now);
     // A throttled source uses nothing up.
     let used = attempt.as_ref().filter(|_| !blocked).map(|attempt| api.no_attempt(attempt));
     let mut waits = None;
@@ -85,7 +86,7 @@ pub(super) async fn callback(
         let message = "too many failures: try again later";
         Err(ApiError::new(ErrorCode::ThrottlingException, message))
     } else {
-        match api.taken(attempt, now) {
+        match api.taken(attempt, now).await {
             // Who waited for it was answered before.
             Err(error) => Err(error),
             Ok(attempt) => {
@@ -94,6 +95,9 @@ pub(super) async fn callback(
             }
         }
     };
+    if outcome.is_err() && waits.is_some() {
+        api.forget_answer(&state).await;
+    }
     let outcome = outcome.map_err(|error| match is_passing(&error) && !blocked {
         true => error,
         false => api.turn_away(error, source, blocked, now),
@@ -130,10 +134,9 @@ impl Api {
     }
 
     /// An attempt that is answered the first time.
-    fn taken(&self, attempt: Option<Attempt>, now: UnixMillis) -> Result<Attempt, ApiError> {
+    async fn taken(&self, attempt: Option<Attempt>, now: UnixMillis) -> Result<Attempt, ApiError> {
         let attempt = attempt.ok_or_else(mixed)?;
-        let ends_at = UnixMillis(attempt.ends_at);
-        self.pending.answer(&attempt.state, ends_at, now).then_some(attempt).ok_or_else(mixed)
+        if self.note_answer(&attempt, now).await? { Ok(attempt) } else { Err(mixed()) }
     }
 
     /// Where an answer of the provider leads to.
@@ -149,6 +152,9 @@ impl Api {
         let provider = provider.ok_or_else(removed)?;
         event.facts.push(("for", attempt.target.kind().to_owned()));
         event.facts.push(("providerName", provider.name.clone()));
+        if provider.is_disabled {
+            return Err(stopped(&provider));
+        }
         if let Some(why) = answer.error {
             let why: String = why.chars().take(100).collect();
             let message = format!("the identity provider did not sign you in: {why}");
@@ -173,29 +179,25 @@ impl Api {
         match attempt.target {
             Target::Program(program) => {
                 let secret = self.keep_renewal(&given, &token, now).await?;
-                self.lead_to_program(&program, &token, secret, now)
+                self.lead_to_program(&program, token, secret, now).await
             }
             Target::Console(page) => self.lead_to_console(page, token, source, now).await,
         }
     }
 
     /// A code for a program, which gets its credentials with it.
-    fn lead_to_program(
+    async fn lead_to_program(
         &self,
         program: &Program,
-        token: &Token,
+        token: Token,
         renewal: Option<String>,
         now: UnixMillis,
     ) -> Result<Led, ApiError> {
         let code = entropy::random::<32>().or_internal("no code for a program")?;
         let code = URL_SAFE_NO_PAD.encode(code);
-        let token = serde_json::to_vec(token).map_err(|error| internal("a token", &error))?;
-        let challenge = program.challenge.clone();
-        let waiting = Waiting { challenge, token, renewal, ends_at: now.plus(PROGRAM_CODE) };
-        if !self.pending.keep(code.clone(), waiting, now) {
-            let message = "too many sign-ins are under way: try again in a minute";
-            return Err(ApiError::new(ErrorCode::ThrottlingException, message));
-        }
+        let waiting = Waiting { token, renewal };
+        let times = (now.plus(PROGRAM_CODE), now);
+        self.keep_for_program(&code, &program.challenge, &waiting, times).await?;
         let to = format!("{}?code={code}&state={}", program.redirect, encoded(&program.state));
         Ok(Led { to, cookie: None })
     }

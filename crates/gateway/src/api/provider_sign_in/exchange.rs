@@ -29,7 +29,7 @@ use super::super::token::{Holder, Token};
 use super::super::web_identity::settings_of;
 use super::attempt::Attempt;
 use super::redeeming::not_answered;
-use super::standing::no_people;
+use super::standing::signs_people_in;
 use super::start::encoded;
 use crate::federation::{Known, NotVerified, Unreachable};
 use crate::outbound::Ask;
@@ -62,9 +62,7 @@ impl Api {
         code: &str,
         now: UnixMillis,
     ) -> Result<(Token, String, Answer), ApiError> {
-        if settings_of(&provider)?.client_id.is_none() {
-            return Err(no_people());
-        }
+        signs_people_in(&provider)?;
         let known = self.known(&provider, now).await?;
         let form = format!(
             "grant_type=authorization_code&code={}&redirect_uri={}&code_verifier={}",

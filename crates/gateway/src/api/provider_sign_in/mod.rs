@@ -33,9 +33,8 @@ mod standing;
 mod start;
 mod turns;
 
-pub(super) use pending::Pending;
 pub(super) use refusing::{is_passing, words_of};
 pub(super) use routes::{json_answer, routes};
-pub(super) use standing::{no_people, removed};
+pub(super) use standing::{removed, signs_people_in};
 pub(super) use start::encoded;
 pub(super) use turns::Turns;

@@ -30,10 +30,10 @@ use super::super::internal::{OrInternal as _, internal};
 use super::super::root::Root;
 use super::super::service::Api;
 use super::super::token::Token;
-use super::super::web_identity::{blocked, settings_of};
+use super::super::web_identity::blocked;
 use super::redeeming::NotRedeemed;
 use super::routes::json_answer;
-use super::standing::no_people;
+use super::standing::signs_people_in;
 use super::start::encoded;
 use crate::audit::{Event, Who};
 use crate::error_response::error_response;
@@ -181,8 +181,9 @@ impl Api {
         let provider = store.of_id(&person.provider_id).await;
         let provider = provider.or_internal("cannot read an identity provider")?;
         let provider = provider.ok_or_else(over)?;
-        if settings_of(&provider)?.client_id.is_none() {
-            return Err(no_people());
+        signs_people_in(&provider)?;
+        if row.created_at <= provider.holds_since {
+            return Err(over());
         }
         event.facts.push(("providerName", provider.name.clone()));
         event.facts.push(("subject", person.subject.clone()));

@@ -15,14 +15,15 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use towline_host::clock::UnixMillis;
 use towline_ssm::error::{ApiError, ErrorCode};
+use towline_store::IdentityProvider;
 
-use super::super::internal::internal;
 use super::super::root::Root;
 use super::super::service::Api;
 use super::super::token::Token;
 use super::attempt::{ConsolePage, Program, Target};
 use super::callback::{callback, form_post};
 use super::pages::page;
+use super::pending::Waiting;
 use super::refusing::Waits;
 use super::renewal::{forget, refresh};
 use crate::error_response::{JSON, error_response};
@@ -74,12 +75,19 @@ struct Redeem {
     verifier: String,
 }
 
-/// Names of the providers that people can sign in with.
+/// Names of the providers that people can sign in with, and of those that were stopped.
 async fn providers(State(api): State<Arc<Api>>) -> Response<Body> {
-    match api.providers_for_people().await {
+    match api.providers_with_a_client().await {
         Ok(all) => {
-            let names: Vec<_> = all.iter().map(|provider| &provider.name).collect();
-            json_answer(json!({ "Providers": names }).to_string())
+            let (stopped, open): (Vec<_>, Vec<_>) = all.iter().partition(|one| one.is_disabled);
+            let names = |some: Vec<&IdentityProvider>| -> Vec<String> {
+                some.into_iter().map(|provider| provider.name.clone()).collect()
+            };
+            let mut answer = json!({ "Providers": names(open) });
+            if !stopped.is_empty() {
+                answer["Disabled"] = json!(names(stopped));
+            }
+            json_answer(answer.to_string())
         }
         Err(error) => error_response(StatusCode::INTERNAL_SERVER_ERROR, &error),
     }
@@ -185,12 +193,11 @@ impl Api {
     async fn redeemed(&self, body: &[u8], now: UnixMillis) -> Result<String, ApiError> {
         let redeem: Redeem = serde_json::from_slice(body).map_err(|_| wrong_code())?;
         let challenge = towline_oidc::challenge(&redeem.verifier);
-        let waiting = self.pending.take(&redeem.code, &challenge, now).ok_or_else(wrong_code)?;
-        let token: Token =
-            serde_json::from_slice(&waiting.token).map_err(|error| internal("a token", &error))?;
+        let waiting = self.take_for_program(&redeem.code, &challenge, now).await?;
+        let Waiting { token, renewal } = waiting.ok_or_else(wrong_code)?;
         self.still_holds(&token).await?;
         let mut credentials = self.credentials_for_program(token)?;
-        if let Some(secret) = waiting.renewal {
+        if let Some(secret) = renewal {
             credentials["RefreshToken"] = json!(secret);
         }
         Ok(credentials.to_string())

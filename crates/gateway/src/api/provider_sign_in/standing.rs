@@ -10,7 +10,7 @@ use towline_store::IdentityProvider;
 use super::super::internal::OrInternal as _;
 use super::super::service::Api;
 use super::super::token::Token;
-use super::super::web_identity::settings_of;
+use super::super::web_identity::{settings_of, stopped};
 
 /// The provider is not there any more.
 pub(in super::super) fn removed() -> ApiError {
@@ -19,9 +19,17 @@ pub(in super::super) fn removed() -> ApiError {
 }
 
 /// The provider has no client any more.
-pub(in super::super) fn no_people() -> ApiError {
+fn no_people() -> ApiError {
     let message = "the identity provider signs no people in here: it has no client id";
     ApiError::new(ErrorCode::AccessDeniedException, message)
+}
+
+/// Goes on only if people may sign in through a provider.
+pub(in super::super) fn signs_people_in(provider: &IdentityProvider) -> Result<(), ApiError> {
+    if provider.is_disabled {
+        return Err(stopped(provider));
+    }
+    if settings_of(provider)?.client_id.is_none() { Err(no_people()) } else { Ok(()) }
 }
 
 impl Api {
@@ -30,9 +38,7 @@ impl Api {
         let provider = self.store().identity_providers().of_id(&asked.unique_id).await;
         let provider = provider.or_internal("cannot read an identity provider")?;
         let provider = provider.ok_or_else(removed)?;
-        if settings_of(&provider)?.client_id.is_none() {
-            return Err(no_people());
-        }
+        signs_people_in(&provider)?;
         if provider == *asked {
             return Ok(());
         }

@@ -10,7 +10,7 @@ use towline_store::IdentityProvider;
 
 use super::super::internal::OrInternal as _;
 use super::super::service::Api;
-use super::super::web_identity::settings_of;
+use super::super::web_identity::{settings_of, stopped};
 use super::attempt::{Attempt, Target};
 use super::pages::redirect;
 
@@ -23,7 +23,8 @@ pub(in super::super) fn encoded(text: &str) -> String {
 }
 
 impl Api {
-    pub(super) async fn providers_for_people(&self) -> Result<Vec<IdentityProvider>, ApiError> {
+    /// Providers through which people sign in, and those of them that were stopped.
+    pub(super) async fn providers_with_a_client(&self) -> Result<Vec<IdentityProvider>, ApiError> {
         let all = self.store().identity_providers().list().await;
         let mut all = all.or_internal("cannot list identity providers")?;
         all.retain(|one| settings_of(one).is_ok_and(|settings| settings.client_id.is_some()));
@@ -35,7 +36,14 @@ impl Api {
         &self,
         name: Option<&str>,
     ) -> Result<IdentityProvider, ApiError> {
-        let mut all = self.providers_for_people().await?;
+        let mut all = self.providers_with_a_client().await?;
+        // Who names a stopped one, or has no other, is told that it is stopped.
+        let named = name.and_then(|name| all.iter().find(|one| one.name == name));
+        let only = all.first().filter(|_| name.is_none() && all.iter().all(|one| one.is_disabled));
+        if let Some(stopped_one) = named.or(only).filter(|one| one.is_disabled) {
+            return Err(stopped(stopped_one));
+        }
+        all.retain(|one| !one.is_disabled);
         let found = match name {
             None if all.len() == 1 => Some(0),
             None => None,

@@ -19,11 +19,10 @@ use towline_wire::text;
 
 use super::super::internal::{OrInternal as _, internal};
 use super::super::provider_sign_in::{
-    encoded, is_passing, json_answer, no_people, removed, words_of,
+    encoded, is_passing, json_answer, removed, signs_people_in, words_of,
 };
 use super::super::service::Api;
 use super::super::token::Token;
-use super::super::web_identity::settings_of;
 use crate::error_response::error_response;
 use crate::limits::{MAX_CLIENT_NAME, MAX_SIGN_IN_PARAMETER, SIGN_IN_ATTEMPT, SIGN_IN_POLL};
 use crate::plane::Peer;
@@ -245,7 +244,7 @@ impl Api {
         }
         let found = self.store().identity_providers().of_id(provider).await;
         let found = found.or_internal("cannot read an identity provider")?.ok_or_else(removed)?;
-        if settings_of(&found)?.client_id.is_none() { Err(no_people()) } else { Ok(()) }
+        signs_people_in(&found)
     }
 
     /// A sign-in to the console was refused that led to this place: where it is the page of a
