@@ -230,6 +230,11 @@ impl Context {
         self.get(&Key::new(key))
     }
 
+    /// The keys, in small letters, with their values: for who keeps a question.
+    pub fn pairs(&self) -> impl Iterator<Item = (&str, &[String])> {
+        self.entries.iter().map(|(key, values)| (key.name(), values.as_slice()))
+    }
+
     /// Adds what follows from the caller's ARN, where not set already: `aws:PrincipalArn`,
     /// `aws:PrincipalAccount`, `aws:PrincipalType`, and for a user `aws:username`. A role session
     /// has no user name (IAM User Guide, "Variables and tags", table of principal key values), and

@@ -69,6 +69,9 @@ pub struct Approval {
     pub minutes: i64,
     /// When.
     pub approved_at: UnixMillis,
+    /// By what the gateway judged the person, in a form of its own; empty when an older version
+    /// stored it.
+    pub judged: String,
 }
 
 /// An approval that is to be counted.
@@ -84,6 +87,10 @@ pub struct NewApproval<'a> {
     pub minutes: i64,
     /// Whether the person may approve each level.
     pub levels: &'a [bool],
+    /// By what the person was judged.
+    pub judged: &'a str,
+    /// Earlier approvals whose persons could not give them any more: they count no more.
+    pub fallen: &'a [Approval],
     /// When access ends at the latest, if it is the last approval.
     pub latest: UnixMillis,
     /// What is told, by what becomes of it.
@@ -213,7 +220,8 @@ impl AccessRequests<'_> {
              created_at, expires_at, kind, policy, levels, windows, most_minutes, minutes) \
              SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? \
              WHERE EXISTS (SELECT 1 FROM principals WHERE unique_id = ?) \
-             OR EXISTS (SELECT 1 FROM federated_people WHERE id = ? AND blocked = 0)",
+             OR EXISTS (SELECT 1 FROM federated_people f JOIN identity_providers i \
+             ON i.unique_id = f.provider_id WHERE f.id = ? AND f.blocked = 0 AND i.disabled = 0)",
         )
         .bind(&new.id)
         .bind(&new.principal)
@@ -327,14 +335,15 @@ impl AccessRequests<'_> {
         .await?;
         let Some(row) = row.as_ref().map(request).transpose()? else { return Ok(Counted::Closed) };
         let before = approvals_of(&mut tx, new.request).await?;
-        let before = settle(&mut tx, Table::Approvals, &row, before).await?;
+        let before = settle(&mut tx, Table::Approvals, &row, before, new.fallen).await?;
         let (current, last) = match turn(&row.terms, &before, new) {
             Ok(turn) => turn,
             Err(not_counted) => return Ok(not_counted),
         };
         engine::query(
             "INSERT INTO access_approvals \
-             (request_id, person_id, arn, level, minutes, approved_at) VALUES (?, ?, ?, ?, ?, ?)",
+             (request_id, person_id, arn, level, minutes, approved_at, judged) \
+             VALUES (?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(new.request)
         .bind(new.person)
@@ -342,6 +351,7 @@ impl AccessRequests<'_> {
         .bind(i64::try_from(current).unwrap_or(i64::MAX))
         .bind(new.minutes)
         .bind(now.0)
+        .bind(new.judged)
         .execute(&mut *tx)
         .await?;
         let agreed = least(&before, row.minutes).map_or(new.minutes, |had| had.min(new.minutes));
@@ -403,12 +413,13 @@ pub(crate) async fn told(
     Ok(true)
 }
 
-/// Whether the requester of a row is a user who exists, or a person of a provider who is not
-/// blocked.
+/// Whether the requester of a row is a user who exists, or a person who is not blocked, of a
+/// provider that was not stopped.
 pub(crate) const REQUESTER_IS_THERE: &str = "(\
      EXISTS (SELECT 1 FROM principals p WHERE p.unique_id = access_requests.principal_id) \
-     OR EXISTS (SELECT 1 FROM federated_people f WHERE f.id = access_requests.principal_id AND \
-     f.blocked = 0))";
+     OR EXISTS (SELECT 1 FROM federated_people f JOIN identity_providers i \
+     ON i.unique_id = f.provider_id WHERE f.id = access_requests.principal_id AND f.blocked = 0 \
+     AND i.disabled = 0))";
 
 /// The level that an approval counts for, and whether it is the last one that is needed; else why
 /// it does not count.
@@ -490,17 +501,18 @@ async fn may_wait(tx: &mut Tx, new: &AccessRequest, now: UnixMillis) -> Result<(
     Ok(())
 }
 
+/// The columns of an approval.
+pub(crate) type ApprovalRow = (String, String, i64, i64, i64, String);
+
 /// An approval of its columns.
-pub(crate) fn approval(
-    (person_id, arn, level, minutes, at): (String, String, i64, i64, i64),
-) -> Approval {
+pub(crate) fn approval((person_id, arn, level, minutes, at, judged): ApprovalRow) -> Approval {
     let level = usize::try_from(level).unwrap_or(usize::MAX);
-    Approval { person_id, arn, level, minutes, approved_at: UnixMillis(at) }
+    Approval { person_id, arn, level, minutes, approved_at: UnixMillis(at), judged }
 }
 
 async fn approvals_of(tx: &mut Tx, id: &str) -> Result<Vec<Approval>, StoreError> {
-    let rows: Vec<(String, String, i64, i64, i64)> = engine::query_as(
-        "SELECT person_id, arn, level, minutes, approved_at FROM access_approvals \
+    let rows: Vec<ApprovalRow> = engine::query_as(
+        "SELECT person_id, arn, level, minutes, approved_at, judged FROM access_approvals \
          WHERE request_id = ? ORDER BY approved_at, person_id",
     )
     .bind(id)

@@ -10,8 +10,8 @@
 //!   and never ends earlier by an extension.
 
 use crate::access::{
-    AccessRequest, AccessRequests, Approval, COLUMNS, Counted, NewApproval, REQUESTER_IS_THERE,
-    approval, least, request, turn,
+    AccessRequest, AccessRequests, Approval, ApprovalRow, COLUMNS, Counted, NewApproval,
+    REQUESTER_IS_THERE, approval, least, request, turn,
 };
 use crate::access_standing::{Table, settle};
 use crate::engine;
@@ -41,7 +41,7 @@ impl AccessRequests<'_> {
         .await?;
         let Some(row) = row.as_ref().map(request).transpose()? else { return Ok(Counted::Closed) };
         let before = approvals_of(&mut tx, new.request).await?;
-        let before = settle(&mut tx, Table::Extensions, &row, before).await?;
+        let before = settle(&mut tx, Table::Extensions, &row, before, new.fallen).await?;
         let (current, last) = match turn(&row.terms, &before, new) {
             Ok(turn) => turn,
             Err(not_counted) => return Ok(not_counted),
@@ -62,6 +62,15 @@ impl AccessRequests<'_> {
         }
         tx.commit().await?;
         Ok(counted)
+    }
+
+    /// The approvals of the extension that is under way, in their order.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn extensions(&self, of: &AccessRequest) -> Result<Vec<Approval>, StoreError> {
+        let mut tx = self.store.pool.reading().await?;
+        approvals_of(&mut tx, &of.id).await
     }
 }
 
@@ -90,8 +99,9 @@ async fn add(
     now: UnixMillis,
 ) -> Result<(), StoreError> {
     engine::query(
-        "INSERT INTO access_extensions (request_id, person_id, arn, level, minutes, approved_at) \
-         VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT INTO access_extensions \
+         (request_id, person_id, arn, level, minutes, approved_at, judged) \
+         VALUES (?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(new.request)
     .bind(new.person)
@@ -99,6 +109,7 @@ async fn add(
     .bind(i64::try_from(level).unwrap_or(i64::MAX))
     .bind(new.minutes)
     .bind(now.0)
+    .bind(new.judged)
     .execute(&mut **tx)
     .await?;
     Ok(())
@@ -106,8 +117,8 @@ async fn add(
 
 /// The approvals of an extension so far.
 async fn approvals_of(tx: &mut Tx, id: &str) -> Result<Vec<Approval>, StoreError> {
-    let rows: Vec<(String, String, i64, i64, i64)> = engine::query_as(
-        "SELECT person_id, arn, level, minutes, approved_at FROM access_extensions \
+    let rows: Vec<ApprovalRow> = engine::query_as(
+        "SELECT person_id, arn, level, minutes, approved_at, judged FROM access_extensions \
          WHERE request_id = ? ORDER BY approved_at, person_id",
     )
     .bind(id)

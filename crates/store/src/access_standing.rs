@@ -10,7 +10,8 @@
 //!   person's: also her groups are looked at again.
 //!
 //! # Not here
-//! - The right to decide, which policies give: it is asked for when an approval is given.
+//! - The right to decide, which policies give, and how the person came: the gateway judges both
+//!   again, and names the approvals that have fallen.
 
 use crate::access::{AccessRequest, Approval, Terms};
 use crate::engine;
@@ -26,14 +27,17 @@ pub(crate) enum Table {
     Extensions,
 }
 
-/// The approvals that count. The others are removed: their persons can approve again when they may.
+/// The approvals that count; `fallen` do not. The others are removed: their persons can approve
+/// again when they may.
 pub(crate) async fn settle(
     tx: &mut Tx,
     table: Table,
     of: &AccessRequest,
     all: Vec<Approval>,
+    fallen: &[Approval],
 ) -> Result<Vec<Approval>, StoreError> {
-    let counted = standing(tx, &of.terms, all.clone()).await?;
+    let mut counted = standing(tx, &of.terms, all.clone()).await?;
+    counted.retain(|approval| !fallen.contains(approval));
     let remove = match table {
         Table::Approvals => "DELETE FROM access_approvals WHERE request_id = ? AND person_id = ?",
         Table::Extensions => "DELETE FROM access_extensions WHERE request_id = ? AND person_id = ?",
@@ -90,7 +94,9 @@ async fn names_of(tx: &mut Tx, approval: &Approval) -> Result<Option<Vec<String>
             .fetch_optional(&mut **tx)
             .await?;
     let Some(user) = user else {
-        let people = "SELECT COUNT(*) FROM federated_people WHERE id = ? AND blocked = 0";
+        let people = "SELECT COUNT(*) FROM federated_people f JOIN identity_providers i \
+                      ON i.unique_id = f.provider_id \
+                      WHERE f.id = ? AND f.blocked = 0 AND i.disabled = 0";
         let known: i64 =
             engine::query_scalar(people).bind(&approval.person_id).fetch_one(&mut **tx).await?;
         return Ok((known > 0).then_some(names));

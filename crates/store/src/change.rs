@@ -341,11 +341,12 @@ impl Change {
         let requests = engine::query(
             "UPDATE access_requests SET status = CASE WHEN status = 'Pending' THEN 'Rejected' \
              ELSE 'Revoked' END, \
-             decided_by = ? WHERE principal_id = ? AND status IN ('Pending', 'Approved') AND \
-             expires_at > ?",
+             decided_by = ? WHERE (principal_id = ? OR principal = ?) \
+             AND status IN ('Pending', 'Approved') AND expires_at > ?",
         )
         .bind(by)
         .bind(id)
+        .bind(&principal.name) // requests of people in a role that is removed
         .bind(now.0)
         .execute(&mut *self.tx)
         .await?;

@@ -10,6 +10,8 @@
 //! - A request is its requester's, not her name's: with her it is void ([`towline_store::Change`]).
 //!   Who asks in a role gets the credentials in that role, and nobody else in it does.
 //! - An explicit deny and a permission boundary of the requester hold with such credentials, too.
+//! - Credentials of access outlive temporary ones by an hour at the most, and those of access by
+//!   nothing: who signed in has to do so again.
 //! - Access of an emergency is stored and told in one transaction; no receiver can hold it up.
 //! - Taken back, or past its time, a request gives nothing from the next call on. A session that
 //!   runs then goes on, unless it is ended with the revocation ([`super::removal`]).
@@ -174,7 +176,7 @@ impl Api {
         row: &towline_store::AccessRequest,
         now: UnixMillis,
     ) -> Result<AccessCredentials, ApiError> {
-        let left = Duration::from_millis(u64::try_from(row.expires_at.0 - now.0).unwrap_or(0));
+        let left = life(call, row, now);
         let held = call.caller.temporary.as_ref().map(|temporary| &temporary.token);
         let token = match held.map(|token| (token, &token.holder)) {
             Some((
@@ -260,14 +262,24 @@ impl Api {
         call.note("accessRequestId", id);
         let row =
             self.store().access_requests().get(id).await.or_internal("cannot read a request")?;
+        let question = self.about_request(id, row.as_ref())?;
+        self.authorize(call, &question).await?;
+        Ok(row)
+    }
+
+    /// What policy is asked about a request.
+    pub(super) fn about_request(
+        &self,
+        id: &str,
+        row: Option<&towline_store::AccessRequest>,
+    ) -> Result<Question, ApiError> {
         let mut question = Question::about(self.realm().access_request_arn(id))
             .with("ssm:AccessRequestId", [id.to_owned()]);
-        if let Some(row) = &row {
+        if let Some(row) = row {
             question.tags = serde_json::from_str(&row.tags)
                 .map_err(|error| internal("a stored request", &error))?;
         }
-        self.authorize(call, &question).await?;
-        Ok(row)
+        Ok(question)
     }
 
     pub(super) async fn get_access_token(
@@ -339,7 +351,11 @@ impl Api {
         row: towline_store::AccessRequest,
     ) -> Result<AccessRequest, ApiError> {
         let approvals = self.store().access_requests().approvals(&row).await;
-        let approvals = approvals.or_internal("cannot read approvals")?;
+        let mut approvals = approvals.or_internal("cannot read approvals")?;
+        if row.status == "Pending" {
+            let fallen = self.fallen(approvals.clone()).await?;
+            approvals.retain(|approval| !fallen.contains(approval));
+        }
         let by_people = row.terms.kind == "Manual";
         let level = |number| {
             let level = row.terms.level(number).filter(|_| by_people)?;
@@ -364,6 +380,18 @@ impl Api {
             policy: Some(row.terms.policy).filter(|policy| !policy.is_empty()),
         })
     }
+}
+
+/// How long credentials of access hold: as long as the access, for who has a key. Temporary
+/// credentials do not become lasting ones by it: they hold all rights of a role, which its person
+/// may have lost where she signs in.
+fn life(call: &Call, row: &towline_store::AccessRequest, now: UnixMillis) -> Duration {
+    let until =
+        |at: i64| Duration::from_millis(u64::try_from(at.saturating_sub(now.0)).unwrap_or(0));
+    let left = until(row.expires_at.0);
+    let Some(held) = &call.caller.temporary else { return left };
+    let least = if held.access.is_some() { Duration::ZERO } else { limits::ACCESS_CREDENTIALS };
+    left.min(until(held.token.expires_at).max(least))
 }
 
 /// Where a request stands at this moment.

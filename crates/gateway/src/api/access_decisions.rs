@@ -6,6 +6,7 @@
 //! # Invariants
 //! - Nobody decides about her own request, in whatever role: the persons are compared, by id.
 //! - One person counts once for a request, in whatever role and level.
+//! - Approvals of who could not give them any more do not count: [`super::approver_standing`].
 //! - Who is no approver of a level that has its turn changes nothing; to reject, a right to decide
 //!   is enough.
 
@@ -78,12 +79,17 @@ impl Api {
         }
         let latest = self.window_of(row, call.now)?;
         let levels = self.levels_of(call, row).await?;
+        let before = self.store().access_requests().approvals(row).await;
+        let fallen = self.fallen(before.or_internal("cannot read approvals")?).await?;
+        let judged = self.judged(call, &self.about_request(&row.id, Some(row))?)?;
         let new = NewApproval {
             request: &row.id,
             person: &call.caller.person.id,
             arn: &call.caller.arn,
             minutes,
             levels: &levels,
+            judged: &judged,
+            fallen: &fallen,
             latest,
             tell: &[
                 (Counted::Approved, self.letter(call, APPROVED, row)?),
@@ -126,12 +132,17 @@ impl Api {
             )));
         }
         let levels = self.levels_of(call, row).await?;
+        let before = self.store().access_requests().extensions(row).await;
+        let fallen = self.fallen(before.or_internal("cannot read approvals")?).await?;
+        let judged = self.judged(call, &self.about_request(&row.id, Some(row))?)?;
         let new = NewApproval {
             request: &row.id,
             person: &call.caller.person.id,
             arn: &call.caller.arn,
             minutes,
             levels: &levels,
+            judged: &judged,
+            fallen: &fallen,
             latest: self.window_of(row, call.now)?,
             tell: &[
                 (Counted::Approved, self.letter(call, EXTENDED, row)?),

@@ -23,6 +23,7 @@ mod access_policy;
 mod activations;
 mod approval_policies;
 mod approver_names;
+mod approver_standing;
 mod authn;
 mod authz;
 mod bodies;

@@ -201,6 +201,10 @@ pub const AUDIT_PRUNE_EVERY: u32 = 1000;
 /// disk.
 pub const AUDIT_LINE: usize = 4096;
 
+/// How long temporary credentials get those of granted access at the least, while the access holds:
+/// as at AWS.
+pub const ACCESS_CREDENTIALS: Duration = Duration::from_secs(3600);
+
 /// How long a decision may be waited for.
 pub const ACCESS_DECISION: Duration = Duration::from_secs(24 * 3600);
 

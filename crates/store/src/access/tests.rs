@@ -64,6 +64,8 @@ async fn three_approvers_at_once_are_counted_once_each() {
                 arn: person,
                 minutes: 15,
                 levels: &[true],
+                judged: "",
+                fallen: &[],
                 latest: UnixMillis(i64::MAX),
                 tell: &[],
             };
@@ -102,6 +104,8 @@ async fn a_level_has_its_turn_when_the_one_before_is_complete() {
             arn: person,
             minutes,
             levels,
+            judged: "",
+            fallen: &[],
             latest,
             tell: &[],
         };
@@ -128,6 +132,8 @@ async fn a_request_is_decided_once_and_in_time() {
             arn: "arn:bob",
             minutes: 15,
             levels: &[true],
+            judged: "",
+            fallen: &[],
             latest: UnixMillis(200),
             tell: &[],
         };
@@ -254,6 +260,8 @@ async fn an_extension_needs_the_approvals_of_the_request_and_the_least_of_them_h
         arn: person,
         minutes,
         levels: &[true],
+        judged: "",
+        fallen: &[],
         latest: UnixMillis(i64::MAX),
         tell: &[],
     };
@@ -304,6 +312,8 @@ async fn an_approval_counts_while_its_person_may_still_give_it() {
             arn: &format!("arn:aws:iam::1:user/{person}"),
             minutes: 15,
             levels: &[true],
+            judged: "",
+            fallen: &[],
             latest: UnixMillis(i64::MAX),
             tell: &[],
         };
@@ -337,6 +347,8 @@ async fn the_minutes_of_an_approval_that_counts_no_more_bind_nobody() {
         arn: person,
         minutes,
         levels: &[true],
+        judged: "",
+        fallen: &[],
         latest: UnixMillis(i64::MAX),
         tell: &[],
     };
@@ -370,6 +382,7 @@ fn an_approval_of_an_older_version_gives_what_stands_at_the_request() {
         level: 0,
         minutes,
         approved_at: UnixMillis(1),
+        judged: String::new(),
     };
     assert_eq!(least(&[], 30), None);
     assert_eq!(least(&[gave(0)], 30), Some(30));

@@ -36,6 +36,8 @@ async fn approve(store: &Store, id: &str) -> bool {
         arn: "arn:bob",
         minutes: 60,
         levels: &[true],
+        judged: "",
+        fallen: &[],
         latest: UnixMillis(100),
         tell: &[],
     };
@@ -62,6 +64,28 @@ async fn requests_of_a_removed_user_are_void_and_stay_so_under_the_old_name() {
     assert!(!approve(&store, "oi-2").await);
     let late = store.access_requests().create(&request("oi-3", &ann), None, NOW).await;
     assert!(matches!(late, Err(StoreError::Missing(_))), "{late:?}");
+}
+
+#[tokio::test]
+async fn requests_of_people_in_a_removed_role_are_void_and_no_later_role_gets_them() {
+    let (store, _dir) = scratch().await;
+    let ann = principal(&store, "ann").await;
+    store.principals().create("role/ops", &[], NOW).await.unwrap();
+    for (id, in_role) in [("oi-1", true), ("oi-2", true), ("oi-3", false)] {
+        let mut asked = request(id, &ann);
+        if in_role {
+            asked.principal = "role/ops".into();
+        }
+        asked.targets = id.into();
+        store.access_requests().create(&asked, None, NOW).await.unwrap();
+    }
+    assert!(approve(&store, "oi-1").await);
+    let removed = crate::testing::remove(&store, "role/ops").await;
+    assert_eq!(removed.requests, 2);
+    for (id, status) in [("oi-1", "Revoked"), ("oi-2", "Rejected"), ("oi-3", "Pending")] {
+        let row = store.access_requests().get(id).await.unwrap().unwrap();
+        assert_eq!(row.status, status, "{id}");
+    }
 }
 
 #[tokio::test]
