@@ -153,3 +153,31 @@ async fn who_decides_takes_an_emergency_back_with_the_next_request() {
     let again = desk.call(Some(&access), "BreakGlass", &wanted("still", "prod", 15)).await;
     assert_eq!(again.code(), "ExpiredTokenException");
 }
+
+#[tokio::test]
+async fn access_makes_no_lasting_credentials_of_those_that_end_soon() {
+    let (desk, provider) = desk().await;
+    let all = json!([{ "Effect": "Allow", "Action": ["ssm:*", "towline:*"], "Resource": "*" }]);
+    desk.policy("operator", &all).await;
+    provider.claims(json!({ "amr": ["mfa"], "auth_time": desk.clock.now().0 / 1000 }));
+    let keys = desk.sign_in("").await;
+    let opened = desk.call(Some(&keys), "BreakGlass", &wanted("the pump leaks", "prod", 240)).await;
+    let opened = opened.json();
+    let again = json!({ "AccessRequestId": opened["AccessRequestId"] });
+    let end = |given: &Value| given["Credentials"]["ExpirationTime"].as_f64().unwrap();
+    let hour = 3600.0 + f64::from(i32::try_from(desk.clock.now().0 / 1000).unwrap());
+    assert!((end(&opened) - hour).abs() < 1.0, "{opened}");
+    // Nor do they make further ones of themselves.
+    desk.clock.advance(Duration::from_secs(50 * 60));
+    let access = Keys::of(&opened["Credentials"]);
+    let further = desk.call(Some(&access), "GetAccessToken", &again).await.json();
+    assert!((end(&further) - hour).abs() < 1.0, "{further}");
+    desk.clock.advance(Duration::from_secs(11 * 60));
+    for over in [access, Keys::of(&further["Credentials"])] {
+        let refused = desk.call(Some(&over), "ListAccessRequests", &json!({})).await;
+        assert_eq!(refused.code(), "ExpiredTokenException", "{}", refused.text);
+    }
+    // Who signs in again has access as long as it was given.
+    let new = desk.sign_in("").await;
+    assert_eq!(desk.call(Some(&new), "GetAccessToken", &again).await.code(), "done");
+}

@@ -434,3 +434,143 @@ async fn clocks_may_be_sixty_seconds_apart_in_a_whole_sign_in() {
         assert!(signs_in(both, true, &[]).await.unwrap_err().contains("asked you again"));
     }
 }
+
+#[tokio::test]
+async fn a_sign_in_goes_on_at_any_gateway_and_is_used_once_at_all_of_them() {
+    let (mut desk, _provider) = desk().await;
+    let begun = desk.begin("").await;
+    desk.move_on(still_api::parts).await;
+    let page = desk.answer(&begun).await;
+    assert!(page.value("code").is_some(), "answered at the second: {page:?}");
+    desk.move_on(still_api::parts).await;
+    let answered = desk.answer(&begun).await;
+    assert!(answered.text.contains("or it was used"), "the same answer at a third: {answered:?}");
+    assert!(desk.redeem(&page).await.json()["AccessKeyId"].is_string(), "the code at a third");
+    desk.move_on(still_api::parts).await;
+    assert_eq!(desk.redeem(&page).await.code(), UNKNOWN, "once");
+    let late = desk.answer(&desk.begin("").await).await;
+    desk.clock.advance(limits::PROGRAM_CODE);
+    assert_eq!(desk.redeem(&late).await.code(), UNKNOWN, "for a minute");
+}
+
+#[tokio::test]
+async fn an_answer_that_is_refused_keeps_no_place() {
+    let (desk, _provider) = desk().await;
+    let begun = desk.begin("").await;
+    for _ in 0..3 {
+        desk.answer_with(&begun, "code=of-somebody-else", "198.51.100.1:1").await.told();
+    }
+    assert!(desk.answer(&begun).await.value("code").is_some(), "it was forgotten");
+    assert!(desk.answer(&begun).await.text.contains("or it was used"), "and leads there once");
+}
+
+/// An administrator stops the provider, or lets it in again.
+async fn set_stopped(desk: &Desk, stopped: bool) {
+    let status = if stopped { "Disabled" } else { "Enabled" };
+    let body = json!({ "ProviderName": CORP, "Status": status });
+    desk.admin("UpdateIdentityProviderStatus", &body).await;
+}
+
+#[tokio::test]
+async fn a_provider_that_is_stopped_signs_nobody_in_at_any_step() {
+    const WORDS: &str = "disabled here";
+    let (desk, provider) = desk().await;
+    provider.says(|says| says.renews = true);
+    let (begun, changed) = (desk.begin("").await, desk.begin("").await);
+    let waits = desk.answer(&desk.begin("").await).await;
+    let secret = json!({ "RefreshToken": desk.sign_in("").await.refresh });
+    let asked = desk.ask_by_code(Some(CORP)).await;
+    let before = provider.asked();
+    set_stopped(&desk, true).await;
+    for told in [desk.answer(&begun).await.told(), desk.start("").await.told()] {
+        assert!(told.contains(WORDS), "{told}");
+    }
+    let page = desk.begin_console("%2F").await;
+    assert!(page.status == 403 && page.text.contains(WORDS), "{page:?}");
+    let page = desk.redeem(&waits).await;
+    assert!(page.code() == UNKNOWN && page.text.contains(WORDS), "{}", page.text);
+    assert_eq!(desk.post("/sign-in/refresh", &secret).await.code(), UNKNOWN);
+    let polled = desk.poll(&asked).await;
+    assert!(polled["Message"].as_str().unwrap().contains(WORDS), "{polled}");
+    let none = desk.ask_by_code(Some(CORP)).await;
+    assert!(none["message"].as_str().unwrap().contains(WORDS), "{none}");
+    assert_eq!(provider.asked(), before, "nothing went to it");
+    // Other settings do not start it.
+    update(&desk, desk.settings(&[("ops", "operator")])).await;
+    assert!(desk.start("").await.told().contains(WORDS));
+    set_stopped(&desk, false).await;
+    assert_eq!(desk.post("/sign-in/refresh", &secret).await.code(), UNKNOWN, "it stays over");
+    desk.clock.advance(Duration::from_secs(1));
+    assert!(desk.answer(&changed).await.value("code").is_some(), "who proves it now is let in");
+}
+
+#[tokio::test]
+async fn what_a_stopped_provider_vouched_for_is_over_also_when_it_is_let_in_again() {
+    let (desk, _provider) = desk().await;
+    let (keys, cookie) = (desk.sign_in("").await, desk.browser().await);
+    let list = json!({});
+    let ended = async |words: &str| {
+        let signed = desk.call(Some(&keys), "ListAccessRequests", &list).await;
+        let page = desk.by_cookie(&cookie, "ListAccessRequests", &list).await;
+        assert_eq!((&*signed.code(), &*page.code()), (UNKNOWN, "ExpiredTokenException"));
+        assert!(signed.text.contains(words) && page.text.contains(words), "{signed:?} {page:?}");
+    };
+    set_stopped(&desk, true).await;
+    ended("is disabled here").await;
+    let shown = desk.admin("GetIdentityProvider", &json!({ "ProviderName": CORP })).await;
+    assert_eq!(shown["IdentityProvider"]["Status"], "Disabled", "{shown}");
+    let headers = [("host", "gw.test")];
+    let names = async || {
+        let (get, path) = (axum::http::Method::GET, "/sign-in/providers");
+        desk.send(get, path, &headers, String::new(), "192.0.2.1:1").await.json()
+    };
+    assert_eq!(names().await, json!({ "Providers": [], "Disabled": [CORP] }));
+    set_stopped(&desk, false).await;
+    assert_eq!(names().await, json!({ "Providers": [CORP] }));
+    ended("was disabled since").await;
+    desk.clock.advance(Duration::from_secs(1));
+    let new = desk.sign_in("").await;
+    assert_eq!(desk.call(Some(&new), "ListAccessRequests", &list).await.code(), "done");
+    let lines = desk.store.audit().list(0, 200).await.unwrap();
+    let line = lines.iter().find(|(_, line)| line.contains("\"UpdateIdentityProviderStatus\""));
+    assert!(line.unwrap().1.contains("\"status\":\"Disabled\""), "{line:?}");
+}
+
+#[tokio::test]
+async fn an_approver_who_lost_her_mapping_has_approved_nothing() {
+    let (desk, provider) = desk().await;
+    let two = json!({ "schemaVersion": "1.0", "accessDurationHours": 1,
+                      "approvalLevels": [{ "minRequiredApprovals": 2 }] });
+    let document = json!({ "Name": "Two", "DocumentType": "ManualApprovalPolicy",
+                           "DocumentFormat": "JSON", "Content": two.to_string() });
+    desk.admin("CreateDocument", &document).await;
+    desk.role("second", &["towline:*"]).await;
+    update(&desk, desk.settings(&[("ops", "operator"), ("dev", "second")])).await;
+    desk.clock.advance(Duration::from_secs(1));
+    let ann = desk.sign_in("").await;
+    let mut others = Vec::new();
+    for subject in ["bob", "cid"] {
+        provider.claims(json!({ "sub": subject, "preferred_username": subject,
+                                "groups": ["dev"] }));
+        others.push(desk.sign_in("").await);
+    }
+    let targets = json!([{ "Key": "tag:Environment", "Values": ["prod"] }]);
+    let ask = json!({ "Reason": "the pump leaks", "Targets": targets });
+    let request = desk.admin("StartAccessRequest", &ask).await["AccessRequestId"].clone();
+    let approve = async |keys: &Keys| {
+        let body = json!({ "AccessRequestId": request });
+        let page = desk.call(Some(keys), "ApproveAccessRequest", &body).await;
+        assert_eq!(page.code(), "done", "{}", page.text);
+        page.json()["AccessRequestStatus"].clone()
+    };
+    let shown = async || {
+        let all = desk.admin("ListAccessRequests", &json!({})).await;
+        all["AccessRequests"][0]["Levels"][0]["ApprovedBy"].as_array().unwrap().len()
+    };
+    assert_eq!(approve(&ann).await, "Pending");
+    assert_eq!(shown().await, 1);
+    update(&desk, desk.settings(&[("dev", "second")])).await;
+    assert_eq!(shown().await, 0);
+    assert_eq!(approve(&others[0]).await, "Pending", "hers does not count any more");
+    assert_eq!(approve(&others[1]).await, "Approved");
+}

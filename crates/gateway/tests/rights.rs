@@ -1,207 +1,18 @@
 //! Rights that end, and rules that hold: what goes on of who lost rights, and what policy is asked.
-//! An API whose clock stands still, over a data plane that notes what it is told.
 #![allow(clippy::unwrap_used)] // also outside of the test functions: all of this is a test
 
 mod plane_of_notes;
 mod still_api;
+mod world;
 
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::Body;
-use axum::http::Request;
-use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
-use tower::ServiceExt as _;
-use towline_gateway::api::{self, Api};
-use towline_gateway::plane::Peer;
-use towline_gateway::vault::Vault;
-use towline_host::clock::Clock;
-use towline_ssm::ids::SecretAccessKey;
-use towline_ssm::operation::{Operation, Service};
-use towline_ssm::sigv4::{Credentials, RequestParts, sha256, sign};
-use towline_store::{IdentityProvider, NewActivation, NewCommand, NewDevice, Store};
+use towline_ssm::operation::Operation;
+use towline_store::IdentityProvider;
 
-use plane_of_notes::PlaneOfNotes;
 use still_api::NOW;
-
-const ACCOUNT: &str = "000000000000";
-const DEVICE: &str = "mi-0123456789abcdef0";
-const SECRET: &str = "a-secret-that-nobody-knows";
-const EVERYTHING: &str = r#"{"Effect":"Allow","Action":"*","Resource":"*"}"#;
-
-/// The own account may assume a role.
-const TRUST: &str =
-    r#"{"Effect":"Allow","Principal":{"AWS":"000000000000"},"Action":"sts:AssumeRole"}"#;
-
-/// A key, and the token of temporary credentials.
-#[derive(Clone)]
-struct Key {
-    id: String,
-    secret: String,
-    token: Option<String>,
-}
-
-impl Key {
-    /// Of credentials in an answer.
-    fn of(answer: &Value) -> Self {
-        let text = |name: &str| answer[name].as_str().unwrap().to_owned();
-        Self {
-            id: text("AccessKeyId"),
-            secret: text("SecretAccessKey"),
-            token: Some(text("SessionToken")),
-        }
-    }
-}
-
-struct World {
-    routes: Router,
-    store: Store,
-    vault: Arc<Vault>,
-    clock: Clock,
-    plane: Arc<PlaneOfNotes>,
-    next_source: AtomicU16,
-    admin: Key,
-    _dir: tempfile::TempDir,
-}
-
-impl World {
-    /// With `admin`, who may do everything, and a device with the tag Env=prod.
-    async fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let mut parts = still_api::parts(dir.path()).await;
-        let (store, vault, clock) =
-            (parts.store.clone(), Arc::clone(&parts.vault), parts.clock.clone());
-        let plane = Arc::new(PlaneOfNotes::new(store.clone()));
-        (parts.sessions, parts.commands) = (plane.clone(), plane.clone());
-        let api = Arc::new(Api::new(parts).unwrap());
-        let routes = api::routes(api);
-        let admin = Key { id: String::new(), secret: String::new(), token: None };
-        let next_source = AtomicU16::new(1);
-        let mut world = Self { routes, store, vault, clock, plane, next_source, admin, _dir: dir };
-        world.admin = world.user("admin", &[EVERYTHING]).await;
-        let activation =
-            NewActivation::for_tests("a", 1, towline_host::clock::UnixMillis(i64::MAX));
-        world.store.activations().create(&activation, NOW).await.unwrap();
-        let device = NewDevice {
-            tags: vec![("Env".into(), "prod".into())],
-            ..NewDevice::for_tests(DEVICE, &[1; 44], "a")
-        };
-        world.store.devices().register(&device, NOW).await.unwrap();
-        world
-    }
-
-    /// Makes a user with these statements and a key.
-    async fn user(&self, name: &str, statements: &[&str]) -> Key {
-        let principals = self.store.principals();
-        principals.create(name, &[], NOW).await.unwrap();
-        let document = policy(statements);
-        principals.put_policy(name, "p", &document, NOW).await.unwrap();
-        let letters: String = name.to_ascii_uppercase().chars().cycle().take(16).collect();
-        let id = format!("AKIA{letters}");
-        let sealed = self.vault.seal(&id, SECRET.as_bytes()).unwrap();
-        principals.add_key(name, &id, &sealed, NOW).await.unwrap();
-        Key { id, secret: SECRET.to_owned(), token: None }
-    }
-
-    async fn id_of(&self, name: &str) -> String {
-        self.store.principals().get(name).await.unwrap().unwrap().unique_id
-    }
-
-    /// The answer to a request; for an error `__type` is its code.
-    async fn ask(&self, operation: Operation, key: &Key, body: Value) -> Value {
-        let (form, name) = (operation.service() == Service::Sts, operation.name());
-        let text = if form { form_of(name, &body) } else { body.to_string() };
-        let target = operation.target().unwrap_or_default();
-        let content_type =
-            if form { "application/x-www-form-urlencoded" } else { "application/x-amz-json-1.1" };
-        let mut headers = vec![("host", "gw.test"), ("content-type", content_type)];
-        if !form {
-            headers.push(("x-amz-target", target.as_str()));
-        }
-        let secret = SecretAccessKey::new(key.secret.clone());
-        let credentials = Credentials {
-            access_key: &key.id,
-            secret: &secret,
-            session_token: key.token.as_deref(),
-            region: "xx-towline-1",
-            service: operation.service().signing_name(),
-        };
-        let parts = RequestParts { method: "POST", path: "/", query: "", headers: &headers };
-        let seconds = self.clock.now().0 / 1000;
-        let added = sign(&parts, &sha256(text.as_bytes()), &credentials, seconds).unwrap();
-        let [high, low] = self.next_source.fetch_add(1, Ordering::Relaxed).to_be_bytes();
-        let peer = SocketAddr::from(([10, 0, high, low], 1));
-        let mut request = Request::post("/").extension(Peer(peer));
-        for (name, value) in &headers {
-            request = request.header(*name, *value);
-        }
-        for (name, value) in &added {
-            request = request.header(*name, value);
-        }
-        let request = request.body(Body::from(text)).unwrap();
-        let response = self.routes.clone().oneshot(request).await.unwrap();
-        let bytes = response.into_body().collect().await.unwrap().to_bytes();
-        let text = std::str::from_utf8(&bytes).unwrap();
-        if form { members_of(text) } else { serde_json::from_str(text).unwrap() }
-    }
-
-    /// The same, of which no error is expected.
-    async fn done(&self, operation: Operation, key: &Key, body: Value) -> Value {
-        let answer = self.ask(operation, key, body).await;
-        assert_eq!(answer["__type"], Value::Null, "{}: {answer}", operation.name());
-        answer
-    }
-
-    /// The same, which is to be refused.
-    async fn denied(&self, operation: Operation, key: &Key, body: Value) {
-        let answer = self.ask(operation, key, body).await;
-        let code = answer["__type"].as_str().unwrap_or("done");
-        assert!(code.starts_with("AccessDenied"), "{}: {answer}", operation.name());
-    }
-
-    /// A command of this person that has not ended.
-    async fn open_command(&self, id: &str, person: &str) {
-        let person_id = person.to_owned();
-        let new = NewCommand { person_id, ..NewCommand::for_tests(id, NOW) };
-        let to = [DEVICE.to_owned()];
-        self.store.run_commands().insert(&new, &to, |_| "[]").await.unwrap();
-    }
-}
-
-fn policy(statements: &[&str]) -> String {
-    format!(r#"{{"Version":"2012-10-17","Statement":[{}]}}"#, statements.join(","))
-}
-
-fn deny(action: &str, condition: &str) -> String {
-    format!(r#"{{"Effect":"Deny","Action":"{action}","Resource":"*","Condition":{condition}}}"#)
-}
-
-fn form_of(name: &str, fields: &Value) -> String {
-    let mut form = format!("Action={name}&Version=2011-06-15");
-    for (name, value) in fields.as_object().unwrap() {
-        let value = value.as_str().unwrap().replace(':', "%3A").replace('/', "%2F");
-        form.push_str(&format!("&{name}={value}"));
-    }
-    form
-}
-
-/// The members of an answer of STS that these tests look at.
-fn members_of(xml: &str) -> Value {
-    let member = |name: &str| {
-        let (_, rest) = xml.split_once(&format!("<{name}>"))?;
-        Some(rest.split_once('<')?.0.to_owned())
-    };
-    let mut found = json!({});
-    for name in ["AccessKeyId", "SecretAccessKey", "SessionToken", "Arn"] {
-        found[name] = json!(member(name));
-    }
-    found["__type"] = json!(member("Code"));
-    found
-}
+use world::{ACCOUNT, DEVICE, EVERYTHING, Key, TRUST, World, deny, policy};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_removed_leaves_the_seats_in_sessions_of_others() {
@@ -242,6 +53,8 @@ async fn a_blocked_person_leaves_seats_and_commands() {
         secret: None,
         created_at: NOW,
         changed_at: NOW,
+        is_disabled: false,
+        holds_since: towline_host::clock::UnixMillis(0),
     };
     let provider = world.store.identity_providers().create(&provider).await.unwrap();
     let person = world.store.identity_providers().let_in(&provider, "eve", "eve", NOW).await;
@@ -503,4 +316,93 @@ async fn a_one_time_code_counts_whatever_the_credentials_say_of_an_earlier_one()
         (assume["SerialNumber"], assume["TokenCode"]) = (serial.clone(), json!(next()));
         world.done(Operation::AssumeRole, key, assume).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_lost_one_role_of_a_provider_leaves_its_seats_and_commands_alone() {
+    let world = World::with(true).await;
+    let mut ids = Vec::new();
+    for name in ["kept", "lost"] {
+        let request = json!({ "PrincipalName": name, "PrincipalType": "Role",
+                              "TrustPolicyDocument": policy(&[TRUST]) });
+        world.done(Operation::CreatePrincipal, &world.admin, request).await;
+        let role = world.store.roles().get(&format!("role/{name}")).await.unwrap().unwrap();
+        ids.push(role.unique_id);
+    }
+    let settings = |groups: &[(&str, &str)]| {
+        let one = |(group, role): &(&str, &str)| json!({ "Group": group, "Role": role });
+        json!({ "ProviderName": "corp", "Issuer": "https://corp.example", "ClientId": "towline",
+                "GroupRoles": groups.iter().map(one).collect::<Vec<_>>() })
+    };
+    let both = settings(&[("dev", "kept"), ("ops", "lost")]);
+    world.done(Operation::CreateIdentityProvider, &world.admin, both).await;
+    let providers = world.store.identity_providers();
+    let provider = providers.get("corp").await.unwrap().unwrap().unique_id;
+    let eve = providers.let_in(&provider, "eve", "eve", NOW).await.unwrap().id;
+    for (name, role) in [("kept", &ids[0]), ("lost", &ids[1])] {
+        world.plane.sits_in(&eve, role);
+        let arn = format!("arn:aws:sts::{ACCOUNT}:assumed-role/{name}/eve");
+        world.open_command_by(name, &eve, &arn).await;
+    }
+    world.plane.sits_in("somebody else", &ids[1]);
+    let update = Operation::UpdateIdentityProvider;
+    let answer = world.done(update, &world.admin, settings(&[("dev", "kept")])).await;
+    let counted = ["EndedSessions", "LiveSessions", "TowlineOpenCommands"];
+    assert_eq!(counted.map(|name| &answer[name]), [1, 1, 1], "{answer}");
+    assert_eq!(world.plane.sitters(), [eve, "somebody else".to_owned()]);
+    assert_eq!(world.plane.cancelled(), ["lost"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approval_falls_with_the_right_the_key_and_the_role_by_which_it_was_given() {
+    let world = World::new().await;
+    let two = json!({ "schemaVersion": "1.0", "accessDurationHours": 1,
+                      "approvalLevels": [{ "minRequiredApprovals": 2 }] });
+    let document = json!({ "Name": "Two", "DocumentType": "ManualApprovalPolicy",
+                           "Content": two.to_string() });
+    world.done(Operation::CreateDocument, &world.admin, document).await;
+    let ann = world.user("ann", &[EVERYTHING]).await;
+    let bob = world.user("bob", &[EVERYTHING]).await;
+    let approve = Operation::ApproveAccessRequest;
+    for (number, name) in ["right", "key", "stays"].into_iter().enumerate() {
+        let eve = world.user(name, &[EVERYTHING]).await;
+        let device = json!([{ "Key": "tag:Env", "Values": [format!("{number}")] }]);
+        let ask = json!({ "Reason": "a pump leaks", "Targets": device });
+        let asked = world.done(Operation::StartAccessRequest, &ann, ask).await;
+        let request = json!({ "AccessRequestId": asked["AccessRequestId"] });
+        world.done(approve, &eve, request.clone()).await;
+        match name {
+            "right" => {
+                let named = json!({ "PrincipalName": name, "PolicyName": "p" });
+                world.done(Operation::DeletePrincipalPolicy, &world.admin, named).await;
+            }
+            "key" => {
+                let off = json!({ "PrincipalName": name, "AccessKeyId": eve.id,
+                                  "Status": "Inactive" });
+                world.done(Operation::UpdateAccessKey, &world.admin, off).await;
+            }
+            _ => {}
+        }
+        let counts = name == "stays";
+        let answer = world.done(approve, &bob, request).await;
+        let status = if counts { "Approved" } else { "Pending" };
+        assert_eq!(answer["AccessRequestStatus"], status, "{name}: {answer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_whose_owner_lost_the_key_while_it_was_opened_does_not_go_on() {
+    let world = World::new().await;
+    let start = json!({ "Target": DEVICE });
+    let ann = world.user("ann", &[EVERYTHING]).await;
+    world.done(Operation::StartSession, &ann, start.clone()).await;
+    world.plane.switches_off_while_it_opens("ann", &ann.id);
+    world.denied(Operation::StartSession, &ann, start).await;
+    let sessions = world.done(Operation::DescribeSessions, &world.admin, active()).await;
+    assert_eq!(sessions["Sessions"].as_array().unwrap().len(), 1, "{sessions}");
+    assert_eq!(world.plane.terminated().len(), 1);
+}
+
+fn active() -> Value {
+    json!({ "State": "Active" })
 }

@@ -23,8 +23,11 @@ use towline_wire::lane::Lanes;
 /// The data plane.
 pub(crate) struct PlaneOfNotes {
     store: Store,
-    sitters: Mutex<Vec<String>>,
+    sitters: Mutex<Vec<Sitter>>,
     cancelled: Mutex<Vec<String>>,
+    terminated: Mutex<Vec<String>>,
+    /// A user and a key of hers that is switched off while her session is opened.
+    switched_off: Mutex<Option<(String, String)>>,
     forgets_facts: Mutex<bool>,
     viewer: Arc<Viewer>,
 }
@@ -35,6 +38,8 @@ impl PlaneOfNotes {
             store,
             sitters: Mutex::default(),
             cancelled: Mutex::default(),
+            terminated: Mutex::default(),
+            switched_off: Mutex::default(),
             forgets_facts: Mutex::default(),
             viewer: Arc::new(Viewer(watch::channel(String::new()).0)),
         }
@@ -42,17 +47,34 @@ impl PlaneOfNotes {
 
     /// A person or principal of this id has a seat from now on.
     pub(crate) fn sits(&self, id: &str) {
-        self.sitters.lock().unwrap().push(id.to_owned());
+        self.sits_in(id, "");
+    }
+
+    /// A person has a seat in this role.
+    pub(crate) fn sits_in(&self, person: &str, role: &str) {
+        let (person_id, principal_id) = (person.to_owned(), role.to_owned());
+        let sitter = Sitter { arn: String::new(), person_id, principal_id };
+        self.sitters.lock().unwrap().push(sitter);
     }
 
     /// Who has a seat.
     pub(crate) fn sitters(&self) -> Vec<String> {
-        self.sitters.lock().unwrap().clone()
+        self.sitters.lock().unwrap().iter().map(|sitter| sitter.person_id.clone()).collect()
     }
 
     /// Commands that were cancelled.
     pub(crate) fn cancelled(&self) -> Vec<String> {
         self.cancelled.lock().unwrap().clone()
+    }
+
+    /// Sessions that were ended.
+    pub(crate) fn terminated(&self) -> Vec<String> {
+        self.terminated.lock().unwrap().clone()
+    }
+
+    /// While the next session opens, this key of a user is switched off.
+    pub(crate) fn switches_off_while_it_opens(&self, user: &str, key: &str) {
+        *self.switched_off.lock().unwrap() = Some((user.to_owned(), key.to_owned()));
     }
 
     /// Sessions are stored as by an older gateway from now on.
@@ -101,7 +123,14 @@ impl Sessions for PlaneOfNotes {
             max: start.max_duration,
             start_facts: if forgets { String::new() } else { start.facts },
         };
+        let switched_off = self.switched_off.lock().unwrap().take();
         Box::pin(async move {
+            if let Some((user, key)) = switched_off {
+                let user = self.store.principals().get(&user).await.unwrap().unwrap();
+                let mut change = self.store.change_of(&user).await.unwrap();
+                assert!(change.set_key_active(&user.name, &key, false).await.unwrap());
+                change.commit().await.unwrap();
+            }
             self.store.sessions().insert(&row, super::still_api::NOW).await.unwrap();
             Ok(SessionStarted { token: "a-token".into(), not_recorded: None })
         })
@@ -119,9 +148,9 @@ impl Sessions for PlaneOfNotes {
     }
     fn leave_seats(&self, ids: &[String], end: bool) -> BoxFuture<'_, u64> {
         let mut sitters = self.sitters.lock().unwrap();
-        let found = sitters.iter().filter(|sitter| ids.contains(sitter)).count();
+        let found = sitters.iter().filter(|sitter| sitter.is_of(ids)).count();
         if end {
-            sitters.retain(|sitter| !ids.contains(sitter));
+            sitters.retain(|sitter| !sitter.is_of(ids));
         }
         Box::pin(ready(u64::try_from(found).unwrap()))
     }
@@ -140,7 +169,8 @@ impl Sessions for PlaneOfNotes {
         let watching = Arc::downgrade(&viewer);
         Box::pin(ready(Found::Here(Ok(WatchGrant { token: "a-token".into(), watching }))))
     }
-    fn terminate(&self, _: &SessionId, _: &str) -> BoxFuture<'_, Found> {
+    fn terminate(&self, id: &SessionId, _: &str) -> BoxFuture<'_, Found> {
+        self.terminated.lock().unwrap().push(id.to_string());
         Box::pin(ready(Found::Nowhere))
     }
     fn live(&self, _: &SessionId) -> BoxFuture<'_, Found<LiveState>> {

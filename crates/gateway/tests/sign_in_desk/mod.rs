@@ -135,6 +135,8 @@ pub(crate) struct Desk {
     pub(crate) clock: Clock,
     signed: AtomicU32,
     sources: AtomicU32,
+    /// Folders of further gateways.
+    others: Vec<tempfile::TempDir>,
     _dir: tempfile::TempDir,
 }
 
@@ -143,15 +145,7 @@ impl Desk {
     /// `ops` gives it.
     pub(crate) async fn open(parts: impl AsyncFnOnce(&Path) -> Parts) -> (Self, Arc<Provider>) {
         let dir = tempfile::tempdir().unwrap();
-        let mut parts = parts(dir.path()).await;
-        parts.sign_in = SignInSettings {
-            gateway_id: "0123456789abcdef".into(),
-            origins: Origins::new(vec![ORIGIN.into()]),
-            idle: std::time::Duration::from_secs(12 * 3600),
-            max: std::time::Duration::from_secs(12 * 3600),
-        };
-        let guard = Guard::parse(&["127.0.0.1".to_owned()]).unwrap();
-        parts.providers = ProviderKeys::new(Outbound::new(guard, None).unwrap(), Arc::default());
+        let parts = for_sign_ins(parts(dir.path()).await);
         let (store, clock) = (parts.store.clone(), parts.clock.clone());
         let now = clock.now();
         store.principals().create("admin", &[], now).await.unwrap();
@@ -162,13 +156,22 @@ impl Desk {
         store.principals().put_policy("admin", "p", all, now).await.unwrap();
         let routes = api::routes(Arc::new(Api::new(parts).unwrap()));
         let (signed, sources) = (AtomicU32::new(0), AtomicU32::new(0));
-        let desk = Self { routes, store, clock, signed, sources, _dir: dir };
+        let desk = Self { routes, store, clock, signed, sources, others: Vec::new(), _dir: dir };
         let provider = Provider::start(desk.clock.clone()).await;
         desk.role("operator", &["ssm:*", "towline:*"]).await;
         let mut new = desk.settings(&[("ops", "operator")]);
         new["Issuer"] = json!(provider.issuer);
         desk.admin("CreateIdentityProvider", &new).await;
         (desk, provider)
+    }
+
+    /// From here on, requests go to another gateway of the same store.
+    pub(crate) async fn move_on(&mut self, parts: impl AsyncFnOnce(&Path) -> Parts) {
+        let dir = tempfile::tempdir().unwrap();
+        let mut parts = for_sign_ins(parts(dir.path()).await);
+        (parts.store, parts.clock) = (self.store.clone(), self.clock.clone());
+        self.routes = api::routes(Arc::new(Api::new(parts).unwrap()));
+        self.others.push(dir);
     }
 
     /// A role that nobody assumes, with these actions.
@@ -233,7 +236,7 @@ impl Desk {
         more: &[(&str, &str)],
     ) -> Page {
         let target = match operation {
-            "StartAccessRequest" | "GetAccessToken" | "DescribeSessions" => {
+            "StartAccessRequest" | "GetAccessToken" | "DescribeSessions" | "CreateDocument" => {
                 format!("AmazonSSM.{operation}")
             }
             _ => format!("Towline.{operation}"),
@@ -396,6 +399,19 @@ impl Desk {
         let origin = [("origin", ORIGIN)];
         cookie_of(&self.call_with(None, "CreateSignIn", &json!({}), &origin).await)
     }
+}
+
+/// With people of providers on loopback.
+fn for_sign_ins(mut parts: Parts) -> Parts {
+    parts.sign_in = SignInSettings {
+        gateway_id: "0123456789abcdef".into(),
+        origins: Origins::new(vec![ORIGIN.into()]),
+        idle: std::time::Duration::from_secs(12 * 3600),
+        max: std::time::Duration::from_secs(12 * 3600),
+    };
+    let guard = Guard::parse(&["127.0.0.1".to_owned()]).unwrap();
+    parts.providers = ProviderKeys::new(Outbound::new(guard, None).unwrap(), Arc::default());
+    parts
 }
 
 #[track_caller]
