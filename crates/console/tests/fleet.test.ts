@@ -37,7 +37,8 @@ test("a command that is sent again runs in its folder, and sends its output wher
 });
 
 test("a command that is sent again has its document, and a foreign one all its parameters", () => {
-  const windows = requestOf(draftOf({ ...SENT, DocumentName: "AWS-RunPowerShellScript" }, ["mi-2"]));
+  const sent = { ...SENT, DocumentName: "AWS-RunPowerShellScript" };
+  const windows = requestOf(draftOf(sent, ["mi-2"]));
   assert.equal((windows as Command).DocumentName, "AWS-RunPowerShellScript");
   assert.deepEqual((windows as Command).InstanceIds, ["mi-2"]);
   const own = { ...SENT, DocumentName: "rotate", DocumentVersion: "3" };
@@ -61,7 +62,7 @@ test("a new command names no folder", () => {
   assert.deepEqual(sent.Parameters, { commands: ["pwd"], executionTimeout: ["3600"] });
 });
 
-test("a tag that nobody edited stays as it is, also with = in its key and blanks at its end", () => {
+test("a tag that nobody edited stays as it is, with = in its key and blanks at its end", () => {
   const before = [
     { Key: "a=b", Value: "c" },
     { Key: "note", Value: "x " },

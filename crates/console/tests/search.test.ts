@@ -142,7 +142,7 @@ test("parts of plain output are not drawn unless they have the text", async () =
   assert.equal(source.drawn, 3);
 });
 
-test("a stretch of a recording is searched and no more, and the stretches together find it", async () => {
+test("a stretch of a recording is searched and no more, and together they find it", async () => {
   const lines = (n: number) => [event(`line ${n}\r\n`)];
   const source = await recorded([0, 1, 2, 3, 4, 5].map(lines));
   const looked: number[] = [];

@@ -55,7 +55,7 @@ export const TERMINAL = {
   accessEndRequest: ["The request", "요청 보기"],
   seatAskedTitle: ["Hand the session over?", "세션을 넘겨줄까요?"],
   seatAskedText: [
-    "{name} asks to type in your place into this session: {session}. You see it go on and can take it back.",
+    "{name} asks to type in your place into {session}. You see it go on and can take it back.",
     "{name}이(가) 이 세션에 대신 입력하려고 합니다: {session}. 계속 볼 수 있고 다시 가져올 수 있습니다.",
   ],
   seatGive: ["Hand it over", "넘겨주기"],
