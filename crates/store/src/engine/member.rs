@@ -11,8 +11,9 @@
 //!   lock.
 //! - One node does the chores of the cluster: it holds a second lock on the connection that renews
 //!   its lease. A node that has lost the lock does not renew again before it has it back; when
-//!   another one has it, the node is lost. A node begins with chores when a lease's time has passed
-//!   with the lock.
+//!   another one has it, the node is lost. When a former connection of the node has it, which the
+//!   server does not know to be lost, that one is ended. A node begins with chores when a lease's
+//!   time has passed with the lock.
 //!
 //! # Not here
 //! - Who is declared dead: [`crate::nodes`].
@@ -25,6 +26,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::backend::Backends;
 use super::guard::{WRITING, WriteGuard};
 use super::place::{WORD, watched};
 use crate::limits::{MAX_NODES, NODE_LEASE, NODE_RENEW, PLACE_AGAIN, SERVER_PATIENCE};
@@ -119,6 +121,8 @@ impl Member {
         let options = watched(options);
         let mut connection = shared(&options).await?.ok_or(NotJoined::Alone)?;
         let (generation, is_alone) = enter(&mut connection, identity).await?;
+        let mut backends = Backends::default();
+        backends.add(&mut connection).await?;
         let has_chores = is_alone && take_chores(&mut connection).await?;
         let (tell, lost) = watch::channel(false);
         let (tell_chores, chores) = watch::channel(has_chores);
@@ -128,6 +132,7 @@ impl Member {
             options,
             name: Arc::clone(&name),
             generation,
+            backends,
             steady: Arc::clone(&steady),
             has_chores,
             chores: tell_chores,
@@ -289,9 +294,23 @@ struct Keeper {
     options: PgConnectOptions,
     name: Arc<str>,
     generation: i64,
+    /// Behind its connections, of now and of before.
+    backends: Backends,
     steady: Arc<Steady>,
     has_chores: bool,
     chores: watch::Sender<bool>,
+}
+
+/// What a turn of the keeper came to.
+enum Turn {
+    /// The lease was renewed, by this connection.
+    Renewed(PgConnection),
+    /// A former connection had the lock of the chores: the lease is not renewed before this node
+    /// has it again.
+    Later,
+    /// Another node has declared this one dead, has taken its name or does the chores, or a gateway
+    /// works alone.
+    Lost,
 }
 
 impl Keeper {
@@ -300,34 +319,14 @@ impl Keeper {
         let mut chores_since = None;
         loop {
             sleep(if held.is_some() { NODE_RENEW } else { PLACE_AGAIN }).await;
-            let turn = async {
-                let mut connection = match held.take() {
-                    Some(connection) => connection,
-                    None => {
-                        let Some(mut connection) = shared(&self.options).await? else {
-                            return Ok(None);
-                        };
-                        if self.has_chores && !take_chores(&mut connection).await? {
-                            return Ok(None);
-                        }
-                        connection
-                    }
-                };
-                let lives = self.renew(&mut connection).await?;
-                if lives && !self.has_chores && self.steady.is_long() {
-                    self.has_chores = take_chores(&mut connection).await?;
-                }
-                Ok::<_, sqlx::Error>(lives.then_some(connection))
-            };
-            match timeout(SERVER_PATIENCE, turn).await {
-                Ok(Ok(None)) => {
+            match timeout(SERVER_PATIENCE, self.turn(held.take())).await {
+                Ok(Ok(Turn::Lost)) => {
                     let _ = tell.send(true); // nobody waits when the store is being closed
                     return;
                 }
-                Ok(Ok(some)) => held = some,
-                Ok(Err(_)) | Err(_) => {
-                    held = None; // the server is away: the lease runs out meanwhile
-                    self.steady.begin_again();
+                Ok(Ok(Turn::Renewed(connection))) => held = Some(connection),
+                Ok(Ok(Turn::Later) | Err(_)) | Err(_) => {
+                    self.steady.begin_again(); // the lease runs out meanwhile
                 }
             }
             if self.has_chores {
@@ -337,6 +336,37 @@ impl Keeper {
                 }
             }
         }
+    }
+
+    /// Renews the lease on the connection that is held, or on another one.
+    async fn turn(&mut self, held: Option<PgConnection>) -> Result<Turn, sqlx::Error> {
+        let mut connection = match held {
+            Some(connection) => connection,
+            None => {
+                let Some(mut connection) = shared(&self.options).await? else {
+                    return Ok(Turn::Lost);
+                };
+                self.backends.add(&mut connection).await?;
+                if self.has_chores && !take_chores(&mut connection).await? {
+                    if self.backends.end_former(&mut connection).await? {
+                        return Ok(Turn::Later);
+                    }
+                    // The former one has gone since, or another node has the lock.
+                    if !take_chores(&mut connection).await? {
+                        return Ok(Turn::Lost);
+                    }
+                }
+                connection
+            }
+        };
+        if !self.renew(&mut connection).await? {
+            return Ok(Turn::Lost);
+        }
+        self.backends.forget_former();
+        if !self.has_chores && self.steady.is_long() {
+            self.has_chores = take_chores(&mut connection).await?;
+        }
+        Ok(Turn::Renewed(connection))
     }
 
     /// Whether the lease is still this process's.

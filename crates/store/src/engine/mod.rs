@@ -14,6 +14,7 @@
 //! # Not here
 //! - What the statements mean, and the schema.
 
+mod backend;
 mod builder;
 pub(crate) mod guard;
 pub(crate) mod member;

@@ -7,6 +7,8 @@
 //! # Invariants
 //! - A gateway whose place was taken writes nothing more, whatever it believes: the word is
 //!   compared under the writers' lock.
+//! - Only another word says that the place was taken: the lock alone may be held by a former
+//!   connection of this gateway that the server does not know to be lost. That one is ended.
 //! - The server gives the place of a machine that vanished away after some seconds (TCP
 //!   keep-alives).
 //!
@@ -20,6 +22,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use towline_host::entropy;
 
+use super::backend::Backends;
 use super::guard::WriteGuard;
 use crate::limits::{PLACE_AGAIN, PLACE_LOOK, SERVER_PATIENCE};
 
@@ -47,7 +50,12 @@ impl Place {
         options: &PgConnectOptions,
     ) -> Result<Option<(Self, WriteGuard)>, sqlx::Error> {
         let options = watched(options);
-        let Some(mut connection) = locked(&options).await? else { return Ok(None) };
+        let mut connection = options.connect().await?;
+        let mut backends = Backends::default();
+        backends.add(&mut connection).await?;
+        if !locks(&mut connection).await? {
+            return Ok(None);
+        }
         let random: [u8; 16] = entropy::random()
             .map_err(|error| sqlx::Error::Io(std::io::Error::other(error.to_string())))?;
         let word: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -64,7 +72,7 @@ impl Place {
             statement: guard(&word),
             refusal: "another gateway works with this store now: this one writes nothing more",
         };
-        let keeper = tokio::spawn(keep(options, connection, word, tell));
+        let keeper = tokio::spawn(keep(options, (connection, backends), word, tell));
         Ok(Some((Self { lost, keeper }, guard)))
     }
 
@@ -77,20 +85,21 @@ impl Place {
     }
 }
 
-/// Options of a connection whose loss the server notices after some seconds.
+/// Options of a connection whose loss the server notices after some seconds. One that stands still
+/// in a transaction, with the writers' lock, holds up nobody for longer than a write may take.
 pub(super) fn watched(options: &PgConnectOptions) -> PgConnectOptions {
+    let patience = SERVER_PATIENCE.as_millis().to_string();
     options.clone().options([
         ("tcp_keepalives_idle", "5"),
         ("tcp_keepalives_interval", "2"),
         ("tcp_keepalives_count", "3"),
+        ("idle_in_transaction_session_timeout", &*patience),
     ])
 }
 
-/// A connection with the lock; `None`: another connection has it.
-async fn locked(options: &PgConnectOptions) -> Result<Option<PgConnection>, sqlx::Error> {
-    let mut connection = options.connect().await?;
-    let got: bool = sqlx::query_scalar(LOCK).fetch_one(&mut connection).await?;
-    Ok(got.then_some(connection))
+/// Whether this connection has the lock now; else another one has it.
+async fn locks(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(LOCK).fetch_one(connection).await
 }
 
 /// Whether the word is still this one.
@@ -102,9 +111,38 @@ async fn is_ours(connection: &mut PgConnection, word: &str) -> Result<bool, sqlx
     Ok(now.as_deref() == Some(word))
 }
 
+/// What became of a place whose connection was lost.
+enum Again {
+    /// It is held, by this connection.
+    Held(PgConnection),
+    /// The lock is not free yet.
+    Later,
+    /// Another gateway has taken it.
+    Taken,
+}
+
+async fn again(
+    options: &PgConnectOptions,
+    word: &str,
+    backends: &mut Backends,
+) -> Result<Again, sqlx::Error> {
+    let mut connection = options.connect().await?;
+    backends.add(&mut connection).await?;
+    let got = locks(&mut connection).await?;
+    if !is_ours(&mut connection, word).await? {
+        return Ok(Again::Taken);
+    }
+    if !got {
+        backends.end_former(&mut connection).await?;
+        return Ok(Again::Later);
+    }
+    backends.forget_former();
+    Ok(Again::Held(connection))
+}
+
 async fn keep(
     options: PgConnectOptions,
-    first: PgConnection,
+    (first, mut backends): (PgConnection, Backends),
     word: String,
     tell: watch::Sender<bool>,
 ) {
@@ -117,17 +155,13 @@ async fn keep(
             }
             held = None;
         }
-        let again = async {
-            let Some(mut connection) = locked(&options).await? else { return Ok(None) };
-            let ours = is_ours(&mut connection, &word).await?;
-            Ok::<_, sqlx::Error>(ours.then_some(connection))
-        };
-        match timeout(SERVER_PATIENCE, again).await {
-            Ok(Ok(None)) => {
+        match timeout(SERVER_PATIENCE, again(&options, &word, &mut backends)).await {
+            Ok(Ok(Again::Taken)) => {
                 let _ = tell.send(true); // nobody waits when the store is being closed
                 return;
             }
-            Ok(Ok(some)) => held = some,
+            Ok(Ok(Again::Held(connection))) => held = Some(connection),
+            Ok(Ok(Again::Later)) => {}
             Ok(Err(_)) | Err(_) => {} // the server is away: the place is nobody's meanwhile
         }
     }
