@@ -31,6 +31,7 @@ use super::guard::{WRITING, WriteGuard};
 use super::place::{WORD, watched};
 use crate::limits::{MAX_NODES, NODE_LEASE, NODE_RENEW, PLACE_AGAIN, SERVER_PATIENCE};
 use crate::migrations;
+use crate::run_commands::{LEAVES_COMMANDS, LEAVES_INVOCATIONS};
 
 /// The lock of a gateway that works alone, shared by nodes.
 pub(crate) const SHARED: &str = "SELECT pg_try_advisory_lock_shared(482989925221)";
@@ -214,21 +215,18 @@ async fn enter(
     .bind(migrations::newest())
     .fetch_one(&mut *connection)
     .await?;
-    sqlx::query("DELETE FROM presence WHERE node = $1")
-        .bind(&node.name)
-        .execute(&mut *connection)
-        .await?;
-    sqlx::query(
-        "UPDATE command_invocations SET node = '', active = 0 WHERE node = $1 AND ended_at IS NULL",
-    )
-    .bind(&node.name)
-    .execute(&mut *connection)
-    .await?;
-    // Of a gateway that worked alone before.
-    sqlx::query("UPDATE sessions SET node = $1 WHERE node = '' AND ended_at IS NULL")
-        .bind(&node.name)
-        .execute(&mut *connection)
-        .await?;
+    // What an earlier process of the name held, so that the other nodes see it; then what a gateway
+    // had that worked alone before.
+    for statement in [
+        "DELETE FROM presence WHERE node = ?",
+        LEAVES_COMMANDS,
+        LEAVES_INVOCATIONS,
+        "UPDATE sessions SET node = ? WHERE node = '' AND ended_at IS NULL",
+        "UPDATE begun_requests SET node = ? WHERE node = ''",
+    ] {
+        let statement = statement.replacen('?', "$1", 1);
+        sqlx::query(&statement).bind(&node.name).execute(&mut *connection).await?;
+    }
     sqlx::query(
         "INSERT INTO settings (key, value) VALUES ($1, $2) \
          ON CONFLICT (key) DO UPDATE SET value = excluded.value",

@@ -17,6 +17,7 @@
 //! - The meaning of plans, outputs and steps: JSON of the gateway, opaque here.
 
 mod command_store;
+mod leaving;
 mod listing;
 mod moving;
 mod rows;
@@ -25,6 +26,7 @@ mod sharing;
 pub(crate) mod tests;
 
 pub use command_store::CommandStore;
+pub(crate) use leaving::{LEAVES_COMMANDS, LEAVES_INVOCATIONS};
 pub use listing::CommandFilter;
 pub(crate) use moving::{come_with_device, leave_node};
 pub use rows::{
