@@ -167,10 +167,8 @@ fn several_gateways_run_no_command_again_that_ended_in_the_lost_time() -> Outcom
     known.goes_on("a shell whose row is there")?;
     is_not_known(&pair.lab, &standby, &first, &begun_before)?;
     is_not_known(&pair.lab, &standby, &late, &waits)?;
-    // Its link began in the lost time: the store does not know of it until it begins anew.
-    late.process()?.stop()?;
-    late.start()?;
-    late.wait_online(&pair.lab.admin())?;
+    // Its link began in the lost time: its gateway tells the others again.
+    late.wait_online(&pair.admin_at(pair.a_address()))?;
     let fresh = Lost::send(&pair.lab, &late, "fresh", &go)?;
     is(&ended(&pair.lab, &late, &fresh.command)?, "Success")?;
     fresh.ran_once()?;

@@ -295,6 +295,8 @@ mod tests {
         let ids = ["ann-1".to_owned()];
         assert_eq!(a.presences().lost_sessions(&ids).await.unwrap(), ids);
         assert!(b.presences().lost_sessions(&ids).await.unwrap().is_empty());
+        let forgotten = ["ann-9".to_owned()]; // by a standby that lags
+        assert!(a.presences().lost_sessions(&forgotten).await.unwrap().is_empty());
         let late = a.presences().arrive("mi-1", link(1, 1), Known::default(), NOW).await.unwrap();
         assert!(matches!(late, Arrival::Stale), "{late:?}");
         let copy = a.presences().arrive("mi-1", link(2, 1), Known::default(), NOW).await.unwrap();

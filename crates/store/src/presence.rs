@@ -14,7 +14,7 @@
 //!   holds the link alone can carry them.
 //! - A node that ends a link removes no row that names another link.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use towline_host::clock::UnixMillis;
 
@@ -163,6 +163,7 @@ impl Presences<'_> {
     }
 
     /// Which of these sessions this node has lost: they have ended, or another node carries them.
+    /// One without a row is not lost: another server has taken the database's place, and lags.
     ///
     /// # Errors
     /// [`StoreError::Database`].
@@ -170,15 +171,32 @@ impl Presences<'_> {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        let mut query = QueryBuilder::new("SELECT id FROM sessions WHERE ended_at IS NULL");
-        query.push(" AND node = ").push_bind(self.store.node.to_string());
+        let mut query = QueryBuilder::new("SELECT id FROM sessions WHERE (ended_at IS NOT NULL");
+        query.push(" OR node <> ").push_bind(self.store.node.to_string()).push(")");
         one_of(&mut query, "id", ids);
         let rows = query.build().fetch_all(&self.store.pool).await?;
-        let mut kept = HashSet::new();
+        let mut lost = HashSet::new();
         for row in &rows {
-            kept.insert(row.try_get::<String, _>("id")?);
+            lost.insert(row.try_get::<String, _>("id")?);
         }
-        Ok(ids.iter().filter(|id| !kept.contains(*id)).cloned().collect())
+        Ok(ids.iter().filter(|id| lost.contains(*id)).cloned().collect())
+    }
+
+    /// The links of this node, by device.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn of_this_node(&self) -> Result<HashMap<String, Connection>, StoreError> {
+        let rows: Vec<(String, Vec<u8>, i64)> =
+            engine::query_as("SELECT device_id, boot, connection FROM presence WHERE node = ?")
+                .bind(&*self.store.node)
+                .fetch_all(&self.store.search)
+                .await?;
+        let link = |(device, boot, number): (String, Vec<u8>, i64)| {
+            let boot = boot.try_into().ok()?;
+            Some((device, Connection { boot, number }))
+        };
+        Ok(rows.into_iter().filter_map(link).collect())
     }
 }
 

@@ -226,6 +226,15 @@ impl Store {
         matches!(self.pool, Pool::Postgres(_))
     }
 
+    /// Which history of the database its server wrote at the latest write: another one begins when
+    /// another server takes its place. `None`: it is not told.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn timeline(&self) -> Result<Option<String>, StoreError> {
+        self.settings().get(crate::engine::TIMELINE).await
+    }
+
     /// Whether it notices that another server has taken the place of its database's.
     #[must_use]
     pub const fn notices_another_server(&self) -> bool {

@@ -62,6 +62,15 @@ impl Directory {
         nodes.iter().filter(is_dead).map(|node| node.name.clone()).collect()
     }
 
+    /// How many devices the store says are at this node, as of the latest look.
+    #[must_use]
+    pub fn own_devices(&self) -> Option<usize> {
+        let own = self.store.node()?;
+        let nodes = lock(&self.nodes);
+        let node = nodes.iter().find(|node| node.name == own)?;
+        usize::try_from(node.devices).ok()
+    }
+
     /// The other nodes that live and take devices, as of the latest look.
     #[must_use]
     pub fn takers(&self) -> Vec<Node> {

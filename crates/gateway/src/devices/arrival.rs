@@ -40,6 +40,20 @@ pub(super) async fn claim(
     if hub.is_draining() {
         return Ok(Claim::Draining);
     }
+    hub.claims().add(device.as_str(), link);
+    let claimed = claim_from_others(hub, peers, device, link).await;
+    if !matches!(claimed, Ok(Claim::Here)) {
+        hub.claims().remove(device.as_str(), link);
+    }
+    claimed
+}
+
+async fn claim_from_others(
+    hub: &Arc<Hub>,
+    peers: &Arc<dyn Peers>,
+    device: &DeviceId,
+    link: Connection,
+) -> Result<Claim, StoreError> {
     let (mut arrival, mut from) = hub.arrive(device.as_str(), link, false).await?;
     if let Arrival::OtherStart(node) = &arrival {
         match peers.answers(node, device).await {
@@ -67,6 +81,7 @@ pub(super) fn leave(hub: &Arc<Hub>, device: &DeviceId, link: Connection) {
         return;
     }
     let device = device.to_string();
+    hub.claims().remove(&device, link);
     tokio::spawn(async move {
         for pause in ARRIVAL_AGAIN {
             match store.presences().leave(&device, link).await {

@@ -34,6 +34,10 @@ pub const ARRIVAL_AGAIN: [Duration; 6] = [
     Duration::from_secs(900),
 ];
 
+/// Looks in a row, one with each renewal of the lease, at which the numbers of links and of their
+/// rows differ before they are compared one by one. Devices come and go between the two counts.
+pub const PRESENCE_DIFFERS: u32 = 5;
+
 /// Recordings of which a node remembers which other one had them.
 pub const RECORDING_PLACES: usize = 256;
 

@@ -17,6 +17,7 @@ use towline_host::clock::Clock;
 use towline_store::{SessionStatus, Store};
 
 use super::arrivals::Arrivals;
+use super::claims::Claims;
 use super::device::Device;
 use super::endings::Endings;
 use super::scripts::StepsCome;
@@ -56,6 +57,7 @@ pub struct Hub {
     pub(super) settings: HubSettings,
     devices: Mutex<HashMap<String, Arc<dyn Device>>>,
     arrivals: Arrivals,
+    pub(super) claims: Claims,
     sessions: Mutex<SessionMap>,
     pub(super) endings: Endings,
     /// Takes over steps of commands.
@@ -74,6 +76,7 @@ impl Hub {
             settings,
             devices: Mutex::default(),
             arrivals: Arrivals::default(),
+            claims: Claims::default(),
             sessions: Mutex::default(),
             endings: Endings::default(),
             steps: OnceLock::new(),

@@ -15,6 +15,7 @@
 
 mod adoption;
 mod arrivals;
+mod claims;
 mod device;
 mod device_end;
 mod end_reason;
@@ -28,6 +29,7 @@ mod places;
 mod positions;
 mod queue;
 mod recording;
+mod restating;
 mod restoring;
 mod scripts;
 mod session;

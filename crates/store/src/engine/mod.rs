@@ -33,4 +33,5 @@ pub(crate) use place::{Place, WORD};
 pub(crate) use pool::{Connection, Pool, Target, Tx};
 pub(crate) use query::{query, query_as, query_scalar};
 pub(crate) use row::Row;
+pub(crate) use timeline::TIMELINE;
 pub(crate) use value::Value;

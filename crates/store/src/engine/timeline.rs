@@ -16,6 +16,8 @@
 
 use sqlx::postgres::PgConnection;
 
+/// The setting with the timeline.
+pub(crate) const TIMELINE: &str = "store.timeline";
 /// Begins with a semicolon: it follows the guard of a write. It fails with [`CHANGED`] when the
 /// timeline is another one, or none is stored.
 pub(super) const CHECK: &str = "; SELECT ln(CAST(CASE WHEN pg_is_in_recovery() THEN 1 \
