@@ -20,6 +20,7 @@ mod bulk;
 mod cluster;
 mod cluster_commands;
 mod cluster_recordings;
+mod cluster_unreached;
 mod codes;
 mod command_log;
 mod commands;

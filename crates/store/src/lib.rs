@@ -89,6 +89,7 @@ mod transfer;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)] // a test fails by panicking
 mod versions;
+mod wanted_ends;
 
 pub use access::{
     AccessRequest, AccessRequests, Approval, Counted, NewApproval, Terms, current_level,
@@ -142,3 +143,4 @@ pub use store::Store;
 pub use tag_keys::{TagClash, remove_tag_in, tag_clashes_in};
 pub use tags::{Tag, TagKind, Tags};
 pub use transfer::{Copied, copy_to_server};
+pub use wanted_ends::WantedEnds;

@@ -66,6 +66,7 @@ const STEPS: &[Step] = &[
     (84, "what waits", include_str!("../migrations/0084_what_waits.sql")),
     (85, "rights on record", include_str!("../migrations/0085_rights_on_record.sql")),
     (86, "sign-ins everywhere", include_str!("../migrations/0086_sign_ins_everywhere.sql")),
+    (88, "wanted ends", include_str!("../migrations/0088_wanted_ends.sql")),
 ];
 
 /// The same for PostgreSQL, which begins with the schema of step 38.
@@ -96,6 +97,7 @@ const POSTGRES: &[Step] = &[
         "sign-ins everywhere",
         include_str!("../migrations/postgres/0086_sign_ins_everywhere.sql"),
     ),
+    (88, "wanted ends", include_str!("../migrations/postgres/0088_wanted_ends.sql")),
 ];
 
 /// Number, name and text of a step.

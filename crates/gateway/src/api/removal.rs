@@ -9,6 +9,7 @@
 //! - All sessions of the principal count, also those that it could still open: which right opened a
 //!   session depends on circumstances that are past.
 
+use futures_util::future::join_all;
 use towline_ssm::api::admin::RightsRemoved;
 use towline_ssm::error::ApiError;
 use towline_ssm::ids::SessionId;
@@ -17,7 +18,7 @@ use towline_store::{Change, Principal};
 use super::call::Call;
 use super::internal::OrInternal as _;
 use super::service::Api;
-use crate::plane::in_role;
+use crate::plane::{self, in_role};
 
 /// Who loses rights by a change, and whether their sessions end.
 #[derive(Debug, Default)]
@@ -56,12 +57,16 @@ pub(super) struct LostRole {
 struct Found {
     /// Sessions, and seats in sessions of others.
     sessions: u64,
+    /// Sessions that were to end, at a gateway that does not answer.
+    go_on: u64,
     /// Ids of commands that had not ended.
     commands: Vec<String>,
 }
 
 /// How many ids other gateways are asked about in one call.
 const IDS_AT_ONCE: usize = 500;
+/// How many sessions are ended together: fewer than calls to other gateways may be under way.
+const SESSIONS_AT_ONCE: usize = 32;
 
 impl Api {
     /// A change that may give rights or take some: it ends sessions only when asked to.
@@ -107,7 +112,11 @@ impl Api {
         let found = self.settled(call, left, end).await?;
         note(call, &found, end);
         if end {
-            return Ok(RightsRemoved { ended_sessions: found.sessions, ..Default::default() });
+            return Ok(RightsRemoved {
+                ended_sessions: found.sessions,
+                live_sessions: found.go_on,
+                ..Default::default()
+            });
         }
         Ok(RightsRemoved {
             live_sessions: found.sessions,
@@ -130,7 +139,7 @@ impl Api {
         note(call, &gone, true);
         note(call, &rest, false);
         Ok(RightsRemoved {
-            live_sessions: rest.sessions,
+            live_sessions: rest.sessions.saturating_add(gone.go_on),
             ended_sessions: gone.sessions,
             towline_open_commands: number(&rest.commands),
         })
@@ -138,17 +147,21 @@ impl Api {
 
     async fn settled(&self, call: &Call, left: &Left, end: bool) -> Result<Found, ApiError> {
         let (commands, ids) = self.whose(left).await?;
+        let mut go_on = 0;
         if end {
-            self.end_sessions(call, &left.sessions).await?;
+            go_on = self.end_sessions(call, &left.sessions).await?;
             for command in &commands {
                 self.parts.commands.cancel(command, None).await;
             }
+            if go_on > 0 {
+                call.note("sessionsNotReached", go_on.to_string());
+            }
         }
-        let mut sessions = number(&left.sessions);
+        let mut sessions = number(&left.sessions).saturating_sub(go_on);
         for some in ids.chunks(IDS_AT_ONCE) {
             sessions = sessions.saturating_add(self.parts.sessions.leave_seats(some, end).await);
         }
-        Ok(Found { sessions, commands })
+        Ok(Found { sessions, go_on, commands })
     }
 
     /// The open commands of who lost rights, and the ids of their seats.
@@ -167,15 +180,38 @@ impl Api {
         Ok((commands, ids))
     }
 
-    async fn end_sessions(&self, call: &Call, sessions: &[String]) -> Result<(), ApiError> {
+    /// The number of those that go on, because the gateway that carries them does not answer.
+    async fn end_sessions(&self, call: &Call, sessions: &[String]) -> Result<u64, ApiError> {
+        let mut go_on = 0;
         let sentence = format!("ended: rights of its owner were removed by {}", call.caller.arn);
-        for session in sessions {
-            let Ok(id) = session.parse::<SessionId>() else { continue };
-            self.parts.sessions.terminate(&id, &sentence).await;
-            let ended = self.store().sessions().end(session, false, &sentence, call.now).await;
-            ended.or_internal("cannot end a session")?;
+        // Together: a gateway that does not answer takes its time for each.
+        for some in sessions.chunks(SESSIONS_AT_ONCE) {
+            let ends = some.iter().map(|session| self.end_session(call, session, &sentence));
+            for goes_on in join_all(ends).await {
+                go_on += u64::from(goes_on?);
+            }
         }
-        Ok(())
+        Ok(go_on)
+    }
+
+    /// Whether it goes on.
+    async fn end_session(
+        &self,
+        call: &Call,
+        session: &str,
+        sentence: &str,
+    ) -> Result<bool, ApiError> {
+        let Ok(id) = session.parse::<SessionId>() else { return Ok(false) };
+        let found = self.parts.sessions.terminate(&id, sentence).await;
+        let ended = self.store().sessions().end(session, false, sentence, call.now).await;
+        let ended = ended.or_internal("cannot end a session")?;
+        Ok(!ended && matches!(found, plane::Found::Nowhere) && self.goes_on(session).await)
+    }
+
+    /// Whether the store has no end of a session.
+    async fn goes_on(&self, session: &str) -> bool {
+        let row = self.store().sessions().get(session).await;
+        row.map_or(true, |row| row.is_some_and(|row| row.ended_at.is_none()))
     }
 }
 

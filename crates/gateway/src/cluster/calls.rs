@@ -192,6 +192,11 @@ impl Calls {
         tls::digest_of(self.key.spki())
     }
 
+    /// The store of all nodes.
+    pub(super) const fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// The nodes, as known.
     #[must_use]
     pub fn directory(&self) -> Arc<Directory> {

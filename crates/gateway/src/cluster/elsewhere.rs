@@ -1,15 +1,24 @@
 //! Sessions and presence of the whole cluster, as the API asks for them: this node first, then the
 //! one that has it.
 //!
+//! # Invariants
+//! - What has to end at a node that does not answer is written down, and ends when that node renews
+//!   its lease; it counts as ended when the store says so, as not reached before.
+//!
 //! # Not here
 //! - Requests that the other node answers as a whole: the API passes them on before it comes here.
 
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep};
 use towline_ssm::ids::{DeviceId, SessionId};
+use towline_store::SessionFilter;
+use towline_store::limits::NODE_RENEW;
 
 use super::calls::Calls;
+use crate::limits::{MAX_SESSIONS, MAX_TOLD_AGAIN, WANTED_END, WANTED_END_LOOK};
 use crate::plane::{
     AccessEnd, Dropped, Found, LiveState, Peers as _, Presence, RotateError, SeatError,
     SessionStart, SessionStarted, Sessions, Sitter, StartError, Subject, WatchError, WatchGrant,
@@ -20,13 +29,76 @@ use crate::plane::{
 pub struct ClusterSessions {
     here: Arc<dyn Sessions>,
     calls: Arc<Calls>,
+    /// Nodes that are told again.
+    again: Arc<Semaphore>,
 }
 
 impl ClusterSessions {
     /// Over the sessions of this node.
     #[must_use]
     pub fn new(here: Arc<dyn Sessions>, calls: Arc<Calls>) -> Self {
-        Self { here, calls }
+        Self { here, calls, again: Arc::new(Semaphore::new(MAX_TOLD_AGAIN)) }
+    }
+
+    /// Has the node end a session that could not be told so. Whether it has.
+    async fn end_by_store(&self, session: &str, sentence: &str) -> bool {
+        let store = self.calls.store();
+        match store.wanted_ends().want(session, sentence).await {
+            Ok(true) => {}
+            Ok(false) => return true, // it is over by now
+            Err(error) => {
+                tracing::error!(session, %error, "a session at another gateway goes on");
+                return false;
+            }
+        }
+        let until = Instant::now() + WANTED_END;
+        while Instant::now() < until {
+            let row = store.sessions().get(session).await;
+            if row.is_ok_and(|row| row.is_none_or(|row| row.ended_at.is_some())) {
+                return true;
+            }
+            sleep(WANTED_END_LOOK).await;
+        }
+        tracing::error!(session, "a session ends when its gateway is back: it does not answer");
+        false
+    }
+
+    /// Tells a node again of rights that were removed, until it has heard or this process of it is
+    /// over.
+    fn tell_again(&self, node: String, ids: Vec<String>, end: bool) {
+        let Ok(permit) = Arc::clone(&self.again).try_acquire_owned() else {
+            tracing::error!(node, "too many gateways do not answer: seats go on there");
+            return;
+        };
+        let calls = Arc::clone(&self.calls);
+        tokio::spawn(async move {
+            let _permit = permit;
+            let directory = calls.directory();
+            let Some(generation) = directory.named(&node).await.map(|it| it.generation) else {
+                return;
+            };
+            loop {
+                sleep(NODE_RENEW).await;
+                let now = directory.named(&node).await.map(|it| it.generation);
+                if now != Some(generation) {
+                    return; // what was there went with it
+                }
+                if let Ok(seats) = calls.leave_seats(&node, &ids, end).await {
+                    tracing::info!(node, seats, "a gateway was told late that rights were removed");
+                    return;
+                }
+            }
+        });
+    }
+
+    /// How many sessions of a device the store says go on at a node.
+    async fn sessions_at(&self, node: &str, device: &DeviceId) -> u32 {
+        let filter = SessionFilter { device_ids: vec![device.to_string()], ..Default::default() };
+        let most = i64::try_from(MAX_SESSIONS).unwrap_or(i64::MAX);
+        let page = self.calls.store().sessions().query(&filter, None, most).await;
+        let sessions = page.map(|page| page.sessions).unwrap_or_default();
+        let there = sessions.iter().filter(|row| row.node == node).count();
+        u32::try_from(there).unwrap_or(u32::MAX)
     }
 }
 
@@ -57,6 +129,7 @@ impl Sessions for ClusterSessions {
                     Ok(there) => all = all.saturating_add(there),
                     Err(error) => {
                         tracing::error!(error, "a gateway was not told that rights were removed");
+                        self.tell_again(node, ids.clone(), end);
                     }
                 }
             }
@@ -95,8 +168,11 @@ impl Sessions for ClusterSessions {
                 Ok(true) => Found::There,
                 Ok(false) => Found::Nowhere,
                 Err(error) => {
-                    tracing::error!(session, error, "a session at another gateway was not ended");
-                    Found::Nowhere
+                    tracing::warn!(session, error, "a gateway is told by the store to end it");
+                    match self.end_by_store(session, &sentence).await {
+                        true => Found::There,
+                        false => Found::Nowhere,
+                    }
                 }
             }
         })
@@ -125,8 +201,12 @@ impl Sessions for ClusterSessions {
                     Err(error) => {
                         tracing::error!(
                             %device, error,
-                            "a gateway was not told that a device is gone"
+                            "a gateway learns by the store that a device is gone"
                         );
+                        let sessions = self.sessions_at(&node, &device).await;
+                        if sessions > 0 {
+                            all.get_or_insert_with(Dropped::default).unreached += sessions;
+                        }
                     }
                 }
             }

@@ -1,5 +1,6 @@
 //! What a node does for the cluster with each renewal of its lease: it releases what other nodes
-//! carry now, declares dead nodes dead, takes over their sessions, and puts presence right.
+//! carry now, declares dead nodes dead, takes over their sessions, ends what others want ended, and
+//! puts presence right.
 //!
 //! # Invariants
 //! - While the database is away nothing is released and nobody is judged.
@@ -26,6 +27,9 @@ pub async fn keep(hub: Arc<Hub>, directory: Arc<Directory>) {
         } else {
             hub.release_lost().await;
             hub.take_over_from_the_dead().await;
+            if let Err(error) = hub.end_wanted().await {
+                tracing::warn!(%error, "it is not known what other gateways want ended here");
+            }
             if presence.may_differ(&hub, &directory).await
                 && let Err(error) = hub.restate_presence().await
             {

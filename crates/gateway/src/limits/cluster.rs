@@ -38,6 +38,16 @@ pub const ARRIVAL_AGAIN: [Duration; 6] = [
 /// rows differ before they are compared one by one. Devices come and go between the two counts.
 pub const PRESENCE_DIFFERS: u32 = 5;
 
+/// How long a node that was not told over the network may take to end a session that the store
+/// says is to end: two renewals of its lease and the session's end.
+pub const WANTED_END: Duration = Duration::from_secs(6);
+
+/// How often it is looked whether it has.
+pub const WANTED_END_LOOK: Duration = Duration::from_millis(200);
+
+/// Nodes that are told again and again of rights that were removed, because they did not answer.
+pub const MAX_TOLD_AGAIN: usize = 64;
+
 /// Recordings of which a node remembers which other one had them.
 pub const RECORDING_PLACES: usize = 256;
 

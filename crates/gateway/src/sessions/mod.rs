@@ -44,6 +44,7 @@ mod tunnel;
 pub(crate) mod unrecorded;
 mod unsure;
 mod viewers;
+mod wanted_ends;
 mod watch;
 
 pub use arrivals::Arrivals;

@@ -1,0 +1,130 @@
+//! What has to end at a node that the others may not reach: they write it down, and the node looks.
+//!
+//! Data flow: a session is to end at another node, which does not answer ->
+//! [`WantedEnds::want`] -> the node that carries it, or takes it over, looks
+//! ([`WantedEnds::sessions_here`]) with each renewal of its lease. Devices that were removed or
+//! quarantined are found by their presence ([`WantedEnds::devices_here`]).
+//!
+//! # Invariants
+//! - Only a session that has not ended is wanted to end, and by one sentence: the first.
+//! - Who looks changes nothing here: the session's end, or that of the link, does.
+
+use crate::engine;
+use crate::error::StoreError;
+use crate::store::Store;
+
+/// Operations on what has to end.
+pub struct WantedEnds<'a> {
+    store: &'a Store,
+}
+
+impl Store {
+    /// What has to end.
+    #[must_use]
+    pub const fn wanted_ends(&self) -> WantedEnds<'_> {
+        WantedEnds { store: self }
+    }
+}
+
+impl WantedEnds<'_> {
+    /// Wants a session ended, whatever node carries it. False: it has ended, or does not exist.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn want(&self, session: &str, sentence: &str) -> Result<bool, StoreError> {
+        let done = engine::query(
+            "UPDATE sessions SET end_wanted = CASE WHEN end_wanted = '' THEN ? ELSE end_wanted END \
+             WHERE id = ? AND ended_at IS NULL",
+        )
+        .bind(sentence)
+        .bind(session)
+        .execute(&self.store.pool)
+        .await?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    /// The sessions of this node that are wanted to end, with the sentence.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn sessions_here(&self) -> Result<Vec<(String, String)>, StoreError> {
+        Ok(engine::query_as(
+            "SELECT id, end_wanted FROM sessions WHERE node = ? AND end_wanted <> '' \
+             AND ended_at IS NULL ORDER BY id",
+        )
+        .bind(&*self.store.node)
+        .fetch_all(&self.store.pool)
+        .await?)
+    }
+
+    /// The devices whose link is at this node, and that were removed or quarantined.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn devices_here(&self) -> Result<Vec<String>, StoreError> {
+        Ok(engine::query_scalar(
+            "SELECT p.device_id FROM removed_devices r JOIN presence p ON p.device_id = r.id \
+             WHERE p.node = ? \
+             UNION SELECT p.device_id FROM devices d JOIN presence p ON p.device_id = d.id \
+             WHERE d.status = 'quarantined' AND p.node = ?",
+        )
+        .bind(&*self.store.node)
+        .bind(&*self.store.node)
+        .fetch_all(&self.store.pool)
+        .await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use towline_host::clock::UnixMillis;
+
+    use crate::sessions::tests::new;
+    use crate::testing::scratch;
+    use crate::{
+        Arrival, Connection, DeviceStatus, Known, NewActivation, NewDevice, SessionFilter, Store,
+    };
+
+    const NOW: UnixMillis = UnixMillis(1);
+
+    async fn device(store: &Store, number: u8) -> String {
+        let id = format!("mi-{number}");
+        let new = NewDevice::for_tests(&id, &[number; 44], "a");
+        store.devices().register(&new, NOW).await.unwrap();
+        let link = Connection { boot: [number; 16], number: 1 };
+        let arrival = store.presences().arrive(&id, link, Known::default(), NOW).await.unwrap();
+        assert!(matches!(arrival, Arrival::Here { .. }), "{arrival:?}");
+        id
+    }
+
+    #[tokio::test]
+    async fn what_has_to_end_is_found_by_the_node_that_has_it_until_it_has_ended() {
+        let (store, _dir) = scratch().await;
+        store.principals().create("ann", &[], NOW).await.unwrap();
+        let activation = NewActivation::for_tests("a", 9, UnixMillis(i64::MAX));
+        store.activations().create(&activation, NOW).await.unwrap();
+        let (ends, sessions) = (store.wanted_ends(), store.sessions());
+        sessions.insert(&new("ann-1", "mi-1"), NOW).await.unwrap();
+        assert!(ends.sessions_here().await.unwrap().is_empty());
+        assert!(ends.want("ann-1", "first").await.unwrap());
+        assert!(ends.want("ann-1", "second").await.unwrap());
+        let wanted = [("ann-1".to_owned(), "first".to_owned())];
+        assert_eq!(ends.sessions_here().await.unwrap(), wanted);
+        assert!(sessions.end("ann-1", false, "first", NOW).await.unwrap());
+        assert!(ends.sessions_here().await.unwrap().is_empty());
+        assert!(!ends.want("ann-1", "third").await.unwrap());
+        let page = sessions.query(&SessionFilter::default(), None, 9).await.unwrap();
+        assert!(page.sessions.is_empty());
+
+        let [stays, removed, copied] =
+            [device(&store, 1).await, device(&store, 2).await, device(&store, 3).await];
+        assert!(ends.devices_here().await.unwrap().is_empty());
+        store.devices().remove(&removed, NOW).await.unwrap();
+        let status = DeviceStatus::Quarantined;
+        store.devices().set_status(&copied, status, "copied").await.unwrap();
+        let mut found = ends.devices_here().await.unwrap();
+        found.sort();
+        assert_eq!(found, [removed, copied]);
+        assert_eq!(stays, "mi-1");
+    }
+}
