@@ -107,6 +107,11 @@ pub const FAILURES_AGAIN: Duration = Duration::from_secs(1);
 /// the store.
 pub const FAILURES_SETTLE: Duration = Duration::from_secs(3);
 
+/// Tries that a source has at one gateway at the least before it is turned away, however many
+/// gateways there are: so 5 gateways count as one, and each further one gives this many more tries
+/// until it has heard.
+pub const FEWEST_TRIES: u32 = 4;
+
 /// Sources of one kind that a gateway tells of at a time, each as a row of about 100 bytes for
 /// at most two of [`super::FAILURE_WINDOW`]. Of four kinds, a gateway has at most 30,720 rows.
 pub const MAX_FAILURES_TOLD: usize = 64;

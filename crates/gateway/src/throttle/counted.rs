@@ -6,8 +6,9 @@
 //!
 //! # Invariants
 //! - Who tries at several gateways has no more tries than at one: a failure that the others may not
-//!   know yet counts as often as there are gateways. One that was told for
-//!   [`limits::FAILURES_SETTLE`] is known to all that heard within that time.
+//!   know yet counts as often as there are gateways, as far as a source has
+//!   [`limits::FEWEST_TRIES`] at each of them. One that was told for [`limits::FAILURES_SETTLE`] is
+//!   known to all that heard within that time.
 //! - A gateway that has not heard for longer, because the store does not answer it, counts all its
 //!   failures so, beside what it heard last: meanwhile a source has its part of the tries there.
 //! - At most [`limits::MAX_SOURCES`] sources are remembered; when the table is full, the one whose
@@ -205,11 +206,14 @@ impl<K: Source> Throttle<K> {
         let own = self.lock().get(source).filter(|counted| counted.window.is_open(now)).copied();
         let Some(Counted { window, settled, .. }) = own else { return others };
         let news = window.failures.saturating_sub(settled);
+        // With many gateways one failure must not turn a source away.
+        let most_times = (self.most / limits::FEWEST_TRIES).max(1);
         let gateways = self.gateways.load(Ordering::Relaxed);
+        let times = gateways.min(most_times);
         let heard_at = UnixMillis(self.heard_at.load(Ordering::Relaxed));
         let is_late = gateways > 1 && !is_within(heard_at, now, limits::FAILURES_SETTLE);
         let (settled, news) = if is_late { (0, window.failures) } else { (settled, news) };
-        others.saturating_add(settled).saturating_add(news.saturating_mul(gateways))
+        others.saturating_add(settled).saturating_add(news.saturating_mul(times))
     }
 
     fn heard(&self) -> std::sync::MutexGuard<'_, HashMap<K, Window>> {

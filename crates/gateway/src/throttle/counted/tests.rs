@@ -26,6 +26,20 @@ fn a_source_is_turned_away_after_its_last_failure_until_its_window_ends() {
 }
 
 #[test]
+fn one_failure_turns_nobody_away_however_many_gateways_there_are() {
+    let source = "192.0.2.1".parse().unwrap();
+    for gateways in [1, 5, 6, 20, 64] {
+        let throttle = Throttle::default();
+        throttle.among(gateways);
+        throttle.hear(Vec::new(), NOW);
+        fail(&throttle, "192.0.2.1", limits::FEWEST_TRIES - 1);
+        assert!(!throttle.blocks(source, NOW), "{gateways} gateways");
+        fail(&throttle, "192.0.2.1", limits::MAX_FAILURES.div_ceil(gateways));
+        assert!(throttle.blocks(source, NOW), "{gateways} gateways");
+    }
+}
+
+#[test]
 fn sources_of_a_clock_that_was_set_back_make_room_for_those_of_now() {
     let throttle = Throttle::default();
     let ahead = NOW.plus(limits::FAILURE_WINDOW * 1000);
