@@ -3,20 +3,24 @@
 //! Data flow: root on the server -> [`ServerPins::say`] (signature, store) -> each link of a device
 //! that knows the message -> its confirmation in the store -> [`PinReport`].
 //!
+//! Where several gateways work on one store, each reads what the others have said ([`follow`]).
+//!
 //! # Invariants
 //! - A statement is stored before a device hears of it, so that each later link gives it again.
 //! - Times of statements only grow: a device refuses an older one.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use serde::{Deserialize, Serialize};
 use towline_host::clock::UnixMillis;
+use towline_store::limits::NODE_RENEW;
 use towline_store::{PinSpread, Store, StoreError};
 use towline_wire::pin::SignedPin;
 
 use crate::audit::Event;
 use crate::authority::Authority;
 use crate::lock::lock;
+use crate::plane::AgentAcceptor;
 
 /// Key of the setting with the last statement.
 const SETTING: &str = "server.next-pin";
@@ -53,6 +57,20 @@ impl ServerPins {
         Ok(Self(Mutex::new(said)))
     }
 
+    /// Reads the last statement again. True: another gateway has made one since.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn read_again(&self, store: &Store) -> Result<bool, StoreError> {
+        let Some(said) = Self::load(store).await?.current() else { return Ok(false) };
+        let mut own = lock(&self.0);
+        let is_new = own.as_ref().is_none_or(|own| own.issued < said.issued);
+        if is_new {
+            *own = Some(said);
+        }
+        Ok(is_new)
+    }
+
     /// The last statement.
     #[must_use]
     pub fn current(&self) -> Option<SignedPin> {
@@ -70,6 +88,7 @@ impl ServerPins {
         pin: Option<[u8; 32]>,
         now: UnixMillis,
     ) -> Result<(), StoreError> {
+        self.read_again(store).await?; // another gateway may have said something later
         let last = self.current().map_or(0, |said| said.issued);
         let issued = u64::try_from(now.0).unwrap_or(0).max(last.saturating_add(1));
         let signature = authority.sign(&SignedPin::signed_bytes(pin.as_ref(), issued)).to_vec();
@@ -91,6 +110,18 @@ impl ServerPins {
         let PinSpread { devices, confirmed, missing } =
             store.devices().pin_spread(issued, NAMED).await?;
         Ok(PinReport { pin: said.pin.map(|pin| hex(&pin)), issued, devices, confirmed, missing })
+    }
+}
+
+/// Reads what other gateways say, and gives it to the devices that are here.
+pub async fn follow(pins: Arc<ServerPins>, store: Store, agents: Arc<dyn AgentAcceptor>) {
+    loop {
+        tokio::time::sleep(NODE_RENEW).await;
+        match pins.read_again(&store).await {
+            Ok(true) => agents.give_pin(),
+            Ok(false) => {}
+            Err(error) => tracing::debug!(%error, "the pin of the next key is not read again"),
+        }
     }
 }
 
@@ -145,6 +176,22 @@ mod tests {
         // The clock went back: the next statement is newer all the same.
         pins.say(&store, &authority, None, UnixMillis(200)).await.unwrap();
         assert_eq!(pins.current().map(|said| (said.pin, said.issued)), Some((None, 301)));
+    }
+
+    #[tokio::test]
+    async fn a_gateway_takes_what_another_one_has_said_and_says_what_is_later() {
+        let (store, _dir) = towline_store::testing::scratch().await;
+        let authority = Authority::from_pkcs8(&Authority::generate().unwrap()).unwrap();
+        let (a, b) = (ServerPins::default(), ServerPins::default());
+        assert!(!b.read_again(&store).await.unwrap());
+        a.say(&store, &authority, Some([7; 32]), UnixMillis(300)).await.unwrap();
+        assert!(b.read_again(&store).await.unwrap() && b.current() == a.current());
+        assert!(!b.read_again(&store).await.unwrap(), "it is known");
+        a.say(&store, &authority, None, UnixMillis(400)).await.unwrap();
+        // The clock of b is behind, and it has not read a's last statement yet.
+        b.say(&store, &authority, Some([8; 32]), UnixMillis(350)).await.unwrap();
+        assert_eq!(b.current().map(|said| said.issued), Some(401));
+        assert!(a.read_again(&store).await.unwrap() && a.current() == b.current());
     }
 
     #[test]

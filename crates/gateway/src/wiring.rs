@@ -51,7 +51,7 @@ use crate::presence::LocalPresence;
 use crate::readiness::{self, Readiness};
 use crate::routes;
 use crate::run_command::Commands;
-use crate::server_pins::ServerPins;
+use crate::server_pins::{self, ServerPins};
 use crate::sessions::{Hub, HubHandle, HubParts, HubSettings};
 use crate::sign_in_links::SignInLinks;
 pub use crate::starting::GatewayError;
@@ -278,7 +278,11 @@ impl Gateway {
         };
         Ok(match calls {
             None => here,
-            Some(calls) => of_cluster(here, &hub, calls, pace, &self.evidence),
+            Some(calls) => {
+                let agents = Arc::clone(&here.agents);
+                tokio::spawn(server_pins::follow(Arc::clone(pins), store.clone(), agents));
+                of_cluster(here, &hub, calls, pace, &self.evidence)
+            }
         })
     }
 

@@ -133,7 +133,7 @@ const MAY_SEE: Table<'_> = &[
     ("rescue", &["audit", "init", "vault"]),
     ("routes", &["error_response"]),
     ("run_command", &["changes", "limits", "plane", "sessions"]),
-    ("server_pins", &["audit", "authority", "lock"]),
+    ("server_pins", &["audit", "authority", "lock", "plane"]),
     ("sessions", &["audit", "changes", "limits", "lock", "pace", "plane"]),
     ("sign_in_links", &["audit", "origins"]),
     ("starting", &["authority", "cluster", "config", "limits", "listener", "outbound", "vault"]),
