@@ -174,3 +174,27 @@ async fn drop_device(
     let dropped = state.hub.drop_device(&asked.device, &asked.why).await;
     Ok(answer(&dropped.map(|dropped| (dropped.ended, dropped.unreached))))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What gateways of 2026-11-30 send, byte for byte: in a rolling upgrade they go on to.
+    #[test]
+    fn calls_of_older_gateways_are_read() {
+        let of = |text: &'static str| Bytes::from_static(text.as_bytes());
+        let device: OfDevice = asked(&of(r#"{"device":"mi-1"}"#)).unwrap();
+        assert_eq!((&*device.device, &*device.why), ("mi-1", ""));
+        let device: OfDevice = asked(&of(r#"{"device":"mi-1","why":"gone"}"#)).unwrap();
+        assert_eq!((&*device.device, &*device.why), ("mi-1", "gone"));
+        let session: OfSession = asked(&of(r#"{"sentence":"over","session":"ann-1"}"#)).unwrap();
+        assert_eq!((&*session.session, &*session.sentence), ("ann-1", "over"));
+        let ids: OfIds = asked(&of(r#"{"end":true,"ids":["a","b"]}"#)).unwrap();
+        assert!(ids.end && ids.ids == ["a", "b"]);
+        let recording: OfRecording = asked(&of(r#"{"recording":"ann-1.2"}"#)).unwrap();
+        assert_eq!(recording.recording, "ann-1.2");
+        // A newer one may send more: it is left out, not refused.
+        assert!(asked::<OfDevice>(&of(r#"{"device":"mi-1","since":1}"#)).is_ok());
+        assert!(asked::<OfSession>(&of(r#"{"session":"ann-1"}"#)).is_err());
+    }
+}
