@@ -380,7 +380,7 @@ async fn no_command_opens_a_store_that_several_gateways_share_while_its_gateway_
     // A command that opened it would say that there is no such server.
     let shared = "store = \"postgres://towline@127.0.0.1:1/towline\"\n";
     let cluster = "\n[evidence]\nnode = \"a\"\n[cluster]\naddress = \"127.0.0.1:0\"\n";
-    std::fs::write(&config, format!("{shared}{alone}{cluster}")).unwrap();
+    towline_testkit::files::write(&config, format!("{shared}{alone}{cluster}")).unwrap();
     let words = [
         vec!["admin-key".as_ref(), "--out".as_ref(), out.as_os_str()],
         vec!["pin".as_ref(), "list".as_ref()],

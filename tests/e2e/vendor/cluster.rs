@@ -58,8 +58,8 @@ fn a_data_channel_that_comes_to_another_gateway_is_relayed_to_its_session() -> O
     Ok(())
 }
 
-/// Who waits for a gateway to be declared dead, and hangs up, never has the device; its next channel
-/// has, at once.
+/// Who waits for a gateway to be declared dead, and hangs up, never has the device; its next
+/// channel has, at once.
 #[test]
 fn a_control_channel_that_is_lost_while_it_waits_claims_nothing() -> Outcome {
     let mut pair = Pair::start()?;

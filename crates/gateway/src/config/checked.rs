@@ -166,22 +166,7 @@ impl Config {
         let value =
             |key, value: &str, want| ConfigError::Value { key, value: value.to_owned(), want };
         let wrong = |(key, value, want)| ConfigError::Value { key, value, want };
-        if !is_region(&raw.region) {
-            return Err(value("region", &raw.region, "a region name such as xx-towline-1"));
-        }
-        if raw.account_id.len() != 12 || !raw.account_id.bytes().all(|b| b.is_ascii_digit()) {
-            return Err(value("account_id", &raw.account_id, "twelve digits"));
-        }
-        if !is_endpoint(&raw.endpoint) {
-            return Err(value("endpoint", &raw.endpoint, "https://HOST or https://HOST:PORT"));
-        }
-        if let Some(host) = raw.stream_url_host.as_deref().filter(|h| !is_host(h)) {
-            return Err(value(
-                "stream_url_host",
-                host,
-                "a host name or HOST:PORT, without a scheme or path",
-            ));
-        }
+        check_names(&raw).map_err(|(key, text, want)| value(key, text, want))?;
         let evidence = raw.evidence.clone().unwrap_or_default();
         let evidence = evidence.settings(dir).map_err(wrong)?;
         let proxies = Proxies::parse(&raw.proxy_protocol_from).map_err(|wrong| {
@@ -226,6 +211,28 @@ impl Config {
             account_id: raw.account_id,
             stream_url_host: raw.stream_url_host,
         })
+    }
+}
+
+/// Checks what names the gateway: region, account, and where clients reach it.
+///
+/// # Errors
+/// The first key that cannot be, its value, and what was expected.
+fn check_names(raw: &RawConfig) -> Result<(), (&'static str, &str, &'static str)> {
+    if !is_region(&raw.region) {
+        return Err(("region", &raw.region, "a region name such as xx-towline-1"));
+    }
+    if raw.account_id.len() != 12 || !raw.account_id.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(("account_id", &raw.account_id, "twelve digits"));
+    }
+    if !is_endpoint(&raw.endpoint) {
+        return Err(("endpoint", &raw.endpoint, "https://HOST or https://HOST:PORT"));
+    }
+    match raw.stream_url_host.as_deref() {
+        Some(host) if !is_host(host) => {
+            Err(("stream_url_host", host, "a host name or HOST:PORT, without a scheme or path"))
+        }
+        _ => Ok(()),
     }
 }
 
