@@ -78,14 +78,14 @@ fn a_removed_user_leaves_the_seats_at_another_gateway_also_when_it_hears_late() 
         let user = scene.user_at_b(name)?;
         let mut owner = scene.shell(&at_b)?;
         let mut joiner = user.terminal(&["join", &scene.session()?])?;
-        owner.expect_within("you watch the session now", PATIENCE)?;
+        joiner.expect_within("this session is watched by", PATIENCE)?; // by its former user
         scene.way.hold(is_held);
         let body = json!({ "PrincipalName": name, "EndSessions": true });
         let removed = scene.pair.lab.admin().api("Towline.DeletePrincipal", &body)?;
         let seats = u64::from(!is_held); // those that were heard of
         ensure(removed["EndedSessions"] == seats, || format!("{name}: {removed}"))?;
         scene.way.hold(false);
-        joiner.finish(PATIENCE).map(drop)?;
+        joiner.expect_within("your rights to this session were removed", PATIENCE)?;
         let open = scene.session()?;
         at_b.api("AmazonSSM.TerminateSession", &json!({ "SessionId": open }))?;
         owner.finish(PATIENCE).map(drop)?;
