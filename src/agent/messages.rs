@@ -206,7 +206,7 @@ impl Agent {
         logger::warning!("refused: {refusal}");
         if self.stopping.is_some() {
             // Without an answer the order is lost with the link: a step is ordered again when the
-            // device is back, and of a shell it is said that the device is not connected.
+            // device is back, and the operator of a shell reads that the device is not connected.
             return;
         }
         let (code, text) = (refusal.code(), refusal.to_string());

@@ -236,9 +236,9 @@ def a_person_who_gives_up_at_the_provider_or_names_another_one_is_told_at_once()
     assert abort, page.text
     refused(process, browser.go(urljoin(page.url, abort[1]), back_of(url)), "did not sign you in: access_denied")
     process, url = begin("--provider", "nobody")
-    refused(process, Browser().go(url, back_of(url)), "there are: corp", 250)
+    refused(process, Browser().go(url, back_of(url)), "this gateway has corp", 250)
     asked = cli("login", "--no-browser", "--provider", "nobody")
-    assert asked.returncode == 250 and "there are: corp" in asked.stderr, asked
+    assert asked.returncode == 250 and "this gateway has corp" in asked.stderr, asked
 
 
 @check

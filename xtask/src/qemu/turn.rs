@@ -63,7 +63,7 @@ pub(super) fn order<T>(mut all: Vec<T>, turn: u64) -> Vec<T> {
 pub(super) fn left_out(names: &[&str]) -> Option<String> {
     (!names.is_empty()).then(|| {
         format!(
-            "not built for want of time: {}. Another commit begins with others; {EVERY_CLASS}=1 \
+            "not built, for the run is too old: {}. Another commit begins with others; {EVERY_CLASS}=1 \
              builds them all",
             names.join(", ")
         )
