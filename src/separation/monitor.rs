@@ -294,9 +294,8 @@ impl Separation {
         (uid, gid): (Uid, Gid),
         confined: bool,
     ) -> Result<(Process, Socket), Failure> {
-        let failed = |error: io::Error| Failure::Failed(format!("no network process: {error}"));
         let root = if confined { Some(self.empty_root()?) } else { None };
-        let (mut process, stream) = self.start().map_err(failed)?;
+        let (mut process, stream) = self.start().map_err(|error| not_started(&error))?;
         process.say(&ToNetwork::Begin { uid: uid.as_raw(), gid: gid.as_raw(), root })?;
         match process.hear().await? {
             FromNetwork::Confined { landlock } => {
@@ -400,6 +399,18 @@ fn sign(key: &Arc<CertifiedKey>, form: &[u8]) -> Result<Vec<u8>, Failure> {
     let signer = key.key.choose_scheme(&[SignatureScheme::ED25519]);
     let signature = signer.and_then(|signer| signer.sign(form).ok());
     signature.ok_or_else(|| Failure::Failed("the device's key does not sign".to_owned()))
+}
+
+/// Where the program itself cannot be executed, it never can be: under an emulator that the kernel
+/// does not know, or without /proc. What else fails may pass.
+fn not_started(error: &io::Error) -> Failure {
+    let why = format!("no network process: {error}");
+    match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::ENOEXEC | Errno::ENOENT | Errno::EACCES | Errno::EPERM) => {
+            Failure::Unavailable(why)
+        }
+        _ => Failure::Failed(why),
+    }
 }
 
 fn out_of_turn() -> Failure {
