@@ -420,7 +420,6 @@ fn read_ca(path: &Path) -> Result<String, String> {
     Ok(pem)
 }
 
-/// A known key that ends alike, for those who forgot or mistook the table.
 /// Whether an unknown key may have been written to close the device: one of the tables that do so,
 /// or a key of theirs in another place. An agent that ignored it would let in who was shut out.
 fn would_close(key: &str) -> bool {
@@ -434,6 +433,7 @@ fn like(key: &str) -> Option<&'static str> {
     KEYS.iter().find(|known| known.rsplit('.').next() == last).copied()
 }
 
+/// A known key that ends alike, for those who forgot or mistook the table.
 fn suggestion(key: &str) -> String {
     like(key).map(|known| format!("; did you mean `{known}`?")).unwrap_or_default()
 }

@@ -141,16 +141,22 @@ export async function signIn(accessKey: string, secret: string, token: string): 
   notice.value = "";
 }
 
-/** Names of the identity providers that sign people in, or of those that were stopped. */
-export async function providers(which = "Providers"): Promise<string[]> {
+/** Names of identity providers. */
+interface Providers {
+  /** Those that sign people in. */
+  Providers?: string[];
+  /** Those that were stopped. */
+  Disabled?: string[];
+}
+
+export async function providers(): Promise<Providers> {
   const signal = AbortSignal.timeout(PATIENCE_MS);
   const response = await fetch("/sign-in/providers", {
     cache: "no-store",
     redirect: "error",
     signal,
   });
-  if (!response.ok) return [];
-  return ((await response.json()) as Record<string, string[] | undefined>)[which] ?? [];
+  return response.ok ? ((await response.json()) as Providers) : {};
 }
 
 /** Signs in by a link that was made on the server. */

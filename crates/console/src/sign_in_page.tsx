@@ -6,27 +6,27 @@ import { useEffect } from "preact/hooks";
 import { ApiError, notice, providers, signIn, words } from "./api.ts";
 import { t } from "./strings.ts";
 
-/** Names of the providers that sign people in. */
-const named = signal<string[]>([]);
-/** Names of those that were stopped. */
-const stopped = signal<string[]>([]);
+/** The providers that sign people in, and those that were stopped. */
+const known = signal<Awaited<ReturnType<typeof providers>>>({});
 
 /** Signs in at a provider, and comes back to the page that the address names. */
 function Providers() {
   useEffect(() => {
     // Without an answer the form for access keys stays.
-    const none = (): void => undefined;
-    providers().then((names) => (named.value = names), none);
-    providers("Disabled").then((names) => (stopped.value = names), none);
+    providers().then(
+      (names) => (known.value = names),
+      () => undefined,
+    );
   }, []);
-  const hints = stopped.value.map((name) => <p key={name}>{t("providerStopped", { name })}</p>);
-  if (named.value.length === 0) return <>{hints}</>;
+  const { Providers: named = [], Disabled = [] } = known.value;
+  const hints = Disabled.map((name) => <p key={name}>{t("providerStopped", { name })}</p>);
+  if (named.length === 0) return <>{hints}</>;
   const to = encodeURIComponent(location.hash.slice(1) || "/");
   return (
     <>
       {hints}
       <ul class="providers">
-        {named.value.map((name) => (
+        {named.map((name) => (
           <li key={name}>
             <a class="button" href={`/console/sign-in/${encodeURIComponent(name)}?to=${to}`}>
               {t("signInWith", { name })}

@@ -19,8 +19,8 @@ async function prove(): Promise<boolean> {
   }
   const role = /:assumed-role\/([^/]+)\//.exec(who.arn)?.[1];
   if (!role) return false;
-  const names = await providers();
-  const choices = names.map((name) => ({ label: t("signInWith", { name }), value: name }));
+  const { Providers = [] } = await providers();
+  const choices = Providers.map((name) => ({ label: t("signInWith", { name }), value: name }));
   if (choices.length === 0) return false;
   const chosen = await ask(t("factorTitle"), t("factorAgain"), choices);
   if (chosen !== null) location.assign(freshSignIn(chosen, role, location.hash));

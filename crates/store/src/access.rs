@@ -13,6 +13,7 @@
 use crate::access_standing::{Table, settle, standing};
 use crate::engine::{self, Row, Tx};
 use crate::error::StoreError;
+use crate::identity_providers::person_is_let_in;
 use crate::limits;
 use crate::notifications::{self, Message};
 use crate::store::{Store, within};
@@ -214,15 +215,14 @@ impl AccessRequests<'_> {
         within(&mut tx, count, &new.id, "access requests", limits::MAX_ACCESS_REQUESTS).await?;
         let levels = serde_json::to_string(&new.terms.levels)
             .map_err(|error| sqlx::Error::Encode(error.into()))?;
-        let made = engine::query(
+        let made = engine::query(concat!(
             "INSERT INTO access_requests (id, principal, principal_id, principal_arn, reason, \
              targets, tags, status, decided_by, \
              created_at, expires_at, kind, policy, levels, windows, most_minutes, minutes) \
              SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? \
-             WHERE EXISTS (SELECT 1 FROM principals WHERE unique_id = ?) \
-             OR EXISTS (SELECT 1 FROM federated_people f JOIN identity_providers i \
-             ON i.unique_id = f.provider_id WHERE f.id = ? AND f.blocked = 0 AND i.disabled = 0)",
-        )
+             WHERE EXISTS (SELECT 1 FROM principals WHERE unique_id = ?) OR ",
+            person_is_let_in!("?")
+        ))
         .bind(&new.id)
         .bind(&new.principal)
         .bind(&new.principal_id)
@@ -413,13 +413,12 @@ pub(crate) async fn told(
     Ok(true)
 }
 
-/// Whether the requester of a row is a user who exists, or a person who is not blocked, of a
-/// provider that was not stopped.
-pub(crate) const REQUESTER_IS_THERE: &str = "(\
-     EXISTS (SELECT 1 FROM principals p WHERE p.unique_id = access_requests.principal_id) \
-     OR EXISTS (SELECT 1 FROM federated_people f JOIN identity_providers i \
-     ON i.unique_id = f.provider_id WHERE f.id = access_requests.principal_id AND f.blocked = 0 \
-     AND i.disabled = 0))";
+/// Whether the requester of a row is a user who exists, or a person of a provider who is let in.
+pub(crate) const REQUESTER_IS_THERE: &str = concat!(
+    "(EXISTS (SELECT 1 FROM principals p WHERE p.unique_id = access_requests.principal_id) OR ",
+    person_is_let_in!("access_requests.principal_id"),
+    ")"
+);
 
 /// The level that an approval counts for, and whether it is the last one that is needed; else why
 /// it does not count.

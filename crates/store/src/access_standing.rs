@@ -17,6 +17,7 @@ use crate::access::{AccessRequest, Approval, Terms};
 use crate::engine;
 use crate::engine::Tx;
 use crate::error::StoreError;
+use crate::identity_providers::person_is_let_in;
 
 /// Where approvals are.
 #[derive(Debug, Clone, Copy)]
@@ -94,9 +95,10 @@ async fn names_of(tx: &mut Tx, approval: &Approval) -> Result<Option<Vec<String>
             .fetch_optional(&mut **tx)
             .await?;
     let Some(user) = user else {
-        let people = "SELECT COUNT(*) FROM federated_people f JOIN identity_providers i \
-                      ON i.unique_id = f.provider_id \
-                      WHERE f.id = ? AND f.blocked = 0 AND i.disabled = 0";
+        let people = concat!(
+            "SELECT COUNT(*) FROM federated_people p WHERE p.id = ? AND ",
+            person_is_let_in!("p.id")
+        );
         let known: i64 =
             engine::query_scalar(people).bind(&approval.person_id).fetch_one(&mut **tx).await?;
         return Ok((known > 0).then_some(names));

@@ -75,6 +75,20 @@ impl Store {
     }
 }
 
+/// SQL: whether this id is that of a person who is let in, not blocked, of a provider that was not
+/// stopped.
+macro_rules! person_is_let_in {
+    ($id:literal) => {
+        concat!(
+            "EXISTS (SELECT 1 FROM federated_people f JOIN identity_providers i ",
+            "ON i.unique_id = f.provider_id WHERE f.id = ",
+            $id,
+            " AND f.blocked = 0 AND i.disabled = 0)"
+        )
+    };
+}
+pub(crate) use person_is_let_in;
+
 const PROVIDER: &str = "SELECT name, unique_id, issuer, settings, secret, created_at, changed_at, \
                         disabled, holds_since FROM identity_providers";
 const PERSON: &str =

@@ -147,3 +147,14 @@ fn addresses_are_the_same_on_both_sides() {
         assert_eq!(address_of(&place_of(address)), address);
     }
 }
+
+#[test]
+fn a_program_that_cannot_be_executed_is_given_up_at_once_and_a_want_of_memory_is_not() {
+    let failure = |errno: Errno| not_started(&io::Error::from(errno));
+    for errno in [Errno::ENOEXEC, Errno::ENOENT, Errno::EACCES, Errno::EPERM] {
+        assert!(matches!(failure(errno), Failure::Unavailable(_)), "{errno}");
+    }
+    for errno in [Errno::ENOMEM, Errno::EAGAIN, Errno::EMFILE] {
+        assert!(matches!(failure(errno), Failure::Failed(_)), "{errno}");
+    }
+}

@@ -58,7 +58,7 @@ impl Table {
     /// Drops all sessions, because the agent stops or the device was removed. The gateway hears so,
     /// where there is a link; but not of scripts, about which the next agent is asked.
     pub fn remove_all(&mut self, now: Instant) {
-        self.drop_scripts("the agent stops");
+        self.drop_scripts("all sessions end");
         while let Some(name) = self.tunnels.last().map(|tunnel| tunnel.name.clone()) {
             self.remove_tunnel(&name);
             self.say(&FromAgent::Gone { session: name, reason: EndReason::DeviceGone });

@@ -98,10 +98,9 @@ pub(crate) fn download() -> Outcome {
 }
 
 /// The part that `cargo xtask test` runs: the classes for which `limit` leaves time, and the life
-/// of the deb on a whole Debian.
-/// A virtual machine keeps one processor busy and waits a lot, so the agents of the next classes
-/// are compiled meanwhile. `meanwhile` runs while the first agent is compiled, `last` after the
-/// last build (it may start cargo, too).
+/// of the deb on a whole Debian. A virtual machine keeps one processor busy and waits a lot, so the
+/// agents of the next classes are compiled meanwhile. `meanwhile` runs while the first agent is
+/// compiled, `last` after the last build (it may start cargo, too).
 ///
 /// # Errors
 /// The first step that failed.
@@ -134,7 +133,7 @@ fn build_all(classes: &[Class], limit: &Limit, made: &SyncSender<(Class, Built)>
         interrupt::check()?;
         if !limit.permits(built, Instant::now()) {
             let names: Vec<&str> = classes.iter().skip(built).map(|class| &*class.name).collect();
-            turn::left_out(&names).iter().for_each(|line| console::line(&format!("  {line}")));
+            console::line(&format!("  {}", turn::left_out(&names)));
             break;
         }
         let built = build::build(class, Program::Agent)?;

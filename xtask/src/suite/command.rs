@@ -5,7 +5,7 @@
 //! | `check` | nothing that ships | format, lints, rules of the tree |
 //! | `try NAME` | the test programs that hold NAME, profile dev | these tests |
 //! | `test FILTER` | all test programs, profile dev | the tests whose names hold FILTER |
-//! | `test [--dev]` | all tests, the programs as they ship, agents of classes | everything |
+//! | `test [--dev]` | all tests, the programs as they ship, agents of classes by turn | everything |
 //!
 //! # Invariants
 //! - What fails soonest runs first. Downloads go on beside the lints and the builds; agents for

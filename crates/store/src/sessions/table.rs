@@ -13,6 +13,7 @@ use super::rows::{
 };
 use crate::engine::{self, QueryBuilder, Row};
 use crate::error::StoreError;
+use crate::identity_providers::person_is_let_in;
 use crate::limits;
 use crate::store::{Store, one_of};
 use towline_host::clock::UnixMillis;
@@ -41,7 +42,8 @@ impl Store {
 
 /// A session of a user, role and approved access that are there still; with the commands that the
 /// device reported before.
-const INSERT: &str = "INSERT INTO sessions (id, device_id, principal_arn, principal_name, \
+const INSERT: &str = concat!(
+    "INSERT INTO sessions (id, device_id, principal_arn, principal_name, \
      principal_id, \
      person_id, document, reason, run_as, source_ip, \
      access_type, access_request, session_type, output_url, input_recorded, status, \
@@ -50,12 +52,12 @@ const INSERT: &str = "INSERT INTO sessions (id, device_id, principal_arn, princi
      (SELECT SUM(CASE WHEN kind = 'exec' THEN 1 ELSE 0 END) FROM command_log \
      WHERE session = ? AND (kind = 'exec' OR (kind = 'begin' AND SUBSTR(detail, 1, 3) <> \
      'off'))) \
-     WHERE (? = '' OR EXISTS (SELECT 1 FROM principals WHERE unique_id = ?) \
-     OR EXISTS (SELECT 1 FROM federated_people f JOIN identity_providers i \
-     ON i.unique_id = f.provider_id WHERE f.id = ? AND f.blocked = 0 AND i.disabled = 0)) \
-     AND (? = '' OR EXISTS (SELECT 1 FROM principals WHERE unique_id = ?)) \
+     WHERE (? = '' OR EXISTS (SELECT 1 FROM principals WHERE unique_id = ?) OR ",
+    person_is_let_in!("?"),
+    ") AND (? = '' OR EXISTS (SELECT 1 FROM principals WHERE unique_id = ?)) \
      AND (? = '' OR EXISTS (SELECT 1 FROM access_requests WHERE id = ? AND \
-     status = 'Approved' AND expires_at > ?))";
+     status = 'Approved' AND expires_at > ?))"
+);
 
 impl SessionStore<'_> {
     /// Stores a session with status Connecting, and removes history that is too old. Commands that
