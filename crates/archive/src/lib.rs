@@ -35,7 +35,7 @@ mod verification;
 pub use archive::{Archive, ArchiveError, KEY, PUBLIC_KEY};
 pub use backlog::{Backlog, Room};
 pub use backup::{copy_cursors, copy_unsent};
-pub use delivery::{OutputNote, Sink, SinkError};
+pub use delivery::{OutputNote, Sink, SinkError, put_into_outbox};
 pub use part::{FILE as PART, Part};
 pub use recorder::{
     BucketCopy, CannotRecord, Destinations, LogGroup, OnTaken, Recorder, RecordingEvent,

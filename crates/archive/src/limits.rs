@@ -155,6 +155,8 @@ pub const LONGEST_WAIT: Duration = Duration::from_secs(300);
 pub const OUTBOX_ROUND: usize = 512;
 /// Files of the outbox whose names are read for one round, about 200 bytes each.
 pub const OUTBOX_LISTED: usize = 16 * OUTBOX_ROUND;
+/// How often a file is put into the outbox while its folder, empty, is removed at the same moment.
+pub const OUTBOX_PUTS: u32 = 100;
 /// Failures of one file, each while another file was delivered, until it goes to quarantine.
 pub const OUTBOX_PATIENCE: u32 = 5;
 /// Bytes of one part of a multipart upload; an upload holds two in memory. S3 asks for at least

@@ -22,6 +22,8 @@ pub(crate) use copies::Copier;
 pub use error::SinkError;
 pub(crate) use log_events::LogEvents;
 pub(crate) use outbox::Outbox;
+pub use outbox::put as put_into_outbox;
+pub(crate) use outbox::put_link as link_into_outbox;
 pub use output_logs::Note as OutputNote;
 pub(crate) use output_logs::OutputLogs;
 pub(crate) use queue::{Queue, Sender};

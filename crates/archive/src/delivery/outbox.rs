@@ -8,19 +8,62 @@
 //! - While the sink is unreachable nothing is given up. A file that fails repeatedly while *others*
 //!   succeed goes to `quarantine/` and is recorded; it delays no other file.
 //! - Files are sent one at a time. Waits grow as those of `queue` do.
+//! - A folder in which nothing waits does not stay: outputs of commands have three each, and each
+//!   round looks into all of them.
 
 use std::collections::HashMap;
+use std::fs;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::sync::Notify;
+use tokio::task::spawn_blocking;
 
 use super::error::SinkError;
 use super::queue::next_wait;
 use super::sink::Sink;
 use crate::limits::{
-    LOOK_FOR_FILES_EVERY, OUTBOX_IDLE, OUTBOX_LISTED, OUTBOX_PATIENCE, OUTBOX_ROUND,
+    LOOK_FOR_FILES_EVERY, OUTBOX_IDLE, OUTBOX_LISTED, OUTBOX_PATIENCE, OUTBOX_PUTS, OUTBOX_ROUND,
 };
+
+/// Moves a whole file into the outbox as `key`. Waits for the disk.
+///
+/// # Errors
+/// The disk's: the file is still where it was.
+pub fn put(outbox: &Path, key: &str, file: &Path) -> io::Result<()> {
+    place(outbox, key, file, |from, to| fs::rename(from, to))
+}
+
+/// Gives a whole file a second name in the outbox. Waits for the disk.
+///
+/// # Errors
+/// The disk's, also when the name is taken.
+pub(crate) fn put_link(outbox: &Path, key: &str, file: &Path) -> io::Result<()> {
+    place(outbox, key, file, |from, to| fs::hard_link(from, to))
+}
+
+fn place(
+    outbox: &Path,
+    key: &str,
+    file: &Path,
+    by: impl Fn(&Path, &Path) -> io::Result<()>,
+) -> io::Result<()> {
+    let target = outbox.join(key);
+    let mut puts = 1;
+    loop {
+        fs::create_dir_all(target.parent().unwrap_or(outbox))?;
+        match by(file, &target) {
+            // Another file was sent meanwhile, and left the folder empty.
+            Err(error)
+                if error.kind() == ErrorKind::NotFound && puts < OUTBOX_PUTS && file.exists() =>
+            {
+                puts += 1;
+            }
+            done => return done,
+        }
+    }
+}
 
 /// Result of one round.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -70,25 +113,29 @@ impl Outbox {
     pub(crate) async fn round(&mut self) -> Round {
         let mut round = Round::default();
         let mut failed = Vec::new();
-        for path in waiting(&self.folder) {
+        let folder = self.folder.clone();
+        let waiting = spawn_blocking(move || waiting(&folder)).await.unwrap_or_default();
+        for path in waiting {
             let Some(key) = key_of(&self.folder, &path) else { continue };
             match self.sink.hand_over(&key, &path).await {
                 Ok(()) => {
                     round.sent += 1;
                     self.failures.remove(&key);
                     if let Err(error) = tokio::fs::remove_file(&path).await
-                        && error.kind() != std::io::ErrorKind::NotFound
+                        && error.kind() != ErrorKind::NotFound
                     {
                         tracing::warn!(
                             key, %error,
                             "cannot remove a file that was sent: it will be sent again"
                         );
                     }
+                    remove_empty(&self.folder, &path);
                 }
                 Err(error) => {
                     round.failed += 1;
                     tracing::warn!(key, %error, "cannot send a file to the sink; retrying");
-                    let gone = matches!(&error, SinkError::Local(e) if e.kind() != std::io::ErrorKind::NotFound);
+                    let gone =
+                        matches!(&error, SinkError::Local(e) if e.kind() != ErrorKind::NotFound);
                     failed.push((key, path, gone));
                 }
             }
@@ -122,13 +169,24 @@ impl Outbox {
     }
 }
 
-/// Files that wait, oldest first, at most [`OUTBOX_ROUND`].
-fn waiting(folder: &Path) -> Vec<PathBuf> {
+/// Removes the folders above a file that was sent, as far as they are empty.
+fn remove_empty(outbox: &Path, path: &Path) {
+    for folder in path.ancestors().skip(1).take_while(|folder| *folder != outbox) {
+        if fs::remove_dir(folder).is_err() {
+            return; // something else waits there
+        }
+    }
+}
+
+/// Files that wait, oldest first, at most [`OUTBOX_ROUND`]. Empty folders are removed.
+fn waiting(outbox: &Path) -> Vec<PathBuf> {
     let mut found: Vec<(std::time::SystemTime, PathBuf)> = Vec::new();
-    let mut folders = vec![folder.to_owned()];
+    let mut folders = vec![outbox.to_owned()];
     while let Some(folder) = folders.pop() {
-        let Ok(entries) = std::fs::read_dir(&folder) else { continue };
+        let Ok(entries) = fs::read_dir(&folder) else { continue };
+        let mut is_empty = true;
         for entry in entries.flatten() {
+            is_empty = false;
             match entry.metadata() {
                 Ok(meta) if meta.is_dir() => folders.push(entry.path()),
                 Ok(meta) => {
@@ -136,6 +194,9 @@ fn waiting(folder: &Path) -> Vec<PathBuf> {
                 }
                 Err(_) => {}
             }
+        }
+        if is_empty && folder != outbox {
+            let _ = fs::remove_dir(&folder); // somebody has put a file there meanwhile
         }
         if found.len() > OUTBOX_LISTED {
             break;
@@ -194,6 +255,48 @@ mod tests {
         assert_eq!(scene.outbox.round().await, Round { sent: 2, ..Round::default() });
         assert!(scene.dir.path().join("sink/a/one").is_file());
         assert_eq!(scene.outbox.round().await, Round::default());
+    }
+
+    #[tokio::test]
+    async fn no_folder_stays_when_its_files_are_sent() {
+        let mut scene = Scene::new();
+        let outbox = scene.dir.path().join("outbox");
+        for device in 0..3 {
+            let file = scene.dir.path().join("output");
+            fs::write(&file, "text").unwrap();
+            put(&outbox, &format!("commands/c/{device}/step/stdout"), &file).unwrap();
+        }
+        fs::create_dir_all(outbox.join("commands/left/by/an/older/version")).unwrap();
+        assert_eq!(scene.outbox.round().await.sent, 3);
+        assert!(!outbox.join("commands/c").exists(), "folders of what was sent are left");
+        for _ in 0..5 {
+            scene.outbox.round().await;
+        }
+        assert_eq!(fs::read_dir(&outbox).unwrap().count(), 0);
+        assert!(scene.dir.path().join("sink/commands/c/2/step/stdout").is_file());
+    }
+
+    #[test]
+    fn a_folder_that_goes_while_a_file_comes_is_made_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let outbox = dir.path().join("outbox");
+        let over = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                    waiting(&outbox);
+                }
+            });
+            for number in 0..2_000 {
+                let file = dir.path().join("file");
+                fs::write(&file, "text").unwrap();
+                let key = format!("commands/{number}/step/stdout");
+                let come = put(&outbox, &key, &file);
+                assert!(come.is_ok(), "file {number}: {come:?}");
+                fs::remove_file(outbox.join(&key)).unwrap();
+            }
+            over.store(true, std::sync::atomic::Ordering::Relaxed);
+        });
     }
 
     #[tokio::test]

@@ -5,7 +5,7 @@
 //! - The file is in the outbox before the node's chain names it. A crash in between leaves a file
 //!   that the next export writes again, with the same bytes under the same key.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read as _, Write};
 use std::path::{Path, PathBuf};
 
@@ -14,6 +14,7 @@ use towline_evidence::node::What;
 
 use super::gzip;
 use super::recorder::{Recorder, lock};
+use crate::delivery::put_into_outbox;
 
 impl Recorder {
     /// Compresses `text`, puts it into the outbox as `object`, and signs its record in the node's
@@ -27,7 +28,10 @@ impl Recorder {
         {
             let _one_at_a_time = lock(&self.exporting);
             let temporary = self.settings.home.join("export.new");
-            write_whole(&temporary, &self.outbox_folder().join(object), &compressed)?;
+            let mut file = File::create(&temporary)?;
+            file.write_all(&compressed)?;
+            file.sync_all()?;
+            self.put(object, &temporary)?;
         }
         self.record(What::File { object: object.to_owned(), sha256, bytes, records })?;
         self.checkpoint()
@@ -40,13 +44,19 @@ impl Recorder {
     /// The disk's.
     pub(crate) fn export_file(&self, object: &str, file: &Path, records: u64) -> io::Result<()> {
         let (sha256, bytes) = digest(file)?;
-        let target = self.outbox_folder().join(object);
-        let folder = target.parent().unwrap_or(Path::new("."));
-        fs::create_dir_all(folder)?;
         self.record(What::File { object: object.to_owned(), sha256, bytes, records })?;
-        fs::rename(file, &target)?;
-        File::open(folder)?.sync_all()?;
+        self.put(object, file)?;
         self.checkpoint()
+    }
+
+    /// Puts a file into the outbox, and syncs its name.
+    fn put(&self, object: &str, file: &Path) -> io::Result<()> {
+        let outbox = self.outbox_folder();
+        put_into_outbox(&outbox, object, file)?;
+        match File::open(outbox.join(object).parent().unwrap_or(&outbox)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()), // it was sent
+            folder => folder?.sync_all(),
+        }
     }
 
     /// The folder of everything that is under way.
@@ -87,16 +97,4 @@ fn digest(path: &Path) -> io::Result<(Digest, u64)> {
         running.update(buffer.get(..read).unwrap_or_default());
         bytes += read as u64;
     }
-}
-
-/// Writes a file that appears whole. `temporary` is on the same file system and outside of the
-/// outbox, which sends whatever it finds.
-fn write_whole(temporary: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(folder)?;
-    let mut file = File::create(temporary)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(temporary, path)?;
-    File::open(folder)?.sync_all()
 }

@@ -17,6 +17,7 @@ use towline_evidence::checkpoint::{PublicKey, SigningKey};
 use towline_evidence::layout;
 use towline_evidence::node::{NodeChain, Record, What};
 
+use crate::delivery::link_into_outbox;
 use crate::limits::{MAX_SEGMENT, SEGMENT_RECORDS};
 
 /// The chain and its files.
@@ -167,11 +168,8 @@ impl ChainFile {
     }
 
     fn hand_over(&self, first: u64, path: &Path) -> io::Result<()> {
-        let target = self.outbox.join(layout::segment(&self.prefix, self.chain.node(), first));
-        if let Some(folder) = target.parent() {
-            fs::create_dir_all(folder)?;
-        }
-        match fs::hard_link(path, &target) {
+        let key = layout::segment(&self.prefix, self.chain.node(), first);
+        match link_into_outbox(&self.outbox, &key, path) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
             _ => Ok(()),
         }

@@ -5,7 +5,6 @@
 //! - One thread does all of this, so a job is never written by two.
 //! - A recording leaves `jobs` only after its file is in the outbox and its end is signed.
 
-use std::fs;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -16,6 +15,7 @@ use towline_evidence::node::What;
 use super::disk_space::is_full;
 use super::job::{Job, Step};
 use super::recorder::{Recorder, RecordingEvent, lock};
+use crate::delivery::put_into_outbox;
 use crate::limits::{LOOK_EVERY, NICENESS, TICK};
 use crate::settings::{Demand, WhenFailing};
 
@@ -102,10 +102,7 @@ impl Recorder {
         let target = self.outbox_folder().join(&object);
         let moved = job.sync().and_then(|()| {
             self.record(job.ended(session, &object))?;
-            if let Some(folder) = target.parent() {
-                fs::create_dir_all(folder)?;
-            }
-            fs::rename(job.path(), &target)?;
+            put_into_outbox(&self.outbox_folder(), &object, job.path())?;
             self.checkpoint()
         });
         match moved {

@@ -19,6 +19,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use towline_archive::put_into_outbox;
 use towline_host::files;
 use towline_wire::lane::{Lane, Lanes};
 
@@ -184,11 +185,7 @@ pub(super) fn hand_over(
         }
         let key = key(name);
         sent(&key, &path)?;
-        let target = outbox.join(&key);
-        if let Some(parent) = target.parent() {
-            files::private_dir(parent).map_err(|error| error.source)?;
-        }
-        fs::rename(&path, &target)?;
+        put_into_outbox(outbox, &key, &path)?;
     }
     Ok(())
 }
