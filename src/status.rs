@@ -143,7 +143,7 @@ impl Status {
         if let Some(dir) = self.file.parent() {
             let _ = fs::create_dir_all(dir);
         }
-        if let Err(error) = atomic::replace(&self.file, text.as_bytes(), 0o644) {
+        if let Err(error) = atomic::replace_for_now(&self.file, text.as_bytes(), 0o644) {
             if !self.warned {
                 logger::debug!("no status file: {}: {error}", self.file.display());
             }

@@ -11,23 +11,35 @@ use std::path::Path;
 /// What the system said; the old file is then untouched.
 pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    exchange(path, bytes, mode, File::sync_all)?;
+    File::open(dir)?.sync_all()
+}
+
+/// The same without a wait for the disk, for a file that a restart of the device makes anew: a
+/// reader finds the old text or the new one, a power failure may leave none.
+///
+/// # Errors
+/// What the system said; the old file is then untouched.
+pub fn replace_for_now(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    exchange(path, bytes, mode, |_| Ok(()))
+}
+
+fn exchange(
+    path: &Path,
+    bytes: &[u8],
+    mode: u32,
+    sync: fn(&File) -> io::Result<()>,
+) -> io::Result<()> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(format!(".{}.new", std::process::id()));
     let beside = Path::new(&beside);
     let _ = fs::remove_file(beside); // left by an agent with this number that was killed
-    let written = write_new(beside, bytes, mode).and_then(|()| fs::rename(beside, path));
-    if let Err(error) = written {
-        let _ = fs::remove_file(beside);
-        return Err(error);
-    }
-    File::open(dir)?.sync_all()
-}
-
-fn write_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     // O_EXCL: a link that somebody has put there is not followed.
-    let mut file = File::options().write(true).create_new(true).mode(mode).open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
+    let made = File::options().write(true).create_new(true).mode(mode).open(beside);
+    let written = made
+        .and_then(|mut file| file.write_all(bytes).and_then(|()| sync(&file)))
+        .and_then(|()| fs::rename(beside, path));
+    written.inspect_err(|_| drop(fs::remove_file(beside)))
 }
 
 #[cfg(test)]
