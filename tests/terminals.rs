@@ -20,7 +20,7 @@ use towline_agent::process::reap::{Reaper, next_exit};
 use towline_agent::process::spawn::{Child, Io, Plan, Program, Request, SpawnError};
 use towline_agent::pty::{Size, foreground, resize};
 use towline_agent::sys::account::{Account, own_name};
-use towline_agent::sys::cgroup::{self, Cgroup};
+use towline_agent::sys::cgroup::{self, Cgroup, Entrances};
 use towline_agent::sys::watch;
 
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -71,10 +71,18 @@ fn story<F: AsyncFnOnce() -> ()>(tell: F) {
 }
 
 fn login(name: &str, program: &Program, terminal: Option<Size>, cgroup: Option<&Cgroup>) -> World {
+    let entrances = cgroup.map(Cgroup::entrances);
+    login_through(name, program, terminal, entrances.as_ref())
+}
+
+fn login_through(
+    name: &str,
+    program: &Program,
+    terminal: Option<Size>,
+    cgroups: Option<&Entrances>,
+) -> World {
     let account = Account::find(name).unwrap();
     let environment = Environment::of_login(&account, &session(), terminal.is_some());
-    let entrances = cgroup.map(Cgroup::entrances).unwrap_or_default();
-    let cgroups = entrances.each_ref().map(|file| file.as_ref().map(std::os::fd::AsFd::as_fd));
     let request = Request {
         account: &account,
         home_only: false,
@@ -450,6 +458,44 @@ fn the_end_of_a_session_leaves_no_process_with_cgroups() {
         nothing_is_left();
         assert!(home.make("test-end").unwrap().remove().is_ok(), "the directory was left");
     });
+}
+
+/// Whether a session's first process is in its cgroup, by its own word, and in the one with its
+/// limit.
+fn is_in_its_cgroups(name: &str, without: fn(&mut Entrances)) -> bool {
+    let (home, _) = cgroup::Home::find(Some(12));
+    let cgroup = home.unwrap().make(name).unwrap();
+    let mut entrances = cgroup.entrances();
+    without(&mut entrances);
+    let hierarchies = 1 + usize::from(entrances.limit.is_some());
+    let mut inside = false;
+    story(async || {
+        let program = line("cat /proc/self/cgroup; echo over; read x");
+        let mut world = login_through(&own_name(), &program, Some(SIZE), Some(&entrances));
+        world.until("over").await;
+        inside = world.text().matches(name).count() == hierarchies;
+        world.write("\n");
+        world.exit().await;
+        world.end(Family::Cgroup(cgroup)).await;
+    });
+    inside
+}
+
+#[test]
+fn a_session_is_born_in_its_cgroup_and_moves_there_on_older_kernels() {
+    let (home, _) = cgroup::Home::find(None);
+    machine_has("a cgroup v2 hierarchy in which it may make directories", home.is_some());
+    if home.is_none() {
+        return;
+    }
+    assert!(is_in_its_cgroups("test-any", |_| ()));
+    assert!(is_in_its_cgroups("test-moves", |ways| ways.directory = None), "it did not move");
+    assert!(!is_in_its_cgroups("test-stays", |ways| {
+        (ways.directory, ways.processes) = (None, None);
+    }));
+    // Linux 5.7, and no emulation of another processor.
+    let born = is_in_its_cgroups("test-born", |ways| ways.processes = None);
+    machine_has("a kernel that has a process born in a cgroup", born);
 }
 
 #[test]

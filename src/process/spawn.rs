@@ -12,7 +12,9 @@ use super::environment::Environment;
 use crate::limits;
 use crate::pty::{self, Size};
 use crate::sys::account::Account;
-use crate::sys::calls::{self, Identity, Image, Stage, Strings};
+use crate::sys::calls;
+use crate::sys::cgroup::Entrances;
+use crate::sys::image::{Identity, Image, Stage, Strings};
 use crate::sys::memory::unnamed_file;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
@@ -61,9 +63,8 @@ pub struct Request<'a> {
     pub terminal: Option<Size>,
     /// Its whole environment.
     pub environment: &'a Environment,
-    /// Open `cgroup.procs` of the session's own cgroup, where there is one, and of the one that
-    /// limits its processes.
-    pub cgroups: [Option<BorrowedFd<'a>>; 2],
+    /// The ways into the session's cgroups, where it has some.
+    pub cgroups: Option<&'a Entrances>,
 }
 
 /// Why a session did not start.
@@ -124,7 +125,7 @@ pub struct Plan<'a> {
     program: String,
     terminal: Option<Size>,
     detached: bool,
-    cgroups: [Option<BorrowedFd<'a>>; 2],
+    cgroups: Option<&'a Entrances>,
 }
 
 /// The agent's ends of a running session. None of them blocks.

@@ -5,7 +5,6 @@
 //! session.
 
 use crate::limits;
-use crate::sys::calls;
 use nix::unistd::{Gid, Uid, User};
 use std::ffi::CString;
 use std::path::PathBuf;
@@ -103,7 +102,7 @@ impl Account {
         groups.truncate(limits::GROUPS);
         let shell =
             if user.shell.as_os_str().is_empty() { PathBuf::from("/bin/sh") } else { user.shell };
-        let locked = calls::is_locked(user.passwd.to_bytes());
+        let locked = is_locked(user.passwd.to_bytes());
         let (name, home) = (user.name, user.dir);
         Ok(Self { name, uid: user.uid, gid: user.gid, groups, home, shell, locked })
     }
@@ -135,6 +134,12 @@ fn one_spelling(asked: &str, name: &str) -> Result<(), AccountError> {
         return Ok(());
     }
     Err(AccountError::Spelling { asked: asked.to_owned(), name: name.to_owned() })
+}
+
+/// Whether somebody has put a `!` before a password, or before the `*` that stands for none.
+pub(crate) fn is_locked(password: &[u8]) -> bool {
+    let behind = password.strip_prefix(b"!").unwrap_or_default();
+    behind.iter().any(|byte| *byte != b'!')
 }
 
 /// The name of the account the agent itself runs as; its number where it has no name.

@@ -9,100 +9,24 @@
 //! holds one call and its proof.
 //!
 //! # Not here
-//! - The content of the image: [`crate::process::spawn`].
+//! - The image's parts: [`super::image`]; its content: [`crate::process::spawn`].
 
+use super::account;
+use super::cgroup::Entrances;
+use super::image::{Image, Stage};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl, open};
 use nix::libc;
 use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 use nix::sys::stat::Mode;
-use nix::unistd::{self, ForkResult, Gid, Pid, Uid};
+use nix::unistd::{self, ForkResult, Gid, Pid};
 use std::convert::Infallible;
-use std::ffi::{CStr, CString, c_char};
+use std::ffi::CStr;
 use std::io;
-use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 use std::ptr;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-
-/// Owned C strings, and the null-terminated array of pointers to them that `execve` takes.
-pub(crate) struct Strings {
-    pointers: Vec<*const c_char>,
-    /// Keeps what the pointers point to; moving a `CString` does not move its bytes.
-    _owned: Vec<CString>,
-}
-
-impl Strings {
-    pub(crate) fn new(owned: Vec<CString>) -> Self {
-        let pointers = owned.iter().map(|s| s.as_ptr()).chain([ptr::null()]).collect();
-        Self { pointers, _owned: owned }
-    }
-}
-
-/// The account that the child becomes.
-pub(crate) struct Identity<'a> {
-    /// The agent's own: groups that it may not change stay as they are.
-    pub(crate) is_own: bool,
-    /// The user's number in decimal digits, for `/proc/self/loginuid`.
-    pub(crate) login: &'a [u8],
-    pub(crate) groups: &'a [Gid],
-    pub(crate) gid: Gid,
-    pub(crate) uid: Uid,
-}
-
-/// All that the child needs, made before the fork.
-pub(crate) struct Image<'a> {
-    /// Paths to try in turn.
-    pub(crate) candidates: &'a [CString],
-    pub(crate) argv: &'a Strings,
-    pub(crate) envp: &'a Strings,
-    pub(crate) stdin: BorrowedFd<'a>,
-    pub(crate) stdout: BorrowedFd<'a>,
-    pub(crate) stderr: BorrowedFd<'a>,
-    /// Standard input is a terminal, to become the controlling one.
-    pub(crate) terminal: bool,
-    /// Open `cgroup.procs` of the session's own cgroup, and of the one with its limit.
-    pub(crate) cgroups: [Option<BorrowedFd<'a>>; 2],
-    /// `None` when the agent already is this account and may not change it.
-    pub(crate) identity: Option<Identity<'a>>,
-    /// Where it starts.
-    pub(crate) directory: &'a CStr,
-    /// It may start in `/` when that cannot be entered.
-    pub(crate) elsewhere: bool,
-    /// A descriptor besides the standard ones that the program gets, under its own number.
-    pub(crate) script: Option<BorrowedFd<'a>>,
-    /// Close-on-exec: it closes without a word when the exec worked.
-    pub(crate) report: BorrowedFd<'a>,
-}
-
-/// What the child was doing when it failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum Stage {
-    Session = 1,
-    Terminal = 2,
-    Descriptors = 3,
-    Groups = 4,
-    Identity = 5,
-    Directory = 6,
-    Exec = 7,
-}
-
-impl Stage {
-    pub(crate) fn from_byte(byte: u8) -> Option<Self> {
-        [
-            Self::Session,
-            Self::Terminal,
-            Self::Descriptors,
-            Self::Groups,
-            Self::Identity,
-            Self::Directory,
-            Self::Exec,
-        ]
-        .into_iter()
-        .find(|stage| *stage as u8 == byte)
-    }
-}
 
 /// Forks, and lets the child become what `image` says. Returns the child's id at once; whether its
 /// exec worked comes through the report pipe.
@@ -111,22 +35,54 @@ pub(crate) fn fork_exec(image: &Image<'_>) -> nix::Result<Pid> {
     // pipes.
     let mut before = SigSet::empty();
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut before))?;
-    // SAFETY: the child runs only `become_session`, which keeps the rule of this file and never
-    // returns.
-    let forked = unsafe { unistd::fork() };
-    if matches!(forked, Ok(ForkResult::Child)) {
-        become_session(image);
+    let cgroup = image.cgroups.and_then(|ways| ways.directory.as_ref());
+    let forked = match cgroup.map(|directory| fork_into(directory.as_fd())) {
+        // SAFETY: the child runs only `become_session`, which keeps the rule of this file and
+        // never returns.
+        None | Some(Err(_)) => unsafe { unistd::fork() }.map(|forked| (forked, false)),
+        Some(Ok(forked)) => Ok((forked, true)),
+    };
+    if let Ok((ForkResult::Child, is_inside)) = forked {
+        become_session(image, is_inside);
     }
     let restored = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&before), None);
     match forked? {
-        ForkResult::Parent { child } => restored.map(|()| child),
-        ForkResult::Child => become_session(image), // not reached: see above
+        (ForkResult::Parent { child }, _) => restored.map(|()| child),
+        (ForkResult::Child, is_inside) => become_session(image, is_inside), // not reached
+    }
+}
+
+/// A fork whose child is born in the cgroup of a directory. To move a process later, the kernel
+/// waits until no other processor forks or ends one (some 10 ms).
+///
+/// # Errors
+/// The kernel's: it cannot do so before 5.7, or a filter of system calls forbids it. There is no
+/// child then.
+fn fork_into(cgroup: BorrowedFd<'_>) -> nix::Result<ForkResult> {
+    const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000; // linux/sched.h
+    let cgroup = u64::try_from(cgroup.as_raw_fd()).map_err(|_| Errno::EBADF)?;
+    // `struct clone_args` of linux/sched.h: flags, four fields, of which the fourth is the signal
+    // at the child's end, ..., and the cgroup as the last.
+    let signal = libc::SIGCHLD as u64;
+    let arguments: [u64; 11] = [CLONE_INTO_CGROUP, 0, 0, 0, signal, 0, 0, 0, 0, 0, cgroup];
+    // SAFETY: the kernel reads the array, which lives across the call. Without CLONE_VM the child
+    // has its own copy of all memory, as after a fork. The C library does not know of it: its locks
+    // are as they were, and it believes in threads that the child does not have. The child runs
+    // only `become_session`, which takes no lock and sets its ids by system calls.
+    let forked = unsafe {
+        libc::syscall(libc::SYS_clone3, ptr::from_ref(&arguments), size_of_val(&arguments))
+    };
+    match Errno::result(forked)? {
+        0 => Ok(ForkResult::Child),
+        child => i32::try_from(child)
+            .map(|child| ForkResult::Parent { child: Pid::from_raw(child) })
+            .map_err(|_| Errno::ERANGE),
     }
 }
 
 /// In the child: never returns.
-fn become_session(image: &Image<'_>) -> ! {
-    let Err((stage, errno)) = run(image);
+fn become_session(image: &Image<'_>, is_inside: bool) -> ! {
+    let Err((stage, errno)) = run(image, is_inside);
     let errno = (errno as i32).to_le_bytes();
     let report = [stage as u8, errno[0], errno[1], errno[2], errno[3]];
     let _ = unistd::write(image.report, &report);
@@ -134,13 +90,13 @@ fn become_session(image: &Image<'_>) -> ! {
     unsafe { libc::_exit(127) }
 }
 
-fn run(image: &Image<'_>) -> Result<Infallible, (Stage, Errno)> {
+fn run(image: &Image<'_>, is_inside: bool) -> Result<Infallible, (Stage, Errno)> {
     let at = |stage| move |errno| (stage, errno);
     unistd::setsid().map_err(at(Stage::Session))?;
     if image.terminal {
         take_terminal(image.stdin).map_err(at(Stage::Terminal))?;
     }
-    join_cgroups(image.cgroups);
+    join_cgroups(image.cgroups, is_inside);
     be_ordinary_when_memory_is_short();
     unistd::dup2_stdin(image.stdin).map_err(at(Stage::Descriptors))?;
     unistd::dup2_stdout(image.stdout).map_err(at(Stage::Descriptors))?;
@@ -148,12 +104,12 @@ fn run(image: &Image<'_>) -> Result<Infallible, (Stage, Errno)> {
     inherit_nothing_else();
     if let Some(identity) = &image.identity {
         say_who_logs_in(identity.login);
-        match unistd::setgroups(identity.groups) {
+        match set_groups(identity.groups) {
             Err(Errno::EPERM) if identity.is_own => {}
             other => other.map_err(at(Stage::Groups))?,
         }
-        unistd::setresgid(identity.gid, identity.gid, identity.gid).map_err(at(Stage::Groups))?;
-        unistd::setresuid(identity.uid, identity.uid, identity.uid).map_err(at(Stage::Identity))?;
+        set_ids(SET_GROUP_IDS, identity.gid.as_raw()).map_err(at(Stage::Groups))?;
+        set_ids(SET_USER_IDS, identity.uid.as_raw()).map_err(at(Stage::Identity))?;
         // For the number -1 both calls succeed and change nothing.
         if unistd::geteuid() != identity.uid || unistd::getegid() != identity.gid {
             return Err((Stage::Identity, Errno::EINVAL));
@@ -172,13 +128,37 @@ fn run(image: &Image<'_>) -> Result<Infallible, (Stage, Errno)> {
     Err((Stage::Exec, exec(image)))
 }
 
-/// Moves the calling process into the session's cgroups. The right to do so was checked when the
-/// files were opened. A failure is no reason to refuse a shell: the session's family is then found
-/// by its marks.
-fn join_cgroups(procs: [Option<BorrowedFd<'_>>; 2]) {
-    for procs in procs.into_iter().flatten() {
-        let _ = unistd::write(procs, b"0");
+/// Moves the calling process into the session's cgroups, `is_inside`: into those that it was not
+/// born in. The right to do so was checked when the files were opened. A failure is no reason to
+/// refuse a shell: the session's family is then found by its marks.
+fn join_cgroups(cgroups: Option<&Entrances>, is_inside: bool) {
+    let Some(cgroups) = cgroups else { return };
+    let own = cgroups.processes.as_ref().filter(|_| !is_inside);
+    for file in own.into_iter().chain(&cgroups.limit) {
+        let _ = unistd::write(file, b"0");
     }
+}
+
+#[cfg(any(target_arch = "arm", target_arch = "x86"))] // the others take 16 bits there
+const SET_IDS: [libc::c_long; 3] =
+    [libc::SYS_setgroups32, libc::SYS_setresgid32, libc::SYS_setresuid32];
+#[cfg(not(any(target_arch = "arm", target_arch = "x86")))]
+const SET_IDS: [libc::c_long; 3] = [libc::SYS_setgroups, libc::SYS_setresgid, libc::SYS_setresuid];
+const SET_GROUP_IDS: libc::c_long = SET_IDS[1];
+const SET_USER_IDS: libc::c_long = SET_IDS[2];
+
+/// The system call: the C library's function would wait for threads that are not in the child.
+fn set_groups(groups: &[Gid]) -> nix::Result<()> {
+    // SAFETY: the kernel reads as many numbers as it is told, which are those of the slice: a `Gid`
+    // is one number. They live across the call.
+    let result = unsafe { libc::syscall(SET_IDS[0], groups.len(), groups.as_ptr()) };
+    Errno::result(result).map(drop)
+}
+
+/// Sets the real, the effective and the saved id, see [`set_groups`].
+fn set_ids(call: libc::c_long, id: u32) -> nix::Result<()> {
+    // SAFETY: three integers.
+    Errno::result(unsafe { libc::syscall(call, id, id, id) }).map(drop)
 }
 
 /// The agent may be protected from the kernel's out-of-memory killer; what its sessions start must
@@ -473,12 +453,6 @@ pub(crate) struct Shadow {
     pub(crate) expires: i64,
 }
 
-/// Whether somebody has put a `!` before a password, or before the `*` that stands for none.
-pub(crate) fn is_locked(password: &[u8]) -> bool {
-    let behind = password.strip_prefix(b"!").unwrap_or_default();
-    behind.iter().any(|byte| *byte != b'!')
-}
-
 /// An account's line in the shadow database; `None` where there is none. Called by the loop's
 /// thread alone: the C library returns its own memory.
 ///
@@ -508,7 +482,7 @@ pub(crate) fn shadow(name: &CStr) -> nix::Result<Option<Shadow>> {
     }
     #[allow(clippy::useless_conversion)] // 32 bits on some targets
     Ok(Some(Shadow {
-        locked: is_locked(password),
+        locked: account::is_locked(password),
         changed: line.sp_lstchg.into(),
         longest: line.sp_max.into(),
         inactive: line.sp_inact.into(),

@@ -18,7 +18,6 @@ use crate::session::running::Running;
 use crate::session::script::Gathering;
 use crate::sys::account::Account;
 use crate::sys::cgroup::Cgroup;
-use std::os::fd::AsFd as _;
 use std::time::Instant;
 use towline_wire::frame::StreamId;
 use towline_wire::message::{Launch, Open};
@@ -171,7 +170,7 @@ fn start(
             directory: in_home(&order.working_directory, &passed.account),
         },
     };
-    let entrances = cgroup.map(Cgroup::entrances).unwrap_or_default();
+    let entrances = cgroup.map(Cgroup::entrances);
     let request = Request {
         account: &passed.account,
         // A path below the home directory must not become one below `/`.
@@ -181,7 +180,7 @@ fn start(
         terminal: terminal
             .map(|terminal| Size { rows: terminal.size.rows, cols: terminal.size.cols }),
         environment: &environment,
-        cgroups: entrances.each_ref().map(|file| file.as_ref().map(std::fs::File::as_fd)),
+        cgroups: entrances.as_ref(),
     };
     Plan::prepare(&request)?.start()
 }

@@ -18,4 +18,4 @@ mod session;
 mod tasks;
 
 pub use home::Home;
-pub use session::Cgroup;
+pub use session::{Cgroup, Entrances};

@@ -15,6 +15,18 @@ pub struct Cgroup {
     pub(super) apart: Option<PathBuf>,
 }
 
+/// Open files through which the process of a session comes into its cgroups, see
+/// [`crate::process::spawn::Request::cgroups`].
+#[derive(Debug, Default)]
+pub struct Entrances {
+    /// The directory of the session's cgroup: the kernel has a child born there.
+    pub directory: Option<File>,
+    /// `cgroup.procs` of it, where the kernel cannot.
+    pub processes: Option<File>,
+    /// `tasks` of the directory with the limit of processes, where that is another one.
+    pub limit: Option<File>,
+}
+
 impl Cgroup {
     /// An existing one, made by the previous program.
     #[must_use]
@@ -28,13 +40,18 @@ impl Cgroup {
         &self.dir
     }
 
-    /// Opens the files through which the child moves itself in, see
-    /// [`crate::process::spawn::Request::cgroups`]. One that cannot be opened, because somebody
-    /// else removed its directory, is `None`.
+    /// Opens the ways by which the child comes in. One that cannot be opened, because somebody else
+    /// removed its directory, is `None`.
     #[must_use]
-    pub fn entrances(&self) -> [Option<File>; 2] {
-        let open = |dir: &Path| File::options().write(true).open(dir.join("cgroup.procs")).ok();
-        [open(&self.dir), self.apart.as_deref().and_then(open)]
+    pub fn entrances(&self) -> Entrances {
+        let open = |dir: &Path, name| File::options().write(true).open(dir.join(name)).ok();
+        let apart = self.apart.as_deref();
+        Entrances {
+            directory: File::open(&self.dir).ok(),
+            processes: open(&self.dir, "cgroup.procs"),
+            // Since Linux 5.19 a process moves itself by `tasks` without waiting for the others.
+            limit: apart.and_then(|dir| open(dir, "tasks").or_else(|| open(dir, "cgroup.procs"))),
+        }
     }
 
     /// Processes in it and in cgroups made below it, at most [`limits::FAMILY_PASS`].
