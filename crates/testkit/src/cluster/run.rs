@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{BACK, Fault, Faults, Gateways};
 use crate::cuts::echo;
@@ -195,11 +195,14 @@ fn all_clients_work(
     let lines = "pages = boto3.client('ssm').get_paginator('describe_instance_information')\n\
                  print(json.dumps([one['PingStatus'] for page in pages.paginate() \
                  for one in page['InstanceInformationList']]))";
-    let online = gateways.boto3(at, lines)?;
-    let all = online.as_array().map(Vec::as_slice).unwrap_or_default();
-    ensure(!all.is_empty() && all.iter().all(|one| one == "Online"), || {
-        format!("boto3 sees {online}")
-    })
+    // A device may dial anew at that moment.
+    let mut seen = Value::Null;
+    let done = eventually("all devices are online", BACK, || {
+        seen = gateways.boto3(at, lines).ok()?;
+        let all = seen.as_array().filter(|all| !all.is_empty())?;
+        all.iter().all(|one| one == "Online").then_some(())
+    });
+    done.map_err(|error| Trouble::new(format!("{error}: boto3 sees {seen}")))
 }
 
 fn chance(seed: &mut u64) -> u64 {
