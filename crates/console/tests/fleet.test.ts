@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Command, EMPTY, draftOf, requestOf } from "../src/fleet/commands.ts";
-import { cleanPath, pathFrom } from "../src/fleet/files/copy_messages.ts";
+import { below, cleanPath, pathFrom, spelled } from "../src/fleet/files/copy_messages.ts";
 import { changeOf, editedTags } from "../src/fleet/tags.ts";
 
 const SENT: Command = {
@@ -84,4 +84,21 @@ test("a path that is typed has no blanks at its ends, a path of the device keeps
   assert.equal(cleanPath("/srv/a /"), "/srv/a ");
   assert.equal(cleanPath("./ a"), " a");
   assert.equal(cleanPath("/"), "/");
+});
+
+test("each name in a folder has an address that leads to it, whatever it begins with", () => {
+  for (const folder of [".", "a", "~", "~/~", "/", "/srv"]) {
+    for (const name of ["a", "~", "~ann", " b ", "-"]) {
+      const spelt = spelled(below(folder, name));
+      assert.match(spelt, /^(~\/|\/)/);
+      assert.ok(spelt.endsWith(`/${name}`), spelt);
+      // The address is read as what somebody typed.
+      const path = cleanPath(spelt);
+      assert.equal(spelled(path), spelt);
+      const inFolder = folder === "." ? name : `${folder === "/" ? "" : folder}/${name}`;
+      assert.equal(path, inFolder);
+    }
+  }
+  assert.equal(spelled("."), "~");
+  assert.equal(cleanPath("~"), ".");
 });

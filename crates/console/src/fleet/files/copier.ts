@@ -21,6 +21,7 @@ import {
   encodeAsk,
   encodeContent,
   isName,
+  spelled,
 } from "./copy_messages.ts";
 
 /** Bytes that may wait for the device in this page. */
@@ -65,7 +66,7 @@ export class Copier {
     const started = await call<Started>("AmazonSSM.StartSession", {
       Target: device,
       DocumentName: "Towline-Copy",
-      Parameters: { path: [path], direction: [direction] },
+      Parameters: { path: [spelled(path)], direction: [direction] },
     });
     const screen = {
       write: (bytes: Uint8Array, done: () => void) => copier.take(bytes, done),

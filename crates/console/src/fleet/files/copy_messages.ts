@@ -186,14 +186,20 @@ export function below(folder: string, name: string): string {
   return `${folder.replace(/\/+$/, "")}/${name}`;
 }
 
+/** A path as the API takes it and people read it: below `~`, the user's home, or absolute. */
+export function spelled(path: string): string {
+  if (path.startsWith("/")) return path;
+  return path === "." ? "~" : `~/${path.replace(/^\.\//, "")}`;
+}
+
 /** A path that somebody typed. */
 export function pathFrom(text: string): string {
   return cleanPath(text.trim());
 }
 
 /**
- * A path as the document takes it: relative ones are below the user's home. Names keep the blanks
- * at their ends.
+ * A path as a session for it has it: relative ones are below the user's home, which is `.` alone.
+ * Names keep the blanks at their ends.
  */
 export function cleanPath(text: string): string {
   const path = text.replace(/\/+$/, "") || (text.startsWith("/") ? "/" : ".");

@@ -11,7 +11,7 @@ import { t } from "../../strings/fleet.ts";
 import { useAnswer } from "../../answers.ts";
 import { Section, Table, bytesOf } from "../../parts.tsx";
 import { Copier } from "./copier.ts";
-import { type Entry, below, cleanPath, isName, pathFrom } from "./copy_messages.ts";
+import { type Entry, below, cleanPath, isName, pathFrom, spelled } from "./copy_messages.ts";
 import { filesOf } from "./dropped.ts";
 import {
   type State,
@@ -43,7 +43,7 @@ export function FilesPage({ place }: PageProps) {
         <a href={addressOf("device", [id])}>{name}</a>
       </p>
       <h1>{t("filesOn", { name })}</h1>
-      <PathForm device={id} path={path} />
+      <PathForm device={id} path={spelled(path)} />
       {place.isLink && <p class="hint">{t("linkFiles")}</p>}
       {!place.isLink && <Folder key={`${path} ${place.query.get("at")}`} device={id} path={path} />}
       <Transfers />
@@ -52,7 +52,8 @@ export function FilesPage({ place }: PageProps) {
 }
 
 /** Shows a path; one that is shown already is read again. */
-function go(device: string, path: string): void {
+function go(device: string, typed: string): void {
+  const path = spelled(pathFrom(typed));
   const address = addressOf("files", [device], { path });
   const isHere = location.hash.startsWith(address);
   const at = String(Date.now());
@@ -69,7 +70,7 @@ function PathForm({ device, path }: { device: string; path: string }) {
       class="fields"
       onSubmit={(event) => {
         event.preventDefault();
-        go(device, pathFrom(typed.value));
+        go(device, typed.value);
       }}
     >
       <label>
@@ -89,9 +90,15 @@ function PathForm({ device, path }: { device: string; path: string }) {
   );
 }
 
+interface Named {
+  name: string;
+  path: string;
+  entry: Entry;
+}
+
 interface Seen {
   entry: Entry;
-  entries: { name: string; entry: Entry }[];
+  entries: Named[];
   unnamed: number;
 }
 
@@ -100,8 +107,11 @@ async function seen(device: string, path: string): Promise<Seen> {
   const copier = await Copier.open(device, path, "get");
   try {
     const entry = await copier.look(path);
-    if (entry.kind !== "folder") return { entry, entries: [], unnamed: 0 };
-    return { entry, ...(await copier.list(path)) };
+    if (entry.kind !== "folder")
+      return { entry, entries: [{ name: spelled(path), path, entry }], unnamed: 0 };
+    const { entries, unnamed } = await copier.list(path);
+    const inside = (name: string): string => cleanPath(spelled(below(path, name)));
+    return { entry, entries: entries.map((one) => ({ ...one, path: inside(one.name) })), unnamed };
   } finally {
     copier.close();
   }
@@ -131,7 +141,7 @@ function Folder({ device, path }: { device: string; path: string }) {
   }, [uploaded]);
   const now = found.value;
   return (
-    <Section title={path}>
+    <Section title={spelled(path)}>
       {trouble.value !== null && (
         <>
           <Refusal error={trouble.value} />
@@ -143,11 +153,8 @@ function Folder({ device, path }: { device: string; path: string }) {
       {!now && trouble.value === null && <p class="hint">{t("loading")}</p>}
       {now?.entry.kind === "nothing" && <p class="hint">{t("nothingThere")}</p>}
       {now?.entry.kind === "other" && <p class="hint">{t("notCopied")}</p>}
-      {now?.entry.kind === "file" && (
-        <Entries device={device} root={path} entries={[{ name: path, entry: now.entry }]} />
-      )}
-      {now?.entry.kind === "folder" && (
-        <Entries device={device} root={path} entries={now.entries} unnamed={now.unnamed} />
+      {(now?.entry.kind === "file" || now?.entry.kind === "folder") && (
+        <Entries device={device} root={path} seen={now} />
       )}
       {(now?.entry.kind === "folder" || now?.entry.kind === "nothing") && (
         <Upload device={device} path={path} />
@@ -163,39 +170,31 @@ function parentOf(path: string): string | null {
   return at < 0 ? "." : path.slice(0, at) || "/";
 }
 
-function Entries(props: {
-  device: string;
-  root: string;
-  entries: { name: string; entry: Entry }[];
-  unnamed?: number;
-}) {
-  const { device, root, entries } = props;
+function Entries({ device, root, seen }: { device: string; root: string; seen: Seen }) {
+  const { entries, unnamed } = seen;
   const parent = parentOf(root);
   return (
     <>
       {parent !== null && (
         <p>
-          <a href={addressOf("files", [device], { path: parent })}>{t("parent")}</a>
+          <a href={addressOf("files", [device], { path: spelled(parent) })}>{t("parent")}</a>
         </p>
       )}
       {entries.length === 0 && <p class="hint">{t("emptyFolder")}</p>}
       {entries.length > 0 && (
         <Table
-          label={t("filesOn", { name: root })}
+          label={t("filesOn", { name: spelled(root) })}
           heads={[t("name"), t("kind"), t("size"), t("mode"), ""]}
           keys={entries.map((one) => one.name)}
-          rows={entries.map(({ name, entry }) => row(device, root, name, entry))}
+          rows={entries.map((one) => row(device, one))}
         />
       )}
-      {(props.unnamed ?? 0) > 0 && (
-        <p class="hint">{t("unnamedEntries", { n: props.unnamed ?? 0 })}</p>
-      )}
+      {unnamed > 0 && <p class="hint">{t("unnamedEntries", { n: unnamed })}</p>}
     </>
   );
 }
 
-function row(device: string, root: string, name: string, entry: Entry) {
-  const path = name === root ? root : below(root, name);
+function row(device: string, { name, path, entry }: Named) {
   const own = path.slice(path.lastIndexOf("/") + 1);
   const kind = {
     nothing: "nothingThere",
@@ -205,7 +204,7 @@ function row(device: string, root: string, name: string, entry: Entry) {
   } as const;
   return [
     entry.kind === "folder" ? (
-      <a href={addressOf("files", [device], { path: cleanPath(path) })}>{name}</a>
+      <a href={addressOf("files", [device], { path: spelled(path) })}>{name}</a>
     ) : (
       name
     ),
@@ -285,7 +284,7 @@ function Upload({ device, path }: { device: string; path: string }) {
         });
       }}
     >
-      <p>{t("uploadTo", { path })}</p>
+      <p>{t("uploadTo", { path: spelled(path) })}</p>
       <div class="fields">
         <label>
           {t("chooseFiles")}
