@@ -24,7 +24,7 @@ import {
 import { type PageProps, addressOf } from "./pages.ts";
 import { Remark } from "./parts.tsx";
 import type { Listed } from "./sessions.ts";
-import { t, timeOf } from "./strings.ts";
+import { dateOf, t } from "./strings.ts";
 
 /** Height of a row in style.css, pixels. */
 const ROW = 44;
@@ -306,7 +306,7 @@ function OwnSessions({ devices }: { devices: Device[] }) {
           <li key={session.SessionId}>
             <span>
               {names.get(session.Target) ?? session.Target}{" "}
-              <small>{t("since", { time: timeOf(session.StartDate * 1000) })}</small>
+              <small>{t("since", { time: dateOf(session.StartDate) })}</small>
             </span>
             <a class="button" href={addressOf("terminal", [session.SessionId])}>
               {t("resume")}

@@ -6,7 +6,7 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useId, useRef } from "preact/hooks";
 import type { Answer } from "./answers.ts";
 import { Refusal } from "./refusal.tsx";
-import { t, timeOf } from "./strings.ts";
+import { dateOf, t } from "./strings.ts";
 
 /** A part of a page under a heading. */
 export function Section({ title, children }: { title: string; children: ComponentChildren }) {
@@ -73,7 +73,7 @@ export function Remark({ answer }: { answer: Answer<unknown> }) {
   if (error.value !== null) {
     return (
       <div class="remark">
-        {value.value !== null && <p>{t("stale", { time: timeOf(at.value) })}</p>}
+        {value.value !== null && <p>{t("stale", { time: dateOf(at.value / 1000) })}</p>}
         <Refusal error={error.value} />
         <button type="button" onClick={() => answer.again()}>
           {t("askAgain")}
@@ -88,7 +88,7 @@ export function Remark({ answer }: { answer: Answer<unknown> }) {
 export function bytesOf(bytes: number): string {
   const units = ["B", "kB", "MB", "GB", "TB"];
   let [value, unit] = [bytes, 0];
-  while (value >= 1000 && unit < units.length - 1) [value, unit] = [value / 1000, unit + 1];
+  while (value >= 999.95 && unit < units.length - 1) [value, unit] = [value / 1000, unit + 1];
   return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
 }
 

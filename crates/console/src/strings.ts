@@ -1,5 +1,6 @@
 // The texts of the list of devices, of signing in, and those that several pages share, in English
-// and Korean. A text may hold `{name}`, which `t` fills in.
+// and Korean. A text may hold `{name}`, which `t` fills in, and `[one|many]`: the first where the
+// value before it is the number 1.
 //
 // Invariants: what a page alone says is in a file of its own in `strings`, whose `t` knows both: it
 // is loaded with that page, and a page cannot use a text that is not loaded.
@@ -44,7 +45,7 @@ export const SHARED = {
   cancel: ["Cancel", "취소"],
   devices: ["Devices", "장치"],
   search: ["Search by id, name, tag, platform, address", "ID, 이름, 태그, 플랫폼, 주소로 검색"],
-  counted: ["{all} devices", "장치 {all}대"],
+  counted: ["{all} device[|s]", "장치 {all}대"],
   noDevices: [
     "No devices yet. `towline activation create` makes the line that enrolls one.",
     "아직 장치가 없습니다. `towline activation create`가 장치를 등록하는 명령을 만듭니다.",
@@ -65,19 +66,6 @@ export const SHARED = {
   yourSessions: ["Your open sessions", "열려 있는 내 세션"],
   resume: ["Resume", "이어서 열기"],
   since: ["since {time}", "{time}부터"],
-  opening: ["Opening a shell…", "셸을 여는 중…"],
-  reconnecting: ["Reconnecting since {time}", "{time}부터 다시 연결하는 중"],
-  kept: ["{bytes} bytes of input are kept", "입력 {bytes}바이트를 보관 중"],
-  inputFull: [
-    "Input is full: what you type now is discarded until the device takes input again.",
-    "입력 버퍼가 가득 찼습니다. 장치가 입력을 다시 받을 때까지 입력한 내용은 버려집니다.",
-  ],
-  missed: ["{bytes} bytes of output were lost.", "출력 {bytes}바이트가 유실되었습니다."],
-  takenOver: ["Another window took this session over.", "다른 창에서 이 세션을 넘겨받았습니다."],
-  end: ["End", "종료"],
-  back: ["Back to the devices", "장치 목록으로"],
-  ended: ["The session is over: {why}", "세션이 끝났습니다: {why}"],
-  terminated: ["somebody terminated it", "다른 사람이 종료함"],
   terminal: ["Terminal", "터미널"],
   otherLanguage: ["한국어", "English"],
   navigation: ["Pages", "페이지"],
@@ -111,38 +99,26 @@ export const SHARED = {
   stateRevoked: ["locked out: it has no valid key", "차단됨: 유효한 키가 없음"],
   files: ["Files", "파일"],
   runCommand: ["Run command", "명령 실행"],
-  user: ["User", "사용자"],
   firstOnly: ["Only the first {n} are shown.", "처음 {n}개만 표시됩니다."],
   at: ["Time", "시각"],
   error: ["Error", "오류"],
   enroll: ["Enroll", "등록"],
-  noTargets: ["Name devices by ID or by tags.", "장치를 ID 또는 태그로 지정하세요."],
   tooManyIds: [
     "At most 50 devices can be named by ID. Use tags for more.",
     "ID로는 장치를 50대까지 지정할 수 있습니다. 더 많으면 태그를 쓰세요.",
   ],
-  tooManyTags: ["At most 5 tag keys can be named.", "태그 키는 5개까지 지정할 수 있습니다."],
-  remove: ["Remove", "제거"],
-  stopped: ["stopped", "중지됨"],
   choose: ["Choose", "선택"],
   chooseNamed: ["Choose {name}", "{name} 선택"],
   chosenDevices: ["Chosen devices", "선택한 장치"],
-  chosenCount: ["{count} devices chosen", "장치 {count}대 선택됨"],
+  chosenCount: ["{count} device[|s] chosen", "장치 {count}대 선택됨"],
   chooseFound: ["Choose all {count} found", "찾은 {count}대 모두 선택"],
   chooseNone: ["Choose none", "선택 해제"],
   sessions: ["Sessions", "세션"],
-  filters: ["Filters", "필터"],
-  deviceId: ["Device (id)", "장치 (ID)"],
-  owner: ["Owner", "소유자"],
   device: ["Device", "장치"],
-  document: ["Document", "문서"],
-  started: ["Started", "시작"],
-  reason: ["Reason", "사유"],
   actions: ["Actions", "작업"],
   recordingLink: ["Recording", "녹화"],
   watch: ["Watch", "관찰"],
   join: ["Join", "참여"],
-  message: ["Message", "메시지"],
   dismiss: ["Dismiss", "닫기"],
   tools: ["Tools", "도구"],
   executed: ["Commands", "명령 기록"],
@@ -194,7 +170,13 @@ export function switchLanguage(): void {
 }
 
 function filled(text: string, values: Values): string {
-  return text.replace(/\{(\w+)\}/g, (all, key: string) => isolated(String(values[key] ?? all)));
+  let isOne = false;
+  return text.replace(/\{(\w+)\}|\[([^|]*)\|(.*?)\]/g, (all, key, one: string, many: string) => {
+    if (!key) return isOne ? one : many;
+    const value = values[key] ?? all;
+    isOne = value === 1;
+    return isolated(String(value));
+  });
 }
 
 /** What gives a text of a page, or one that pages share, in the user's language. */
@@ -216,13 +198,9 @@ function isolated(value: string): string {
   return /[\u202a-\u202e\u2066-\u2069]/.test(value) ? `\u2068${value}\u2069` : value;
 }
 
-/** A time of day in the user's form. */
-export function timeOf(ms: number): string {
-  return new Date(ms).toLocaleTimeString(language.value === 1 ? "ko" : "en-GB");
-}
-
-/** Date and time of seconds, in the user's form; empty for none. */
+/** Date and time of seconds with the time zone, in the user's form; empty for none. */
 export function dateOf(seconds: number | undefined): string {
   if (seconds === undefined) return "";
-  return new Date(seconds * 1000).toLocaleString(language.value === 1 ? "ko" : "en-GB");
+  const form = { dateStyle: "medium", timeStyle: "long" } as const;
+  return new Date(seconds * 1000).toLocaleString(language.value === 1 ? "ko" : "en-GB", form);
 }

@@ -151,7 +151,7 @@ test("what was read is kept for all parts together, the youngest first", async (
 
 test("the check of a recording is that of all its parts", () => {
   const whole = { State: "Whole", Checked: 9, Size: 9, Lines: 5, Gaps: 1 };
-  assert.match(verdictOf([whole]), /^Verified: all 5 records.*1 gaps/);
+  assert.match(verdictOf([whole]), /^Verified: all 5 records.*1 gap\b/);
   assert.match(verdictOf([whole, whole]), /^Verified: all 10 records.*2 gaps.*2 gateways recorded/);
   assert.match(verdictOf([whole, { ...whole, State: "SoFar" }]), /^Verified so far: 10 records/);
   const faulty = { State: "Faulty", Checked: 9, Size: 9, Fault: "record 3 was changed" };

@@ -275,7 +275,7 @@ async function pasted(page, terminal) {
   await page.click("dialog >> text=Cancel");
   step("what a shell would execute is never pasted without a question, nor beside its marks");
   await paste("echo not-''pasted\x1b[201~\r");
-  await page.locator("dialog", { hasText: "Paste a line?" }).waitFor();
+  await page.locator("dialog", { hasText: "Paste 1 line?" }).waitFor();
   await page.click("dialog >> text=Cancel");
   await paste("echo one-''pasted\necho two-''pasted\n");
   await page.locator('dialog button:text-is("Paste")').click();

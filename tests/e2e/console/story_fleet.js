@@ -125,9 +125,9 @@ async function ran(page) {
   await page.fill('input[name="errors"]', "5");
   await page.click('button:text-is("Run")');
   await page.locator('p[data-status="Failed"]').waitFor();
-  await page.locator("article h3", { hasText: "1 devices · Failed · status 3" }).waitFor();
+  await page.locator("article h3", { hasText: "1 device · Failed · status 3" }).waitFor();
   await page.click("text=Again on the 1 that failed");
-  await page.locator("text=1 devices get it").waitFor();
+  await page.locator("text=1 device gets it").waitFor();
   await page.click('button:text-is("Run")');
   await page.locator('p[data-status="Success"]').waitFor();
 
@@ -142,7 +142,7 @@ async function ran(page) {
   step("devices are chosen in the list, and a command gets them as its targets");
   await page.goto(`${ORIGIN}/console/#/?q=site%3Dseoul`);
   await page.getByRole("checkbox", { name: "Choose north door" }).check();
-  await page.locator("text=1 devices chosen").waitFor();
+  await page.locator("text=1 device chosen").waitFor();
   await axe(page, "chosen devices");
   await page.getByRole("button", { name: "Choose all 2 found" }).click();
   await page.getByRole("group", { name: "Chosen devices" }).getByRole("link", { name: "Run command" }).click();

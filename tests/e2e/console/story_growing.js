@@ -106,11 +106,11 @@ async function foundAmongAll(player) {
   await player.getByRole("button", { name: "Search", exact: true }).click();
   const link = player.locator('tbody a[href*="recording"]');
   await link.waitFor();
-  await player.locator("[role=status]", { hasText: "1 found. 1 recordings looked at." }).waitFor();
+  await player.locator("[role=status]", { hasText: "1 found. 1 recording looked at." }).waitFor();
   await axe(player, "search of screens");
   await link.click();
   await eventually("the words are shown", async () => (await shown(player)).includes("later-words"));
   await player.goto(`${env.TOWLINE_ORIGIN}/console/#/executed?in=screens&words=never-shown`);
-  await player.locator("[role=status]", { hasText: /^0 found\. 1 recordings looked at\..*(?<!Searching…)$/ }).waitFor();
+  await player.locator("[role=status]", { hasText: /^0 found\. 1 recording looked at\..*(?<!Searching…)$/ }).waitFor();
   assert.equal(await player.locator("tbody a").count(), 0);
 }

@@ -32,7 +32,7 @@ export function DevicePage({ place }: PageProps) {
   return (
     <main class="sheet" key={id}>
       <p>
-        <a href="#/">{t("back")}</a>
+        <a href="#/">{t("backToDevices")}</a>
       </p>
       <h1>{device ? nameOf(device) : id}</h1>
       <Remark answer={answer} />

@@ -3,7 +3,7 @@
 import { useEffect, useRef } from "preact/hooks";
 import { words } from "../api.ts";
 import { Refusal } from "../refusal.tsx";
-import { timeOf } from "../strings.ts";
+import { dateOf } from "../strings.ts";
 import { type Text, t } from "../strings/terminal.ts";
 import { Notices } from "./notices.tsx";
 import { OpenForm } from "./open_form.tsx";
@@ -119,7 +119,7 @@ function describe(shell: Shell): string {
     case "waiting":
       return t("waiting", { seconds: state.seconds }) + keptText(shell);
     case "reconnecting":
-      return t("reconnecting", { time: timeOf(state.since) }) + keptText(shell);
+      return t("reconnecting", { time: dateOf(state.since / 1000) }) + keptText(shell);
     case "needsSignIn":
       return t("needSignIn");
     case "takenOver":

@@ -221,7 +221,7 @@ export class Shell {
       searches: () => this.page.searches(),
       mayPaste: async (lines: number) =>
         (await ask(
-          t(lines === 1 ? "pasteOne" : "pasteTitle", { lines }),
+          t("pasteTitle", { lines }),
           t("pasteHint"),
           [{ label: t("paste"), value: true }],
           this.asks.signal,

@@ -10,7 +10,7 @@ import type { Size } from "../messages.ts";
 import { type PageProps, addressOf } from "../pages.ts";
 import { Refusal } from "../refusal.tsx";
 import { ownerName } from "../sessions.ts";
-import { timeOf } from "../strings.ts";
+import { dateOf } from "../strings.ts";
 import { t } from "../strings/live.ts";
 import { DARK, FONT_FAMILY, leavesTab } from "../terminal_view.ts";
 import { Viewer, type ViewerStatus } from "./viewer.ts";
@@ -129,7 +129,7 @@ function describe(state: ViewerStatus): string {
     case "live":
       return t("watchLive");
     case "reconnecting":
-      return t("watchReconnecting", { time: timeOf(state.since) });
+      return t("watchReconnecting", { time: dateOf(state.since / 1000) });
     case "over":
       return t("watchOver", { why: state.why });
     case "stopped":

@@ -240,7 +240,7 @@ function NotSearched(props: { found: State; goOn: (one: Unfinished) => void }) {
   return (
     <TableFrame
       label={t("notSearched")}
-      heads={[t("started"), t("device"), t("recordingOfIt"), t("searchedUpTo"), ""]}
+      heads={[t("sessionStarted"), t("device"), t("recordingOfIt"), t("searchedUpTo"), ""]}
     >
       {unfinished.map((one) => (
         <tr key={one.session.SessionId} data-unfinished={one.session.SessionId}>
@@ -276,7 +276,7 @@ function Results({ rows }: { rows: Found[] }) {
   return (
     <TableFrame
       label={t("executed")}
-      heads={[t("started"), t("device"), t("owner"), t("recordingOfIt")]}
+      heads={[t("sessionStarted"), t("device"), t("sessionOwner"), t("recordingOfIt")]}
     >
       {rows.map(({ session, at }) => (
         <tr key={session.SessionId}>

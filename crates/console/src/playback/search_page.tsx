@@ -114,7 +114,7 @@ function Asked({ wanted, onScreens }: { wanted: Wanted; onScreens: boolean }) {
   return (
     <form
       class="filters"
-      aria-label={t("filters")}
+      aria-label={t("searchFilters")}
       onSubmit={(event) => {
         event.preventDefault();
         const form = new FormData(event.currentTarget);
@@ -147,7 +147,7 @@ function Asked({ wanted, onScreens }: { wanted: Wanted; onScreens: boolean }) {
         />
       </label>
       <label>
-        {t("deviceId")}
+        {t("searchDevice")}
         <input name="device" defaultValue={wanted.device} key={`d${wanted.device}`} />
       </label>
       <button type="submit">{t("searchExecuted")}</button>
@@ -212,7 +212,7 @@ function Results({ rows }: { rows: Found[] }) {
   return (
     <TableFrame
       label={t("executed")}
-      heads={[t("started"), t("programOrLine"), t("device"), t("recordingOfIt")]}
+      heads={[t("sessionStarted"), t("programOrLine"), t("device"), t("recordingOfIt")]}
     >
       {rows.map((row, n) => (
         <tr key={n}>

@@ -22,7 +22,7 @@ export const ADMIN = {
   healthRecording: ["Recording", "녹화"],
   healthGoesOn: ["not paused", "멈추지 않음"],
   healthSink: ["Waiting for the sink", "전송 대기"],
-  healthFiles: ["{n} files, {bytes}", "파일 {n}개, {bytes}"],
+  healthFiles: ["{n} file[|s], {bytes}", "파일 {n}개, {bytes}"],
   healthOldest: ["the oldest since {time}", "가장 오래된 파일: {time}"],
   healthQuarantine: ["Files in quarantine", "격리된 파일"],
   healthNone: ["None.", "없음."],
@@ -106,7 +106,7 @@ export const ADMIN = {
   auditAll: ["All events", "모든 이벤트"],
   auditSearch: ["Look up", "조회"],
   auditMore: ["Older events", "이전 이벤트"],
-  auditCounted: ["{count} events are shown.", "이벤트 {count}개를 표시합니다."],
+  auditCounted: ["{count} event[|s] [is|are] shown.", "이벤트 {count}개를 표시합니다."],
   auditBounded: [
     "The page holds at most {most} events. Narrow the filter to see older ones.",
     "이 페이지는 이벤트를 최대 {most}개까지 표시합니다. 이전 이벤트는 필터를 좁혀 조회하세요.",

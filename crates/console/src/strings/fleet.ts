@@ -118,7 +118,7 @@ export const FLEET = {
   run_comment: ["Comment", "설명"],
   send: ["Run", "실행"],
   preview: [
-    "{n} devices get it, {online} of them are online.",
+    "{n} device[|s] get[s|] it, {online} of them [is|are] online.",
     "장치 {n}대에서 실행되며, {online}대가 온라인입니다.",
   ],
   previewMany: [
@@ -134,7 +134,7 @@ export const FLEET = {
     "그런 명령이 없거나 정책에 따라 볼 수 없습니다.",
   ],
   progressOf: [
-    "{done} of {all} devices are done, {failed} failed",
+    "{done} of {all} device[|s] [is|are] done, {failed} failed",
     "장치 {all}대 중 {done}대 완료, {failed}대 실패",
   ],
   progress: ["Progress", "진행"],
@@ -144,7 +144,7 @@ export const FLEET = {
   outputs: ["Outputs", "출력"],
   output: ["Output", "출력"],
   noOutput: ["(no output)", "(출력 없음)"],
-  groupOf: ["{n} devices", "장치 {n}대"],
+  groupOf: ["{n} device[|s]", "장치 {n}대"],
   exitCode: ["status {code}", "상태 {code}"],
   wholeOutput: ["Whole output", "전체 출력"],
   wholeOutputOf: ["Whole output of {name}", "{name}의 전체 출력"],
@@ -184,7 +184,7 @@ export const FLEET = {
   nothingThere: ["Nothing is at this path.", "이 경로에 아무것도 없습니다."],
   notCopied: ["It is not a file or folder.", "파일이나 폴더가 아닙니다."],
   unnamedEntries: [
-    "{n} entries have names that are not UTF-8 and are not shown.",
+    "{n} [entry has a name that is|entries have names that are] not UTF-8 and [is|are] not shown.",
     "이름이 UTF-8이 아닌 항목 {n}개는 표시되지 않습니다.",
   ],
   transfers: ["Transfers", "전송"],
@@ -218,7 +218,7 @@ export const FLEET = {
     "the file has become shorter while it was read: try again",
     "읽는 동안 파일이 짧아졌습니다. 다시 시도하세요",
   ],
-  leftOut: ["{n} files are left out: {names}", "파일 {n}개는 제외됨: {names}"],
+  leftOut: ["{n} file[|s] [is|are] left out: {names}", "파일 {n}개는 제외됨: {names}"],
   tooManyFiles: [
     "More than {n} files: use `towline cp`.",
     "파일이 {n}개를 넘습니다. `towline cp`를 사용하세요.",
@@ -228,6 +228,12 @@ export const FLEET = {
     "이 페이지의 워커를 시작할 수 없습니다: {why}",
   ],
   openOptions: ["Shell with options", "옵션을 지정해 셸 열기"],
+  user: ["User", "사용자"],
+  noTargets: ["Name devices by ID or by tags.", "장치를 ID 또는 태그로 지정하세요."],
+  tooManyTags: ["At most 5 tag keys can be named.", "태그 키는 5개까지 지정할 수 있습니다."],
+  remove: ["Remove", "제거"],
+  stopped: ["stopped", "중지됨"],
+  backToDevices: ["Back to the devices", "장치 목록으로"],
 } as const satisfies Record<string, readonly [string, string]>;
 
 export const t = textsOf(FLEET);

@@ -6,8 +6,8 @@ export const LIVE = {
   openSessions: ["open", "열림"],
   endedSessions: ["ended", "종료됨"],
   ownerArn: ["Owner (ARN)", "소유자 (ARN)"],
-  startedAfter: ["Started after", "이후 시작"],
-  startedBefore: ["Started before", "이전 시작"],
+  startedAfter: ["Started after (local time)", "이후 시작 (현지 시각)"],
+  startedBefore: ["Started before (local time)", "이전 시작 (현지 시각)"],
   show: ["Show", "보기"],
   endOfSession: ["How it ended", "종료 사유"],
   anyEnd: ["any", "모두"],
@@ -20,7 +20,7 @@ export const LIVE = {
   end_device: ["the device did not come back, or was removed", "장치가 돌아오지 않았거나 제거됨"],
   end_refused: ["could not be opened", "열 수 없었음"],
   narrowShown: ["Narrow what is shown", "표시된 항목 좁히기"],
-  sessionsShown: ["{count} sessions", "세션 {count}개"],
+  sessionsShown: ["{count} session[|s]", "세션 {count}개"],
   noSessions: ["No session matches.", "일치하는 세션이 없습니다."],
   endedAt: ["Ended", "종료"],
   reasonGiven: ["Reason: {reason}", "사유: {reason}"],
@@ -49,7 +49,7 @@ export const LIVE = {
   watchReconnecting: ["reconnecting since {time}", "{time}부터 다시 연결 중"],
   watchOver: ["The session has ended: {why}", "세션이 종료되었습니다: {why}"],
   watchMissed: [
-    "{bytes} bytes were not shown; the screen was drawn anew.",
+    "{bytes} byte[|s] [was|were] not shown; the screen was drawn anew.",
     "{bytes}바이트가 표시되지 않았습니다. 화면을 새로 그렸습니다.",
   ],
   watchedScreen: ["Screen of the session, read-only", "세션 화면 (읽기 전용)"],
@@ -65,6 +65,13 @@ export const LIVE = {
     "The message was not delivered: no client is attached that shows messages.",
     "메시지가 전달되지 않았습니다. 메시지를 표시하는 클라이언트가 연결되어 있지 않습니다.",
   ],
+  document: ["Document", "문서"],
+  reason: ["Reason", "사유"],
+  message: ["Message", "메시지"],
+  filters: ["Filters", "필터"],
+  deviceId: ["Device (id)", "장치 (ID)"],
+  owner: ["Owner", "소유자"],
+  started: ["Started", "시작"],
 } as const satisfies Record<string, readonly [string, string]>;
 
 export const t = textsOf(LIVE);

@@ -16,7 +16,8 @@ export const PLAYBACK = {
     "Too long to be saved here: use `towline export`.",
     "여기서 저장하기에는 너무 깁니다. `towline export`를 사용하세요.",
   ],
-  searchingAt: ["Searching at {time}…", "{time}에서 검색 중…"],
+  searchingAt: ["Searching at {time} of {all}…", "{all} 중 {time}에서 검색 중…"],
+  stopSearch: ["Stop the search", "검색 중지"],
   searchOutput: ["Search what the screen showed", "화면에 표시된 내용 검색"],
   nextHit: ["Find next", "다음 찾기"],
   foundAt: ["Found at {time}", "{time}에서 찾음"],
@@ -39,16 +40,19 @@ export const PLAYBACK = {
     "Draws the recordings that you may read, the newest first, and looks for the words on each screen. That reads the recordings: name a device to read fewer.",
     "볼 권한이 있는 녹화를 최신순으로 재생하며 각 화면에서 단어를 찾습니다. 녹화를 모두 읽으므로 장치를 지정하면 더 빠릅니다.",
   ],
-  screensLooked: ["{looked} recordings looked at.", "녹화 {looked}개 확인함."],
+  screensLooked: ["{looked} recording[|s] looked at.", "녹화 {looked}개 확인함."],
   screensLeft: [
-    "{left} sessions have no recording that you may read.",
+    "{left} session[|s] [has|have] no recording that you may read.",
     "세션 {left}개는 볼 수 있는 녹화가 없습니다.",
   ],
   screensCut: [
-    "{cut} recordings were not searched to their end: see the list.",
+    "{cut} recording[|s] [was|were] not searched to [its|their] end: see the list.",
     "녹화 {cut}개는 끝까지 검색하지 않았습니다. 목록을 확인하세요.",
   ],
-  screensAt: ["Searching {session} at {time}…", "{session}의 {time}에서 검색 중…"],
+  screensAt: [
+    "Searching {session} at {time} of {all}…",
+    "{session}의 {all} 중 {time}에서 검색 중…",
+  ],
   notSearched: ["Not searched to the end", "끝까지 검색하지 않은 녹화"],
   searchedUpTo: ["Searched up to", "검색한 위치"],
   atOfAll: ["{at} of {all}", "{all} 중 {at}"],
@@ -76,11 +80,11 @@ export const PLAYBACK = {
   verify: ["Verify", "검증"],
   verifying: ["Verifying: {percent} %", "검증 중: {percent} %"],
   verifiedWhole: [
-    "Verified: all {lines} records are as they were sealed, {gaps} gaps. This is the check of `towline verify SESSION`; whether the recording is the original shows `towline verify` on the sink.",
+    "Verified: all {lines} records are as they were sealed, {gaps} gap[|s]. This is the check of `towline verify SESSION`; whether the recording is the original shows `towline verify` on the sink.",
     "검증됨: 기록 {lines}개가 봉인된 그대로이며 누락 {gaps}개입니다. `towline verify SESSION`과 같은 검사입니다. 원본 여부는 저장소에 대한 `towline verify`로 확인하세요.",
   ],
   verifiedSoFar: [
-    "Verified so far: {lines} records are as they were sealed, {gaps} gaps; the session goes on.",
+    "Verified so far: {lines} record[|s] [is|are] as [it was|they were] sealed, {gaps} gap[|s]; the session goes on.",
     "현재까지 검증됨: 기록 {lines}개가 봉인된 그대로이며 누락 {gaps}개입니다. 세션이 진행 중입니다.",
   ],
   verifiedFaulty: ["NOT verified: {fault}.", "검증 실패: {fault}."],
@@ -90,7 +94,7 @@ export const PLAYBACK = {
     "{all}개 부분 중 {here}개만 있습니다. 나머지는 검증되지 않았습니다.",
   ],
   verifiedParts: [
-    "{n} gateways recorded it; each part was checked.",
+    "{n} gateway[|s] recorded it; each part was checked.",
     "게이트웨이 {n}개가 녹화했으며 각 부분을 확인했습니다.",
   ],
   partMissing: ["part {n} of the recording is missing", "녹화의 {n}번째 부분이 없음"],
@@ -120,9 +124,13 @@ export const PLAYBACK = {
     "게이트웨이가 이 녹화의 색인을 만드는 중입니다: 지금까지 {mib} MiB…",
   ],
   unreadable: [
-    "{lines} lines of the recording cannot be read.",
+    "{lines} line[|s] of the recording cannot be read.",
     "녹화의 {lines}줄을 읽을 수 없습니다.",
   ],
+  searchFilters: ["Filters", "필터"],
+  searchDevice: ["Device (id)", "장치 (ID)"],
+  sessionOwner: ["Owner", "소유자"],
+  sessionStarted: ["Started", "시작"],
 } as const satisfies Record<string, readonly [string, string]>;
 
 export const t = textsOf(PLAYBACK);

@@ -49,7 +49,7 @@ export const SIGN_IN = {
   programCalls: ["Calls itself", "프로그램 이름 (자체 표시)"],
   programAge: ["Asked", "요청 시각"],
   programGets: ["Gets the rights of", "받게 될 권한"],
-  programAgo: ["{seconds} seconds ago", "{seconds}초 전"],
+  programAgo: ["{seconds} second[|s] ago", "{seconds}초 전"],
   programElsewhere: [
     "This is not the address of this browser ({address}). Is it the machine on which you typed?",
     "이 브라우저의 주소({address})와 다릅니다. 직접 입력한 컴퓨터가 맞나요?",

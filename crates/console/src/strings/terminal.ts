@@ -4,13 +4,13 @@ import { type Text as SharedText, textsOf } from "../strings.ts";
 
 export const TERMINAL = {
   otherTyped: [
-    "Another client typed in this session meanwhile. {bytes} bytes of your input were dropped.",
+    "Another client typed in this session meanwhile. {bytes} byte[|s] of your input [was|were] dropped.",
     "그사이 다른 클라이언트가 이 세션에 입력했습니다. 입력 {bytes}바이트를 버렸습니다.",
   ],
   connected: ["Connected", "연결됨"],
   waiting: [
-    "The device is not connected. The session waits for it for up to {seconds} s. While it has power and a network, it dials at least once in 10 s.",
-    "장치가 연결되어 있지 않습니다. 세션이 최대 {seconds}초 동안 기다립니다. 전원과 네트워크가 있으면 장치는 10초 안에 다시 연결을 시도합니다.",
+    "The device is not connected. The session waits for it for up to {seconds} s. An agent of Towline with power and a network dials at least once in 10 s.",
+    "장치가 연결되어 있지 않습니다. 세션이 최대 {seconds}초 동안 기다립니다. 전원과 네트워크가 있으면 Towline 에이전트는 10초 안에 다시 연결을 시도합니다.",
   ],
   needSignIn: [
     "Your sign-in is over. The shell goes on on the device: sign in to return to it.",
@@ -38,8 +38,7 @@ export const TERMINAL = {
     "게이트웨이가 읽을 수 없는 내용을 보냈습니다: {why}",
   ],
   noShell: ["No shell: {why}", "셸을 열 수 없습니다: {why}"],
-  pasteOne: ["Paste a line?", "한 줄을 붙여 넣을까요?"],
-  pasteTitle: ["Paste {lines} lines?", "{lines}줄을 붙여 넣을까요?"],
+  pasteTitle: ["Paste {lines} line[|s]?", "{lines}줄을 붙여 넣을까요?"],
   pasteHint: ["A shell may execute each line at once.", "셸이 각 줄을 바로 실행할 수 있습니다."],
   paste: ["Paste", "붙여 넣기"],
   openLink: ["The device printed a link. Open it?", "장치가 출력한 링크입니다. 열까요?"],
@@ -114,6 +113,19 @@ export const TERMINAL = {
   screenReader: ["Screen reader", "화면 낭독기"],
   findInTerminal: ["Find in the output", "출력에서 찾기"],
   notFoundInTerminal: ["Not found.", "찾을 수 없습니다."],
+  opening: ["Opening a shell…", "셸을 여는 중…"],
+  reconnecting: ["Reconnecting since {time}", "{time}부터 다시 연결하는 중"],
+  kept: ["{bytes} byte[|s] of input [is|are] kept", "입력 {bytes}바이트를 보관 중"],
+  inputFull: [
+    "Input is full: what you type now is discarded until the device takes input again.",
+    "입력 버퍼가 가득 찼습니다. 장치가 입력을 다시 받을 때까지 입력한 내용은 버려집니다.",
+  ],
+  missed: ["{bytes} byte[|s] of output [was|were] lost.", "출력 {bytes}바이트가 유실되었습니다."],
+  takenOver: ["Another window took this session over.", "다른 창에서 이 세션을 넘겨받았습니다."],
+  ended: ["The session is over: {why}", "세션이 끝났습니다: {why}"],
+  terminated: ["somebody terminated it", "다른 사람이 종료함"],
+  end: ["End", "종료"],
+  back: ["Back to the devices", "장치 목록으로"],
 } as const satisfies Record<string, readonly [string, string]>;
 
 export type Text = SharedText | keyof typeof TERMINAL;

@@ -10,6 +10,7 @@
 import { call } from "../../api.ts";
 import { Session, type Status, grantOf } from "../../session.ts";
 import { t } from "../../strings/fleet.ts";
+import { t as ofTerminal } from "../../strings/terminal.ts";
 import { Malformed } from "../../varint.ts";
 import {
   type Answer,
@@ -72,10 +73,10 @@ export class Copier {
       write: (bytes: Uint8Array, done: () => void) => copier.take(bytes, done),
       size: () => null,
       status: (status: Status) => copier.onStatus(status),
-      missed: (bytes: number) => copier.fail(new Over(t("missed", { bytes }))),
+      missed: (bytes: number) => copier.fail(new Over(ofTerminal("missed", { bytes }))),
       kept: () => undefined,
       taken: () => copier.awake(),
-      inputFull: () => copier.fail(new Over(t("inputFull"))),
+      inputFull: () => copier.fail(new Over(ofTerminal("inputFull"))),
     };
     copier.session = new Session(started.SessionId, screen, null);
     copier.session.begin(grantOf(started));
@@ -257,7 +258,7 @@ export class Copier {
     if (status.is === "ended")
       this.fail(new Over(t("sessionOver", { why: status.text || status.reason })));
     if (status.is === "gone") this.fail(new Over(t("sessionOver", { why: status.why })));
-    if (status.is === "takenOver") this.fail(new Over(t("takenOver")));
+    if (status.is === "takenOver") this.fail(new Over(ofTerminal("takenOver")));
   }
 
   private broken(why: string): Error {
