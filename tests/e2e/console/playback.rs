@@ -22,7 +22,7 @@ use super::{browser, perform, serve_console_at};
 
 const SESSION: &str = "admin-0123456789abcdefg";
 /// Output of one moment, a hundredth of a second.
-const LINES: u64 = 40;
+const LINES: usize = 40;
 const PATIENCE: Duration = Duration::from_secs(900);
 
 #[test]
@@ -32,7 +32,8 @@ fn a_long_recording_is_played_from_any_moment() -> Outcome {
     serve_console_at(&mut lab, &origin)?;
     let mib = std::env::var("TOWLINE_RECORDING_MIB").ok().and_then(|mib| mib.parse().ok());
     let records = lab.gateway.directory().join("evidence/records");
-    let moments = record(&records.join(format!("{SESSION}.cast.gz")), mib.unwrap_or(24))?;
+    let mib = mib.unwrap_or(24);
+    let moments = record(&records.join(format!("{SESSION}.cast.gz")), mib)?;
     let mut index = Command::new(lab.gateway.program());
     machine::forget(&mut index);
     index.arg("index-recordings").arg("--dir").arg(lab.gateway.directory());
@@ -49,7 +50,7 @@ fn a_long_recording_is_played_from_any_moment() -> Outcome {
     let mut command = browser(&lab)?;
     command.arg(workspace().join("tests/e2e/console/story_playback.js"));
     command.env("TOWLINE_ORIGIN", &origin).env("TOWLINE_SESSION", SESSION);
-    command.env("TOWLINE_MOMENTS", moments.to_string());
+    command.env("TOWLINE_MOMENTS", moments.to_string()).env("TOWLINE_MIB", mib.to_string());
     perform(command, |what| Err(Trouble::new(format!("the browser asks for {what}"))))
 }
 
@@ -78,6 +79,10 @@ fn record(path: &Path, mib: u64) -> Outcome<u64> {
         env: Default::default(),
         towline: Some(facts),
     };
+    // Not the same words everywhere, as output of programs is not.
+    let word = |n: u64| format!("{:016x}", n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let words: Vec<String> = (0..65_521).map(word).collect();
+    let mut words = words.iter().cycle();
     let mut recording = Recording::start(SESSION, &header);
     let mut file = BufWriter::new(File::create(path)?);
     let (mut position, mut moment) = (0, 0);
@@ -87,10 +92,16 @@ fn record(path: &Path, mib: u64) -> Outcome<u64> {
             recording.marker(at, &format!("$ program-{moment}"));
         }
         let mut text = String::new();
-        for line in 0..LINES {
-            // Not the same words everywhere, as output of programs is not.
-            let noise = (moment * LINES + line).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-            text.push_str(&format!("\x1b[3{}m{noise:016x} moment-{moment}\x1b[0m\r\n", line % 8));
+        let end = format!(" moment-{moment}\x1b[0m\r\n");
+        for (colour, word) in ["\x1b[30m", "\x1b[31m", "\x1b[32m", "\x1b[34m"]
+            .into_iter()
+            .cycle()
+            .zip(&mut words)
+            .take(LINES)
+        {
+            text.push_str(colour);
+            text.push_str(word);
+            text.push_str(&end);
         }
         text.push_str(&format!("\x1b[2K<img src=x onerror=window.pwned=1> now-{moment}-\r"));
         recording.output(at, Lane::Io, position, text.as_bytes(), "");

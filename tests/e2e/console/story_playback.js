@@ -1,7 +1,8 @@
 // A long recording is played: from any moment, by link, by search and by marker.
 //
 // Environment: that of story.js, without TOWLINE_NAME and TOWLINE_DEVICE; TOWLINE_SESSION, and
-// TOWLINE_MOMENTS, the number of moments in its recording, a hundredth of a second each.
+// TOWLINE_MOMENTS, the number of moments in its recording, a hundredth of a second each; TOWLINE_MIB,
+// its output.
 "use strict";
 
 const assert = require("assert");
@@ -10,9 +11,10 @@ const { eventually, picture, signIn, step, story } = require("./browser.js");
 
 const env = process.env;
 const MOMENTS = Number(env.TOWLINE_MOMENTS);
+const MIB = Number(env.TOWLINE_MIB);
 const ADDRESS = `${env.TOWLINE_ORIGIN}/console/#/recording/${env.TOWLINE_SESSION}`;
 const SEEKS = 50;
-/** How long a search of a recording of 1 GiB may take on a busy machine. */
+/** How long a search or a check of a recording of 1 GiB may take on a busy machine. */
 const PATIENCE_MS = 600_000;
 
 story(async (page) => {
@@ -118,8 +120,23 @@ async function found(page) {
   await page.getByRole("button", { name: "program-0" }).click();
   await page.locator(".recorded .xterm-rows", { hasText: "now-0-" }).waitFor();
   step("a text that is nowhere is looked for in all of it");
+  const before = await memory(page);
   const far = await search(page, `now-${MOMENTS}-`, "did not show");
-  step(`a search: ${near.toFixed(0)} ms up to moment ${moment}, ${far.toFixed(0)} ms through ${MOMENTS} moments`);
+  const grown = (await memory(page)) - before;
+  const speed = (MIB * 1000) / far;
+  step(
+    `a search: ${speed.toFixed(1)} MiB/s, ${(far / 1000).toFixed(1)} s through ${MIB} MiB; ${grown >> 10} KiB more memory`,
+  );
+  step(`  ${near.toFixed(0)} ms up to moment ${moment}`);
+  assert.ok(grown < 24 * 1024 * 1024, `the page grew by ${grown} bytes`);
+
+  step("a search says where it is, and is stopped");
+  await page.getByRole("button", { name: "Find next" }).click();
+  await page.locator("[role=status]", { hasText: /Searching at .* of / }).waitFor();
+  await page.getByRole("button", { name: "Stop the search" }).click();
+  await page.getByRole("button", { name: "Find next" }).waitFor();
+  assert.equal(await page.locator("form.tools [role=status]").textContent(), "");
+  await search(page, `now-${moment}-`, "Found at");
 }
 
 /** Searches for a text; milliseconds until the page says this of it. */
@@ -135,7 +152,8 @@ async function search(page, text, says) {
 async function verified(page) {
   step("the gateway checks the seals, as `towline verify` does, and the page says what it checked");
   await page.getByRole("button", { name: "Verify" }).click();
-  await page.locator("[role=status]", { hasText: "records are as they were sealed" }).waitFor();
+  const sealed = page.locator("[role=status]", { hasText: "records are as they were sealed" });
+  await sealed.waitFor({ timeout: PATIENCE_MS });
 }
 
 async function searched(page) {

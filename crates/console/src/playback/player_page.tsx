@@ -98,6 +98,7 @@ function Played(props: { session: string; source: Source; start: number; program
   const log = useRef<Command[]>([]);
   const hit = useRef<Hit | null>(null);
   const searches = useRef(0);
+  const searching = useSignal(false);
   const end = useSignal(source.end);
   const added = useSignal(0);
   const parts = useSignal(source.parts);
@@ -157,13 +158,19 @@ function Played(props: { session: string; source: Source; start: number; program
     trouble.value = "";
     player.current?.seek(to);
   };
-  const find = async () => {
+  const stop = (): void => {
     searches.current += 1;
+    searching.value = false;
+    said.value = "";
+  };
+  const find = async () => {
+    stop();
     const turn = searches.current;
     const over = () => turn !== searches.current;
     if (!wanted.value) return;
+    searching.value = true;
     const looks = (time: number) => {
-      said.value = t("searchingAt", { time: clock(time) });
+      said.value = t("searchingAt", { time: clock(time), all: clock(source.end) });
     };
     try {
       const next = await search(source, wanted.value, hit.current, over, looks);
@@ -174,6 +181,7 @@ function Played(props: { session: string; source: Source; start: number; program
     } catch (error) {
       if (!over()) said.value = words(error);
     }
+    if (!over()) searching.value = false;
   };
   const onKey = (event: KeyboardEvent) => {
     const target = event.target as HTMLElement;
@@ -266,7 +274,8 @@ function Played(props: { session: string; source: Source; start: number; program
         class="tools"
         onSubmit={(event) => {
           event.preventDefault();
-          void find();
+          if (searching.value) stop();
+          else void find();
         }}
       >
         <input
@@ -277,11 +286,11 @@ function Played(props: { session: string; source: Source; start: number; program
           onInput={(event) => {
             wanted.value = event.currentTarget.value;
             hit.current = null;
-            searches.current += 1;
+            stop();
           }}
         />
-        <button type="submit">{t("nextHit")}</button>
-        <span role="status">{said.value}</span>
+        <button type="submit">{t(searching.value ? "stopSearch" : "nextHit")}</button>
+        <span role="status">{said}</span>
       </form>
       <section
         class="recorded"

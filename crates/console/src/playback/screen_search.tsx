@@ -96,10 +96,13 @@ async function lookedAt(
   words: string,
   stretch: Stretch,
   over: () => boolean,
-  looks: (at: number) => void,
+  told: (place: string) => void,
 ): Promise<{ hit: Hit | null; rest: Unfinished | null } | null> {
   const source = await open(session.SessionId, over, () => undefined);
   if (!source) return null;
+  const all = clock(source.end);
+  const looks = (at: number): void =>
+    told(t("screensAt", { session: session.SessionId, time: clock(at), all }));
   const hit = await search(source, words, null, over, looks, stretch);
   const next = source.keyframes[stretch.to];
   if (hit || over()) return { hit, rest: null };
@@ -114,11 +117,15 @@ async function looked(
   state: State,
   session: Listed,
   over: () => boolean,
+  told: (state: State) => void,
 ): Promise<State> {
   const to = session.StartDate;
   try {
     const stretch = { from: 0, to: MOST_PARTS };
-    const found = await lookedAt(session, wanted.words, stretch, over, () => undefined);
+    // Who stops the search here begins with this recording again.
+    const before = { ...state, waiting: [session, ...state.waiting] };
+    const places = (place: string): void => told({ ...before, place });
+    const found = await lookedAt(session, wanted.words, stretch, over, places);
     if (!found) return { ...state, left: state.left + 1, to };
     const { hit, rest } = found;
     const rows = hit ? [...state.rows, { session, at: hit.at }] : state.rows;
@@ -142,7 +149,7 @@ async function goOn(
     while (state.waiting.length === 0 && state.next && !over()) state = await listed(wanted, state);
     const [session, ...waiting] = state.waiting;
     if (!session || over()) break;
-    state = await looked(wanted, { ...state, waiting }, session, over);
+    state = await looked(wanted, { ...state, waiting }, session, over, told);
   }
   if (!over()) told({ ...state, searching: false });
 }
@@ -159,12 +166,9 @@ async function finish(
     unfinished.filter((other) => other.session !== one.session);
   let [state, rest] = [{ ...from, searching: true, place: "" }, one];
   for (let part = one.part; part !== null && !over(); part = rest.part) {
-    const looks = (at: number): void => {
-      const place = t("screensAt", { session: one.session.SessionId, time: clock(at) });
-      told({ ...state, place });
-    };
+    const places = (place: string): void => told({ ...state, place });
     const stretch = { from: part, to: part + MOST_PARTS };
-    const found = await lookedAt(one.session, wanted.words, stretch, over, looks);
+    const found = await lookedAt(one.session, wanted.words, stretch, over, places);
     if (over()) return;
     const hit = found?.hit;
     const rows = hit ? [...state.rows, { session: one.session, at: hit.at }] : state.rows;
@@ -202,7 +206,12 @@ export function ScreensFound({ wanted }: { wanted: Wanted }) {
       turn.value += 1;
     };
   }, [wanted.words, wanted.device]);
+  const stop = (): void => {
+    turn.value += 1;
+    state.value = { ...state.value, searching: false, place: "" };
+  };
   const found = state.value;
+  const { searching } = found;
   const more = (found.waiting.length > 0 || found.next !== null) && found.rows.length < MOST;
   return (
     <>
@@ -213,9 +222,9 @@ export function ScreensFound({ wanted }: { wanted: Wanted }) {
         {statusOf(found)}
       </p>
       {found.rows.length > 0 && <Results rows={found.rows} />}
-      {more && !found.searching && (
-        <button type="button" onClick={() => start(found)}>
-          {t("searchOn")}
+      {(more || searching) && (
+        <button type="button" onClick={() => (searching ? stop() : start(found))}>
+          {t(searching ? "stopSearch" : "searchOn")}
         </button>
       )}
       {found.unfinished.length > 0 && (

@@ -1,14 +1,14 @@
 // What a terminal showed: a part of a recording, drawn off the page and looked at on its way.
 //
 // Data flow: a keyframe's screen and the events behind it -> whether they can show a text at all
-// (plain_rows.ts) -> a terminal that is nowhere on the page -> after each event, the rows in sight
-// and those that scrolled away in it.
+// (plain_rows.ts, or by their letters) -> a terminal that is nowhere on the page -> after each
+// event, the rows in sight and those that scrolled away in it.
 // Invariants: one terminal of bounded size. Nothing that is drawn leaves it: no answer, no link, no
 // title. Between two looks no row is lost: PIECE characters scroll no more than SCROLLBACK away.
 
 import type { IBuffer, IMarker } from "@xterm/xterm";
 import { Terminal } from "../terminal_view.ts";
-import { PlainRows, type Start } from "./plain_rows.ts";
+import { PlainRows, type Start, type Told } from "./plain_rows.ts";
 import { sizeOf } from "./recording.ts";
 import type { Source } from "./source.ts";
 
@@ -24,6 +24,19 @@ const PLAIN_SCREEN = /\x1b(?:\[[\d;:]*[mb]|\[\d+;\d+H|7|\[\?25l|\[\?1h)/g;
 const CONTROL = /[\x00-\x09\x0b\x0c\x0e-\x1f\x7f-\x9f]/;
 /** The beginning of a control sequence at the end of output. */
 const BEGUN = /\x1b(?:\[[\x20-\x3f]*|[\]P^_X][^\x07\x1b]*\x1b?|[\x20-\x2f]*)$/;
+
+/** A control sequence that has begun is obeyed, whatever comes before it: none of it is shown. */
+const SEQUENCE = /\x1b\[[\d;:?]*[@-~]/g;
+
+/**
+ * Whether all letters of a text are in what can be on a screen: what it begins with, and what is
+ * printed on it. Sets of characters make other ones than those of ASCII, and none of these; blanks
+ * come of erasing.
+ */
+function hasLetters(wanted: string, printed: string): boolean {
+  const shown = printed.replace(SEQUENCE, "").toLowerCase();
+  return (wanted.match(/[!-~]/g) ?? []).every((letter) => shown.includes(letter));
+}
 
 export class Screens {
   private readonly term: Terminal;
@@ -64,14 +77,15 @@ export class Screens {
   /** Whether a part can bring the text into sight: it is not drawn for the answer. */
   private async canShow(part: number): Promise<boolean> {
     const events = await this.source.events(part);
-    if (this.known !== part || this.source.keyframes[part]?.begins) {
-      const start = await this.startOf(part);
-      if (!start) return true;
-      this.rows.start(start);
-    }
-    const told = this.rows.read(events);
+    let told: Told = "unknown";
+    const goesOn = this.known === part && !this.source.keyframes[part]?.begins;
+    const start = goesOn ? null : await this.startOf(part);
+    if (start) this.rows.start(start);
+    if (start || goesOn) told = this.rows.read(events);
     this.known = told === "unknown" ? -1 : part + 1;
-    return told !== "absent";
+    if (told !== "unknown") return told === "maybe";
+    const output = events.map(({ code, text }) => (code === "o" ? text : ""));
+    return hasLetters(this.wanted, (await this.screenOf(part)) + output.join(""));
   }
 
   private async startOf(part: number): Promise<Start | null> {

@@ -8,7 +8,9 @@ import { Screens } from "./screens.ts";
 import type { Source } from "./source.ts";
 
 /** Parts that are read while one is looked at. */
-const AHEAD = 2;
+const AHEAD = 3;
+/** How often is told at most where a search is, milliseconds. */
+const TELLS_MS = 250;
 
 /**
  * Where a text was found: a part, and the last of its events that was drawn when the text was in
@@ -28,8 +30,8 @@ export interface Stretch {
 
 /**
  * The next place behind `from` where the text comes into sight; from the start again behind the
- * last one. `null`: there is none, or `over` said so. `looks` hears of each part. With a `stretch`
- * the first place in it.
+ * last one. `null`: there is none, or `over` said so. `looks` hears now and then where the search
+ * is. With a `stretch` the first place in it.
  */
 export async function search(
   source: Source,
@@ -42,13 +44,17 @@ export async function search(
   const parts = source.keyframes.length;
   const first = stretch?.from ?? from?.part ?? 0;
   const screens = new Screens(source, text, over);
+  let tells = 0;
   try {
     // The first part once more, for what stands before `from`.
     const last = stretch ? Math.min(stretch.to, parts) - first - 1 : from ? parts : parts - 1;
     for (let n = 0; n <= last; n += 1) {
       if (over()) return null;
       const part = (first + n) % parts;
-      looks(source.keyframes[part]?.at ?? 0);
+      if (performance.now() >= tells) {
+        looks(source.keyframes[part]?.at ?? 0);
+        tells = performance.now() + TELLS_MS;
+      }
       for (let next = n + 1; next <= Math.min(n + AHEAD, last); next += 1)
         source.events((first + next) % parts).catch(() => undefined); // asked for again, and told
       const event = await screens.find(part, n === 0 && from ? from.event + 1 : 0);
