@@ -44,6 +44,11 @@ window.addEventListener("hashchange", () => {
   place.value = arrive(location.hash);
 });
 
+// A browser keeps what was typed into fields, and offers it to its next user.
+document.addEventListener("focusin", ({ target }) => {
+  if (target instanceof HTMLInputElement) target.autocomplete ||= "off";
+});
+
 /** Tabs of this browser tell each other of a sign-out. */
 const tabs = new BroadcastChannel("towline");
 tabs.onmessage = () => signedOut();
@@ -65,7 +70,11 @@ effect(() => {
   const who = identity.value;
   if (who === null) {
     dismiss();
-    if (before === undefined) void forgetKept(); // what a closed tab left
+    if (before === undefined) {
+      // What a closed tab left, and a page before this one whose sign-in is over.
+      forget();
+      void forgetKept();
+    }
   }
   if (who && before !== who.arn) {
     if (before !== undefined) {

@@ -54,6 +54,7 @@ story(async (page, context, forgive) => {
   await framed(context, forgive);
   await without(context);
   await told(page, context);
+  await fields(page);
   await back(page);
   await reloaded(page);
   await small(page);
@@ -86,9 +87,12 @@ async function fixed(page, context, ann) {
   assert.notEqual(known, planted, "each sign-in has a new id");
   assert.equal(await holderOf(planted), "ExpiredTokenException");
   // The page does not know of a cookie that comes from elsewhere: the form is there.
+  const left = "towline.terminal.somebody.screen.x";
+  await page.evaluate((left) => sessionStorage.setItem(left, "a screen"), left);
   await context.clearCookies();
   await page.reload();
   await page.locator('input[name="key"]').waitFor();
+  assert.equal(await page.evaluate((left) => sessionStorage.getItem(left), left), null);
   const kept = known.slice(known.indexOf("=") + 1);
   await context.addCookies([
     { name, value: kept, domain, path: "/", secure: true, httpOnly: true, sameSite: "Strict" },
@@ -225,6 +229,21 @@ async function told(page, context) {
   await eventually("a stream is open again", async () => streams.length === 2);
   await renamed("told-twice");
   await tabs[1].close();
+}
+
+async function fields(page) {
+  step("no field but those of the sign-in offers its content to the next user of the browser");
+  const device = env.TOWLINE_DEVICE;
+  for (const name of ["", "run", "executed", "access", "policies", `files/${device}`, `device/${device}`]) {
+    await page.goto(`${CONSOLE}#/${name}`);
+    await page.locator("main input").first().waitFor();
+    const kept = await page.locator("main input").evaluateAll((inputs) =>
+      inputs
+        .filter(({ type }) => ["text", "search", "number"].includes(type))
+        .map((input) => (input.focus(), input.autocomplete)),
+    );
+    assert.ok(kept.every((word) => word === "off"), `${name}: ${kept}`);
+  }
 }
 
 async function back(page) {
