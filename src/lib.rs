@@ -19,6 +19,7 @@
 //! | [`handover`] | state transfer: another program takes over the sessions |
 //! | [`separation`] | the process without rights that reads the network |
 //! | [`service`] | the service manager: ready, alive, stopping |
+//! | [`signals`] | what the agent hears, and what it outlives |
 //! | [`logger`] | the agent's log |
 //! | [`alarm`] | the loop's timer |
 //! | [`clock`] | the time, on a device that may not know it |
@@ -53,6 +54,7 @@ pub mod pty;
 pub mod separation;
 pub mod service;
 pub mod session;
+pub mod signals;
 mod start;
 mod start_error;
 pub mod state;

@@ -1,19 +1,17 @@
 //! The agent's program: arguments, the log, the one-threaded runtime, the exit status.
 
 use std::io::Write as _;
-use std::os::unix::process::CommandExt as _;
 use std::process::ExitCode;
-use std::time::Duration;
 use towline_agent::agent::Outcome;
 use towline_agent::arguments::{Arguments, Command, HELP, parse};
 use towline_agent::command_log::local;
 use towline_agent::config::Config;
-use towline_agent::handover::exchange::installed;
+use towline_agent::handover::Predecessor;
+use towline_agent::handover::exchange::restart;
 use towline_agent::handover::form::FORM;
 use towline_agent::handover::preflight::OTHER_FORM;
-use towline_agent::handover::{self, Predecessor};
 use towline_agent::sys::memory::keep_nothing_large;
-use towline_agent::{enroll, limits, logger, platform, run, status, would_run};
+use towline_agent::{enroll, limits, logger, platform, run, signals, status, would_run};
 
 /// Of sysexits.h: the configuration cannot be used.
 const EX_CONFIG: u8 = 78;
@@ -37,6 +35,10 @@ fn begin(predecessor: &mut Option<Predecessor>) -> ExitCode {
         Ok(arguments) => arguments,
         Err(text) => return fail(2, &text),
     };
+    let _ = signals::outlive();
+    if matches!(arguments.command, Command::Run) {
+        let _ = signals::hold(); // until somebody listens
+    }
     match &arguments.command {
         Command::Help => return print(HELP),
         Command::Version => {
@@ -107,26 +109,16 @@ fn act(arguments: &Arguments, config: Config, predecessor: &mut Option<Predecess
     }
 }
 
-/// One thread. Names are resolved by the C library, which blocks: for that time, and not longer,
-/// there is a second.
+/// One thread.
 fn in_runtime<F: Future>(work: F) -> std::io::Result<F::Output> {
     let mut builder = tokio::runtime::Builder::new_current_thread();
-    let runtime = builder
-        .enable_all()
-        .max_blocking_threads(1)
-        .max_io_events_per_tick(limits::IO_EVENTS)
-        .thread_keep_alive(Duration::from_millis(1))
-        .build()?;
-    let outcome = runtime.block_on(work);
-    runtime.shutdown_background(); // a look-up that hangs must not hold up the end
-    Ok(outcome)
+    let runtime = builder.enable_all().max_io_events_per_tick(limits::IO_EVENTS).build()?;
+    Ok(runtime.block_on(work))
 }
 
 /// Becomes the program that is installed now, in the same process: its manager sees no restart.
 fn renew() -> ExitCode {
-    let mut command = std::process::Command::new(installed());
-    let error = command.args(std::env::args_os().skip(1)).env_remove(handover::VARIABLE).exec();
-    fail(1, &format!("cannot restart: {error}"))
+    fail(1, &format!("cannot restart: {}", restart()))
 }
 
 fn print(text: &str) -> ExitCode {

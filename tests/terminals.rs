@@ -6,17 +6,17 @@
 
 use nix::unistd::Pid;
 use std::fs::File;
-use std::future::poll_fn;
 use std::io::Write as _;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::io::unix::AsyncFd;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use towline_agent::process::Exit;
 use towline_agent::process::ending::{Ending, Left};
 use towline_agent::process::environment::Environment;
 use towline_agent::process::family::{Family, Others};
-use towline_agent::process::reap::{Reaper, next_exit};
+use towline_agent::process::reap::{adopt_orphans, next_exit};
 use towline_agent::process::spawn::{Child, Io, Plan, Program, Request, SpawnError};
 use towline_agent::pty::{Size, foreground, resize};
 use towline_agent::sys::account::{Account, own_name};
@@ -55,7 +55,7 @@ fn machine_has(what: &str, has: bool) -> bool {
 
 /// One session under test, and the things the agent's loop would hold for it.
 struct World {
-    reaper: Reaper,
+    ends: Signal,
     child: Child,
     output: Option<AsyncFd<OwnedFd>>,
     seen: Vec<u8>,
@@ -92,14 +92,16 @@ fn login_through(
         environment: &environment,
         cgroups,
     };
-    let reaper = Reaper::new().unwrap();
+    adopt_orphans();
+    // Other threads of a test block nothing: the agent's own source would not hear of it.
+    let ends = signal(SignalKind::child()).unwrap();
     let mut child = Plan::prepare(&request).unwrap().start().unwrap();
     let source = match &mut child.io {
         Io::Terminal(master) => master.try_clone().unwrap(),
         Io::Pipes { stdout, .. } => stdout.try_clone().unwrap(),
     };
     let output = Some(watch(source).unwrap());
-    World { reaper, child, output, seen: Vec::new(), ended: Vec::new() }
+    World { ends, child, output, seen: Vec::new(), ended: Vec::new() }
 }
 
 fn line(text: &str) -> Program {
@@ -165,7 +167,7 @@ impl World {
 
     /// Waits for some child to end, as the agent's loop does.
     async fn some_child_ended(&mut self) {
-        poll_fn(|cx| self.reaper.poll_ended(cx)).await;
+        self.ends.recv().await.unwrap();
         while let Some(exit) = next_exit() {
             self.ended.push(exit);
         }

@@ -17,12 +17,13 @@ use crate::link::gateways::Gateways;
 use crate::link::network::News;
 use crate::link::tls::{Pins, SignedSeconds};
 use crate::logger;
-use crate::process::reap::{Reaper, next_exit};
+use crate::process::reap::{adopt_orphans, next_exit};
 use crate::process::spawn::SpawnError;
 use crate::separation::monitor::Separation;
 use crate::service::Service;
 use crate::session::gate::Gate;
 use crate::session::table::Table;
+use crate::signals::Signals;
 use crate::state::Dir;
 use crate::state::enrollment::Enrollment;
 use crate::state::journal::Journal;
@@ -37,7 +38,6 @@ use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use towline_wire::epoch::{BootNonce, Epoch};
 use towline_wire::message::RefusalCode;
 
@@ -81,9 +81,7 @@ pub struct Agent {
     pub(super) journal: Journal,
     pub(super) table: Table,
     pub(super) log: CommandLog,
-    pub(super) reaper: Reaper,
-    pub(super) stops: [Signal; 2],
-    pub(super) renewals: Signal,
+    pub(super) signals: Signals,
     pub(super) renewal: Renewal,
     /// While the agent stops: when it kills what is left.
     pub(super) stopping: Option<Instant>,
@@ -133,14 +131,15 @@ impl Agent {
     /// inside a runtime, once in a process.
     ///
     /// # Errors
-    /// The kernel provides no random numbers, signals or child events; or the predecessor's state
+    /// The kernel provides no random numbers or descriptors; or the predecessor's state
     /// cannot be resumed.
     pub fn new(parts: Parts, predecessor: Option<&mut Predecessor>) -> io::Result<Self> {
         let mut agent = Self::fresh(parts)?;
         if let Some(predecessor) = predecessor {
             agent.take_over(predecessor)?;
         }
-        agent.awake()?;
+        // Those that ended before somebody listened.
+        agent.reap(Instant::now());
         Ok(agent)
     }
 
@@ -148,7 +147,8 @@ impl Agent {
         let Parts { config, enrollment, keys, gateways, tls, signed, pins, separation } = parts;
         let now = Instant::now();
         let boot = random_bytes()?;
-        let reaper = Reaper::new()?;
+        let signals = Signals::listen()?;
+        adopt_orphans();
         let (cgroups, max_processes) = Home::find(config.max_processes);
         let (found, left) = cgroups.as_ref().map_or((0, 0), Home::sweep);
         if found > 0 {
@@ -171,9 +171,7 @@ impl Agent {
             journal: Journal::open(&Dir::at(&config.state_dir), boot),
             table,
             log: CommandLog::new(config.audit, &config.spool_dir(), random_bytes()?, now),
-            reaper,
-            stops: [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?],
-            renewals: signal(SignalKind::hangup())?,
+            signals,
             renewal: Renewal::No,
             stopping: None,
             gave_back: false,
@@ -237,16 +235,17 @@ impl Agent {
     /// Polls every source once; the first that is ready gives the event. Bytes of sessions and
     /// frames of the link move inside of the poll.
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
-        if self.stops.iter_mut().any(|stop| stop.poll_recv(cx).is_ready()) {
+        self.signals.poll(cx);
+        if self.signals.take_stop() {
             return Poll::Ready(Event::Stop);
         }
-        if self.renewals.poll_recv(cx).is_ready() {
+        if self.signals.take_renewal() {
             return Poll::Ready(Event::Renew);
         }
         if let Poll::Ready((name, outcome)) = self.table.poll(cx) {
             return Poll::Ready(Event::Started(name, outcome));
         }
-        if self.reaper.poll_ended(cx).is_ready() {
+        if self.signals.take_children() {
             return Poll::Ready(Event::ChildrenEnded);
         }
         if let Poll::Ready(news) = self.connection.poll_news(cx) {

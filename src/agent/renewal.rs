@@ -11,7 +11,7 @@
 
 use super::agent::Agent;
 use crate::handover::Predecessor;
-use crate::handover::exchange::{self, deliver_signals, execute, installed, memory};
+use crate::handover::exchange::{self, execute, installed, memory};
 use crate::handover::form::{Writer, contradiction};
 use crate::handover::preflight::{Answer, Preflight};
 use crate::limits;
@@ -186,13 +186,6 @@ impl Agent {
             "version {VERSION} took over {} sessions of version {version}",
             self.table.len()
         );
-        Ok(())
-    }
-
-    /// Delivers the signals since the exec, and finds the children that ended before it.
-    pub(super) fn awake(&mut self) -> io::Result<()> {
-        deliver_signals()?;
-        self.reap(Instant::now());
         Ok(())
     }
 }

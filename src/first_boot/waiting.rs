@@ -9,13 +9,13 @@ use crate::limits;
 use crate::link::backoff::Backoff;
 use crate::logger;
 use crate::service::Service;
+use crate::signals::Signals;
 use crate::state::enrollment::Enrollment;
 use crate::state::{Dir, StateError};
 use ring::rand::{SecureRandom as _, SystemRandom};
 use std::future::poll_fn;
 use std::task::Poll;
 use std::time::{Duration, Instant};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Returns `None` when the device is enrolled, at once if it was; else how the wait ended without
 /// it.
@@ -94,8 +94,7 @@ fn is_enrolled(config: &Config) -> Result<bool, StateError> {
 
 /// What may end a wait beside an enrollment.
 struct Wait {
-    stops: [Signal; 2],
-    renewals: Signal,
+    signals: Signals,
     service: Service,
 }
 
@@ -103,11 +102,7 @@ impl Wait {
     fn new() -> Result<Self, StartError> {
         let mut service = Service::of(|name| std::env::var(name).ok(), std::process::id());
         service.ready(Instant::now());
-        Ok(Self {
-            stops: [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?],
-            renewals: signal(SignalKind::hangup())?,
-            service,
-        })
+        Ok(Self { signals: Signals::listen()?, service })
     }
 
     /// Waits so long. `Some(None)`: enrolled. `Some(Some(_))`: told to stop or to start anew.
@@ -135,11 +130,12 @@ impl Wait {
 
     async fn signalled(&mut self) -> Outcome {
         poll_fn(|cx| {
-            if self.stops.iter_mut().any(|stop| stop.poll_recv(cx).is_ready()) {
+            self.signals.poll(cx);
+            if self.signals.take_stop() {
                 self.service.stopping();
                 return Poll::Ready(Outcome::Stopped);
             }
-            self.renewals.poll_recv(cx).map(|_| Outcome::Renew)
+            if self.signals.take_renewal() { Poll::Ready(Outcome::Renew) } else { Poll::Pending }
         })
         .await
     }

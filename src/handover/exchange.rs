@@ -1,13 +1,13 @@
 //! The exec: one program replaces another in this process.
 //!
 //! # Invariants
-//! - A return means that nothing changed: descriptors are close-on-exec again, signals are
-//!   delivered again.
+//! - A return means that nothing changed: descriptors are close-on-exec again.
+//! - Signals stay blocked: between the exec and the start of the successor no program hears them.
 
 use crate::logger;
 use crate::sys::memory::unnamed_file;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
-use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
+use std::convert::Infallible;
 use std::ffi::{CString, OsString};
 use std::fs::File;
 use std::io;
@@ -18,19 +18,6 @@ use std::path::{Path, PathBuf};
 /// The variable in which a successor finds what it was left: `STATE:PROGRAM`, two descriptors. The
 /// second is missing when the program that reads it is the one that wrote the state.
 pub const VARIABLE: &str = "TOWLINE_HANDOVER";
-
-/// Signals that the agent handles. Between the exec and the start of the successor no program does.
-fn heard() -> SigSet {
-    [Signal::SIGHUP, Signal::SIGTERM, Signal::SIGINT, Signal::SIGCHLD].into_iter().collect()
-}
-
-/// Delivers the signals that waited since the exec. Call it once they are handled.
-///
-/// # Errors
-/// The kernel refuses, which it does not.
-pub fn deliver_signals() -> io::Result<()> {
-    Ok(sigprocmask(SigmaskHow::SIG_UNBLOCK, Some(&heard()), None)?)
-}
 
 /// A file in memory for the state.
 ///
@@ -80,17 +67,13 @@ pub fn execute(
 ) -> io::Error {
     let left: Vec<BorrowedFd<'_>> =
         kept.iter().copied().chain([state.as_fd()]).chain(program.map(File::as_fd)).collect();
-    let mut before = SigSet::empty();
-    if let Err(errno) = sigprocmask(SigmaskHow::SIG_BLOCK, Some(&heard()), Some(&mut before)) {
-        return errno.into();
-    }
-    let error = match close_at_exec(&left, false).and_then(|()| exec(path, state, program)) {
+    let program = program.map(|file| file.as_raw_fd().to_string()).unwrap_or_default();
+    let left_to_it = format!("{VARIABLE}={}:{program}", state.as_raw_fd());
+    let error = match close_at_exec(&left, false).and_then(|()| exec(path, Some(left_to_it))) {
         Ok(never) => match never {},
         Err(error) => error,
     };
-    let closed = close_at_exec(&left, true);
-    let restored = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&before), None);
-    if let (Err(error), _) | (_, Err(error)) = (closed, restored.map_err(io::Error::from)) {
+    if let Err(error) = close_at_exec(&left, true) {
         logger::error!("after a failed transfer: {error}");
     }
     error
@@ -104,17 +87,26 @@ fn close_at_exec(descriptors: &[BorrowedFd<'_>], close: bool) -> io::Result<()> 
     Ok(())
 }
 
-/// By hand, because the standard library's exec lets all signals through first.
-fn exec(path: &Path, state: &File, program: Option<&File>) -> io::Result<std::convert::Infallible> {
+/// Executes the installed program in this process with the same arguments, and leaves it nothing.
+/// Returns only when that failed.
+#[must_use]
+pub fn restart() -> io::Error {
+    match exec(&installed(), None) {
+        Ok(never) => match never {},
+        Err(error) => error,
+    }
+}
+
+/// By hand: what is left blocked stays so.
+fn exec(path: &Path, left: Option<String>) -> io::Result<Infallible> {
     let c_string = |bytes: Vec<u8>| CString::new(bytes).map_err(io::Error::from);
     let arguments = std::env::args_os()
         .map(|word| c_string(word.into_vec()))
         .collect::<io::Result<Vec<_>>>()?;
     let others = std::env::vars_os().filter(|(name, _)| name != VARIABLE);
     let others = others.map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes()].concat());
-    let program = program.map(|file| file.as_raw_fd().to_string()).unwrap_or_default();
-    let ours = format!("{VARIABLE}={}:{program}", state.as_raw_fd()).into_bytes();
-    let environment = others.chain([ours]).map(c_string).collect::<io::Result<Vec<_>>>()?;
+    let environment = others.chain(left.map(String::into_bytes)).map(c_string);
+    let environment = environment.collect::<io::Result<Vec<_>>>()?;
     Ok(nix::unistd::execve(
         &c_string(path.as_os_str().as_bytes().to_vec())?,
         &arguments,
@@ -139,14 +131,12 @@ mod tests {
     }
 
     #[test]
-    fn after_an_exec_that_failed_descriptors_and_signals_are_as_before() {
+    fn after_an_exec_that_failed_descriptors_are_as_before() {
         let (state, kept) = (memory().unwrap(), tempfile::tempfile().unwrap());
-        let before = SigSet::thread_get_mask().unwrap();
         let error = execute(Path::new("/no/such/program"), &state, None, &[kept.as_fd()]);
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
         for fd in [state.as_fd(), kept.as_fd()] {
             assert_eq!(fcntl(fd, FcntlArg::F_GETFD).unwrap(), FdFlag::FD_CLOEXEC.bits());
         }
-        assert_eq!(SigSet::thread_get_mask().unwrap(), before);
     }
 }

@@ -199,8 +199,8 @@ fn inherit_nothing_else() {
     };
 }
 
-/// Default dispositions and an empty mask: the runtime ignores SIGPIPE, and a shell must not
-/// inherit that.
+/// Default dispositions and an empty mask: the standard library ignores SIGPIPE, the agent blocks
+/// what it hears and outlives, and a shell must not inherit that.
 fn forget_signals() {
     for signal in 1..=64 {
         // SAFETY: setting the default disposition runs no code of ours; numbers that cannot be set
@@ -208,6 +208,13 @@ fn forget_signals() {
         let _ = unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
     let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None);
+}
+
+/// The kernel tells this process of the ends of its children, also when its parent did not want to
+/// hear of its own.
+pub(crate) fn hear_of_children() {
+    // SAFETY: setting the default disposition runs no code of ours.
+    let _ = unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
 }
 
 /// Tries each candidate; returns the errno that tells most.

@@ -69,7 +69,10 @@ fn run<F: Future<Output = Result<u8, Failure>>>(work: impl FnOnce() -> F) -> Res
         .enable_all()
         .build()
         .map_err(|why| Failure::Local { what: "cannot start".to_owned(), why })?;
-    let result = runtime.block_on(work());
+    let result = runtime.block_on(async {
+        platform::outlive_file_limit();
+        work().await
+    });
     // An abandoned name look-up may still be in the system's resolver: do not wait for it.
     runtime.shutdown_background();
     result

@@ -45,6 +45,12 @@ pub enum Fault {
     /// Another program was faster.
     #[error("the disk is full: the partial file was removed")]
     DiskFull,
+    /// Its own limit, or that of the process that writes it.
+    #[error(
+        "the file is larger than its file system or the limit of the process (ulimit -f) permits: \
+         the partial file was removed"
+    )]
+    TooLarge,
     /// The content is not what the sender has read.
     #[error("the file arrived damaged: its digest differs from the sender's, so it was discarded")]
     Damaged,
@@ -77,6 +83,16 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// What is said of a partial file without room, once that is removed. `None`: it is another
+    /// error, and the file stays.
+    pub(crate) fn of_no_room(error: &io::Error) -> Option<Self> {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Some(Self::DiskFull),
+            io::ErrorKind::FileTooLarge => Some(Self::TooLarge),
+            _ => None,
+        }
+    }
+
     /// Whether it only says that nothing is there.
     #[must_use]
     pub fn is_not_found(&self) -> bool {

@@ -36,8 +36,8 @@ pub(crate) use side::{
     CAN_SUSPEND, HOME, HOSTS, Identity, Interrupts, LocalStream, Names, OWN_FILE, PathListener,
     PathSocket, RawMode, Reader, Signals, TERM, break_off, create_private, enter_beneath, identity,
     is_own_path, is_reader_gone, is_short_of_descriptors, is_socket, is_stream, is_terminal,
-    keyboard, mode, notice, open_stream, own_folder, prepare, quoted, shut_write, size_of, stamp,
-    suspend, umask, variable_name,
+    keyboard, mode, notice, open_stream, outlive_file_limit, own_folder, prepare, quoted,
+    shut_write, size_of, stamp, suspend, umask, variable_name,
 };
 pub(crate) use signal::Signal;
 pub(crate) use source::Source;

@@ -134,16 +134,18 @@ impl Incoming {
     /// Further content.
     ///
     /// # Errors
-    /// [`Fault::DiskFull`], or what the system says. Nothing more can be written then.
+    /// [`Fault::DiskFull`], [`Fault::TooLarge`], or what the system says. Nothing more can be
+    /// written then.
     pub fn write(&mut self, data: &[u8]) -> Result<(), Fault> {
         match &mut self.sink {
-            Sink::Partial(partial) => match partial.file.write_all(data) {
-                Err(error) if is_full(&error) => {
+            Sink::Partial(partial) => {
+                let Err(error) = partial.file.write_all(data) else { return Ok(()) };
+                let no_room = Fault::of_no_room(&error);
+                if no_room.is_some() {
                     partial.remove(&self.place);
-                    Err(Fault::DiskFull)
                 }
-                result => Ok(result?),
-            },
+                Err(no_room.unwrap_or(Fault::Io(error)))
+            }
             Sink::Direct(direct) => {
                 direct.digest.update(data);
                 direct.written += data.len() as u64;
@@ -225,8 +227,4 @@ impl Drop for Incoming {
 /// Whether no file can be made in the directory.
 fn is_closed(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
-}
-
-fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }

@@ -54,21 +54,16 @@ impl Incoming {
     /// Further content.
     ///
     /// # Errors
-    /// [`Fault::DiskFull`], or what the system says. Nothing more can be written then.
+    /// [`Fault::DiskFull`], [`Fault::TooLarge`], or what the system says. Nothing more can be
+    /// written then.
     pub fn write(&mut self, data: &[u8]) -> Result<(), Fault> {
         let partial = self.partial.as_mut().ok_or(Fault::Disturbed)?;
-        match partial.file.write_all(data) {
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-                ) =>
-            {
-                self.remove();
-                Err(Fault::DiskFull)
-            }
-            result => Ok(result?),
+        let Err(error) = partial.file.write_all(data) else { return Ok(()) };
+        let no_room = Fault::of_no_room(&error);
+        if no_room.is_some() {
+            self.remove();
         }
+        Err(no_room.unwrap_or(Fault::Io(error)))
     }
 
     /// The content is whole: checks its digest and gives it the name.

@@ -22,7 +22,7 @@ pub(crate) use folders::{HOME, HOSTS, OWN_FILE, TERM, own_folder, variable_name}
 pub(crate) use names::{Names, is_own_path, quoted};
 pub(crate) use raw::RawMode;
 pub(crate) use reader::{Reader, is_reader_gone};
-pub(crate) use signals::{CAN_SUSPEND, Interrupts, Signals, suspend};
+pub(crate) use signals::{CAN_SUSPEND, Interrupts, Signals, outlive_file_limit, suspend};
 pub(crate) use sockets::{
     PathListener, PathSocket, break_off, is_short_of_descriptors, shut_write,
 };

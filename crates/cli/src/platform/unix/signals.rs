@@ -78,6 +78,14 @@ impl Interrupts {
     }
 }
 
+/// From now on a limit of files (`ulimit -f`) does not end this program: a write fails, what was
+/// begun is cleaned up, and the session ends. A handler, which programs that are started here do
+/// not inherit. Inside of a runtime.
+pub(crate) fn outlive_file_limit() {
+    // Without it the kernel ends this program there, as it ends others.
+    let _ = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()));
+}
+
 /// Stops this program as the job control of the local shell does; returns after SIGCONT.
 pub(crate) fn suspend() {
     // Here this program stands still until SIGCONT.

@@ -19,7 +19,7 @@ pub(crate) use files::{
     is_socket, is_stream, mode, open_stream, own_folder, private_folder, quoted, stamp, umask,
     variable_name,
 };
-pub(crate) use signals::{CAN_SUSPEND, Interrupts, Reader, Signals, suspend};
+pub(crate) use signals::{CAN_SUSPEND, Interrupts, Reader, Signals, outlive_file_limit, suspend};
 pub(crate) use sockets::{
     PathListener, PathSocket, break_off, is_short_of_descriptors, shut_write,
 };

@@ -108,6 +108,9 @@ impl Interrupts {
     }
 }
 
+/// Windows has no such limit.
+pub(crate) const fn outlive_file_limit() {}
+
 /// Windows has no job control: nothing is stopped.
 pub(crate) const fn suspend() {}
 
