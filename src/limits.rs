@@ -217,6 +217,9 @@ pub const NEXT_GATEWAY: Duration = Duration::from_secs(1);
 pub const GATEWAYS: usize = 8;
 /// Time for the look-up of a name.
 pub const RESOLVE: Duration = Duration::from_secs(20);
+/// Names that are looked up at once, those included that nobody waits for any more. RAM: a thread's
+/// 12 KiB of stack each, for that time.
+pub const LOOK_UPS: usize = 8;
 /// How long one address is tried alone before the next one is tried beside it (RFC 8305,
 /// section 8).
 pub const HEAD_START: Duration = Duration::from_millis(250);

@@ -1,7 +1,7 @@
 //! The connection to the gateway.
 //!
 //! Data flow: [`backoff`] decides when, [`gateways`] where to, [`dial`] makes the connection
-//! (through a [`proxy`] where one is set; TLS by [`tls`]), [`driver`] moves frames over it.
+//! ([`names`] looks a name up; through a [`proxy`] where one is set; TLS by [`tls`]), [`driver`] moves frames over it.
 //! [`network`] reports changes that make a further wait pointless.
 //!
 //! # Invariants
@@ -16,6 +16,7 @@ pub mod backoff;
 pub mod dial;
 pub mod driver;
 pub mod gateways;
+pub mod names;
 pub mod network;
 pub mod proxy;
 pub mod stream;

@@ -19,6 +19,7 @@ use super::starts::{Starts, Tried};
 use super::turns::{Turn, Turns, shown};
 use crate::config::Separated;
 use crate::limits;
+use crate::link::names;
 use crate::link::proxy::Proxy;
 use crate::link::tls::{Pins, SignedSeconds};
 use crate::logger;
@@ -186,7 +187,7 @@ impl Separation {
     }
 
     /// Looks a name up: in a process without rights where there is one, else by the C library on a
-    /// thread of the runtime.
+    /// thread.
     ///
     /// # Errors
     /// The resolver's, or why there is no such process.
@@ -201,7 +202,7 @@ impl Separation {
                 }
             }
         }
-        Ok(tokio::net::lookup_host((host, port)).await?.collect())
+        names::look_up(host, port).await
     }
 
     async fn look_up(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
