@@ -17,6 +17,8 @@ pub(crate) struct Ending {
     pub code: u8,
     /// For the operator.
     pub line: Option<String>,
+    /// Why, where the gateway has told the end.
+    pub reason: Option<EndReason>,
     /// The session that goes on with another client, which took the seat of this one.
     pub taken: Option<String>,
 }
@@ -25,25 +27,25 @@ impl Ending {
     /// With this code and line.
     #[must_use]
     pub(crate) fn new(code: u8, line: impl Into<String>) -> Self {
-        Self { code, line: Some(line.into()), taken: None }
+        Self { line: Some(line.into()), ..Self::silent(code) }
     }
 
     /// With this code and nothing to say.
     #[must_use]
     pub(crate) fn silent(code: u8) -> Self {
-        Self { code, line: None, taken: None }
+        Self { code, line: None, reason: None, taken: None }
     }
 
     /// Another client took the seat of this one.
     #[must_use]
     pub(crate) fn taken(session: &str, line: String) -> Self {
-        Self { code: exit::ENDED, line: Some(line), taken: Some(session.to_owned()) }
+        Self { taken: Some(session.to_owned()), ..Self::new(exit::ENDED, line) }
     }
 
     /// By a signal to this program.
     #[must_use]
     pub(crate) fn by_signal(number: u8) -> Self {
-        Self { code: 128 + number, line: None, taken: None }
+        Self::silent(128 + number)
     }
 
     /// Nobody reads our output any more: what a write would have met.
@@ -55,6 +57,10 @@ impl Ending {
     /// From the gateway's last message; `text` is its explanation, and may be empty.
     #[must_use]
     pub(crate) fn of(reason: EndReason, text: &str) -> Self {
+        Self { reason: Some(reason), ..Self::worded(reason, text) }
+    }
+
+    fn worded(reason: EndReason, text: &str) -> Self {
         let (code, what) = match reason {
             EndReason::Exited(ExitStatus::Code(code)) => return Self::silent(code),
             EndReason::Exited(ExitStatus::Signal(number)) => {
@@ -123,7 +129,7 @@ mod tests {
     fn the_remote_exit_code_is_passed_on_without_a_word() {
         for code in [0, 3, 255] {
             let ending = Ending::of(EndReason::Exited(ExitStatus::Code(code)), "");
-            assert_eq!(ending, Ending::silent(code));
+            assert_eq!((ending.code, ending.line), (code, None));
         }
     }
 

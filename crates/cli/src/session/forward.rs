@@ -14,6 +14,7 @@ use std::future::poll_fn;
 
 use tokio::time::Instant;
 use towline_ssm::api::session::StartSessionRequest;
+use towline_wire::message::EndReason;
 
 use super::begin::Begin;
 use super::ending::Ending;
@@ -163,10 +164,23 @@ async fn further(
     Further::Refused(format!("the session stays refused after a fresh proof: {last}"))
 }
 
-/// A session that an administrator ended must not restart by itself.
+/// A session that somebody ended on purpose must not restart by itself.
 fn may_begin_again(ending: &Ending) -> bool {
-    let on_purpose = ["terminated", "revoked"];
-    !ending.line.as_deref().is_some_and(|line| on_purpose.iter().any(|word| line.contains(word)))
+    match ending.reason {
+        Some(EndReason::Terminated | EndReason::DeviceRevoked | EndReason::ClosedByOperator) => {
+            false
+        }
+        Some(
+            EndReason::Exited(_)
+            | EndReason::IdleTimeout
+            | EndReason::MaxDuration
+            | EndReason::OperatorGone
+            | EndReason::DeviceGone
+            | EndReason::NotOpened
+            | EndReason::Violation,
+        )
+        | None => true,
+    }
 }
 
 async fn carry(
@@ -205,6 +219,25 @@ async fn carry(
                     return Ok(Outcome::Signal(signal));
                 }
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_decides_whether_a_further_session_may_begin_and_no_word_of_the_text() {
+        use EndReason::{ClosedByOperator, DeviceGone, DeviceRevoked, IdleTimeout, Terminated};
+        for words in ["", "the connection to revoked.example was terminated"] {
+            for reason in [Terminated, DeviceRevoked, ClosedByOperator] {
+                assert!(!may_begin_again(&Ending::of(reason, words)), "{reason:?}");
+            }
+            for reason in [DeviceGone, IdleTimeout] {
+                assert!(may_begin_again(&Ending::of(reason, words)), "{reason:?}");
+            }
+            assert!(may_begin_again(&Ending::new(exit::TRANSPORT, words)));
         }
     }
 }
