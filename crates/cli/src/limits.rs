@@ -78,6 +78,8 @@ pub(crate) const MAX_TRACKED_MODE: u16 = 10_000;
 /// Bytes of one control sequence that are looked at: a hundred parameters, more than terminals
 /// take.
 pub(crate) const MAX_TRACKED_SEQUENCE: usize = 512;
+/// What a device has kept of a session comes at once: output behind such a silence is new.
+pub(crate) const OLD_OUTPUT_ENDS: Duration = Duration::from_millis(500);
 /// Time for a terminal to take the sequences that undo its modes: a stopped one must not hold up
 /// the end.
 pub(crate) const UNDO_TIMEOUT: Duration = Duration::from_millis(300);

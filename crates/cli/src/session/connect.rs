@@ -10,11 +10,10 @@ use std::io;
 use tokio::time::Instant;
 
 use super::begin::Manner;
-use super::driver::read;
 use super::ending::Ending;
 use super::error::SessionError;
 use super::link::Begun;
-use super::local::Local;
+use super::local::{Local, read};
 use super::patience::until;
 use super::streams::Streams;
 use crate::exit;

@@ -18,7 +18,7 @@ use super::end_of_input::EndOfInput;
 use super::ending::Ending;
 use super::error::SessionError;
 use super::link::{self, Link};
-use super::local::Local;
+use super::local::{Local, read};
 use super::notices;
 use super::patience::{chance, until};
 use super::streams::{Broken, Received, Streams};
@@ -27,7 +27,7 @@ use super::writer::LocalWriter;
 use crate::api::CallError;
 use crate::exit;
 use crate::limits::{CLOSE_TIMEOUT, MAX_PASSED_SIGNALS, TUNNEL_WINDOW};
-use crate::platform::{self, LocalStream, Reader, Signal};
+use crate::platform::{self, Reader, Signal};
 use crate::terminal::escape::{self, Action};
 use crate::terminal::printable;
 
@@ -198,7 +198,7 @@ impl Driver {
     fn attach(&mut self, Token(token): Token) -> Result<(), SessionError> {
         let received = self.streams.received().map(Into::into);
         let room = self.streams.room().into();
-        let size = if self.manner.terminal { self.local.size() } else { None };
+        let size = if self.manner.terminal { self.local.size_to_attach() } else { None };
         self.told = size;
         Ok(self.streams.control(&FromClient::Attach { token, received, room, size })?)
     }
@@ -248,6 +248,7 @@ impl Driver {
                 let missed = self.streams.attached(output.into(), input, room)?;
                 self.attached = true;
                 self.begun = true;
+                self.local.attached();
                 self.link.recovered();
                 self.local.status.clear("reconnected");
                 self.report_discarded();
@@ -587,13 +588,5 @@ impl Driver {
             let gone = self.local.writer(id).discard();
             self.streams.consumed(id, gone);
         }
-    }
-}
-
-/// Reads standard input; waits for ever when there is none.
-pub(super) async fn read(input: Option<&LocalStream>, buffer: &mut [u8]) -> io::Result<usize> {
-    match input {
-        Some(input) => input.read(buffer).await,
-        None => std::future::pending().await,
     }
 }

@@ -51,6 +51,8 @@ pub(super) struct Local {
     full_since: Option<Instant>,
     /// Typed bytes that found no room, since they were last asked for.
     discarded: usize,
+    /// The session is returned to, and the device was not told a size yet.
+    returns: bool,
 }
 
 impl Local {
@@ -93,7 +95,33 @@ impl Local {
             behind: Vec::new(),
             full_since: None,
             discarded: 0,
+            returns: false,
         })
+    }
+
+    /// The session was shown by another client before.
+    pub(super) fn return_to_it(&mut self) {
+        let [out, _] = &mut self.writers;
+        out.return_to_it();
+        self.returns = true;
+    }
+
+    /// The size that the device is told with an attach. A program draws anew when its terminal has
+    /// another size than before: one that is returned to is told a line less, and the right size
+    /// once it is attached.
+    pub(super) fn size_to_attach(&mut self) -> Option<Size> {
+        let mut size = self.size()?;
+        if std::mem::take(&mut self.returns) && size.rows > 1 {
+            size.rows -= 1;
+        }
+        Some(size)
+    }
+
+    /// The device is attached: what it has kept comes.
+    pub(super) fn attached(&mut self) {
+        if let [LocalWriter { old: Some(old), .. }, _] = &mut self.writers {
+            old.comes(Instant::now());
+        }
     }
 
     /// The terminal's size, when the session has one here.
@@ -125,6 +153,9 @@ impl Local {
 
     /// Passes on the first `n` bytes of the buffer, up to an escape.
     pub(super) fn take(&mut self, n: usize, streams: &mut Streams) -> Option<Action> {
+        if let [LocalWriter { old: Some(old), .. }, _] = &mut self.writers {
+            old.typed(Instant::now());
+        }
         self.behind.extend_from_slice(&self.buffer[..n]);
         self.pass_on(streams)
     }
@@ -218,5 +249,13 @@ impl Local {
     pub(super) fn writer(&mut self, id: StreamId) -> &mut LocalWriter {
         let [out, err] = &mut self.writers;
         if id == towline_wire::client::ERR { err } else { out }
+    }
+}
+
+/// Reads standard input; waits for ever when there is none.
+pub(super) async fn read(input: Option<&LocalStream>, buffer: &mut [u8]) -> io::Result<usize> {
+    match input {
+        Some(input) => input.read(buffer).await,
+        None => std::future::pending().await,
     }
 }

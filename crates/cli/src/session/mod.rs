@@ -29,6 +29,7 @@ mod listen;
 mod local;
 mod locals;
 mod notices;
+mod old_output;
 mod patience;
 mod person;
 mod pipe;

@@ -31,6 +31,9 @@ pub(crate) async fn run(
     let reader = manner.bulk.then(|| Reader::of(io::stdout()));
     // It owns the raw terminal: it is put back before an error or the ending is returned.
     let mut local = Local::open(manner)?;
+    if matches!(begin, Begin::Resume(_) | Begin::Join(_)) {
+        local.return_to_it();
+    }
     let begun = Box::pin(link::begin(client, begin));
     let Begun { link, session, token, notice } =
         match connect(begun, &mut local, manner, reader.as_ref()).await? {

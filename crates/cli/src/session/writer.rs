@@ -6,12 +6,15 @@
 //! - Once nobody reads any more, everything is thrown away, and counts as written.
 //! - What was switched on in a terminal by bytes that reached it is switched off by
 //!   [`LocalWriter::undo`].
+//! - What output that another client had asks a terminal for does not reach it.
 
 use std::io;
 
 use bytes::{Buf, BytesMut};
+use tokio::time::Instant;
 
 use super::begin::Prefix;
+use super::old_output::OldOutput;
 use crate::limits::UNDO_TIMEOUT;
 use crate::platform::LocalStream;
 use crate::terminal::modes::Modes;
@@ -28,8 +31,11 @@ pub(super) struct LocalWriter {
     /// What stands before text that begins a line; empty for most.
     prefix: Prefix,
     line_begins: bool,
-    /// Bytes of prefixes that were put and are not yet done with: nobody gets credit for them.
+    /// Bytes that were put beyond those that came, and are not yet done with: nobody gets credit for
+    /// them.
     own: usize,
+    /// What comes may have been shown by another client.
+    pub(super) old: Option<OldOutput>,
 }
 
 impl LocalWriter {
@@ -44,6 +50,7 @@ impl LocalWriter {
             prefix: Prefix::default(),
             line_begins: true,
             own: 0,
+            old: None,
         }
     }
 
@@ -56,6 +63,11 @@ impl LocalWriter {
     #[must_use]
     pub(super) fn of_terminal(stream: Option<LocalStream>) -> Self {
         Self { modes: Some(Modes::new()), ..Self::new(stream) }
+    }
+
+    /// What comes may have been shown by another client.
+    pub(super) fn return_to_it(&mut self) {
+        self.old = self.modes.as_ref().map(|_| OldOutput::default());
     }
 
     /// Switches off what the session has switched on in the terminal. Waits for a terminal that
@@ -95,11 +107,12 @@ impl LocalWriter {
     /// # Errors
     /// When the local end is of no more use; the bytes are then thrown away from here on.
     pub(super) fn put(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let prefixed = self.prefixed(bytes);
-        let bytes = prefixed.as_deref().unwrap_or(bytes);
+        let (came, new) = (bytes.len(), self.prefixed(bytes).or_else(|| self.unasked(bytes)));
+        let bytes = new.as_deref().unwrap_or(bytes);
+        self.own += bytes.len().saturating_sub(came);
         let done = if self.waiting.is_empty() { self.write(bytes)? } else { 0 };
         self.waiting.extend_from_slice(&bytes[done..]);
-        Ok(self.without_own(done))
+        Ok(self.without_own(done) + came.saturating_sub(bytes.len()))
     }
 
     /// The bytes with the prefix, if it is due.
@@ -109,10 +122,16 @@ impl LocalWriter {
             return None;
         }
         let due = std::mem::replace(&mut self.line_begins, bytes.ends_with(b"\n"));
-        due.then(|| {
-            self.own += prefix.len();
-            [prefix, bytes].concat()
-        })
+        due.then(|| [prefix, bytes].concat())
+    }
+
+    /// The bytes without what they ask for, while they may be old.
+    fn unasked(&mut self, bytes: &[u8]) -> Option<Vec<u8>> {
+        let left = self.old.as_mut()?.take_out(bytes, Instant::now());
+        if left.is_none() {
+            self.old = None;
+        }
+        left
     }
 
     /// Of so many bytes that are done with, those of the device.
