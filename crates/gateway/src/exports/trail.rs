@@ -23,7 +23,7 @@ use towline_ssm::ids::Realm;
 use towline_store::Store;
 
 use super::cursor::{Cursor, ExportError, write};
-use crate::limits::{EVENTS_IN_FILE, TRAIL_FILES_AT_ONCE};
+use crate::limits::{EVENTS_IN_FILE, EVENTS_PER_READ, TRAIL_FILES_AT_ONCE};
 
 /// Name of the cursor's file.
 pub(super) const CURSOR: &str = "trail.cursor";
@@ -45,16 +45,59 @@ pub async fn export(
     let cursor = Cursor::new(recorder.home(), CURSOR);
     let mut exported = 0;
     for _ in 0..TRAIL_FILES_AT_ONCE {
-        let lines = store.audit().list(cursor.read(), EVENTS_IN_FILE).await?;
-        let Some((last, _)) = lines.last() else { break };
-        let events: Vec<String> =
-            lines.iter().filter_map(|(_, line)| event(line, realm)).map(|e| text(&e)).collect();
-        let key = key(recorder.prefix(), recorder.node(), realm, &lines, now);
-        let (text, records) = (trail::file(&events), events.len() as u64);
-        write(store, recorder, &cursor, key, text, records, *last).await?;
-        exported += lines.len();
+        let Some(file) = collect(store, realm, cursor.read()).await? else { break };
+        let key = key(recorder.prefix(), recorder.node(), realm, &file.first, now);
+        let text = trail::file(&[file.events]);
+        write(store, recorder, &cursor, key, text, file.records, file.last).await?;
+        exported += file.lines;
     }
     Ok(exported)
+}
+
+/// What one file is made of.
+struct Collected {
+    first: (i64, String),
+    /// Number of the last line.
+    last: i64,
+    lines: usize,
+    /// Events, with commas between them.
+    events: String,
+    records: u64,
+}
+
+/// Takes the lines of one file, some at a time: all of them with their rows would be four times the
+/// file.
+async fn collect(
+    store: &Store,
+    realm: &Realm,
+    mut after: i64,
+) -> Result<Option<Collected>, ExportError> {
+    let mut file: Option<Collected> = None;
+    let mut left = EVENTS_IN_FILE;
+    while left > 0 {
+        let lines = store.audit().list(after, left.min(EVENTS_PER_READ)).await?;
+        let [first, ..] = &lines[..] else { break };
+        let file = file.get_or_insert_with(|| Collected {
+            first: first.clone(),
+            last: 0,
+            lines: 0,
+            events: String::new(),
+            records: 0,
+        });
+        for (number, line) in &lines {
+            if let Some(event) = event(line, realm) {
+                if file.records > 0 {
+                    file.events.push(',');
+                }
+                file.events.push_str(&text(&event));
+                file.records += 1;
+            }
+            (after, file.last) = (*number, *number);
+        }
+        file.lines += lines.len();
+        left -= i64::try_from(lines.len()).unwrap_or(left);
+    }
+    Ok(file)
 }
 
 /// The key holds time and number of the first line, so a repeated export has the same key. A node
@@ -64,17 +107,16 @@ fn key(
     prefix: &str,
     node: &str,
     realm: &Realm,
-    lines: &[(i64, String)],
+    (number, line): &(i64, String),
     now: UnixMillis,
 ) -> String {
-    let first = lines.first();
-    let parsed = first.and_then(|(_, line)| serde_json::from_str::<Value>(line).ok());
+    let parsed = serde_json::from_str::<Value>(line).ok();
     let told = parsed.as_ref().and_then(|line| line["eventTime"].as_str());
     let format = &time::format_description::well_known::Rfc3339;
     let at = told
         .and_then(|t| OffsetDateTime::parse(t, format).ok())
         .unwrap_or_else(|| now.to_datetime());
-    let number = first.map_or(0, |(id, _)| *id).to_be_bytes();
+    let number = number.to_be_bytes();
     let node = if node == DEFAULT_NODE { "" } else { node };
     let unique = Digest::of(&[&number, node.as_bytes()]).to_string();
     layout::trail(prefix, &realm.account, &realm.region, at, &unique[..16])
