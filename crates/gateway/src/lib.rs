@@ -32,6 +32,7 @@ pub mod exports;
 pub mod federation;
 pub mod init;
 pub mod limits;
+pub mod link_tls;
 pub mod listener;
 pub mod local;
 mod lock;

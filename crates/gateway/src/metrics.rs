@@ -5,6 +5,7 @@
 //! - A fixed set of series: nothing a client sends becomes a label.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use towline_ssm::operation::Operation;
@@ -26,16 +27,16 @@ impl Counter {
 
 /// A number that goes up and down.
 #[derive(Debug, Default)]
-pub struct Gauge(AtomicI64);
+pub struct Gauge(Arc<AtomicI64>);
 
 /// Counts one until it is dropped.
-pub struct Inside<'a>(&'a Gauge);
+pub struct Inside(Arc<AtomicI64>);
 
 impl Gauge {
     /// One more until the returned value is dropped.
-    pub fn enter(&self) -> Inside<'_> {
+    pub fn enter(&self) -> Inside {
         self.0.fetch_add(1, Ordering::Relaxed);
-        Inside(self)
+        Inside(Arc::clone(&self.0))
     }
     /// The number.
     pub fn get(&self) -> i64 {
@@ -43,9 +44,9 @@ impl Gauge {
     }
 }
 
-impl Drop for Inside<'_> {
+impl Drop for Inside {
     fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

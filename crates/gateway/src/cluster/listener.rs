@@ -23,7 +23,7 @@ use super::directory::Directory;
 use super::joining::{Inviter, Joiner};
 use crate::limits;
 use crate::listener::detached::Detached;
-use crate::plane::{AgentConnection, ByPeer, Peer, PeerAcceptor, Standing};
+use crate::plane::{AgentConnection, ByPeer, Peer, PeerAcceptor, PeerConnection, Standing};
 use crate::transport::Transport;
 
 /// Serves other nodes.
@@ -43,7 +43,7 @@ impl PeerListener {
     }
 
     /// A caller that is no node has one call, and little time.
-    async fn let_join(&self, connection: AgentConnection) {
+    async fn let_join(&self, connection: PeerConnection) {
         let AgentConnection { stream, spki, peer, .. } = connection;
         let Ok(_place) = Arc::clone(&self.inviter.places).try_acquire_owned() else {
             tracing::debug!(%peer, "too many callers that are no nodes");
@@ -61,7 +61,7 @@ impl PeerListener {
         }
     }
 
-    async fn carry(self: Arc<Self>, connection: AgentConnection) {
+    async fn carry(self: Arc<Self>, connection: PeerConnection) {
         let Some(node) = self.directory.with_key(&connection.spki).await else {
             return self.let_join(connection).await;
         };
@@ -103,7 +103,7 @@ fn served(
 
 /// The handle of the plane's interface: it knows its own `Arc`.
 impl PeerAcceptor for Arc<PeerListener> {
-    fn serve(&self, connection: AgentConnection) -> BoxFuture<'static, ()> {
+    fn serve(&self, connection: PeerConnection) -> BoxFuture<'static, ()> {
         Box::pin(Arc::clone(self).carry(connection))
     }
 }

@@ -444,6 +444,13 @@ pub const GRANT_LIFE_MS: u64 = 60_000;
 /// for little.
 pub const LINK_BATCH: usize = 2 * towline_wire::frame::MAX_FRAME;
 
+/// Largest TLS record, bytes: its head, 16 KiB, and what a cipher may add (RFC 8446, section 5.2).
+/// So much is held of what a device has begun to send, and twice as much while it is decrypted.
+pub const LINK_RECORD: usize = 5 + 16 * 1024 + 256;
+
+/// Bytes that TLS 1.3 adds to the plain ones of a record: head, type, and the cipher's tag.
+pub const LINK_RECORD_OVERHEAD: usize = 5 + 1 + 16;
+
 /// What an agent announces before its first ping, s (the wire's first interval).
 pub const FIRST_PING: u32 = 60;
 

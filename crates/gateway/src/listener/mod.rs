@@ -15,6 +15,7 @@
 
 pub mod client_key;
 pub(crate) mod detached;
+mod handshake;
 pub mod http;
 pub mod monitor;
 pub mod places;

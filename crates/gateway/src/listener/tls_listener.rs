@@ -18,19 +18,18 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
-use tokio_rustls::LazyConfigAcceptor;
-use tokio_rustls::server::TlsStream;
 use towline_host::clock::Clock;
 use tracing::{debug, info, warn};
 
+use super::handshake::{self, HandshakeError, Visitor, awaited};
 use super::http::HttpServer;
 use super::places::{Bounds, Displaced, Place, Places};
 use super::proxy::{self, Proxies};
-use super::tls::{self, PeerKind, TlsConfigs};
+use super::tls::TlsConfigs;
 use crate::limits;
 use crate::metrics::Metrics;
 use crate::pace::{Pace, metered};
-use crate::plane::{self, AgentAcceptor, AgentConnection, PeerAcceptor, Standing};
+use crate::plane::{AgentAcceptor, AgentConnection, PeerAcceptor};
 use crate::throttle::LogBudget;
 use crate::transport::Transport;
 
@@ -58,29 +57,6 @@ pub struct TlsListener {
     pub log_budget: LogBudget,
 }
 
-/// Why a handshake came to nothing.
-#[derive(Debug, thiserror::Error)]
-enum HandshakeError {
-    #[error("not finished in time")]
-    Timeout,
-    #[error("given up, because others wait for its slot")]
-    Awaited,
-    #[error("hung up on, because its source has too many connections that prove nothing")]
-    Displaced,
-    #[error("{0}")]
-    Failed(#[from] std::io::Error),
-    #[error("the client offered a protocol and then did not use it")]
-    NotAgreed,
-    #[error("the client showed no key")]
-    NoKey,
-}
-
-enum Visitor {
-    Agent(Box<AgentConnection>),
-    Gateway(Box<AgentConnection>),
-    Http(Box<TlsStream<Transport>>),
-}
-
 /// Connections that come by pipes in memory, and where they say they come from.
 pub type Pipes = mpsc::Receiver<(Transport, SocketAddr)>;
 
@@ -98,14 +74,6 @@ async fn next(pipes: &mut Option<Pipes>) -> (Transport, SocketAddr) {
 /// Returns when the server is told to stop, or when nobody is left to tell it.
 pub async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
-}
-
-/// Returns when others wait for the slot of a handshake that has had it for long enough.
-async fn awaited(place: &Place) {
-    tokio::time::sleep(limits::SLOT_PATIENCE).await;
-    while !place.is_awaited() {
-        tokio::time::sleep(limits::SLOT_TICK).await;
-    }
 }
 
 impl TlsListener {
@@ -171,7 +139,7 @@ impl TlsListener {
     ) {
         stream.set_nodelay(); // keystrokes must not wait for company
         if behind_proxy {
-            match proxy::source(&mut stream, peer).await {
+            match Box::pin(proxy::source(&mut stream, peer)).await {
                 Ok(source) => peer = source,
                 Err(error) => {
                     self.metrics.proxy_headers_refused.add(1);
@@ -183,18 +151,17 @@ impl TlsListener {
             }
             place.comes_from(peer.ip());
         }
-        // Boxed: a device's task lives for days and must not carry the room of a handshake or of an
-        // HTTP connection.
+        // Boxed: what waits for an HTTP connection must not carry the room of a handshake.
         let shaking = Box::pin(async {
             tokio::select! {
-                visitor = self.handshake(stream, peer, &place) => visitor,
+                visitor = handshake::handshake(&self.tls, stream, peer, &place) => visitor,
                 () = displaced.told() => Err(HandshakeError::Displaced),
             }
         });
         let (visitor, shaking) = metered(shaking).await;
         match visitor {
             Ok(Visitor::Agent(connection)) => {
-                let _here = self.metrics.agents.enter();
+                let here = self.metrics.agents.enter();
                 let mut serving = self.agent(connection);
                 let proving = Box::pin(async {
                     tokio::select! {
@@ -207,7 +174,11 @@ impl TlsListener {
                 let (proven, proving) = metered(proving).await;
                 if proven {
                     self.pace.admitted(shaking + proving);
-                    serving.await;
+                    // A task of its own lasts for days: it has no room for what came before.
+                    tokio::spawn(async move {
+                        let _until_its_end = (here, place);
+                        serving.await;
+                    });
                 }
             }
             Ok(Visitor::Gateway(connection)) => {
@@ -232,58 +203,8 @@ impl TlsListener {
     }
 
     /// A function of its own, because a box that is emptied in the task keeps its room until the
-    /// link's end.
+    /// task's end.
     fn agent(&self, connection: Box<AgentConnection>) -> BoxFuture<'static, ()> {
         self.agents.serve(*connection)
-    }
-
-    async fn handshake(
-        &self,
-        stream: Transport,
-        peer: SocketAddr,
-        place: &Arc<Place>,
-    ) -> Result<Visitor, HandshakeError> {
-        let late = |_| HandshakeError::Timeout;
-        let mut acceptor =
-            Box::pin(LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream));
-        let start = match tokio::time::timeout(limits::SILENCE, acceptor.as_mut()).await {
-            Ok(start) => start?,
-            Err(_) => {
-                place.silent();
-                let patience = limits::HANDSHAKE_TIMEOUT.saturating_sub(limits::SILENCE);
-                let start = tokio::time::timeout(patience, acceptor).await.map_err(late)??;
-                place.greeted();
-                start
-            }
-        };
-        tokio::time::timeout(limits::SLOT_WAIT, place.slot()).await.map_err(late)?;
-        let (kind, config) = self.tls.choose(&start.client_hello());
-        let stream = tokio::select! {
-            stream = tokio::time::timeout(limits::HANDSHAKE_TIMEOUT, start.into_stream(config)) => {
-                stream.map_err(late)??
-            }
-            () = awaited(place) => return Err(HandshakeError::Awaited),
-        };
-        match kind {
-            PeerKind::Http => Ok(Visitor::Http(Box::new(stream))),
-            PeerKind::Agent | PeerKind::Gateway => {
-                let (_, session) = stream.get_ref();
-                let agreed = if kind == PeerKind::Agent { tls::AGENT_ALPN } else { tls::PEER_ALPN };
-                if session.alpn_protocol() != Some(agreed) {
-                    return Err(HandshakeError::NotAgreed);
-                }
-                let spki = session
-                    .peer_certificates()
-                    .and_then(<[_]>::first)
-                    .ok_or(HandshakeError::NoKey)?
-                    .to_vec();
-                let visitor = plane::Visitor(Arc::clone(place) as Arc<dyn Standing>);
-                let connection = Box::new(AgentConnection { stream, spki, peer, visitor });
-                Ok(match kind {
-                    PeerKind::Agent => Visitor::Agent(connection),
-                    _ => Visitor::Gateway(connection),
-                })
-            }
-        }
     }
 }

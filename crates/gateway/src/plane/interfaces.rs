@@ -26,9 +26,9 @@ use super::seats::{SeatError, Sitter};
 
 /// An agent whose TLS handshake proved the possession of `spki`'s private key. Whether that key is
 /// known is not yet asked.
-pub struct AgentConnection {
+pub struct AgentConnection<S = crate::link_tls::LinkStream> {
     /// The connection, past its handshake.
-    pub stream: tokio_rustls::server::TlsStream<crate::transport::Transport>,
+    pub stream: S,
     /// `SubjectPublicKeyInfo` (DER) of the agent's Ed25519 key.
     pub spki: Vec<u8>,
     /// Where it comes from.

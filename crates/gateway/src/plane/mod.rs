@@ -9,5 +9,5 @@ mod peers;
 mod seats;
 
 pub use interfaces::*;
-pub use peers::{ByPeer, PeerAcceptor, Peers, Subject};
+pub use peers::{ByPeer, PeerAcceptor, PeerConnection, Peers, Subject};
 pub use seats::{SeatError, Sitter, in_role};

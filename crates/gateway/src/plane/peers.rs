@@ -8,14 +8,19 @@ use std::net::IpAddr;
 use axum::http::{Response, request};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use tokio_rustls::server::TlsStream;
 use towline_ssm::ids::DeviceId;
 
 use super::AgentConnection;
+use crate::transport::Transport;
+
+/// Another gateway whose TLS handshake proved its key.
+pub type PeerConnection = AgentConnection<TlsStream<Transport>>;
 
 /// Takes other nodes' connections from the TLS port.
 pub trait PeerAcceptor: Send + Sync + 'static {
     /// Serves one connection until its end.
-    fn serve(&self, connection: AgentConnection) -> BoxFuture<'static, ()>;
+    fn serve(&self, connection: PeerConnection) -> BoxFuture<'static, ()>;
 }
 
 /// Another node has passed the request on, and has judged its `Origin`; an extension of such

@@ -71,7 +71,7 @@ impl AgentAcceptor for AgentsHandle {
 
 impl Agents {
     /// Completes the handshake; a caller that may not connect gets the reason, and the connection
-    /// is closed.
+    /// is closed. What few callers need is boxed: many shake hands at once.
     async fn shake_hands(self: Arc<Self>, connection: AgentConnection) -> Option<Admitted> {
         let AgentConnection { stream, spki, peer, visitor } = connection;
         let mut io = Io::new(stream);
@@ -79,15 +79,15 @@ impl Agents {
             Ok(caller) => caller,
             Err(why) => {
                 tracing::debug!(%peer, %why, "an agent did not complete its handshake");
-                io.refuse(&why).await;
+                Box::pin(io.refuse(&why)).await;
                 return None;
             }
         };
         let handshake = Handshake { agents: &self, spki: &spki, peer };
         match caller {
             Caller::Stranger(request) => {
-                let answer = handshake.enroll(*request).await;
-                io.say(&answer).await;
+                let answer = Box::pin(handshake.enroll(*request)).await;
+                Box::pin(io.say(&answer)).await;
                 None
             }
             Caller::Device(hello, version) => match self.admit(&handshake, &hello, version).await {
@@ -102,7 +102,7 @@ impl Agents {
                 Err(refusal) => {
                     let peers = self.peers.as_ref().filter(|_| self.hub.is_draining());
                     let elsewhere = peers.map(|peers| peers.elsewhere()).unwrap_or_default();
-                    io.say_with(&elsewhere, &refusal).await;
+                    Box::pin(io.say_with(&elsewhere, &refusal)).await;
                     None
                 }
             },
@@ -175,7 +175,7 @@ impl Agents {
                 }
                 Verdict::OtherBoot if held.answers(CLONE_PROBE).await => {
                     arrival::leave(&self.hub, &link.device, connection_of(&link));
-                    return Err(self.quarantine(handshake, &held.device).await);
+                    return Err(Box::pin(self.quarantine(handshake, &held.device)).await);
                 }
                 Verdict::OtherBoot => {}
             }
@@ -195,7 +195,7 @@ impl Agents {
         match arrival::claim(&self.hub, peers, device, connection_of(link)).await {
             Ok(Claim::Here) => Ok(()),
             Ok(Claim::Stale) => Err(stale()),
-            Ok(Claim::Copied) => Err(self.quarantine(handshake, device).await),
+            Ok(Claim::Copied) => Err(Box::pin(self.quarantine(handshake, device)).await),
             Ok(Claim::Unknown) => {
                 let text = "another gateway may hold a link of this device, and does not answer";
                 Err(refuse(RefusalCode::RateLimited, text, RETRY_UNKNOWN))
@@ -229,9 +229,8 @@ impl Agents {
                 ];
                 let (name, source_ip) =
                     ("DeviceKeyReplaced".into(), handshake.peer.ip().to_string());
-                self.audit
-                    .write(Event { source: "towline", name, source_ip, facts, ..Event::default() })
-                    .await;
+                let event = Event { source: "towline", name, source_ip, facts, ..Event::default() };
+                Box::pin(self.audit.write(event)).await;
             }
             // The next link tries again.
             Err(error) => {

@@ -15,8 +15,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, WriteHalf};
 use tokio::time::Instant;
-use tokio_rustls::server::TlsStream;
-use towline_wire::frame::{Frame, MAX_FRAME};
+use towline_wire::frame::Frame;
 use towline_wire::lane::Lane;
 use towline_wire::message::{FromAgent, decode};
 use towline_wire::text::connection_error;
@@ -26,7 +25,7 @@ use super::io::Io;
 use super::link::Link;
 use super::texts::harmless;
 use crate::limits::{FIRST_PING, LINK_BATCH, MAX_HELD_SESSIONS};
-use crate::transport::Transport;
+use crate::link_tls::LinkStream;
 
 /// Carries frames until the link ends; returns why it did.
 pub(super) async fn drive(agents: &Arc<Agents>, link: &Arc<Link>, mut io: Io) -> String {
@@ -53,6 +52,9 @@ pub(super) async fn drive(agents: &Arc<Agents>, link: &Arc<Link>, mut io: Io) ->
             out.clear();
             sent = 0;
             link.take(&mut out, LINK_BATCH);
+            if out.is_empty() {
+                out = Vec::new(); // an idle link holds none
+            }
         }
         tokio::select! {
             read = io.read.read(io.reader.spare()) => match read {
@@ -77,9 +79,6 @@ pub(super) async fn drive(agents: &Arc<Agents>, link: &Arc<Link>, mut io: Io) ->
                     return "nothing was heard for longer than announced".to_owned();
                 }
                 io.reader.relax();
-                if out.capacity() > MAX_FRAME && out.is_empty() {
-                    out = Vec::new();
-                }
                 silence.as_mut().reset(deadline);
             }
         }
@@ -87,7 +86,7 @@ pub(super) async fn drive(agents: &Arc<Agents>, link: &Arc<Link>, mut io: Io) ->
 }
 
 /// Writes some of `rest`, or flushes when there is none (then 0). Losing the future loses nothing.
-async fn move_on(write: &mut WriteHalf<TlsStream<Transport>>, rest: &[u8]) -> io::Result<usize> {
+async fn move_on(write: &mut WriteHalf<LinkStream>, rest: &[u8]) -> io::Result<usize> {
     if rest.is_empty() {
         write.flush().await.map(|()| 0)
     } else {

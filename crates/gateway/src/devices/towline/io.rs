@@ -7,7 +7,6 @@
 use std::io;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
-use tokio_rustls::server::TlsStream;
 use towline_wire::VERSIONS;
 use towline_wire::extension;
 use towline_wire::frame::{Frame, FrameReader};
@@ -15,17 +14,17 @@ use towline_wire::message::{RefusalCode, ToAgent, encode};
 use towline_wire::text::connection_error;
 
 use crate::limits::LAST_MESSAGE_TIMEOUT;
-use crate::transport::Transport;
+use crate::link_tls::LinkStream;
 
 /// A socket with its reader.
 pub(super) struct Io {
-    pub(super) read: ReadHalf<TlsStream<Transport>>,
-    pub(super) write: WriteHalf<TlsStream<Transport>>,
+    pub(super) read: ReadHalf<LinkStream>,
+    pub(super) write: WriteHalf<LinkStream>,
     pub(super) reader: FrameReader,
 }
 
 impl Io {
-    pub(super) fn new(stream: TlsStream<Transport>) -> Self {
+    pub(super) fn new(stream: LinkStream) -> Self {
         let (read, write) = tokio::io::split(stream);
         Self { read, write, reader: FrameReader::new() }
     }

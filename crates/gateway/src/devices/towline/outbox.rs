@@ -115,11 +115,12 @@ impl Outbox {
 
     /// Appends frames to `out` until it holds about `most` bytes or nothing waits any more.
     pub(super) fn take(&mut self, out: &mut Vec<u8>, most: usize) {
-        while let Some(bytes) = self.control.pop_front() {
+        // With their room: what is empty holds none.
+        for bytes in std::mem::take(&mut self.control) {
             self.control_bytes -= bytes.len();
             out.extend_from_slice(&bytes);
         }
-        for (stream, acked, limit) in self.credits.drain(..) {
+        for (stream, acked, limit) in std::mem::take(&mut self.credits) {
             // A credit is three numbers: it always fits a frame.
             let _ = Frame::Credit { stream, acked, limit }.encode(out);
         }
