@@ -250,8 +250,8 @@ mod tests {
 
     #[test]
     fn a_node_that_follows_another_replaces_no_file_of_it() {
-        let lines = [(1, r#"{"eventTime":"2023-11-14T22:13:20Z"}"#.to_owned())];
-        let key = |node| key("", node, &realm(), &lines, UnixMillis(0));
+        let line = (1, r#"{"eventTime":"2023-11-14T22:13:20Z"}"#.to_owned());
+        let key = |node| key("", node, &realm(), &line, UnixMillis(0));
         let first = "AWSLogs/000000000000/CloudTrail/xx-towline-1/2023/11/14/\
                      000000000000_CloudTrail_xx-towline-1_20231114T2213Z_";
         let [default, second, third] = [DEFAULT_NODE, "gateway-2", "gateway-3"].map(key);

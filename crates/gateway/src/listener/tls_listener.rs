@@ -161,25 +161,7 @@ impl TlsListener {
         let (visitor, shaking) = metered(shaking).await;
         match visitor {
             Ok(Visitor::Agent(connection)) => {
-                let here = self.metrics.agents.enter();
-                let mut serving = self.agent(connection);
-                let proving = Box::pin(async {
-                    tokio::select! {
-                        () = &mut serving => false,
-                        () = place.proof() => true,
-                        () = displaced.told() => false,
-                        () = awaited(&place) => false,
-                    }
-                });
-                let (proven, proving) = metered(proving).await;
-                if proven {
-                    self.pace.admitted(shaking + proving);
-                    // A task of its own lasts for days: it has no room for what came before.
-                    tokio::spawn(async move {
-                        let _until_its_end = (here, place);
-                        serving.await;
-                    });
-                }
+                self.let_in(connection, shaking, (place, displaced)).await;
             }
             Ok(Visitor::Gateway(connection)) => {
                 if let Some(peers) = &self.peers {
@@ -199,6 +181,34 @@ impl TlsListener {
                     info!(%peer, %error, "TLS handshake failed");
                 }
             }
+        }
+    }
+
+    /// A device, until it has proved itself; from then on it is a task of its own.
+    async fn let_in(
+        &self,
+        connection: Box<AgentConnection>,
+        shaking: Duration,
+        (place, mut displaced): (Arc<Place>, Displaced),
+    ) {
+        let here = self.metrics.agents.enter();
+        let mut serving = self.agent(connection);
+        let proving = Box::pin(async {
+            tokio::select! {
+                () = &mut serving => false,
+                () = place.proof() => true,
+                () = displaced.told() => false,
+                () = awaited(&place) => false,
+            }
+        });
+        let (proven, proving) = metered(proving).await;
+        if proven {
+            self.pace.admitted(shaking + proving);
+            // A task of its own lasts for days: it has no room for what came before.
+            tokio::spawn(async move {
+                let _until_its_end = (here, place);
+                serving.await;
+            });
         }
     }
 
