@@ -3,13 +3,12 @@
 
 use std::fs;
 use std::process::{Command, Output};
-use std::thread;
 use std::time::Duration;
 
 use towline_testkit::lab::{DeviceSetup, Lab, Operator};
 use towline_testkit::process::hang_up;
 use towline_testkit::terminal::{PATIENCE, Terminal};
-use towline_testkit::trouble::ensure;
+use towline_testkit::trouble::{ensure, pause};
 use towline_testkit::{Outcome, Trouble, eventually, files, machine};
 
 /// A limit of a process that runs, as `prlimit` names it.
@@ -115,7 +114,7 @@ fn an_agent_that_restarts_again_and_again_is_ended_by_no_request_for_it() -> Out
     let pid = device.pid()?;
     for _ in 0..500 {
         hang_up(pid)?; // whatever it is about to do
-        thread::sleep(Duration::from_millis(1));
+        pause(Duration::from_millis(1));
     }
     ensure(device.process()?.is_running(), || device.logged())?;
     device.enroll(&lab.activation(1)?)?;
