@@ -47,6 +47,9 @@ mod change;
 #[allow(clippy::unwrap_used)] // a test fails by panicking
 mod cluster_model;
 mod command_log;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)] // a test fails by panicking
+mod database_clock;
 mod device_pins;
 mod device_search;
 mod device_texts;
@@ -64,6 +67,9 @@ mod migrations;
 mod namings;
 mod nodes;
 mod notifications;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)] // a test fails by panicking
+mod one_process;
 mod presence;
 mod principals;
 mod removed_devices;

@@ -42,6 +42,16 @@ pub const NODE_RENEW: Duration = Duration::from_secs(2);
 /// by then may be declared dead by another one that has had its own for so long.
 pub const NODE_LEASE: Duration = Duration::from_secs(8);
 
+/// By how much the database's clock may go on otherwise than the one of a node's process between
+/// two renewals of its lease, beside what the way takes: a clock that is being set right slowly
+/// does by less. Far less than what a lease has left when it is to be renewed.
+pub const DATABASE_CLOCK: Duration = Duration::from_secs(1);
+
+const _: () = assert!(
+    NODE_RENEW.as_millis() + 2 * DATABASE_CLOCK.as_millis() < NODE_LEASE.as_millis(),
+    "a clock that differs unnoticed would make leases over that are renewed in time"
+);
+
 /// Nodes of one store.
 pub const MAX_NODES: i64 = 64;
 

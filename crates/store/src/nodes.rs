@@ -7,9 +7,12 @@
 //! - A node declares another one dead only when it has had its own lease without a gap for as long
 //!   as a lease holds: after an outage of the database everybody has the time to come back.
 //! - Times are compared by the clock of the database alone: a lease's end with another lease's end.
+//!   When that clock is set, or another server's has taken its place, nobody is judged until all
+//!   have renewed their leases by it ([`crate::engine::lease`]).
 //! - A node that was declared dead never writes again: its generation is another one.
 
 use crate::begun_requests;
+use crate::engine::lease::{Bounds, LEFT};
 use crate::engine::member::NOW;
 use crate::engine::{self, Row, Tx};
 use crate::error::StoreError;
@@ -89,14 +92,49 @@ impl Nodes<'_> {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn list(&self) -> Result<Vec<Node>, StoreError> {
+        self.read(true).await
+    }
+
+    /// All nodes, by name; devices and sessions are counted for this one alone. For a look that is
+    /// repeated.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn look(&self) -> Result<Vec<Node>, StoreError> {
+        self.read(false).await
+    }
+
+    /// Names of the nodes that live and whose program does not know a step of the schema. None
+    /// where a gateway works alone.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn without_step(&self, step: i64) -> Result<Vec<String>, StoreError> {
+        if self.store.member.is_none() {
+            return Ok(Vec::new());
+        }
+        let nodes = self.look().await?;
+        let older = nodes.into_iter().filter(|node| node.lives && node.knows < step);
+        Ok(older.map(|node| node.name).collect())
+    }
+
+    async fn read(&self, counts_all: bool) -> Result<Vec<Node>, StoreError> {
+        let time = self.store.member.as_ref().map_or(i64::MAX, |member| member.lease.time());
         let rows = engine::query(&format!(
             "SELECT n.name, n.generation, n.address, n.spki, n.version, n.knows, n.draining, \
              n.device_address, n.approved, \
-             n.expires_at > {NOW} AS lives, \
-             (SELECT COUNT(*) FROM presence p WHERE p.node = n.name) AS devices, \
-             (SELECT COUNT(*) FROM sessions s WHERE s.node = n.name AND s.ended_at IS NULL) \
-             AS sessions FROM nodes n ORDER BY n.name"
+             n.expires_at > LEAST({NOW}, ?) AS lives, \
+             CASE WHEN ? OR n.name = ? THEN (SELECT COUNT(*) FROM presence p \
+             WHERE p.node = n.name) ELSE 0 END AS devices, \
+             CASE WHEN ? OR n.name = ? THEN (SELECT COUNT(*) FROM sessions s \
+             WHERE s.node = n.name AND s.ended_at IS NULL) ELSE 0 END AS sessions \
+             FROM nodes n ORDER BY n.name"
         ))
+        .bind(time)
+        .bind(counts_all)
+        .bind(&*self.store.node)
+        .bind(counts_all)
+        .bind(&*self.store.node)
         .fetch_all(&self.store.pool)
         .await?;
         Ok(rows.iter().map(node).collect::<Result<_, _>>()?)
@@ -135,39 +173,43 @@ impl Nodes<'_> {
     /// # Errors
     /// [`StoreError::Database`]; nothing has changed then.
     pub async fn judge(&self) -> Result<Vec<Judged>, StoreError> {
-        if !self.store.member.as_ref().is_some_and(|member| member.is_steady()) {
+        let Some(bounds) = self.store.member.as_ref().and_then(|member| member.lease.judges())
+        else {
             return Ok(Vec::new());
-        }
-        self.judge_now().await
+        };
+        self.judge_by(bounds).await
     }
 
-    /// The same, whether this node had its lease for long or not.
-    pub(crate) async fn judge_now(&self) -> Result<Vec<Judged>, StoreError> {
-        let own = &self.store.node;
+    /// The same by these bounds.
+    async fn judge_by(&self, bounds: Bounds) -> Result<Vec<Judged>, StoreError> {
+        // Where the database's clock shows less than at this node's latest renewal, it was set back
+        // since, and nobody is dead.
+        let is_dead = format!(
+            "expires_at > 0 AND (expires_at < ? OR expires_at > ?) AND {} >= ?",
+            clock(self.store)
+        );
+        let find = format!("SELECT name FROM nodes WHERE {is_dead} ORDER BY name");
+        let dead = || {
+            let query = engine::query_scalar::<String>(&find);
+            query.bind(bounds.over).bind(bounds.of_another_clock).bind(bounds.over)
+        };
         // Mostly there is nobody: no lock is taken for that.
-        let dead = "SELECT name FROM nodes WHERE expires_at > 0 AND expires_at < \
-                    (SELECT expires_at FROM nodes WHERE name = ?) - ? ORDER BY name";
-        let seen: Vec<String> = engine::query_scalar(dead)
-            .bind(&**own)
-            .bind(lease())
-            .fetch_all(&self.store.pool)
-            .await?;
-        if seen.is_empty() {
+        if dead().fetch_all(&self.store.pool).await?.is_empty() {
             return Ok(Vec::new());
         }
         let mut tx = self.store.writing().await?;
-        let names: Vec<String> =
-            engine::query_scalar(dead).bind(&**own).bind(lease()).fetch_all(&mut *tx).await?;
+        let names = dead().fetch_all(&mut *tx).await?;
         let mut judged = Vec::new();
         for node in names {
             // Its process may be renewing right now: then the row is not touched.
-            let done = engine::query(
-                "UPDATE nodes SET generation = generation + 1, expires_at = 0 WHERE name = ? \
-                 AND expires_at < (SELECT o.expires_at FROM nodes o WHERE o.name = ?) - ?",
-            )
+            let done = engine::query(&format!(
+                "UPDATE nodes SET generation = generation + 1, expires_at = 0 WHERE {is_dead} \
+                 AND name = ?"
+            ))
+            .bind(bounds.over)
+            .bind(bounds.of_another_clock)
+            .bind(bounds.over)
             .bind(&node)
-            .bind(&**own)
-            .bind(lease())
             .execute(&mut *tx)
             .await?;
             if done.rows_affected() == 0 {
@@ -184,6 +226,15 @@ impl Nodes<'_> {
         }
         tx.commit().await?;
         Ok(judged)
+    }
+
+    /// As [`Nodes::judge`], whether this node had its lease for long or not.
+    #[cfg(test)]
+    pub(crate) async fn judge_now(&self) -> Result<Vec<Judged>, StoreError> {
+        let mut tx = self.store.writing().await?;
+        let over = renewed(&mut tx, self.store).await?;
+        drop(tx);
+        self.judge_by(Bounds { over, of_another_clock: i64::MAX }).await
     }
 }
 
@@ -208,20 +259,40 @@ fn node(row: &Row) -> Result<Node, sqlx::Error> {
     })
 }
 
-fn lease() -> i64 {
-    i64::try_from(NODE_LEASE.as_millis()).unwrap_or(i64::MAX)
+/// The time of the database; in a file, which only tests have several nodes on, it is late.
+fn clock(store: &Store) -> &'static str {
+    if store.is_shared() { NOW } else { "9223372036854775807" }
 }
 
-/// Names of the nodes whose lease held when the node `own` renewed its own.
-pub(crate) async fn alive(tx: &mut Tx, own: &str) -> Result<Vec<String>, StoreError> {
-    Ok(engine::query_scalar(
-        "SELECT name FROM nodes WHERE expires_at > (SELECT expires_at FROM nodes WHERE name = ?) \
-         - ?",
-    )
-    .bind(own)
-    .bind(lease())
-    .fetch_all(&mut **tx)
-    .await?)
+/// When this node has renewed its lease.
+async fn renewed(tx: &mut Tx, store: &Store) -> Result<i64, StoreError> {
+    if let Some(member) = &store.member {
+        return Ok(member.lease.over());
+    }
+    let lease = i64::try_from(NODE_LEASE.as_millis()).unwrap_or(i64::MAX);
+    let ends: Option<i64> = engine::query_scalar("SELECT expires_at FROM nodes WHERE name = ?")
+        .bind(&*store.node)
+        .fetch_optional(&mut **tx)
+        .await?;
+    Ok(ends.map_or(LEFT, |ends| ends - lease))
+}
+
+/// Whether the lease of a node held when this node renewed its own. While it cannot be told,
+/// because the database's clock was set, it did.
+pub(crate) async fn lives(tx: &mut Tx, store: &Store, node: &str) -> Result<bool, StoreError> {
+    let over = renewed(tx, store).await?;
+    let found: i64 = engine::query_scalar(&format!(
+        "SELECT COUNT(*) FROM nodes WHERE name = ? AND expires_at > ? \
+         AND (expires_at > ? OR {} < ?)",
+        clock(store)
+    ))
+    .bind(node)
+    .bind(LEFT)
+    .bind(over)
+    .bind(over)
+    .fetch_one(&mut **tx)
+    .await?;
+    Ok(found > 0)
 }
 
 #[cfg(test)]
@@ -313,9 +384,9 @@ mod tests {
         engine::query(over).execute(&b.pool).await.unwrap();
         let refused = a.sessions().mark("ann-1", SessionStatus::Connected).await.unwrap_err();
         assert!(refused.to_string().contains("lease"), "{refused}");
-        b.member.as_ref().unwrap().assume_new(); // a slow machine came here late
+        b.member.as_ref().unwrap().lease.begin_again(); // a slow machine came here late
         assert!(b.nodes().judge().await.unwrap().is_empty(), "b has just come itself");
-        b.member.as_ref().unwrap().assume_steady();
+        b.member.as_ref().unwrap().lease.assume_steady();
         let judged = b.nodes().judge().await.unwrap();
         assert_eq!((judged.len(), &*judged[0].node, judged[0].sessions.len()), (1, "a", 1));
         assert_eq!(judged[0].lines, ["unknown"], "b logs what a had begun");

@@ -20,6 +20,7 @@ use towline_host::clock::UnixMillis;
 
 use crate::engine::{self, QueryBuilder, Tx};
 use crate::error::StoreError;
+use crate::nodes::lives;
 use crate::run_commands::come_with_device;
 use crate::sessions::{COLUMNS, Session};
 use crate::store::{Store, one_of};
@@ -97,7 +98,7 @@ impl Presences<'_> {
                 }
             } else if *node != *self.store.node
                 && !known.other_is_dead
-                && self.lives(&mut tx, &node).await?
+                && lives(&mut tx, self.store, &node).await?
             {
                 // Of its own links this node knows itself whether they answer.
                 return Ok(Arrival::OtherStart(node));
@@ -127,11 +128,6 @@ impl Presences<'_> {
         let commands = come_with_device(&mut tx, device, own, anew).await?;
         tx.commit().await?;
         Ok(Arrival::Here { sessions, commands })
-    }
-
-    /// The lease of a node holds, as of the latest renewal of this node's.
-    async fn lives(&self, tx: &mut Tx, node: &str) -> Result<bool, StoreError> {
-        Ok(crate::nodes::alive(tx, &self.store.node).await?.iter().any(|name| name == node))
     }
 
     /// A link of this node has ended.

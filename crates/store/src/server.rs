@@ -248,6 +248,12 @@ fn not_joined(why: NotJoined) -> StoreError {
              new \
              one is made",
         ),
+        NotJoined::Twice => server(
+            "has another process at work with the name and the key of this node: was its directory \
+             or its machine copied? It goes on; this one is not started. Give the copy a `node` of \
+             its own in the section [evidence] of gateway.toml and remove its node.key, or stop \
+             the other one",
+        ),
         NotJoined::Waits => StoreError::WaitsForApproval,
         NotJoined::Removed => server(
             "has this gateway among the removed nodes: `towline-gateway nodes approve` at another \

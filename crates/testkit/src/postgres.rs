@@ -102,6 +102,30 @@ impl Postgres {
         Ok(String::from_utf8_lossy(&out.stdout).trim_end().to_owned())
     }
 
+    /// From now on the clock of a database can be set ([`Postgres::set_clock`]) as its clients see
+    /// it: a function of its own stands before the server's. For connections that are made later.
+    ///
+    /// # Errors
+    /// What the server said.
+    pub fn lets_clock_be_set(&self, database: &str) -> Outcome {
+        let sql = format!(
+            "create schema clock; create table clock.step (by interval); \
+             insert into clock.step values ('0'); \
+             create function clock.clock_timestamp() returns timestamptz language sql volatile as \
+             'select pg_catalog.clock_timestamp() + (select by from clock.step)'; \
+             alter database {database} set search_path = public, clock, pg_catalog"
+        );
+        self.psql(database, &sql).map(drop)
+    }
+
+    /// Sets the clock of a database by so much before or behind the server's.
+    ///
+    /// # Errors
+    /// What the server said.
+    pub fn set_clock(&self, database: &str, by: &str) -> Outcome {
+        self.psql(database, &format!("update clock.step set by = '{by}'")).map(drop)
+    }
+
     /// Makes a folder that the server may use.
     ///
     /// # Errors

@@ -1,12 +1,17 @@
 //! The lease of a gateway that works on a store together with others: a node.
 //!
-//! Data flow: [`Member::join`] -> a row among the nodes, with one generation more -> renewed on a
-//! connection of its own -> each write compares name, generation and lease in its own transaction.
+//! Data flow: [`Member::join`] -> the lock of its name -> a row among the nodes, with one
+//! generation more -> renewed on a connection of its own -> each write compares name, generation
+//! and lease in its own transaction.
 //!
 //! # Invariants
 //! - A node whose lease is over writes nothing until it has renewed it, and nothing at all once
 //!   another node has declared it dead: the comparison is made under the writers' lock, by the
 //!   clock of the database.
+//! - One process at a time is the node of a name: it holds the lock of the name on the connection
+//!   that renews its lease. A process that finds the lock taken waits until the lease is over or
+//!   given back; it is refused when the lease is renewed meanwhile, by another process with a copy
+//!   of its key.
 //! - A gateway that works alone ([`super::place`]) and nodes exclude each other: nodes share its
 //!   lock.
 //! - One node does the chores of the cluster: it holds a second lock on the connection that renews
@@ -16,9 +21,9 @@
 //!   time has passed with the lock.
 //!
 //! # Not here
-//! - Who is declared dead: [`crate::nodes`].
+//! - Who is declared dead: [`crate::nodes`]. The clock of the database: [`super::lease`].
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions as _, Executor as _};
@@ -28,6 +33,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::backend::Backends;
 use super::guard::{WRITING, WriteGuard};
+use super::lease::{Lease, Renewal};
 use super::place::{WORD, watched};
 use crate::limits::{MAX_NODES, NODE_LEASE, NODE_RENEW, PLACE_AGAIN, SERVER_PATIENCE};
 use crate::migrations;
@@ -37,6 +43,11 @@ use crate::run_commands::{LEAVES_COMMANDS, LEAVES_INVOCATIONS};
 pub(crate) const SHARED: &str = "SELECT pg_try_advisory_lock_shared(482989925221)";
 /// The lock of the node that does the chores: "chores" in ASCII.
 const CHORES: &str = "SELECT pg_try_advisory_lock(109300197516659)";
+/// The lock of a node's name; the number is the one of the chores.
+pub(crate) const NAME: &str =
+    "SELECT pg_try_advisory_lock(hashtextextended('node ' || $1, 109300197516659))";
+/// Renewals by another process that show it alive: one may have been under way when it died.
+const SEEN_ALIVE: u32 = 2;
 /// What the word of the place is while nodes work.
 const CLUSTER: &str = "cluster";
 /// The time of the database in milliseconds.
@@ -64,6 +75,8 @@ pub(crate) enum NotJoined {
     NameTaken,
     /// A node with another name has the key.
     KeyTaken,
+    /// Another process works with this name and key.
+    Twice,
     /// An administrator has not approved the node yet.
     Waits,
     /// The node was removed.
@@ -88,23 +101,8 @@ pub(crate) struct Member {
     pub(crate) name: Arc<str>,
     lost: watch::Receiver<bool>,
     chores: watch::Receiver<bool>,
-    steady: Arc<Steady>,
+    pub(crate) lease: Arc<Lease>,
     keeper: JoinHandle<()>,
-}
-
-/// Since when the lease was renewed without a gap.
-#[derive(Debug)]
-struct Steady(Mutex<Instant>);
-
-impl Steady {
-    /// Whether it was for as long as a lease holds.
-    fn is_long(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).elapsed() > NODE_LEASE
-    }
-
-    fn begin_again(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-    }
 }
 
 impl Drop for Member {
@@ -121,26 +119,29 @@ impl Member {
     ) -> Result<(Self, WriteGuard), NotJoined> {
         let options = watched(options);
         let mut connection = shared(&options).await?.ok_or(NotJoined::Alone)?;
-        let (generation, is_alone) = enter(&mut connection, identity).await?;
+        let has_name = wait_for_name(&mut connection, identity).await?;
+        let (generation, is_alone, begun) = enter(&mut connection, identity).await?;
         let mut backends = Backends::default();
         backends.add(&mut connection).await?;
         let has_chores = is_alone && take_chores(&mut connection).await?;
         let (tell, lost) = watch::channel(false);
         let (tell_chores, chores) = watch::channel(has_chores);
-        let steady = Arc::new(Steady(Mutex::new(Instant::now())));
+        let lease = Arc::new(Lease::new());
+        lease.renewed(begun);
         let name: Arc<str> = identity.name.as_str().into();
         let keeper = Keeper {
             options,
             name: Arc::clone(&name),
             generation,
             backends,
-            steady: Arc::clone(&steady),
+            lease: Arc::clone(&lease),
+            has_name,
             has_chores,
             chores: tell_chores,
         };
         let guard = guard(&name, generation);
         let keeper = tokio::spawn(keeper.keep(connection, tell));
-        Ok((Self { name, lost, chores, steady, keeper }, guard))
+        Ok((Self { name, lost, chores, lease, keeper }, guard))
     }
 
     /// Waits until another node has declared this one dead, or has taken its name.
@@ -156,24 +157,6 @@ impl Member {
         self.keeper.abort();
     }
 
-    /// Whether this node may judge others: it has had the database for as long as a lease holds.
-    pub(crate) fn is_steady(&self) -> bool {
-        self.steady.is_long()
-    }
-
-    /// As if it had had the database for long.
-    #[cfg(test)]
-    pub(crate) fn assume_steady(&self) {
-        let long_ago = Instant::now().checked_sub(2 * NODE_LEASE).unwrap_or_else(Instant::now);
-        *self.steady.0.lock().unwrap_or_else(PoisonError::into_inner) = long_ago;
-    }
-
-    /// As if it had the database since now.
-    #[cfg(test)]
-    pub(crate) fn assume_new(&self) {
-        self.steady.begin_again();
-    }
-
     /// Becomes true when this node does the chores of the cluster.
     pub(crate) fn chores(&self) -> watch::Receiver<bool> {
         self.chores.clone()
@@ -187,16 +170,53 @@ async fn shared(options: &PgConnectOptions) -> Result<Option<PgConnection>, sqlx
     Ok(got.then_some(connection))
 }
 
-/// Writes the node's row; its generation, and whether no other node lives. What an earlier process
-/// of the name held is over, but for its sessions.
+/// Takes the lock of the node's name. Another process may have it, or a connection that is lost:
+/// then this waits until its lease is over. False: the lock is not free even then, or it is another
+/// node's, which [`look_round`] judges.
+async fn wait_for_name(
+    connection: &mut PgConnection,
+    node: &NodeIdentity,
+) -> Result<bool, NotJoined> {
+    let (mut known, mut renewals) = (None, 0);
+    let end = Instant::now() + 2 * NODE_LEASE;
+    while !take_name(connection, &node.name).await? {
+        let sql = format!("SELECT expires_at, expires_at > {NOW}, spki FROM nodes WHERE name = $1");
+        let row: Option<(i64, bool, Vec<u8>)> =
+            sqlx::query_as(&sql).bind(&node.name).fetch_optional(&mut *connection).await?;
+        match row {
+            Some((_, false, _)) => return Ok(false),
+            Some((_, _, spki)) if spki != node.spki => return Ok(false),
+            None if Instant::now() > end => return Ok(false),
+            None => {} // it is just coming itself
+            Some((ends, ..)) => {
+                if known.replace(ends).is_some_and(|before| before != ends) {
+                    renewals += 1;
+                }
+                if renewals == SEEN_ALIVE {
+                    return Err(NotJoined::Twice);
+                }
+            }
+        }
+        sleep(PLACE_AGAIN).await;
+    }
+    Ok(true)
+}
+
+async fn take_name(connection: &mut PgConnection, name: &str) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(NAME).bind(name).fetch_one(connection).await
+}
+
+/// Writes the node's row; its generation, whether no other node lives, and the lease. What an
+/// earlier process of the name held is over, but for its sessions.
 async fn enter(
     connection: &mut PgConnection,
     node: &NodeIdentity,
-) -> Result<(i64, bool), NotJoined> {
+) -> Result<(i64, bool, Renewal), NotJoined> {
     connection.execute(WRITING).await?;
     let alive = look_round(connection, node).await?;
     let lease = i64::try_from(NODE_LEASE.as_millis()).unwrap_or(i64::MAX);
-    let generation: i64 = sqlx::query_scalar(&format!(
+    let asked = Instant::now();
+    let (generation, ends): (i64, i64) = sqlx::query_as(&format!(
         "INSERT INTO nodes (name, generation, expires_at, spki, address, version, joined_at, \
          device_address, knows) VALUES ($1, 1, {NOW} + $2, $3, $4, $5, {NOW}, $6, $7) \
          ON CONFLICT (name) DO UPDATE SET \
@@ -204,7 +224,7 @@ async fn enter(
          excluded.spki, \
          address = excluded.address, version = excluded.version, joined_at = excluded.joined_at, \
          device_address = excluded.device_address, knows = excluded.knows, draining = 0 \
-         RETURNING generation"
+         RETURNING generation, expires_at"
     ))
     .bind(&node.name)
     .bind(lease)
@@ -215,6 +235,7 @@ async fn enter(
     .bind(migrations::newest())
     .fetch_one(&mut *connection)
     .await?;
+    let begun = Renewal { asked, answered: Instant::now(), ends, was_held: true };
     // What an earlier process of the name held, so that the other nodes see it; then what a gateway
     // had that worked alone before.
     for statement in [
@@ -236,7 +257,7 @@ async fn enter(
     .execute(&mut *connection)
     .await?;
     connection.execute("COMMIT").await?;
-    Ok((generation, alive == 0))
+    Ok((generation, alive == 0, begun))
 }
 
 /// Whether the node may enter; the number of others that live.
@@ -294,7 +315,8 @@ struct Keeper {
     generation: i64,
     /// Behind its connections, of now and of before.
     backends: Backends,
-    steady: Arc<Steady>,
+    lease: Arc<Lease>,
+    has_name: bool,
     has_chores: bool,
     chores: watch::Sender<bool>,
 }
@@ -324,7 +346,7 @@ impl Keeper {
                 }
                 Ok(Ok(Turn::Renewed(connection))) => held = Some(connection),
                 Ok(Ok(Turn::Later) | Err(_)) | Err(_) => {
-                    self.steady.begin_again(); // the lease runs out meanwhile
+                    self.lease.begin_again(); // it runs out meanwhile
                 }
             }
             if self.has_chores {
@@ -345,6 +367,10 @@ impl Keeper {
                     return Ok(Turn::Lost);
                 };
                 self.backends.add(&mut connection).await?;
+                self.has_name = take_name(&mut connection, &self.name).await?;
+                if !self.has_name {
+                    self.backends.end_former(&mut connection).await?;
+                }
                 if self.has_chores && !take_chores(&mut connection).await? {
                     if self.backends.end_former(&mut connection).await? {
                         return Ok(Turn::Later);
@@ -361,7 +387,10 @@ impl Keeper {
             return Ok(Turn::Lost);
         }
         self.backends.forget_former();
-        if !self.has_chores && self.steady.is_long() {
+        if !self.has_name {
+            self.has_name = take_name(&mut connection, &self.name).await?;
+        }
+        if !self.has_chores && self.lease.is_steady() {
             self.has_chores = take_chores(&mut connection).await?;
         }
         Ok(Turn::Renewed(connection))
@@ -370,20 +399,21 @@ impl Keeper {
     /// Whether the lease is still this process's.
     async fn renew(&self, connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
         let lease = i64::try_from(NODE_LEASE.as_millis()).unwrap_or(i64::MAX);
-        let before: Option<bool> = sqlx::query_scalar(&format!(
+        let asked = Instant::now();
+        let renewed: Option<(bool, i64)> = sqlx::query_as(&format!(
             "WITH before AS (SELECT expires_at > {NOW} AS held FROM nodes WHERE name = $1) \
              UPDATE nodes SET expires_at = {NOW} + $3 FROM before WHERE nodes.name = $1 \
-             AND nodes.generation = $2 RETURNING before.held"
+             AND nodes.generation = $2 RETURNING before.held, nodes.expires_at"
         ))
         .bind(&*self.name)
         .bind(self.generation)
         .bind(lease)
         .fetch_optional(&mut *connection)
         .await?;
-        if before == Some(false) {
-            self.steady.begin_again(); // this process stood still
+        if let Some((was_held, ends)) = renewed {
+            self.lease.renewed(Renewal { asked, answered: Instant::now(), ends, was_held });
         }
-        Ok(before.is_some())
+        Ok(renewed.is_some())
     }
 }
 

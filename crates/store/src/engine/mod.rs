@@ -17,6 +17,7 @@
 mod backend;
 mod builder;
 pub(crate) mod guard;
+pub(crate) mod lease;
 pub(crate) mod member;
 mod place;
 pub(crate) mod placeholders;
