@@ -111,6 +111,20 @@ fn a_removed_device_has_no_shell_left_at_a_gateway_that_does_not_answer() -> Out
 }
 
 #[test]
+fn a_device_whose_key_is_revoked_has_no_shell_left_at_a_gateway_that_does_not_answer() -> Outcome {
+    let scene = Scene::new()?;
+    let mut shell = scene.shell(&scene.pair.admin_at(scene.pair.b_address))?;
+    scene.way.hold(true);
+    let body = json!({ "InstanceId": scene.device.id() });
+    scene.pair.lab.admin().api("Towline.RevokeDeviceKey", &body)?;
+    shell.finish(PATIENCE)?;
+    eventually("its link is over", PATIENCE, || {
+        let links = scene.pair.server.psql("towline", "select count(*) from presence").ok()?;
+        (links == "0").then_some(())
+    })
+}
+
+#[test]
 fn a_device_whose_copy_comes_to_another_gateway_is_locked_out_at_its_own() -> Outcome {
     let scene = Scene::new()?;
     let mut shell = scene.shell(&scene.pair.admin_at(scene.pair.b_address))?;

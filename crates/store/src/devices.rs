@@ -14,6 +14,7 @@ use crate::engine::{self, QueryBuilder, Row, Tx};
 use crate::error::StoreError;
 use crate::keys::fingerprint;
 use crate::limits;
+use crate::presence;
 use crate::removed_devices;
 use crate::store::{Store, one_of, within};
 use crate::tags::{Tag, TagKind, put_all};
@@ -446,7 +447,8 @@ impl Devices<'_> {
         Ok(rows.iter().map(device).collect::<Result<_, _>>()?)
     }
 
-    /// Changes the status of a device. `false`: there is no such device.
+    /// Changes the status of a device, and wants its link ended where it may have none any more.
+    /// `false`: there is no such device.
     ///
     /// # Errors
     /// [`StoreError::Database`].
@@ -456,12 +458,17 @@ impl Devices<'_> {
         status: DeviceStatus,
         reason: &str,
     ) -> Result<bool, StoreError> {
+        let mut tx = self.store.writing().await?;
         let done = engine::query("UPDATE devices SET status = ?, status_reason = ? WHERE id = ?")
             .bind(status.as_str())
             .bind(reason)
             .bind(id)
-            .execute(&self.store.pool)
+            .execute(&mut *tx)
             .await?;
+        if matches!(status, DeviceStatus::Quarantined | DeviceStatus::Revoked) {
+            presence::want_end(&mut tx, id).await?;
+        }
+        tx.commit().await?;
         Ok(done.rows_affected() > 0)
     }
 
@@ -509,6 +516,7 @@ impl Devices<'_> {
         removed_devices::keep(&mut tx, id, now).await?;
         let gone =
             engine::query("DELETE FROM devices WHERE id = ?").bind(id).execute(&mut *tx).await?;
+        presence::want_end(&mut tx, id).await?;
         engine::query("DELETE FROM device_search WHERE id = ?").bind(id).execute(&mut *tx).await?;
         engine::query("DELETE FROM tags WHERE kind = 'device' AND id = ?")
             .bind(id)

@@ -11,6 +11,7 @@ use towline_ssm::ids::hex_lower;
 use crate::engine::{self, Row};
 use crate::error::StoreError;
 use crate::limits;
+use crate::presence;
 use crate::store::Store;
 use towline_host::clock::UnixMillis;
 
@@ -273,7 +274,8 @@ impl DeviceKeys<'_> {
         Ok(done.rows_affected() > 0)
     }
 
-    /// Revokes keys of a device: the one with this fingerprint, or all. Returns the number revoked.
+    /// Revokes keys of a device: the one with this fingerprint, or all, and wants its link ended.
+    /// Returns the number revoked.
     ///
     /// # Errors
     /// [`StoreError::Database`].
@@ -284,6 +286,7 @@ impl DeviceKeys<'_> {
         reason: &str,
         now: UnixMillis,
     ) -> Result<u64, StoreError> {
+        let mut tx = self.store.writing().await?;
         let done = engine::query(
             "UPDATE device_keys SET status = 'revoked', ended_at = ?, reason = ? \
              WHERE device_id = ? AND fingerprint = COALESCE(?, fingerprint) AND status <> \
@@ -293,8 +296,12 @@ impl DeviceKeys<'_> {
         .bind(reason)
         .bind(device)
         .bind(fingerprint)
-        .execute(&self.store.pool)
+        .execute(&mut *tx)
         .await?;
+        if done.rows_affected() > 0 {
+            presence::want_end(&mut tx, device).await?; // with a key left it comes again
+        }
+        tx.commit().await?;
         Ok(done.rows_affected())
     }
 }

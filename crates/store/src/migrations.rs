@@ -67,6 +67,7 @@ const STEPS: &[Step] = &[
     (85, "rights on record", include_str!("../migrations/0085_rights_on_record.sql")),
     (86, "sign-ins everywhere", include_str!("../migrations/0086_sign_ins_everywhere.sql")),
     (88, "wanted ends", include_str!("../migrations/0088_wanted_ends.sql")),
+    (91, "ends of links", include_str!("../migrations/0091_ends_of_links.sql")),
 ];
 
 /// The same for PostgreSQL, which begins with the schema of step 38.
@@ -98,6 +99,7 @@ const POSTGRES: &[Step] = &[
         include_str!("../migrations/postgres/0086_sign_ins_everywhere.sql"),
     ),
     (88, "wanted ends", include_str!("../migrations/postgres/0088_wanted_ends.sql")),
+    (91, "ends of links", include_str!("../migrations/postgres/0091_ends_of_links.sql")),
 ];
 
 /// Number, name and text of a step.

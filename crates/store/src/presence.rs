@@ -13,6 +13,8 @@
 //! - With a device come all its sessions and the steps of commands that it may hold: the node that
 //!   holds the link alone can carry them.
 //! - A node that ends a link removes no row that names another link.
+//! - A link that has to end is marked where its device changes, and when it comes: its node looks
+//!   for the mark, not for the device ([`crate::wanted_ends`]).
 
 use std::collections::{HashMap, HashSet};
 
@@ -105,16 +107,21 @@ impl Presences<'_> {
             }
         }
         engine::query(
-            "INSERT INTO presence (device_id, node, boot, connection, since) VALUES (?, ?, ?, ?, \
-             ?) \
+            "INSERT INTO presence (device_id, node, boot, connection, since, end_wanted) \
+             VALUES (?, ?, ?, ?, ?, CASE WHEN EXISTS (SELECT 1 FROM removed_devices WHERE id = ?) \
+             OR EXISTS (SELECT 1 FROM devices WHERE id = ? AND status IN ('quarantined', \
+             'revoked')) THEN 1 ELSE 0 END) \
              ON CONFLICT (device_id) DO UPDATE SET node = excluded.node, boot = excluded.boot, \
-             connection = excluded.connection, since = excluded.since",
+             connection = excluded.connection, since = excluded.since, \
+             end_wanted = excluded.end_wanted",
         )
         .bind(device)
         .bind(&*self.store.node)
         .bind(&link.boot[..])
         .bind(link.number)
         .bind(now.0)
+        .bind(device)
+        .bind(device)
         .execute(&mut *tx)
         .await?;
         let own = &*self.store.node;
@@ -194,6 +201,15 @@ impl Presences<'_> {
         };
         Ok(rows.into_iter().filter_map(link).collect())
     }
+}
+
+/// The link of a device has to end, whatever node holds it.
+pub(crate) async fn want_end(tx: &mut Tx, device: &str) -> Result<(), StoreError> {
+    engine::query("UPDATE presence SET end_wanted = 1 WHERE device_id = ?")
+        .bind(device)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
 }
 
 /// Forgets the unreadable sessions that have ended meanwhile: their devices are to end them, too.

@@ -7,6 +7,8 @@ use towline_host::clock::UnixMillis;
 
 use crate::NodeIdentity;
 use crate::change::Removed;
+#[cfg(test)]
+use crate::engine;
 use crate::server::ServerAddress;
 use crate::store::Store;
 
@@ -84,4 +86,38 @@ pub async fn remove(store: &Store, name: &str) -> Removed {
     let removed = change.remove(&principal, "arn:boss", UnixMillis(1)).await.unwrap();
     change.commit().await.unwrap();
     removed
+}
+
+/// What a statement reads without an index, or much of: steps of SQLite's plan that walk through a
+/// table, or of PostgreSQL's that had read more than a hundred rows. Each value is an empty text.
+///
+/// # Panics
+/// When the engine does not explain it.
+#[cfg(test)]
+#[allow(clippy::unwrap_used)] // for tests only, which fail by panicking
+pub(crate) async fn walks(store: &Store, sql: &str) -> Vec<String> {
+    const MANY: u64 = 100;
+    let sql = sql.replace('?', "''");
+    let lines = async |sql: String, column| {
+        let rows = engine::query(&sql).persistent(false).fetch_all(&store.pool).await.unwrap();
+        let line = |row: &engine::Row| row.try_get::<String, &str>(column).unwrap();
+        rows.iter().map(line).collect::<Vec<_>>()
+    };
+    if !store.is_shared() {
+        let mut steps = lines(format!("EXPLAIN QUERY PLAN {sql}"), "detail").await;
+        steps.retain(|step| step.starts_with("SCAN"));
+        return steps;
+    }
+    let mut steps = lines(format!("EXPLAIN ANALYZE {sql}"), "QUERY PLAN").await;
+    let is_much = |step: &String| {
+        let read = step.split_once("(actual").map_or(&**step, |(_, read)| read);
+        let numbers = ["rows=", "Rows Removed by Filter: "].map(|before| {
+            let number = read.split(before).nth(1).unwrap_or("0");
+            let end = number.find(|c: char| !c.is_ascii_digit()).unwrap_or(number.len());
+            number[..end].parse::<u64>().unwrap_or(0)
+        });
+        numbers.iter().any(|number| *number > MANY)
+    };
+    steps.retain(is_much);
+    steps
 }

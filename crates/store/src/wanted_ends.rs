@@ -2,12 +2,14 @@
 //!
 //! Data flow: a session is to end at another node, which does not answer ->
 //! [`WantedEnds::want`] -> the node that carries it, or takes it over, looks
-//! ([`WantedEnds::sessions_here`]) with each renewal of its lease. Devices that were removed or
-//! quarantined are found by their presence ([`WantedEnds::devices_here`]).
+//! ([`WantedEnds::sessions_here`]) with each renewal of its lease. The link of a device that is
+//! removed or quarantined, or that loses a key, is marked in the transaction that does so, and
+//! found by the mark ([`WantedEnds::devices_here`]).
 //!
 //! # Invariants
 //! - Only a session that has not ended is wanted to end, and by one sentence: the first.
 //! - Who looks changes nothing here: the session's end, or that of the link, does.
+//! - A look reads what has to end at this node, however many rows there are besides.
 
 use crate::engine;
 use crate::error::StoreError;
@@ -48,41 +50,34 @@ impl WantedEnds<'_> {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn sessions_here(&self) -> Result<Vec<(String, String)>, StoreError> {
-        Ok(engine::query_as(
-            "SELECT id, end_wanted FROM sessions WHERE node = ? AND end_wanted <> '' \
-             AND ended_at IS NULL ORDER BY id",
-        )
-        .bind(&*self.store.node)
-        .fetch_all(&self.store.pool)
-        .await?)
+        Ok(engine::query_as(SESSIONS).bind(&*self.store.node).fetch_all(&self.store.pool).await?)
     }
 
-    /// The devices whose link is at this node, and that were removed or quarantined.
+    /// The devices whose link is at this node and has to end.
     ///
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn devices_here(&self) -> Result<Vec<String>, StoreError> {
-        Ok(engine::query_scalar(
-            "SELECT p.device_id FROM removed_devices r JOIN presence p ON p.device_id = r.id \
-             WHERE p.node = ? \
-             UNION SELECT p.device_id FROM devices d JOIN presence p ON p.device_id = d.id \
-             WHERE d.status = 'quarantined' AND p.node = ?",
-        )
-        .bind(&*self.store.node)
-        .bind(&*self.store.node)
-        .fetch_all(&self.store.pool)
-        .await?)
+        Ok(engine::query_scalar(DEVICES)
+            .bind(&*self.store.node)
+            .fetch_all(&self.store.pool)
+            .await?)
     }
 }
+
+const SESSIONS: &str = "SELECT id, end_wanted FROM sessions WHERE node = ? AND end_wanted <> '' \
+     AND ended_at IS NULL ORDER BY id";
+const DEVICES: &str = "SELECT device_id FROM presence WHERE node = ? AND end_wanted = 1";
 
 #[cfg(test)]
 mod tests {
     use towline_host::clock::UnixMillis;
 
+    use super::*;
     use crate::sessions::tests::new;
-    use crate::testing::scratch;
+    use crate::testing::{scratch, walks};
     use crate::{
-        Arrival, Connection, DeviceStatus, Known, NewActivation, NewDevice, SessionFilter, Store,
+        Arrival, Connection, DeviceStatus, Known, NewActivation, NewDevice, SessionFilter,
     };
 
     const NOW: UnixMillis = UnixMillis(1);
@@ -122,9 +117,57 @@ mod tests {
         store.devices().remove(&removed, NOW).await.unwrap();
         let status = DeviceStatus::Quarantined;
         store.devices().set_status(&copied, status, "copied").await.unwrap();
+        let lost_a_key = device(&store, 4).await;
+        store.device_keys().revoke(&lost_a_key, None, "lost", NOW).await.unwrap();
         let mut found = ends.devices_here().await.unwrap();
         found.sort();
-        assert_eq!(found, [removed, copied]);
+        assert_eq!(found, [&*removed, &copied, &lost_a_key]);
         assert_eq!(stays, "mi-1");
+        // Let in again, or with another key, it comes by another link; a removed one does not.
+        for (id, stays) in [(&copied, false), (&lost_a_key, false), (&removed, true)] {
+            store.devices().approve(id, DeviceStatus::Quarantined).await.unwrap();
+            let link = Connection { boot: [9; 16], number: 2 };
+            store.presences().arrive(id, link, Known::default(), NOW).await.unwrap();
+            assert_eq!(ends.devices_here().await.unwrap().contains(id), stays, "{id}");
+        }
+    }
+
+    /// Rows of the statement that follows, each with a number `n`.
+    const MANY: &str = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < \
+                        20000)";
+
+    async fn add(store: &Store, into: &str, row: &str) {
+        let sql = format!("INSERT INTO {into} {MANY} SELECT {row} FROM n");
+        engine::query(&sql).execute(&store.pool).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_look_reads_nothing_of_what_need_not_end() {
+        let (store, _dir) = scratch().await;
+        add(
+            &store,
+            "removed_devices (id, tags, agent_kind, kept_until)",
+            "'mi-gone-' || n, '{}', 'towline', 1",
+        )
+        .await;
+        add(
+            &store,
+            "sessions (id, device_id, principal_arn, principal_name, document, status, idle_ms, \
+             started_at, ended_at, end_wanted)",
+            "'ann-' || n, 'mi', 'arn', 'ann', 'd', 'Terminated', 1, 1, 2, 'it was removed'",
+        )
+        .await;
+        let link = format!(
+            "INSERT INTO presence SELECT 'mi-' || n, '', ?, 1, 1, 0 FROM ({MANY} SELECT n FROM n) x"
+        );
+        engine::query(&link).bind(&[1_u8; 16][..]).execute(&store.pool).await.unwrap();
+        engine::query("ANALYZE").execute(&store.pool).await.unwrap();
+        for sql in [SESSIONS, DEVICES] {
+            let walked = walks(&store, sql).await;
+            assert!(walked.is_empty(), "{sql}: {walked:?}");
+        }
+        let all = "SELECT p.device_id FROM removed_devices r JOIN presence p \
+                   ON p.device_id = r.id WHERE p.node = ?";
+        assert!(!walks(&store, all).await.is_empty(), "a walk is seen");
     }
 }

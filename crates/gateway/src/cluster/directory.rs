@@ -37,7 +37,7 @@ impl Directory {
     /// # Errors
     /// The store's.
     pub async fn refresh(&self) -> Result<(), StoreError> {
-        let nodes = self.store.nodes().list().await?;
+        let nodes = self.store.nodes().look().await?;
         *lock(&self.nodes) = nodes;
         Ok(())
     }

@@ -15,7 +15,7 @@ use super::hub::Hub;
 use crate::plane::EndReason;
 
 /// What a device's link says at its end.
-const REMOVED: &str = "the device was removed or quarantined at another gateway";
+const REMOVED: &str = "the device was removed or quarantined, or lost its key, at another gateway";
 
 impl Hub {
     /// Ends it.
