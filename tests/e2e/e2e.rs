@@ -21,6 +21,7 @@ mod cluster;
 mod cluster_commands;
 mod cluster_copies;
 mod cluster_recordings;
+mod cluster_sign_in_links;
 mod cluster_unreached;
 mod codes;
 mod command_log;

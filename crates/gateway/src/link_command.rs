@@ -4,7 +4,7 @@
 //! program writes it to standard output.
 //!
 //! # Not here
-//! - A link without a running gateway: links are void at a restart.
+//! - A link without a running gateway: its links are void when it is started again.
 
 use std::io::Write as _;
 

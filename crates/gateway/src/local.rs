@@ -36,7 +36,7 @@ use crate::origins::Origins;
 use crate::plane::AgentAcceptor;
 use crate::rescue::{self, RescueKey};
 use crate::server_pins::{self, PinReport, ServerPins};
-use crate::sign_in_links::{self, SignInLink, SignInLinks};
+use crate::sign_in_links::{self, SignInLink};
 use crate::vault::Vault;
 
 /// Name of the socket in the gateway's directory.
@@ -134,8 +134,6 @@ pub struct Local {
     pub drain: Option<Arc<Drain>>,
     /// What concerns nodes, where there are some.
     pub orders: Option<NodeOrders>,
-    /// Links that sign in.
-    pub links: Arc<SignInLinks>,
     /// Where the console is.
     pub origins: Origins,
     /// The time.
@@ -230,7 +228,7 @@ impl Local {
             }
             Order::Pins => self.pin_report().await,
             Order::SignInLink(user) => {
-                let made = self.links.make(store, &self.origins, &user, now).await;
+                let made = sign_in_links::make(store, &self.origins, &user, now).await;
                 let event = sign_in_links::event(&user, uid, made.as_ref().err());
                 match (made, audit.write_first(event).await) {
                     (Ok(link), Ok(())) => Answer::Link(link),

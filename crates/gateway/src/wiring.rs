@@ -53,7 +53,6 @@ use crate::routes;
 use crate::run_command::Commands;
 use crate::server_pins::{self, ServerPins};
 use crate::sessions::{Hub, HubHandle, HubParts, HubSettings};
-use crate::sign_in_links::SignInLinks;
 pub use crate::starting::GatewayError;
 use crate::starting::{bind, keep_limits, mail_server, room, seen};
 use crate::throttle::LogBudget;
@@ -115,7 +114,6 @@ pub struct Gateway {
     evidence: Arc<Archive>,
     news: RecordingEvents,
     certificate: Arc<Watched>,
-    links: Arc<SignInLinks>,
     seen: Vec<SeenRequest>,
     _lock: DirLock,
 }
@@ -154,6 +152,7 @@ impl Gateway {
         let epoch = store.settings().get(EPOCH).await?.unwrap_or_default();
         let vault = Arc::new(vault.of_epoch(epoch));
         keep_limits(&store, &config).await?;
+        store.sign_in_links().void_own().await?;
         audit::close_left(&store).await?;
         let seen = seen(&store, clock.now()).await?;
         let listener = bind(config.listen)?;
@@ -201,7 +200,6 @@ impl Gateway {
             evidence,
             news,
             certificate,
-            links: Arc::default(),
             seen,
             _lock: lock,
         })
@@ -321,7 +319,6 @@ impl Gateway {
             agents: Arc::clone(&plane.agents),
             drain: plane.drain.clone(),
             orders: orders(&self.foundation),
-            links: Arc::clone(&self.links),
             origins: origins(&self.foundation),
             clock: clock.clone(),
         };
@@ -358,19 +355,8 @@ impl Gateway {
     ) -> Result<(), GatewayError> {
         let stop = plane.drain.as_ref().map_or(stop.clone(), |drain| drain.before(stop));
         let ready = self.keep_house(&plane, &stop);
-        let Self {
-            foundation,
-            vault,
-            tls,
-            listener,
-            monitor,
-            evidence,
-            news,
-            links,
-            seen,
-            _lock,
-            ..
-        } = self;
+        let Self { foundation, vault, tls, listener, monitor, evidence, news, seen, _lock, .. } =
+            self;
         let (store, metrics) = (foundation.store.clone(), Arc::clone(&foundation.metrics));
         let sessions = plane.sessions;
         tokio::spawn(news::handle(Arc::clone(&sessions), store.clone(), news));
@@ -400,7 +386,6 @@ impl Gateway {
             stream_url_host: foundation.config.stream_url_host.clone(),
             sign_in: sign_in(&foundation),
             authority: foundation.authority.digest(),
-            links,
             ready: Arc::clone(&ready),
             providers: ProviderKeys::new(
                 foundation.config.outbound.client().map_err(GatewayError::OutboundCa)?,

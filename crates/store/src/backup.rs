@@ -151,6 +151,7 @@ async fn end_rights(tx: &mut Tx, now: UnixMillis, voided: &mut Voided) -> Result
     .execute(&mut **tx)
     .await?;
     voided.notifications = done.rows_affected();
+    engine::query("DELETE FROM sign_in_links").execute(&mut **tx).await?;
     Ok(())
 }
 

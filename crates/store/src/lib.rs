@@ -82,6 +82,7 @@ mod seen_requests;
 mod server;
 mod sessions;
 mod settings;
+mod sign_in_links;
 mod sign_in_requests;
 mod sign_ins;
 mod sign_ins_under_way;
@@ -139,6 +140,7 @@ pub use seen_requests::{SeenRequest, SeenRequests};
 pub use server::ServerAddress;
 pub use sessions::{NewSession, Session, SessionFilter, SessionPage, SessionStatus, SessionStore};
 pub use settings::{IDLE_MINUTES, MAX_MINUTES, SessionLimits, Settings};
+pub use sign_in_links::SignInLinks;
 pub use sign_in_requests::{
     SIGN_IN_REQUEST_MARK, SignInOutcome, SignInPoll, SignInRequest, SignInRequests,
 };

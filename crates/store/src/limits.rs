@@ -202,6 +202,9 @@ pub const INVOCATIONS_AT_ONCE: usize = 500;
 /// one person. Each costs some 300 bytes of memory.
 pub const MAX_OPEN_INVOCATIONS: i64 = 100_000;
 
+/// Unused links of the server that sign in, of one gateway; a further one voids the oldest.
+pub const MAX_SIGN_IN_LINKS: i64 = 16;
+
 /// Sign-in requests of programs that wait: some 2 KiB each.
 pub const MAX_SIGN_IN_REQUESTS: i64 = 256;
 

@@ -20,6 +20,7 @@ use crate::limits::NODE_LEASE;
 use crate::presence::take;
 use crate::run_commands::leave_node;
 use crate::sessions::Session;
+use crate::sign_in_links;
 use crate::store::Store;
 
 /// Whether a node may work.
@@ -159,7 +160,9 @@ impl Nodes<'_> {
         let own = &*self.store.node;
         let mut tx = self.store.writing().await?;
         engine::query("DELETE FROM presence WHERE node = ?").bind(own).execute(&mut *tx).await?;
-        engine::query("UPDATE nodes SET expires_at = 1 WHERE name = ?")
+        sign_in_links::void_of(&mut tx, own).await?;
+        engine::query("UPDATE nodes SET expires_at = ? WHERE name = ?")
+            .bind(LEFT)
             .bind(own)
             .execute(&mut *tx)
             .await?;
@@ -220,6 +223,7 @@ impl Nodes<'_> {
                 .execute(&mut *tx)
                 .await?;
             leave_node(&mut tx, &node).await?;
+            sign_in_links::void_of(&mut tx, &node).await?;
             let lines = begun_requests::close(&mut tx, Some(&node)).await?;
             let sessions = take(&mut tx, "node = ?", &[&node], self.store).await?;
             judged.push(Judged { node, sessions, lines });

@@ -181,7 +181,6 @@ const MAY_SEE: Table<'_> = &[
             "run_command",
             "server_pins",
             "sessions",
-            "sign_in_links",
             "starting",
             "throttle",
             "vault",

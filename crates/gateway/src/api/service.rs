@@ -32,7 +32,6 @@ use crate::metrics::Metrics;
 use crate::notifications::Bell;
 use crate::plane::{Commands, Peers, Presence, Sessions};
 use crate::readiness::Readiness;
-use crate::sign_in_links::SignInLinks;
 use crate::throttle::{LogBudget, Shared, Throttle};
 use crate::vault::Vault;
 
@@ -72,8 +71,6 @@ pub struct Parts {
     pub authority: String,
     /// Whether new work is taken, and the certificate.
     pub ready: Arc<Readiness>,
-    /// Links that sign a browser in once.
-    pub links: Arc<SignInLinks>,
     /// What identity providers publish.
     pub providers: ProviderKeys,
     /// Wakes what sends notifications.

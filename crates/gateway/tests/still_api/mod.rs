@@ -62,7 +62,6 @@ pub(crate) async fn parts(dir: &Path) -> Parts {
         removal_ends_sessions: false,
         access_ends_sessions: false,
         seen: Vec::new(),
-        links: Arc::default(),
         ready,
         sign_in: SignInSettings::default(),
         providers: ProviderKeys::new(

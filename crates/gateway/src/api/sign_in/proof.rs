@@ -24,6 +24,7 @@ use super::super::service::Api;
 use crate::limits;
 use crate::origins::Origin;
 use crate::plane::Person;
+use crate::sign_in_links;
 
 /// The header with the CSRF value.
 const CSRF: &str = "x-towline-csrf";
@@ -92,7 +93,8 @@ impl Api {
     ) -> Result<Caller, Failure> {
         self.own_page(headers).map_err(Failure::uncounted)?;
         let RedeemSignInLinkRequest { principal_name, secret } = parse(body)?;
-        let key = self.parts.links.take(&principal_name, &secret, now).ok_or_else(no_link)?;
+        let key = sign_in_links::take(self.store(), &principal_name, &secret, now).await;
+        let key = key.or_internal("cannot use a link")?.ok_or_else(no_link)?;
         let key = self.store().principals().key(&key).await;
         let key = key.or_internal("cannot read an access key")?;
         let key = key.filter(|key| key.active).ok_or_else(no_link)?;
