@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use towline_testkit::lab::{Device, DeviceSetup, Lab, Operator};
+use towline_testkit::postgres::Postgres;
 use towline_testkit::process::Signal;
 use towline_testkit::terminal::{PATIENCE, Terminal};
 use towline_testkit::trouble::ensure;
@@ -12,6 +13,7 @@ use towline_testkit::{Outcome, Trouble, eventually};
 use towline_wire::client::{FromClient, ToClient};
 
 use crate::codes::{DENIED, ENDED, REFUSED};
+use crate::database::lab_at;
 use crate::peers::client::{Channel, hear, open, say};
 
 /// The right to watch sessions on devices of one environment.
@@ -232,6 +234,39 @@ fn a_joiner_with_consent_types_in_place_of_the_owner_who_takes_the_session_back(
         })
     };
     ensure(by("asked for"), || "no audit line of JoinSession by consent".into())
+}
+
+#[test]
+fn a_joiner_keeps_the_seat_when_the_gateway_is_killed_and_started_again() -> Outcome {
+    let server = Postgres::start(&["fsync = off"])?;
+    server.psql("postgres", "create database towline")?;
+    let mut lab = lab_at(&server.address("towline"))?;
+    let device = device(&lab)?;
+    let (mut owner, session) = shell(&lab, &device)?;
+    let bob = lab.user("bob", Some(&may_join(&["ssm:StartSession"])))?;
+    let start = json!({ "Version": "2012-10-17", "Statement": [
+        { "Effect": "Allow", "Action": "ssm:StartSession", "Resource": "*" }] });
+    let body = json!({ "PrincipalName": "bob", "PolicyName": "start",
+        "PolicyDocument": start.to_string() });
+    lab.admin().api("Towline.PutPrincipalPolicy", &body)?;
+    let mut joiner = bob.terminal(&["join", &session])?;
+    owner.expect("user/bob asks to type into this session")?;
+    owner.line("~y")?;
+    owner.expect("you watch the session now")?;
+    joiner.line("echo joined-$((40+2))")?;
+    joiner.expect("joined-42")?;
+    eventually("the seat is stored", PATIENCE, || {
+        let seats = "select count(*) from sessions where seat like '%user/bob%'";
+        (server.psql("towline", seats).ok()? == "1").then_some(())
+    })?;
+    for _ in 0..2 {
+        lab.gateway.kill()?;
+        lab.gateway.start_again()?;
+        joiner.line("echo after-$((40+2))")?;
+        joiner.expect_within("after-42", PATIENCE)?;
+    }
+    joiner.line("exit")?;
+    ensure(joiner.finish(PATIENCE)?.success(), || "the joiner's shell did not end well".into())
 }
 
 #[test]

@@ -69,6 +69,7 @@ const STEPS: &[Step] = &[
     (88, "wanted ends", include_str!("../migrations/0088_wanted_ends.sql")),
     (91, "ends of links", include_str!("../migrations/0091_ends_of_links.sql")),
     (92, "sign-in links", include_str!("../migrations/0092_sign_in_links.sql")),
+    (93, "seats", include_str!("../migrations/0093_seats.sql")),
 ];
 
 /// The same for PostgreSQL, which begins with the schema of step 38.
@@ -102,6 +103,7 @@ const POSTGRES: &[Step] = &[
     (88, "wanted ends", include_str!("../migrations/postgres/0088_wanted_ends.sql")),
     (91, "ends of links", include_str!("../migrations/postgres/0091_ends_of_links.sql")),
     (92, "sign-in links", include_str!("../migrations/postgres/0092_sign_in_links.sql")),
+    (93, "seats", include_str!("../migrations/postgres/0093_seats.sql")),
 ];
 
 /// Number, name and text of a step.

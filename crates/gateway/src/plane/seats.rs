@@ -4,7 +4,7 @@
 //! - How it is asked for and given: `sessions::session`.
 
 /// A user who types into a session of somebody else. Her ids are never given again; her ARN may be.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Sitter {
     /// What others are told.
     pub arn: String,

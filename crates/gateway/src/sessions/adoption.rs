@@ -23,6 +23,7 @@ use towline_store::{Arrival, Connection, Known, Session as Row, StoreError};
 
 use super::hub::Hub;
 use super::recording;
+use super::seats;
 use super::session::Session;
 use super::unsure::Unsure;
 use super::watch;
@@ -209,6 +210,7 @@ impl Hub {
     /// demanded and cannot go on here.
     pub(super) async fn take_up(self: &Arc<Self>, row: &Row) -> Result<(), StoreError> {
         let session = Session::restored(self.meta_of_row(row));
+        seats::restore(&session, row);
         let recorder = &self.parts.recorder;
         match recording::go_on(self.store(), recorder, row, || session.on_taken()).await? {
             Ok(Some(tape)) => session.record(tape),

@@ -60,6 +60,7 @@ impl plane::Sessions for HubHandle {
     fn leave_seats(&self, ids: &[String], end: bool) -> BoxFuture<'_, u64> {
         let sessions = self.hub.all_sessions();
         let left = sessions.iter().filter(|session| session.leave_seat(ids, end)).count();
+        sessions.iter().for_each(|session| self.hub.store_seat(session));
         Box::pin(ready(u64::try_from(left).unwrap_or(u64::MAX)))
     }
 

@@ -291,6 +291,7 @@ impl Hub {
             LiveState::Disconnected => SessionStatus::Disconnected,
             LiveState::Terminating => return,
         };
+        self.store_seat(session);
         let (hub, name) = (Arc::clone(self), session.meta.name.clone());
         tokio::spawn(async move {
             if let Err(error) = hub.parts.store.sessions().mark(&name, status).await {

@@ -32,6 +32,7 @@ mod recording;
 mod restating;
 mod restoring;
 mod scripts;
+mod seats;
 mod session;
 mod session_map;
 mod step_name;

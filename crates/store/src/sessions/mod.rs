@@ -12,6 +12,7 @@
 //!   removed when a session is inserted.
 
 mod rows;
+mod seat;
 mod table;
 mod unreadable;
 

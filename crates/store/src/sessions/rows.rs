@@ -120,6 +120,8 @@ pub struct Session {
     pub node: String,
     /// The part of its recording that is being written, or was the last one.
     pub recording_part: u32,
+    /// Who has its seat in place of the owner; empty: the owner. Opaque here.
+    pub seat: String,
 }
 
 /// Which sessions to list. `None` or empty: any.
@@ -152,7 +154,7 @@ pub(crate) const COLUMNS: &str = "SELECT id, device_id, principal_arn, principal
                                   access_type, \
      access_request, session_type, output_url, status, details, idle_ms, max_ms, started_at, \
      ended_at, resume_state, commands, \
-     recording_bytes, input_recorded, node, recording_part, start_facts FROM sessions";
+     recording_bytes, input_recorded, node, recording_part, start_facts, seat FROM sessions";
 
 pub(crate) fn session(row: &Row) -> Result<Session, sqlx::Error> {
     let status: String = row.try_get("status")?;
@@ -188,6 +190,7 @@ pub(crate) fn session(row: &Row) -> Result<Session, sqlx::Error> {
         recording_bytes: row.try_get("recording_bytes")?,
         node: row.try_get("node")?,
         recording_part: u32::try_from(row.try_get::<i64, _>("recording_part")?).unwrap_or(1),
+        seat: row.try_get("seat")?,
     })
 }
 

@@ -8,6 +8,8 @@
 //! - One request waits for an answer at a time, and ends with the client that was asked.
 //! - A seat is its user's by ids: who loses her rights loses it, and nobody inherits it by a name.
 //! - The recording says who types from which position on, each time that another user begins.
+//! - Who has it outlives the gateway: the session's row says so ([`crate::sessions::Hub`] writes
+//!   it), and a session that is taken up again begins with it.
 
 use std::sync::Arc;
 
@@ -26,6 +28,8 @@ pub(super) struct Seat {
     holder: Option<Sitter>,
     /// The user of the session's token; `None`: the owner.
     next: Option<Sitter>,
+    /// Who the store says has it.
+    stored: Option<Sitter>,
     /// Another user has taken it, and the recording does not say so yet.
     changed: bool,
     request: u32,
@@ -62,6 +66,24 @@ impl Session {
         }
         let over = matches!(self.lock().phase, Phase::Ended);
         if over { Err(SeatError::Over) } else { Ok(()) }
+    }
+
+    /// A session that is taken up again: who had the seat has it.
+    pub(in crate::sessions) fn restore_seat(&self, holder: Sitter) {
+        let seat = &mut self.lock().seat;
+        seat.stored = Some(holder.clone());
+        seat.holder = Some(holder);
+    }
+
+    /// Who has the seat, unless the store says so: `Some(None)`: the owner.
+    pub(in crate::sessions) fn unstored_seat(&self) -> Option<Option<Sitter>> {
+        let seat = &self.lock().seat;
+        (seat.holder != seat.stored).then(|| seat.holder.clone())
+    }
+
+    /// The store says who has it.
+    pub(in crate::sessions) fn seat_stored(&self, holder: Option<Sitter>) {
+        self.lock().seat.stored = holder;
     }
 
     /// Whether this user has the seat: she herself, and not one who has got her name since.

@@ -83,6 +83,8 @@ pub struct Session {
     notice: OnceLock<String>,
     /// Wakes the watch when a deadline may have come nearer.
     pub(in crate::sessions) changed: Notify,
+    /// Held while it is stored who has the seat.
+    pub(in crate::sessions) storing_seat: tokio::sync::Mutex<()>,
 }
 
 impl Session {
@@ -124,7 +126,13 @@ impl Session {
             seat: Seat::default(),
             access: None,
         };
-        Self { meta, core: Mutex::new(core), notice: OnceLock::new(), changed: Notify::new() }
+        Self {
+            meta,
+            core: Mutex::new(core),
+            notice: OnceLock::new(),
+            changed: Notify::new(),
+            storing_seat: tokio::sync::Mutex::default(),
+        }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Core> {

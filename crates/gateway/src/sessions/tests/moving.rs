@@ -1,22 +1,61 @@
-//! A session that changes gateways while the answer of the store is lost: the store has given it to
-//! this one, which does not know.
+//! A session that changes gateways: who has its seat has it there; and the answer of the store is
+//! lost, which has given the session to a gateway that does not know.
 
+use tokio::time::Instant;
 use towline_host::clock::UnixMillis;
 use towline_store::testing::{joined, new_database};
-use towline_store::{Connection, Known, Store};
+use towline_store::{Connection, Known, ServerAddress, Store};
 use towline_testkit::postgres::Postgres;
+use towline_wire::lane::Lanes;
 
 use super::failing::{FIRST, hub_on, open};
+use crate::plane::Sitter;
+use crate::sessions::token::Token;
 
 const DEVICE: &str = "mi-0123456789abcdef0";
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_session_whose_gateway_does_not_know_that_it_has_it_is_kept_after_all() {
-    let server = Postgres::start(&["fsync = off"]).unwrap();
+async fn made(server: &Postgres) -> ServerAddress {
     let address = new_database(&server.address("postgres")).await;
     let made = Store::create_on(&address).await.unwrap();
     made.principals().create("ann", &[], UnixMillis(1)).await.unwrap();
     made.close().await;
+    address
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_the_seat_of_a_session_has_it_at_the_gateway_to_which_the_session_goes() {
+    let server = Postgres::start(&["fsync = off"]).unwrap();
+    let address = made(&server).await;
+    let (at_a, at_b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (a, device) = hub_on(joined(&address, "a").await, at_a.path()).await;
+    let (b, _) = hub_on(joined(&address, "b").await, at_b.path()).await;
+    open(&a, &device, FIRST).await.unwrap();
+    let here = a.session(FIRST).unwrap();
+    let bob = Sitter { arn: "bob".into(), person_id: "AIDA1".into(), principal_id: "AIDA1".into() };
+    let ids = ["AIDA1".to_owned()];
+    for (number, has_it) in [(1, true), (3, false)] {
+        let (token, text) = Token::fresh(Instant::now()).unwrap();
+        here.set_token_of(token, Some(bob.clone()));
+        here.attach(&text, None, Lanes::new(100, 0), None).unwrap();
+        assert!(has_it || here.leave_seat(&ids, true), "her rights are removed");
+        a.store_seat(&here);
+        while here.unstored_seat().is_some() {
+            tokio::task::yield_now().await;
+        }
+        let link = Connection { boot: [7; 16], number };
+        b.arrive(DEVICE, link, false).await.unwrap();
+        assert_eq!(b.session(FIRST).unwrap().is_held_by(&bob), has_it);
+        b.remove(&b.session(FIRST).unwrap());
+        // As if a had never lost it.
+        let back = Connection { boot: [7; 16], number: number + 1 };
+        a.store().presences().arrive(DEVICE, back, Known::default(), UnixMillis(2)).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_whose_gateway_does_not_know_that_it_has_it_is_kept_after_all() {
+    let server = Postgres::start(&["fsync = off"]).unwrap();
+    let address = made(&server).await;
     let (at_a, at_b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let (a, device) = hub_on(joined(&address, "a").await, at_a.path()).await;
     let (b, _) = hub_on(joined(&address, "b").await, at_b.path()).await;

@@ -1,0 +1,2 @@
+-- As step 93 of SQLite.
+ALTER TABLE sessions ADD COLUMN seat TEXT COLLATE "C" NOT NULL DEFAULT '';
