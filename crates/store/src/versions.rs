@@ -143,6 +143,8 @@ async fn other_steps_are_applied_while_older_nodes_work() {
     let nodes = new.nodes().list().await.unwrap();
     let shown: Vec<_> = nodes.iter().map(|it| (&*it.name, it.generation, it.knows)).collect();
     assert_eq!(shown, [("new", 1, crate::migrations::newest()), ("old", 7, 0)]);
+    assert_eq!(new.nodes().without_step(86).await.unwrap(), ["old"]);
+    assert!(new.nodes().without_step(0).await.unwrap().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,6 +11,7 @@ use towline_ssm::api::provider::{
     ListFederatedPeopleResult, ListIdentityProvidersRequest, ListIdentityProvidersResult,
     ProviderRequest, ProviderSettings, UpdateFederatedPersonRequest, UpdateIdentityProviderRequest,
     UpdateIdentityProviderResult, UpdateIdentityProviderStatusRequest,
+    UpdateIdentityProviderStatusResult,
 };
 
 use super::context::{Context, read_document, removed_text, time_text};
@@ -160,7 +161,17 @@ async fn stop(
         status: status.to_owned(),
         end_sessions: end_sessions.then_some(true),
     };
-    context.removal(Operation::UpdateIdentityProviderStatus, &request).await
+    let answer: UpdateIdentityProviderStatusResult =
+        context.call(Operation::UpdateIdentityProviderStatus, &request).await?;
+    let mut text = removed_text(&answer.removed);
+    if !answer.towline_older_gateways.is_empty() {
+        text.push_str(&format!(
+            "of a version that knows no stop, and let its people in until they are upgraded or \
+             stopped: {}\n",
+            answer.towline_older_gateways.join(", ")
+        ));
+    }
+    context.output.answer(&answer, |_| text)
 }
 
 async fn status(

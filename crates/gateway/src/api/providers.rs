@@ -15,7 +15,7 @@ use towline_ssm::api::provider::{
     IdentityProviderResult, ListFederatedPeopleRequest, ListFederatedPeopleResult,
     ListIdentityProvidersRequest, ListIdentityProvidersResult, ProviderRequest, ProviderSettings,
     UpdateFederatedPersonRequest, UpdateIdentityProviderRequest, UpdateIdentityProviderResult,
-    UpdateIdentityProviderStatusRequest,
+    UpdateIdentityProviderStatusRequest, UpdateIdentityProviderStatusResult,
 };
 use towline_ssm::clock::EpochSeconds;
 use towline_ssm::error::ApiError;
@@ -30,6 +30,9 @@ use super::service::Api;
 use super::web_identity::settings_of;
 
 type Row = towline_store::IdentityProvider;
+
+/// The step of the schema with which a gateway knows that providers can be stopped.
+const KNOWS_STOPS: i64 = 86;
 
 /// Page size when none is asked for.
 const PAGE: i64 = 100;
@@ -174,7 +177,7 @@ impl Api {
         &self,
         call: &Call,
         request: UpdateIdentityProviderStatusRequest,
-    ) -> Result<RightsRemoved, ApiError> {
+    ) -> Result<UpdateIdentityProviderStatusResult, ApiError> {
         call.note("status", &*request.status);
         let row = self.permitted_provider(call, &request.provider_name).await?;
         let disabled = request.status == DISABLED;
@@ -184,11 +187,17 @@ impl Api {
         let left = left.ok_or_else(|| missing("identity provider"))?;
         self.parts.providers.forget(&row.unique_id);
         if !disabled {
-            return Ok(RightsRemoved::default());
+            return Ok(UpdateIdentityProviderStatusResult::default());
         }
         let end = request.end_sessions.unwrap_or(self.parts.removal_ends_sessions);
         let left = Left { sessions: left.sessions, ids: left.people, ..Left::default() };
-        self.end_or_count(call, &left, end).await
+        let removed = self.end_or_count(call, &left, end).await?;
+        let older = self.store().nodes().without_step(KNOWS_STOPS).await;
+        let towline_older_gateways = older.or_internal("cannot list the gateways")?;
+        if !towline_older_gateways.is_empty() {
+            call.note("olderGateways", towline_older_gateways.join(" "));
+        }
+        Ok(UpdateIdentityProviderStatusResult { removed, towline_older_gateways })
     }
 
     pub(super) async fn list_federated_people(

@@ -9,6 +9,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::admin::RightsRemoved;
 use super::tags::check_key;
 use super::{Request, Violations};
 use crate::clock::EpochSeconds;
@@ -242,6 +243,19 @@ impl Request for UpdateIdentityProviderStatusRequest {
         check_name(v, &self.provider_name);
         v.one_of("Status", &self.status, &[ENABLED, DISABLED]);
     }
+}
+
+/// What became of what hangs on a provider that was stopped.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct UpdateIdentityProviderStatusResult {
+    /// The sessions and commands of its people.
+    #[serde(flatten)]
+    pub removed: RightsRemoved,
+    /// Gateways at work beside this one that are of a version which knows no stop, by name: they
+    /// let the provider's people in until they are upgraded or stopped.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub towline_older_gateways: Vec<String>,
 }
 
 /// The status of a provider that vouches for people and jobs.
