@@ -104,16 +104,23 @@ pub(crate) async fn add(tx: &mut Tx, message: &Message, now: UnixMillis) -> Resu
     .bind(now.0)
     .execute(&mut **tx)
     .await?;
-    engine::query(
-        "DELETE FROM notifications WHERE position <= (SELECT MAX(n.position) FROM notifications n \
-         WHERE n.webhook_id = notifications.webhook_id) - ?",
-    )
-    .bind(limits::MAX_NOTIFICATIONS)
-    .execute(&mut **tx)
-    .await?;
+    let ends = engine::query_as::<(String, Option<i64>)>(ENDS).fetch_all(&mut **tx).await?;
+    for (webhook, last) in ends {
+        let too_old = last.unwrap_or(0).saturating_sub(limits::MAX_NOTIFICATIONS);
+        if too_old > 0 {
+            engine::query("DELETE FROM notifications WHERE webhook_id = ? AND position <= ?")
+                .bind(webhook)
+                .bind(too_old)
+                .execute(&mut **tx)
+                .await?;
+        }
+    }
     Ok(())
 }
 
+/// The latest message of each receiver.
+const ENDS: &str = "SELECT w.unique_id, (SELECT MAX(n.position) FROM notifications n \
+     WHERE n.webhook_id = w.unique_id) FROM webhooks w";
 const WEBHOOK: &str = "SELECT name, unique_id, host, format, sealed, created_at FROM webhooks";
 const MESSAGE: &str =
     "SELECT position, id, kind, body, attempts, error, created_at, next_at FROM notifications";
@@ -308,5 +315,53 @@ impl Notifications<'_> {
                 .await?;
         }
         Ok((counts[0], counts[1]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{scratch, walks};
+
+    const NOW: UnixMillis = UnixMillis(1);
+
+    #[tokio::test]
+    async fn the_oldest_message_of_a_receiver_makes_room_and_those_of_others_are_not_read() {
+        let (store, _dir) = scratch().await;
+        for name in ["full", "fresh"] {
+            let new = Webhook {
+                name: name.into(),
+                unique_id: String::new(),
+                host: "h".into(),
+                format: "f".into(),
+                sealed: vec![],
+                created_at: NOW,
+            };
+            store.notifications().create(&new).await.unwrap();
+        }
+        engine::query(
+            "INSERT INTO notifications WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 \
+             FROM n WHERE n < ?) SELECT unique_id, n, 'id', 'k', 'b', 'Dead', 1, '', 1, 1 \
+             FROM n, webhooks WHERE name = 'full'",
+        )
+        .bind(limits::MAX_NOTIFICATIONS)
+        .execute(&store.pool)
+        .await
+        .unwrap();
+        let message = Message { id: "new".into(), kind: "k".into(), body: "b".into() };
+        let mut tx = store.writing().await.unwrap();
+        add(&mut tx, &message, NOW).await.unwrap();
+        tx.commit().await.unwrap();
+        let kept: Vec<(i64, i64)> = engine::query_as(
+            "SELECT COUNT(*), MIN(position) FROM notifications GROUP BY webhook_id ORDER BY 1",
+        )
+        .fetch_all(&store.pool)
+        .await
+        .unwrap();
+        assert_eq!(kept, [(1, 1), (limits::MAX_NOTIFICATIONS, 2)]);
+        engine::query("ANALYZE").execute(&store.pool).await.unwrap();
+        let mut walked = walks(&store, ENDS).await;
+        walked.retain(|step| !step.contains("SCAN w")); // the receivers, of which there are few
+        assert!(walked.is_empty(), "{walked:?}");
     }
 }
