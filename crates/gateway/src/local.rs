@@ -114,6 +114,16 @@ fn not_on_record(error: &StoreError) -> Answer {
     Answer::Failed(format!("the audit trail takes no lines, so this is not given out: {error}"))
 }
 
+/// Who asks waits for a line, whatever has failed.
+fn not_done(error: &io::Error) -> Answer {
+    Answer::Failed(match error.kind() {
+        io::ErrorKind::TimedOut => "the gateway could not do this in time: does its store answer? \
+                                    `towline health` and its log tell; then try again"
+            .to_owned(),
+        _ => error.to_string(),
+    })
+}
+
 /// What orders are carried out with.
 pub struct Local {
     /// The store.
@@ -186,7 +196,10 @@ impl Local {
         let mut reader = BufReader::new(from.take(MAX_LINE));
         within(PATIENCE, reader.read_line(&mut line)).await?;
         let answer = match serde_json::from_str(line.trim()) {
-            Ok(order) => within(order_patience(&order), self.obey(order, dir, uid)).await?,
+            Ok(order) => {
+                let done = within(order_patience(&order), self.obey(order, dir, uid)).await;
+                done.unwrap_or_else(|error| not_done(&error))
+            }
             Err(error) => Answer::Failed(format!("this gateway does not know the order: {error}")),
         };
         let mut text = serde_json::to_string(&answer)?;
