@@ -33,13 +33,9 @@ impl OldOutput {
     /// What is left of output that comes now; nothing when it is new.
     pub(super) fn take_out(&mut self, bytes: &[u8], now: Instant) -> Option<Vec<u8>> {
         match &mut self.until {
-            Some(until) if now >= *until => {
-                if self.queries.is_between() {
-                    return None;
-                }
-            }
-            Some(until) => *until = now + OLD_OUTPUT_ENDS,
-            None => {}
+            Some(until) if now < *until => *until = now + OLD_OUTPUT_ENDS,
+            Some(_) if self.queries.is_between() => return None,
+            Some(_) | None => {}
         }
         Some(self.queries.take_out(bytes))
     }
