@@ -215,6 +215,7 @@ fn key_of(folder: &Path, path: &Path) -> Option<String> {
 mod tests {
     use super::*;
     use crate::settings::SinkSettings;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     struct Scene {
         dir: tempfile::TempDir,
@@ -263,7 +264,7 @@ mod tests {
         let outbox = scene.dir.path().join("outbox");
         for device in 0..3 {
             let file = scene.dir.path().join("output");
-            fs::write(&file, "text").unwrap();
+            fs::File::create(&file).unwrap();
             put(&outbox, &format!("commands/c/{device}/step/stdout"), &file).unwrap();
         }
         fs::create_dir_all(outbox.join("commands/left/by/an/older/version")).unwrap();
@@ -280,23 +281,25 @@ mod tests {
     fn a_folder_that_goes_while_a_file_comes_is_made_again() {
         let dir = tempfile::tempdir().unwrap();
         let outbox = dir.path().join("outbox");
-        let over = std::sync::atomic::AtomicBool::new(false);
-        std::thread::scope(|scope| {
+        let over = AtomicBool::new(false);
+        let come = |number| {
+            let file = dir.path().join("file");
+            let key = format!("commands/{number}/step/stdout");
+            fs::File::create(&file)
+                .and_then(|_| put(&outbox, &key, &file))
+                .and_then(|()| fs::remove_file(outbox.join(key)))
+        };
+        let failed = std::thread::scope(|scope| {
             scope.spawn(|| {
-                while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                while !over.load(Ordering::Relaxed) {
                     waiting(&outbox);
                 }
             });
-            for number in 0..2_000 {
-                let file = dir.path().join("file");
-                fs::write(&file, "text").unwrap();
-                let key = format!("commands/{number}/step/stdout");
-                let come = put(&outbox, &key, &file);
-                assert!(come.is_ok(), "file {number}: {come:?}");
-                fs::remove_file(outbox.join(&key)).unwrap();
-            }
-            over.store(true, std::sync::atomic::Ordering::Relaxed);
+            let failed = (0..2_000).find_map(|number| come(number).err());
+            over.store(true, Ordering::Relaxed);
+            failed
         });
+        assert!(failed.is_none(), "{failed:?}");
     }
 
     #[tokio::test]
