@@ -31,9 +31,18 @@ export class ApiError extends Error {
   constructor(
     readonly code: string,
     message: string,
+    /** What can be done about it, where the code does not say it. */
+    readonly remedy = "",
   ) {
     super(message);
   }
+}
+
+interface ErrorAnswer {
+  __type?: string;
+  message?: string;
+  Message?: string;
+  TowlineRemedy?: string;
 }
 
 /** No answer came. */
@@ -92,10 +101,10 @@ async function post(headers: Record<string, string>, body: string): Promise<unkn
     throw new NoAnswer(`status ${response.status}`);
   }
   if (response.ok) return answer;
-  const error = answer as { __type?: string; message?: string; Message?: string };
+  const error = answer as ErrorAnswer;
   if (response.status >= 500) throw new NoAnswer(error.message ?? `status ${response.status}`);
   const code = (error.__type ?? "Unknown").replace(/^.*#/, "");
-  throw new ApiError(code, error.message ?? error.Message ?? code);
+  throw new ApiError(code, error.message ?? error.Message ?? code, error.TowlineRemedy);
 }
 
 function take(answer: unknown): Identity {
@@ -193,12 +202,9 @@ export async function proveCode(code: string): Promise<void> {
   identity.value = take(await post(headersOf("Towline.ProveSecondFactor", false), body));
 }
 
-/** What a refusal says that a second factor proved just now would turn into a yes. */
-const WANTS_FACTOR = "a second factor that was proved just now would allow it";
-
 /** Whether a second factor that is proved now would help. */
 export function wantsFactor(error: unknown): boolean {
-  return error instanceof ApiError && error.message.includes(WANTS_FACTOR);
+  return error instanceof ApiError && error.remedy === "SecondFactor";
 }
 
 type Prove = () => Promise<boolean>;

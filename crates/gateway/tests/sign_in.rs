@@ -20,7 +20,6 @@ use towline_gateway::limits;
 use towline_gateway::origins::Origins;
 use towline_gateway::plane::Peer;
 use towline_host::clock::Clock;
-use towline_ssm::error::SECOND_FACTOR_WANTED;
 use towline_ssm::ids::SecretAccessKey;
 use towline_ssm::sigv4::{Credentials, RequestParts, sha256, sign};
 use towline_store::Store;
@@ -418,7 +417,7 @@ async fn a_code_proves_a_second_factor_for_the_sign_in_until_the_same_end() {
     let enable = json!({ "PrincipalName": "bob", "TokenCode": code_of(&secret, code(-1)) });
     assert_eq!(asks(&bob, "Towline.EnableSecondFactor", enable).await.code, "done");
     let refused = asks(&bob, READ, json!({})).await;
-    assert!(refused.body.to_string().contains(SECOND_FACTOR_WANTED), "{}", refused.body);
+    assert_eq!(refused.body["TowlineRemedy"], "SecondFactor", "{}", refused.body);
 
     desk.clock.advance(Duration::from_secs(3600 / 2));
     let proved = asks(&bob, PROVE, json!({ "TokenCode": code_of(&secret, code(0)) })).await;

@@ -213,9 +213,49 @@ impl ErrorCode {
     }
 }
 
-/// What a refusal says when the same caller would be allowed after a second factor that was proved
-/// just now. Clients look for it: they ask for the factor and call again.
-pub const SECOND_FACTOR_WANTED: &str = "a second factor that was proved just now would allow it";
+/// What a client can do about a refusal, where its code does not say it. Clients branch on it, and
+/// never on the message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Remedy {
+    /// The same caller would be allowed after a second factor that was proved just now: clients ask
+    /// for the factor and call again.
+    SecondFactor,
+    /// The same signature was used before: signed anew, the request may be allowed.
+    SignAgain,
+}
+
+impl Remedy {
+    const ALL: [Self; 2] = [Self::SecondFactor, Self::SignAgain];
+
+    /// As an answer has it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::SecondFactor => "SecondFactor",
+            Self::SignAgain => "SignAgain",
+        }
+    }
+
+    /// Of an answer.
+    #[must_use]
+    pub fn of(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|remedy| remedy.as_str() == text)
+    }
+}
+
+/// The member of an answer that has the remedy.
+pub(crate) const REMEDY: &str = "TowlineRemedy";
+
+/// An error answer, as a client reads it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// What kind of refusal.
+    pub code: String,
+    /// The sentence for a person.
+    pub message: String,
+    /// What can be done.
+    pub remedy: Option<Remedy>,
+}
 
 /// A refusal, ready to be sent. `message` is for a person: it says what to change, and holds no
 /// secret.
@@ -226,13 +266,21 @@ pub struct ApiError {
     pub code: ErrorCode,
     /// The sentence for a person.
     pub message: String,
+    /// What a client can do, where the code does not say it.
+    pub remedy: Option<Remedy>,
 }
 
 impl ApiError {
     /// A refusal of this kind with this sentence.
     #[must_use]
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        Self { code, message: message.into(), remedy: None }
+    }
+
+    /// The same, with what a client can do about it.
+    #[must_use]
+    pub fn with_remedy(self, remedy: Remedy) -> Self {
+        Self { remedy: Some(remedy), ..self }
     }
 
     /// Shorthand for the most frequent kind.
@@ -247,10 +295,15 @@ impl ApiError {
         self.code.status()
     }
 
-    /// The body for AWS JSON 1.1: `{"__type": code, "message": text}`.
+    /// The body for AWS JSON 1.1: `{"__type": code, "message": text}`, and a remedy where there is
+    /// one.
     #[must_use]
     pub fn json_body(&self) -> String {
-        json!({ "__type": self.code.as_str(), "message": self.message }).to_string()
+        let mut body = json!({ "__type": self.code.as_str(), "message": self.message });
+        if let Some(remedy) = self.remedy {
+            body[REMEDY] = remedy.as_str().into();
+        }
+        body.to_string()
     }
 }
 
@@ -267,6 +320,19 @@ mod tests {
             json!({"__type": "TargetNotConnected", "message": "mi-1 is not \"connected\""})
         );
         assert_eq!(error.status(), 400);
+    }
+
+    #[test]
+    fn a_remedy_comes_back_as_it_went_and_no_message_is_one() {
+        use crate::api::error_from_answer;
+        let text = "a second factor that was proved just now would allow it";
+        let error = ApiError::new(ErrorCode::AccessDeniedException, text);
+        let read = |error: &ApiError| error_from_answer(error.json_body().as_bytes()).unwrap();
+        assert_eq!(read(&error).remedy, None);
+        for remedy in Remedy::ALL {
+            let with = read(&error.clone().with_remedy(remedy));
+            assert_eq!((with.remedy, with.message.as_str()), (Some(remedy), text));
+        }
     }
 
     #[test]

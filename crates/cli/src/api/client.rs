@@ -35,6 +35,7 @@ use towline_ssm::Operation;
 use towline_ssm::api::sts::{self, CallerIdentity};
 use towline_ssm::api::sts_tokens::TemporaryCredentials;
 use towline_ssm::api::{error_from_answer, from_answer, to_json};
+use towline_ssm::error::Refused;
 use towline_ssm::operation::Service;
 use towline_ssm::sigv4::{Credentials, RequestParts, sha256, sign};
 use towline_wire::client::{SUBPROTOCOL, SUBPROTOCOL_2};
@@ -302,12 +303,13 @@ impl Client {
         Ok(sender)
     }
 
-    fn refusal(&self, status: StatusCode, said: Option<(String, String)>) -> CallError {
+    fn refusal(&self, status: StatusCode, said: Option<Refused>) -> CallError {
         match said {
-            Some((code, message)) => CallError::Refused { code, message },
+            Some(Refused { code, message, remedy }) => CallError::Refused { code, message, remedy },
             None if status.is_server_error() => CallError::Refused {
                 code: "ServiceUnavailable".to_owned(),
                 message: format!("HTTP status {status}"),
+                remedy: None,
             },
             None => self.not_a_gateway(format!("HTTP status {status}")),
         }
@@ -339,7 +341,8 @@ async fn accept(
     let refuse = |why: String| CallError::NotAGateway { to: to.to_string(), why };
     if response.status().is_server_error() {
         let message = format!("the stream was not opened: HTTP status {}", response.status());
-        return Err(CallError::Refused { code: "ServiceUnavailable".to_owned(), message });
+        let code = "ServiceUnavailable".to_owned();
+        return Err(CallError::Refused { code, message, remedy: None });
     }
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         return Err(refuse(format!("expected a websocket, got HTTP status {}", response.status())));

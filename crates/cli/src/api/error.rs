@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use towline_ssm::error::Remedy;
+
 use crate::exit::{self, HasExitCode};
 
 /// Why a request failed.
@@ -72,6 +74,8 @@ pub(crate) enum CallError {
         code: String,
         /// The API's message.
         message: String,
+        /// What can be done about it, where the code does not say it.
+        remedy: Option<Remedy>,
     },
     /// The session is over: the gateway has no token for it any more.
     #[error("the session has ended: {}", .why.trim_start_matches("ended: "))]
@@ -142,6 +146,12 @@ impl CallError {
         }
     }
 
+    /// Whether a second factor that is proved now would help.
+    #[must_use]
+    pub(crate) fn wants_second_factor(&self) -> bool {
+        matches!(self, Self::Refused { remedy: Some(Remedy::SecondFactor), .. })
+    }
+
     /// Whether the API answered with this code.
     #[must_use]
     pub(crate) fn is(&self, wanted: &str) -> bool {
@@ -203,7 +213,7 @@ mod tests {
     use super::*;
 
     fn refused(code: &str) -> CallError {
-        CallError::Refused { code: code.into(), message: String::new() }
+        CallError::Refused { code: code.into(), message: String::new(), remedy: None }
     }
 
     #[test]

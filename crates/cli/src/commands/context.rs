@@ -100,7 +100,7 @@ impl Context {
     /// Whether the request that failed so can be made again, because the person has proved a second
     /// factor meanwhile.
     async fn may_go_on(&mut self, error: &CallError) -> Result<bool, Failure> {
-        if !step_up::would_help(error) {
+        if !error.wants_second_factor() {
             return Ok(false);
         }
         step_up::prove(&mut self.client, &self.env).await

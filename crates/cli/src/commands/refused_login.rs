@@ -34,7 +34,8 @@ impl RefusedLogin {
     }
 
     fn new(code: &str, message: &str, denied: &'static str, other: &'static str) -> Self {
-        let refusal = CallError::Refused { code: code.to_owned(), message: message.to_owned() };
+        let refusal =
+            CallError::Refused { code: code.to_owned(), message: message.to_owned(), remedy: None };
         let next = if refusal.sort() == Sort::Denied { denied } else { other };
         Self { refusal, next }
     }

@@ -13,8 +13,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 
 use tokio::sync::oneshot;
-use towline_ssm::Operation;
-use towline_ssm::error::{ErrorCode, SECOND_FACTOR_WANTED};
+use towline_ssm::error::ErrorCode;
 use towline_ssm::ids::SecretAccessKey;
 
 use super::login;
@@ -30,18 +29,6 @@ use crate::session::{Begin, MayBeRefusal, Person, Proof};
 const MAX_LINE: u64 = 64;
 const PROMPT: &str = "code of your authenticator: ";
 
-/// Whether a second factor would help.
-pub(super) fn would_help(error: &CallError) -> bool {
-    matches!(error, CallError::Refused { message, .. } if message.contains(SECOND_FACTOR_WANTED))
-}
-
-/// Whether a second factor would help to begin this session. One that began and was lost is not
-/// begun anew.
-fn begins_again(begin: &Begin, error: &CallError) -> bool {
-    let starts = || error.to_string().contains(Operation::StartSession.iam_action());
-    would_help(error) && (!matches!(begin, Begin::Start(_)) || starts())
-}
-
 /// Runs a session; where a policy wants a second factor that was proved just now, once more after
 /// its proof. Gives the settings of the client that ran, too.
 pub(super) async fn proved<T, E>(
@@ -55,7 +42,7 @@ where
 {
     let settings = client.settings().clone();
     match run(client).await {
-        Err(error) if error.refusal().is_some_and(|refusal| begins_again(begin, refusal)) => {
+        Err(error) if error.ends_by_second_factor(begin) => {
             let mut client = Client::new(settings);
             if !Box::pin(prove(&mut client, env)).await? {
                 return Err(error.into());
@@ -137,7 +124,7 @@ impl Person for AtTerminal<'_> {
             let again = || Proof::Again(Box::new(self.original.clone()));
             return Ok(if is_key { again() } else { Proof::Over });
         }
-        if !would_help(refusal) {
+        if !refusal.wants_second_factor() {
             return Ok(Proof::Refused);
         }
         let settings =
@@ -249,15 +236,5 @@ mod tests {
         for wrong in ["", "12345", "1234567", "12345x"] {
             assert!(code(Some(wrong.into())).is_err(), "{wrong}");
         }
-    }
-
-    #[test]
-    fn only_a_refusal_that_names_it_asks_for_a_second_factor() {
-        let refused = |message: &str| CallError::Refused {
-            code: "AccessDeniedException".into(),
-            message: message.into(),
-        };
-        assert!(would_help(&refused(&format!("not allowed; {SECOND_FACTOR_WANTED}: sign in"))));
-        assert!(!would_help(&refused("not allowed")) && !would_help(&CallError::NoKey));
     }
 }

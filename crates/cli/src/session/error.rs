@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::begin::Begin;
 use super::streams::Broken;
 use crate::api::{CallError, Sort};
 use crate::exit::{self, HasExitCode};
@@ -38,7 +39,10 @@ pub(crate) enum SessionError {
     /// The link was lost, and the session has ended at the gateway.
     #[error("the session has ended: {0}")]
     Over(CallError),
-    /// The same, and the gateway has said why.
+    /// The link was lost, and the gateway lets nobody go on with the session now.
+    #[error(transparent)]
+    NotResumed(CallError),
+    /// The link was lost, the session has ended, and the gateway has said why.
     #[error(transparent)]
     Ended(CallError),
     /// One end violated the protocol.
@@ -66,6 +70,18 @@ pub(crate) enum SessionError {
 pub(crate) trait MayBeRefusal {
     /// What the gateway said, when it refused to begin.
     fn refusal(&self) -> Option<&CallError>;
+
+    /// What the gateway said, when it did not let a lost session go on.
+    fn refusal_after_loss(&self) -> Option<&CallError> {
+        None
+    }
+
+    /// Whether a second factor that is proved now would help to begin the session. One that began
+    /// and was lost is not begun anew.
+    fn ends_by_second_factor(&self, begin: &Begin) -> bool {
+        let lost = self.refusal_after_loss().filter(|_| !matches!(begin, Begin::Start(_)));
+        self.refusal().or(lost).is_some_and(CallError::wants_second_factor)
+    }
 }
 
 impl SessionError {
@@ -75,7 +91,7 @@ impl SessionError {
         match error {
             CallError::SessionOver { .. } => Self::Ended(error),
             error if is_over => Self::Over(error),
-            error => error.into(),
+            error => Self::NotResumed(error),
         }
     }
 }
@@ -87,12 +103,19 @@ impl MayBeRefusal for SessionError {
             _ => None,
         }
     }
+
+    fn refusal_after_loss(&self) -> Option<&CallError> {
+        match self {
+            Self::NotResumed(error) => Some(error),
+            _ => None,
+        }
+    }
 }
 
 impl HasExitCode for SessionError {
     fn exit_code(&self) -> u8 {
         match self {
-            Self::Call(error) => error.exit_code(),
+            Self::Call(error) | Self::NotResumed(error) => error.exit_code(),
             Self::NotBack { .. } | Self::Broken(_) => exit::TRANSPORT,
             Self::NoTerminal { .. } => exit::REFUSED,
             Self::Over(_) | Self::Ended(_) => exit::ENDED,
@@ -108,5 +131,29 @@ fn advice(why: &io::Error) -> &'static str {
         }
         io::ErrorKind::PermissionDenied => ": ports below 1024 need a privilege",
         _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use towline_ssm::error::Remedy;
+
+    #[test]
+    fn a_session_that_was_lost_is_gone_on_with_after_a_second_factor_and_never_begun_anew() {
+        let refused = |remedy| CallError::Refused {
+            code: "AccessDeniedException".into(),
+            message: "a second factor that was proved just now would allow it".into(),
+            remedy,
+        };
+        let wanted = || refused(Some(Remedy::SecondFactor));
+        let start = Begin::Start(Default::default());
+        for begin in [&start, &Begin::Resume("ann-1".into()), &Begin::Join("ann-1".into())] {
+            let helps = |error: SessionError| error.ends_by_second_factor(begin);
+            assert!(helps(SessionError::Call(wanted())), "{begin:?}");
+            assert!(!helps(SessionError::Call(refused(None))), "words are no code");
+            let is_start = matches!(begin, Begin::Start(_));
+            assert_eq!(helps(SessionError::NotResumed(wanted())), !is_start, "{begin:?}");
+        }
     }
 }

@@ -20,7 +20,7 @@ use std::time::Duration;
 use axum::http::{header, request};
 use towline_host::clock::UnixMillis;
 use towline_ssm::Operation;
-use towline_ssm::error::{ApiError, ErrorCode};
+use towline_ssm::error::{ApiError, ErrorCode, Remedy};
 use towline_ssm::ids::SecretAccessKey;
 use towline_ssm::operation::Service;
 use towline_ssm::sigv4::{
@@ -37,7 +37,7 @@ use crate::limits::REPLAY_GRACE;
 use crate::plane::Person;
 
 /// What a client is told whose request was taken before.
-pub(super) const REPLAYED: &str = "this request was already received: sign it anew";
+const REPLAYED: &str = "this request was already received: sign it anew";
 /// The header of temporary credentials.
 const SECURITY_TOKEN: &str = "x-amz-security-token";
 
@@ -211,7 +211,10 @@ impl Api {
         now: UnixMillis,
     ) -> Result<SeenRequest, ApiError> {
         let (signature, forget_at) = (verified.replay_key, verified.forget_at);
-        let again = || ApiError::new(ErrorCode::InvalidSignatureException, REPLAYED);
+        let again = || {
+            let error = ApiError::new(ErrorCode::InvalidSignatureException, REPLAYED);
+            error.with_remedy(Remedy::SignAgain)
+        };
         // Memory forgets the oldest when there are too many; the table does not. Where several
         // gateways work together, the table alone knows what another one has taken.
         if !self.replays.knows(&signature) {

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use towline_policy::{
     Context, NamedPolicy, Outcome, Policy, PolicySet, Request, evaluate, explain,
 };
-use towline_ssm::error::{ApiError, ErrorCode, SECOND_FACTOR_WANTED};
+use towline_ssm::error::{ApiError, ErrorCode, Remedy};
 use towline_ssm::operation::Operation;
 use towline_store::PolicyTexts;
 
@@ -180,13 +180,15 @@ impl Api {
                 "because its policies together do not allow it"
             }
         });
-        if let Some(way) = second_factor_way(call, set, request) {
+        let way = second_factor_way(call, set, request);
+        if let Some(way) = way {
             message.push_str(&format!("; {SECOND_FACTOR_WANTED}: {way}"));
         }
         if self.may_read_own_policies(call, set) {
             message.push_str(&missing(set, request, outcome, action, resource));
         }
-        ApiError::new(ErrorCode::AccessDeniedException, message)
+        let remedy = way.map(|_| Remedy::SecondFactor);
+        ApiError { remedy, ..ApiError::new(ErrorCode::AccessDeniedException, message) }
     }
 
     fn may_read_own_policies(&self, call: &Call, set: &PolicySet) -> bool {
@@ -243,6 +245,9 @@ fn missing(
     }
     format!("; nearest: {}", reports.join(" "))
 }
+
+/// What a refusal says that has [`Remedy::SecondFactor`].
+const SECOND_FACTOR_WANTED: &str = "a second factor that was proved just now would allow it";
 
 /// How the caller proves a second factor, if the request would be allowed with one that was proved
 /// just now.

@@ -23,14 +23,14 @@ use towline_host::entropy;
 use towline_ssm::api::session::StartSessionResponse;
 use towline_ssm::api::sts::{self, FORM_CONTENT_TYPE, StsRequest};
 use towline_ssm::api::to_json;
-use towline_ssm::error::{ApiError, ErrorCode};
+use towline_ssm::error::{ApiError, ErrorCode, Remedy};
 use towline_ssm::operation::{Operation, Service};
 use towline_ssm::sigv4::SignatureError;
 use towline_store::{RequestEnd, SeenRequest};
 use tracing::Instrument as _;
 
 use super::access_end;
-use super::authn::{Failure, REPLAYED, Taken};
+use super::authn::{Failure, Taken};
 use super::bodies;
 use super::call::{Call, Caller, Record};
 use super::elsewhere::is_passed_on;
@@ -156,7 +156,7 @@ fn ends_plugin(headers: &HeaderMap, error: &ApiError) -> bool {
     let resumes = Operation::ResumeSession.target();
     // Signed in a second in which a gateway before a restart took the same: it signs anew.
     for_good
-        && error.message != REPLAYED
+        && error.remedy != Some(Remedy::SignAgain)
         && resumes.as_deref() == Some(text(headers, "x-amz-target"))
         && text(headers, header::USER_AGENT.as_str()).starts_with("aws-sdk-go")
 }

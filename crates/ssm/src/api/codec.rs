@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::check::Violations;
-use crate::error::{ApiError, ErrorCode};
+use crate::error::{ApiError, ErrorCode, REMEDY, Refused, Remedy};
 use crate::json;
 
 /// Largest request body in bytes. The largest that the limits of the shapes allow in earnest are
@@ -63,7 +63,7 @@ pub fn from_answer<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
 
 /// Reads an error answer at the client: code (without any namespace in front) and message.
 #[must_use]
-pub fn error_from_answer(body: &[u8]) -> Option<(String, String)> {
+pub fn error_from_answer(body: &[u8]) -> Option<Refused> {
     let value: Value = serde_json::from_slice(body).ok()?;
     let code = value.get("__type").or_else(|| value.get("code"))?.as_str()?;
     let code = code.rsplit_once('#').map_or(code, |(_, code)| code);
@@ -72,7 +72,8 @@ pub fn error_from_answer(body: &[u8]) -> Option<(String, String)> {
         .or_else(|| value.get("Message"))
         .and_then(Value::as_str)
         .unwrap_or_default();
-    Some((code.to_owned(), message.to_owned()))
+    let remedy = value.get(REMEDY).and_then(Value::as_str).and_then(Remedy::of);
+    Some(Refused { code: code.to_owned(), message: message.to_owned(), remedy })
 }
 
 /// The answer of operations that have nothing to say: `{}`.

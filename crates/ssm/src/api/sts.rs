@@ -12,7 +12,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::error::{ApiError, ErrorCode};
+use crate::error::{ApiError, ErrorCode, Refused};
 use crate::operation::Operation;
 
 /// Content type of requests with a form body.
@@ -138,8 +138,9 @@ pub fn error_xml(error: &ApiError, request_id: &str) -> String {
 
 /// Takes code and message out of an error answer, at the client.
 #[must_use]
-pub fn error_from_xml(text: &str) -> Option<(String, String)> {
-    Some((element(text, "Code")?, element(text, "Message").unwrap_or_default()))
+pub fn error_from_xml(text: &str) -> Option<Refused> {
+    let message = element(text, "Message").unwrap_or_default();
+    Some(Refused { code: element(text, "Code")?, message, remedy: None })
 }
 
 pub(super) fn escape(text: &str) -> String {
