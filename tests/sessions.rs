@@ -208,7 +208,7 @@ fn with_refuse_sessions_none_begins_while_records_of_commands_are_about_to_be_dr
             let answer = gateway
                 .message(|message| match message {
                     FromAgent::Opened { .. } => Some(None),
-                    FromAgent::NotOpened { code: RefusalCode::DevicePolicy, text, .. } => {
+                    FromAgent::NotOpened { code: RefusalCode::RateLimited, text, .. } => {
                         Some(Some(text.clone()))
                     }
                     _ => None,

@@ -78,7 +78,9 @@ impl Refusal {
                 RefusalCode::Unsupported
             }
             Self::Account(_) | Self::Closed(_) => RefusalCode::RunAs,
-            Self::Forbidden(_) | Self::LogFull => RefusalCode::DevicePolicy,
+            Self::Forbidden(_) => RefusalCode::DevicePolicy,
+            // It passes when the gateway has stored some.
+            Self::LogFull => RefusalCode::RateLimited,
             Self::TooMany(_) => RefusalCode::TooManySessions,
             Self::Spawn(_) => RefusalCode::Spawn,
             Self::Doubt(_) => RefusalCode::AlreadyStarted,

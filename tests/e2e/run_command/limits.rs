@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use towline_testkit::lab::{DeviceSetup, Lab};
+use towline_testkit::process::{Running, Signal};
 use towline_testkit::trouble::{ensure, pause};
 use towline_testkit::{Outcome, eventually};
 
@@ -108,3 +109,32 @@ fn a_device_that_does_not_come_back_in_time_never_gets_the_command() -> Outcome 
     is(&ended(&lab, &away, &send(&lab, &away, "true", 20)?)?, "Success")?;
     ensure(lines(&starts) == 1, || format!("{} starts", lines(&starts)))
 }
+
+#[test]
+fn a_step_waits_while_the_command_log_is_full_and_runs_when_there_is_room() -> Outcome {
+    let lab = Lab::start()?;
+    let config = "audit.when_full = \"refuse-sessions\"\naudit.spool_bytes = 0".into();
+    let device = lab.device_with(&DeviceSetup { config, ..DeviceSetup::default() })?;
+    device.relay.delay(Duration::from_millis(200));
+    // More records than a slow link carries: memory for them is full as long as this goes on.
+    let noise = "a=$(head -c 1000 /dev/zero | tr '\\0' x); while :; do /bin/true $a; done";
+    let noise = ["exec", "-n", device.id(), "--", "sh", "-c", noise];
+    let noise = Running::start("towline", lab.admin().towline(&noise), &mark(&lab, "noise"))?;
+    eventually("no session is opened", Duration::from_secs(60), || {
+        let out = lab.admin().run(&["exec", "-n", device.id(), "--", "true"]).ok()?;
+        String::from_utf8_lossy(&out.stderr).contains(FULL).then_some(())
+    })?;
+    let before = device.logged().matches(FULL).count();
+    let id = send(&lab, &device, "echo ran", 20)?;
+    eventually("the step was refused", Duration::from_secs(60), || {
+        (device.logged().matches(FULL).count() > before).then_some(())
+    })?;
+    noise.signal(Signal::TERM)?;
+    device.relay.delay(Duration::ZERO);
+    let over = ended(&lab, &device, &id)?;
+    is(&over, "Success")?;
+    ensure(over["StandardOutputContent"] == "ran\n", || format!("{over}"))
+}
+
+/// What the agent says then.
+const FULL: &str = "the command log is full";

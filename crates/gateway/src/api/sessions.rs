@@ -359,6 +359,7 @@ fn start_error(device: &DeviceId, error: &StartError) -> ApiError {
         | StartError::Unreachable { .. } => ErrorCode::TargetNotConnected,
         // The gateway's policies have allowed it: this is no missing right.
         StartError::Refused { .. } | StartError::AlreadyStarted { .. } => ErrorCode::TargetRefused,
+        StartError::NotNow { .. } => ErrorCode::ThrottlingException,
         StartError::ProgramNotFound { .. } => ErrorCode::ProgramNotFound,
         StartError::ProgramNotExecutable { .. } => ErrorCode::ProgramNotExecutable,
         StartError::NotRecorded { .. } => ErrorCode::AccessDeniedException,

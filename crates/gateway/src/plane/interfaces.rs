@@ -429,6 +429,12 @@ pub enum StartError {
         /// The device's words.
         why: String,
     },
+    /// The device refuses for the time being, in its words.
+    #[error("the device refused: {why}")]
+    NotNow {
+        /// The device's words.
+        why: String,
+    },
     /// The device has started the same before, or cannot tell that it has not.
     #[error("{why}")]
     AlreadyStarted {

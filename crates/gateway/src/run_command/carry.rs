@@ -112,7 +112,7 @@ pub(super) async fn carry(shared: Arc<Shared>, job: Job, events: mpsc::Sender<Ev
             carrier.recall(may_have_output).await;
             carrier.go(step, &planned).await
         }
-        Err(error) => Some(Over::Ended(End::Broken(error.to_string()))),
+        Err(error) => Some(refused(error)),
     };
     if let Some(over) = over {
         carrier.over(over).await;
@@ -378,12 +378,43 @@ fn ended(reason: EndReason, text: String) -> Over {
 /// What a refusal means for its step.
 fn refused(why: StartError) -> Over {
     match why {
-        StartError::Busy { .. } => Over::Busy,
+        StartError::Busy { .. }
+        | StartError::NotNow { .. }
+        | StartError::TooManyGrants
+        | StartError::TooManySessions { .. }
+        | StartError::ShareTaken { .. } => Over::Busy,
         StartError::NotConnected | StartError::Draining | StartError::Timeout => Over::NotHeld,
         StartError::AlreadyStarted { why } => Over::Ended(End::Broken(why)),
         StartError::Refused { why }
         | StartError::ProgramNotFound { why }
         | StartError::ProgramNotExecutable { why } => Over::Ended(End::Refused(why)),
-        other => Over::Ended(End::Broken(other.to_string())),
+        StartError::Unreachable { .. }
+        | StartError::NotRecorded { .. }
+        | StartError::NoStore(_)
+        | StartError::Internal(_) => Over::Ended(End::Broken(why.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_passes_is_waited_for_and_nothing_of_it_ends_a_step() {
+        let why = "the command log is full".to_owned();
+        for passing in [
+            StartError::Busy { why: why.clone() },
+            StartError::NotNow { why },
+            StartError::TooManyGrants,
+            StartError::TooManySessions { limit: 8 },
+            StartError::ShareTaken { share: 4, most: 8 },
+        ] {
+            assert!(matches!(refused(passing.clone()), Over::Busy), "{passing:?}");
+        }
+        for passing in [StartError::NotConnected, StartError::Draining, StartError::Timeout] {
+            assert!(matches!(refused(passing.clone()), Over::NotHeld), "{passing:?}");
+        }
+        let refusal = refused(StartError::Refused { why: "no such user".into() });
+        assert!(matches!(refusal, Over::Ended(End::Refused(_))), "{refusal:?}");
     }
 }

@@ -40,6 +40,6 @@ pub(super) enum Over {
     Ended(End),
     /// The device does not hold it: it may be given again.
     NotHeld,
-    /// The device has no room for it: later.
+    /// The device, or what is bounded on the way to it, has no room for it: later.
     Busy,
 }

@@ -54,7 +54,8 @@ pub enum RefusalCode {
     Quarantined,
     /// The activation is wrong, used up, expired, or not for this source.
     Activation,
-    /// Too many tries from this source: wait.
+    /// Too many tries from this source; or, of an order, something that the device needs for it is
+    /// full: wait, and try again.
     RateLimited,
     /// No common wire version.
     Version,

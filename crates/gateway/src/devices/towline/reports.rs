@@ -127,6 +127,7 @@ impl Agents {
 fn refusal(code: RefusalCode, why: String) -> StartError {
     match code {
         RefusalCode::TooManySessions => StartError::Busy { why },
+        RefusalCode::RateLimited => StartError::NotNow { why },
         RefusalCode::AlreadyStarted => StartError::AlreadyStarted { why },
         RefusalCode::Unreachable => StartError::Unreachable { why },
         RefusalCode::ProgramNotFound => StartError::ProgramNotFound { why },
