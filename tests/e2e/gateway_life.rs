@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use towline_testkit::lab::Lab;
-use towline_testkit::process::Running;
+use towline_testkit::process::{Running, Signal};
 use towline_testkit::trouble::ensure;
 use towline_testkit::{Outcome, eventually, files, https};
 
@@ -99,6 +99,8 @@ fn a_gateway_that_starts_on_a_full_disk_says_so_and_waits_for_room() -> Outcome 
         printed.contains("is full").then_some(())
     })?;
     ensure(!running.printed().contains("listening"), || "it listens on a full disk".into())?;
+    // The hook of a renewed certificate tells all gateways, those included that wait.
+    running.signal(Signal::HUP)?;
     drop(filler);
     running.wait_for("it listens", 0, PATIENCE, |printed| {
         printed.contains("listening on").then_some(())

@@ -104,6 +104,24 @@ fn behind(operator: &Operator, words: &[String], arguments: &[&str]) -> Outcome<
 }
 
 #[test]
+fn a_gateway_whose_files_may_not_grow_refuses_writes_and_works_again() -> Outcome {
+    let mut lab = Lab::start()?;
+    let device = lab.device()?;
+    let mut shell = lab.admin().shell(device.id())?;
+    let pid = lab.gateway.process().pid();
+    limit(pid, "--fsize=2048:unlimited")?;
+    eventually("a write that the limit refuses", PATIENCE, || lab.activation(1).err())?;
+    is_there(&mut shell, "meanwhile")?;
+    for name in ["-USR1", "-USR2", "-XCPU"] {
+        signal(pid, name)?;
+    }
+    limit(pid, "--fsize=unlimited")?;
+    eventually("writes again", PATIENCE, || lab.activation(1).ok())?;
+    is_there(&mut shell, "afterwards")?;
+    ensure(lab.gateway.process().is_running(), || "the gateway ended".into())
+}
+
+#[test]
 fn an_agent_that_restarts_again_and_again_is_ended_by_no_request_for_it() -> Outcome {
     let lab = Lab::start()?;
     let mut device = lab.unenrolled(&DeviceSetup::default())?;

@@ -12,6 +12,7 @@ mod offline;
 mod open_files;
 mod pin_commands;
 mod private_process;
+mod signals;
 mod tunables;
 
 use std::io::Write as _;
@@ -45,7 +46,7 @@ fn main() -> ExitCode {
             }
         })
         .and_then(|()| runtime().map_err(Failure::from))
-        .and_then(|runtime| runtime.block_on(run(args.command)));
+        .and_then(|runtime| runtime.block_on(act(args.command)));
     log_queue::flush();
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -66,6 +67,11 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
         .worker_threads(cores.saturating_sub(1).max(1))
         .enable_all()
         .build()
+}
+
+async fn act(command: Command) -> Result<(), Failure> {
+    signals::outlive_limits()?;
+    run(command).await
 }
 
 async fn run(command: Command) -> Result<(), Failure> {
@@ -111,6 +117,7 @@ const ROOM_AGAIN: Duration = Duration::from_secs(5);
 const TURN_AGAIN: Duration = Duration::from_secs(2);
 
 async fn serve(options: &Serve) -> Result<(), Failure> {
+    signals::outlive_news()?;
     open_files::raise();
     if options.accept_store {
         let _lock = towline_host::lock::DirLock::take(&options.dir)?;

@@ -104,9 +104,11 @@ impl DiskSpace {
     }
 }
 
-/// Whether a write failed because the disk is full.
+/// Whether a write failed because the disk is full, or because a limit of this process permits no
+/// larger file.
 pub(super) fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
 }
 
 /// Bytes that this process may still write on the file system of `path`.
