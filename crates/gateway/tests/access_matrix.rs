@@ -372,7 +372,7 @@ impl World {
         let bytes = response.into_body().collect().await.unwrap().to_bytes();
         if form {
             return error_from_xml(std::str::from_utf8(&bytes).unwrap())
-                .map_or("done".into(), |(code, _)| code);
+                .map_or("done".into(), |refused| refused.code);
         }
         let answer: Value = serde_json::from_slice(&bytes).unwrap();
         answer["__type"].as_str().unwrap_or("done").to_owned()

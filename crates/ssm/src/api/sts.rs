@@ -228,9 +228,9 @@ mod tests {
         let read = CallerIdentity::from_xml(&identity.to_xml("r")).unwrap();
         assert_eq!(read, CallerIdentity { user_id: "a<b>&amp;".into(), ..identity });
         let error = ApiError::new(ErrorCode::InvalidSignatureException, "</Message><Code>X</Code>");
-        let (code, message) = error_from_xml(&error_xml(&error, "r")).unwrap();
+        let refused = error_from_xml(&error_xml(&error, "r")).unwrap();
         assert_eq!(
-            (code.as_str(), message.as_str()),
+            (refused.code.as_str(), refused.message.as_str()),
             ("SignatureDoesNotMatch", "</Message><Code>X</Code>")
         );
     }
