@@ -148,13 +148,14 @@ impl Condition {
         self.key.name().strip_prefix(DOCUMENT_PARAMETER).filter(|_| plain)
     }
 
-    /// Whether it is met only by a key that is there, with a text that not every text is.
+    /// Whether it is met only by a key that is there, with a text that not every text is. A
+    /// variable may be the key itself, or what the caller chooses: it narrows nothing.
     pub(crate) fn is_narrow_text(&self) -> bool {
         let Operator { quantifier, family, negated, if_exists } = self.operator;
         let is_text = matches!(family, Family::Text | Family::TextIgnoreCase | Family::TextLike);
         let is_open = |source: &str| source.chars().all(|c| matches!(c, '*' | '?'));
         let is_strict = !negated && !if_exists && quantifier != Quantifier::All;
-        is_text && is_strict && !self.sources().any(is_open)
+        is_text && is_strict && !self.sources().any(is_open) && self.variables().is_empty()
     }
 
     pub(crate) fn is_negated(&self) -> bool {

@@ -213,13 +213,21 @@ const NO_IDENTITY: &[&str] = &[
     "aud",
     "auth_time",
     "azp",
+    "c_hash",
+    "email_verified",
     "exp",
     "iat",
     "iss",
     "jti",
+    "locale",
     "nbf",
     "nonce",
+    "phone_number_verified",
+    "s_hash",
     "typ",
+    "updated_at",
+    "ver",
+    "zoneinfo",
 ];
 
 /// A statement that lets tokens of a provider in says whose: tokens of a public provider are to be
@@ -311,6 +319,7 @@ mod tests {
             r#"{"StringEquals":{"id.example/realms/x:sub":"ann"}}"#,
             r#"{"StringLike":{"ID.example/realms/x:repository":"corp/*"}}"#,
             r#"{"ForAnyValue:StringEquals":{"id.example/realms/x:groups":["ops","dev"]}}"#,
+            r#"{"StringLike":{"id.example/realms/x:sub":"repo:corp/${*}"}}"#,
         ] {
             assert_eq!(trust(PROVIDER, good), Ok(()), "{good}");
         }
@@ -324,6 +333,10 @@ mod tests {
             r#"{"StringEqualsIfExists":{"id.example/realms/x:sub":"ann"}}"#,
             r#"{"ForAllValues:StringEquals":{"id.example/realms/x:sub":"ann"}}"#,
             r#"{"Null":{"id.example/realms/x:sub":"false"}}"#,
+            r#"{"StringEquals":{"id.example/realms/x:sub":"${id.example/realms/x:sub}"}}"#,
+            r#"{"StringLike":{"id.example/realms/x:sub":["ann","*${sts:RoleSessionName}"]}}"#,
+            r#"{"StringEquals":{"id.example/realms/x:sub":"${aws:FederatedProvider, 'ann'}"}}"#,
+            r#"{"StringEquals":{"id.example/realms/x:email_verified":"true"}}"#,
         ] {
             let refused = trust(PROVIDER, bad).unwrap_err();
             assert!(matches!(refused, StorageError::EveryoneOfProvider { .. }), "{bad}: {refused}");
