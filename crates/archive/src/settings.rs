@@ -353,6 +353,31 @@ impl S3 {
     }
 }
 
+/// Whether an endpoint is asked in plain text over a network.
+fn is_plain(endpoint: &str) -> bool {
+    let Some(rest) = endpoint.strip_prefix("http://") else { return false };
+    let host = rest.split(['/', '?']).next().unwrap_or_default();
+    let near = ["127.0.0.1", "[::1]", "localhost"];
+    !near.iter().any(|near| host == *near || host.starts_with(&format!("{near}:")))
+}
+
+impl Settings {
+    /// A sentence for each endpoint to which recordings would go in plain text.
+    #[must_use]
+    pub fn in_plain_text(&self) -> Vec<String> {
+        let bucket = self.s3().and_then(|s3| s3.endpoint.as_deref());
+        let logs = self.cloudwatch.as_ref().and_then(|logs| logs.endpoint.as_deref());
+        let all = [("evidence.s3.endpoint", bucket), ("evidence.cloudwatch.endpoint", logs)];
+        let told = |(key, endpoint): (&str, Option<&str>)| {
+            let endpoint = endpoint.filter(|endpoint| is_plain(endpoint))?;
+            Some(format!(
+                "recordings cross the network in plain text ({key} is {endpoint}): use https"
+            ))
+        };
+        all.into_iter().filter_map(told).collect()
+    }
+}
+
 impl Settings {
     /// The bucket's settings, if the sink is a bucket.
     #[must_use]
@@ -374,6 +399,23 @@ mod tests {
         assert_eq!(settings.sink, SinkSettings::Directory("/gw/evidence/records".into()));
         assert_eq!((settings.recording, settings.max_part), (Demand::Wanted, 256 * MIB));
         assert_eq!(settings.max_recording, 1024 * MIB);
+    }
+
+    #[test]
+    fn an_endpoint_in_plain_text_is_complained_about_unless_it_is_on_this_machine() {
+        for (endpoint, told) in [
+            ("http://minio.example:9000", 1),
+            ("http://127.0.0.1.evil.example", 1),
+            ("https://minio.example", 0),
+            ("http://127.0.0.1:9000", 0),
+            ("http://localhost/", 0),
+            ("http://[::1]:9000", 0),
+        ] {
+            let text = format!("s3 = {{ bucket = 'b', endpoint = '{endpoint}' }}");
+            let raw = toml::from_str::<RawEvidence>(&text).unwrap();
+            let all = raw.settings(Path::new("/gw")).unwrap().in_plain_text();
+            assert_eq!(all.len(), told, "{endpoint}: {all:?}");
+        }
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub async fn look(dir: &Path, now: UnixMillis) -> Report {
         Ok(facts) => report.warnings.extend(facts.complaints(now)),
         Err(error) => report.faults.push(error),
     }
-    report.warnings.extend(config::open_to_others(&config));
+    report.warnings.extend(config::warnings(&config));
     let ca = config.outbound.client().err();
     report.faults.extend(ca.map(|why| format!("[outbound] of gateway.toml: {why}")));
     let mail = config.mail.as_ref().zip(config.outbound.client().ok());

@@ -134,7 +134,7 @@ impl Gateway {
         config.metrics = metrics.or(config.metrics);
         let lock = DirLock::take(dir)?;
         room(dir)?;
-        config::open_to_others(&config).iter().for_each(|who| tracing::warn!("{who}"));
+        config::warnings(&config).iter().for_each(|who| tracing::warn!("{who}"));
         let authority = config::read_key(dir, config::AUTHORITY_KEY)?;
         let authority = Arc::new(Authority::from_pkcs8(&authority)?);
         let vault = Vault::new(&config::read_key(dir, config::STORE_KEY)?)?;
