@@ -103,6 +103,30 @@ async fn both_engines_have_the_same_tables_columns_and_indices() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_database_in_which_a_first_try_ended_early_takes_a_store() {
+    let server = Postgres::start(&["fsync = off"]).unwrap();
+    let address = new_database(&server.address("postgres")).await;
+    let store = Store::create_on(&address).await.unwrap();
+    let [empty, list] = [
+        "DROP SCHEMA public CASCADE",
+        "CREATE TABLE _sqlx_migrations (version BIGINT PRIMARY KEY, description TEXT NOT NULL, \
+         installed_on TIMESTAMPTZ NOT NULL DEFAULT now(), success BOOLEAN NOT NULL, \
+         checksum BYTEA NOT NULL, execution_time BIGINT NOT NULL)",
+    ];
+    for sql in [empty, "CREATE SCHEMA public", list] {
+        engine::query(sql).execute(&store.pool).await.unwrap();
+    }
+    store.close().await;
+    let store = Store::create_on(&address).await.unwrap();
+    for sql in ["DROP SCHEMA public CASCADE", "CREATE SCHEMA public", list, "CREATE TABLE x ()"] {
+        engine::query(sql).execute(&store.pool).await.unwrap();
+    }
+    store.close().await;
+    let foreign = Store::create_on(&address).await.unwrap_err().to_string();
+    assert!(foreign.contains("1 tables of something else"), "{foreign}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_database_holds_one_store_and_an_empty_one_is_not_taken_for_it() {
     let server = Postgres::start(&["fsync = off"]).unwrap();
     let address = new_database(&server.address("postgres")).await;

@@ -124,7 +124,9 @@ impl Store {
     pub async fn create_on(address: &ServerAddress) -> Result<Self, StoreError> {
         let one = one_connection(address).await?;
         let found = look(&one).await?;
-        let foreign = "SELECT COUNT(*) FROM pg_tables WHERE schemaname = CURRENT_SCHEMA()";
+        // A try that ended early may have left the list of steps, without one.
+        let foreign = "SELECT COUNT(*) FROM pg_tables WHERE schemaname = CURRENT_SCHEMA() \
+                       AND tablename <> '_sqlx_migrations'";
         let tables: i64 = sqlx::query_scalar(foreign).fetch_one(&one).await?;
         if found.is_bare() && tables > 0 {
             return Err(StoreError::Server(format!(

@@ -1,11 +1,14 @@
 //! `towline-gateway init`: everything a gateway needs, made once in a directory of its own.
 //!
-//! Data flow: check that nothing is there -> certificates, authority key, store key, store, first
-//! administrator -> at last `gateway.toml`. Without that file `serve` does not start: a directory
-//! that a killed `init` left half-made is seen as such. One that fails removes what it made.
+//! Data flow: check that nothing is there -> certificates, authority key, store key,
+//! `gateway.toml`, the store -> at last the first administrator, in one transaction: a store
+//! without a user is none, so `serve` does not start in what a killed `init` left. One that fails
+//! removes what it made.
 //!
 //! # Invariants
 //! - Nothing that exists is overwritten; a second `init` is refused before it has changed anything.
+//! - Nothing can fail behind the administrator: what failed left no user in a database on a server,
+//!   and the next try takes its tables as they are.
 //! - The administrator's secret is returned once and stored sealed.
 
 use std::path::{Path, PathBuf};
@@ -17,7 +20,7 @@ use towline_host::entropy::{self, NoRandom};
 use towline_host::files::{self, FileError};
 use towline_host::lock::{DirLock, LockError};
 use towline_ssm::ids::{AccessKeyId, SecretAccessKey};
-use towline_store::StoreError;
+use towline_store::{Store, StoreError};
 
 use super::certs::{self, CertError};
 use crate::authority::{Authority, AuthorityError};
@@ -207,13 +210,14 @@ async fn fill(
     files::create_private(&at(config::AUTHORITY_KEY), &Authority::generate()?)?;
     let store_key = Vault::generate_key()?;
     files::create_private(&at(config::STORE_KEY), store_key.as_slice())?;
-    let (access_key, secret) =
-        first_administrator(&config.store, &Vault::new(store_key.as_slice())?).await?;
     files::create_private(&at(config::FILE), toml::to_string_pretty(raw)?.as_bytes())?;
     let ca_file = fresh
         .map(|_| std::path::absolute(at(config::CA)))
         .transpose()
         .map_err(InitError::Folder)?;
+    let pin = TlsConfigs::pin(&at(CHAIN))?;
+    let (access_key, secret) =
+        first_administrator(&config.store, &Vault::new(store_key.as_slice())?).await?;
     Ok(Made {
         access_key_id: access_key.to_string(),
         secret_access_key: secret.expose().to_owned(),
@@ -221,7 +225,7 @@ async fn fill(
         region: config.region,
         account_id: config.account_id,
         endpoint: raw.endpoint.clone(),
-        pin: TlsConfigs::pin(&at(CHAIN))?,
+        pin,
     })
 }
 
@@ -303,21 +307,35 @@ async fn first_administrator(
     let now = UnixMillis::from(OffsetDateTime::now_utc());
     let id = AccessKeyId::from_random(entropy::random()?);
     let secret = SecretAccessKey::from_random(entropy::random()?);
-    let principals = store.principals();
-    principals.create(ADMIN, &[], now).await?;
-    principals.put_policy(ADMIN, ADMIN_POLICY, ADMIN_DOCUMENT, now).await?;
-    principals
-        .add_key(ADMIN, id.as_str(), &vault.seal(id.as_str(), secret.expose().as_bytes())?, now)
-        .await?;
+    let sealed = vault.seal(id.as_str(), secret.expose().as_bytes())?;
+    let made = administrator(&store, id.as_str(), &sealed, now).await;
     store.close().await;
-    Ok((id, secret))
+    made.map(|()| (id, secret))
+}
+
+async fn administrator(
+    store: &Store,
+    key: &str,
+    sealed: &[u8],
+    now: UnixMillis,
+) -> Result<(), InitError> {
+    let mut change = store.change().await?;
+    change.create(ADMIN, &[], now).await?;
+    change.put_policy(ADMIN, ADMIN_POLICY, ADMIN_DOCUMENT, now).await?;
+    change.add_key(ADMIN, key, sealed, now).await?;
+    let Err(error) = change.commit().await else { return Ok(()) };
+    // A server that has committed may be away before it says so.
+    match store.principals().key(key).await {
+        Ok(Some(_)) => Ok(()),
+        Ok(None) | Err(_) => Err(error.into()),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
-    use towline_store::Store;
+    use towline_testkit::postgres::Postgres;
 
     fn options(dir: &Path) -> Options {
         Options {
@@ -347,6 +365,36 @@ mod tests {
         run(&nowhere).await.err().unwrap();
         assert_eq!(std::fs::read_dir(&home).unwrap().count(), 0);
         run(&Options { ca_key_out: Some(kept), ..options(&home) }).await.unwrap();
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_try_that_fails_in_a_database_leaves_no_user_and_the_next_one_succeeds() {
+        let server = Postgres::start(&["fsync = off"]).unwrap();
+        server.psql("postgres", "create database towline").unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let home = dir.path().join("gw");
+        let there = Options { store: Some(server.address("towline")), ..options(&home) };
+        let config = Config::new(&home, raw_config(&there).unwrap()).unwrap();
+        config.store.create().await.unwrap().close().await;
+        server
+            .psql(
+                "towline",
+                "create function no() returns trigger language plpgsql as \
+                 $$ begin raise exception 'no room for a key'; end $$; \
+                 create trigger no before insert on access_keys for each row execute function no()",
+            )
+            .unwrap();
+        let told = run(&there).await.err().unwrap().to_string();
+        assert!(told.contains("no room for a key"), "{told}");
+        assert_eq!(std::fs::read_dir(&home).unwrap().count(), 0, "no file is left");
+        server.psql("towline", "drop trigger no on access_keys").unwrap();
+        let made = run(&there).await.unwrap();
+        let second = Options { dir: dir.path().join("second"), ..there };
+        let told = run(&second).await.err().unwrap().to_string();
+        assert!(told.contains("holds a store already"), "{told}");
+        let store = config.store.open().await.unwrap();
+        assert!(store.principals().key(&made.access_key_id).await.unwrap().is_some());
+        store.close().await;
     }
 
     #[tokio::test]
