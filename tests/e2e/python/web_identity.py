@@ -347,7 +347,10 @@ def unknown_keys_cost_a_provider_one_request_a_minute():
 
 @check
 def addresses_inside_are_not_asked():
-    for issuer in ["http://169.254.169.254", "https://[::1]:9", "http://127.0.0.2:9"]:
+    for issuer in ["http://169.254.169.254", "http://127.0.0.2:9", "http://192.0.2.1"]:  # in plain text
+        towline("CreateIdentityProvider", {"ProviderName": "inside", "Issuer": issuer, "Audiences": [AUDIENCE]},
+                expect="ValidationException")
+    for issuer in ["https://169.254.169.254", "https://[::1]:9"]:
         towline("CreateIdentityProvider", {"ProviderName": "inside", "Issuer": issuer, "Audiences": [AUDIENCE]})
         message = wants("IDPCommunicationError", assume, f"arn:aws:iam::{ACCOUNT}:role/ci", PROVIDER.token(iss=issuer))
         towline("DeleteIdentityProvider", {"ProviderName": "inside"})

@@ -5,10 +5,11 @@
 //! - Every change counts with the next request: keys and endpoints that were kept are forgotten.
 //! - Removing or stopping a provider, or blocking one of its people, ends its credentials; sessions
 //!   that are open are ended or counted, as for users.
-//! - What a stop has ended stays ended when the provider is let in again.
+//! - What a stop or a block has ended stays ended when provider or person is let in again.
+//! - An issuer by http is taken only where the gateway may ask it: [`crate::outbound`].
 
 use towline_host::clock::UnixMillis;
-use towline_oidc::{ClaimPath, is_issuer};
+use towline_oidc::{ClaimPath, Discovery, is_issuer};
 use towline_ssm::api::admin::RightsRemoved;
 use towline_ssm::api::provider::{
     CreateIdentityProviderRequest, DISABLED, ENABLED, FederatedPerson, IdentityProvider,
@@ -53,6 +54,9 @@ impl Api {
             ));
         }
         self.check_settings(&request.settings).await?;
+        let url = Discovery::url(&request.issuer);
+        let may = self.parts.providers.client().may_ask(&url).await;
+        may.map_err(|error| ApiError::validation(format!("Issuer: {error}")))?;
         let secret = self.sealed_secret(&request.issuer, request.client_secret.as_deref())?;
         let mut row = Row {
             name: request.provider_name,

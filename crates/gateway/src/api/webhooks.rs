@@ -2,7 +2,8 @@
 //!
 //! # Invariants
 //! - Address and secret are stored sealed. The secret is shown once, to who made the receiver.
-//! - An address that the outbound client would refuse by its form is refused when it is given.
+//! - An address that the outbound client would refuse by its form, or because it is asked in plain
+//!   text, is refused when it is given.
 
 use towline_ssm::api::Empty;
 use towline_ssm::api::webhook::{
@@ -36,7 +37,7 @@ impl Api {
         call.note("webhookName", &*request.webhook_name);
         self.authorize(call, &Question::anything()).await?;
         let is_mail = request.format.as_deref() == Some(MAIL);
-        let host = self.host_of_receiver(&request.url, is_mail)?;
+        let host = self.host_of_receiver(&request.url, is_mail).await?;
         call.note("host", &*host);
         let secret = match request.secret {
             None if is_mail => String::new(),
@@ -65,10 +66,11 @@ impl Api {
     }
 
     /// The host of an address, if its form is one that can be sent to.
-    fn host_of_receiver(&self, url: &str, is_mail: bool) -> Result<String, ApiError> {
+    async fn host_of_receiver(&self, url: &str, is_mail: bool) -> Result<String, ApiError> {
         let wrong = |error: &dyn std::fmt::Display| ApiError::validation(format!("Url: {error}"));
         if !is_mail {
-            return host_of(url).map_err(|error| ApiError::validation(error.to_string()));
+            let may = self.parts.providers.client().may_ask(url).await;
+            return may.and_then(|()| host_of(url)).map_err(|error| wrong(&error));
         }
         let address = Mailbox::of_url(url).map_err(|_| {
             wrong(

@@ -160,11 +160,31 @@ impl Outbound {
         timeout(OUTBOUND_TIMEOUT, self.exchange(&target, ask)).await.map_err(|_| late())?
     }
 
+    /// Whether a URL is one that can be asked: by its form, and in plain text by its addresses.
+    ///
+    /// # Errors
+    /// [`OutboundError`].
+    pub async fn may_ask(&self, url: &str) -> Result<(), OutboundError> {
+        let target = Target::parse(url)?;
+        if target.is_tls {
+            return Ok(());
+        }
+        let host = target.host.clone();
+        let late = || OutboundError::Resolve { host, why: "it took too long".to_owned() };
+        let found = timeout(OUTBOUND_DIAL, self.judged(&target.host, target.port)).await;
+        self.may_be_plain(&target, &found.map_err(|_| late())??)
+    }
+
+    fn may_be_plain(&self, target: &Target, found: &[SocketAddr]) -> Result<(), OutboundError> {
+        if target.is_tls || found.iter().all(|address| self.guard.names(address.ip())) {
+            return Ok(());
+        }
+        Err(OutboundError::Plain(target.host.clone()))
+    }
+
     async fn exchange(&self, target: &Target, ask: Ask<'_>) -> Result<Bytes, OutboundError> {
         let found = self.judged(&target.host, target.port).await?;
-        if !target.is_tls && !found.iter().all(|address| self.guard.names(address.ip())) {
-            return Err(OutboundError::Plain(target.host.clone()));
-        }
+        self.may_be_plain(target, &found)?;
         let tcp = dial(&target.host, found).await?;
         if !target.is_tls {
             return request(tcp, target, ask).await;
