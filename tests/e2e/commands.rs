@@ -408,6 +408,61 @@ fn a_policy_that_is_none_is_refused_with_its_fault_and_the_old_one_stays() -> Ou
 }
 
 #[test]
+fn administration_of_what_is_not_there_or_is_there_already_names_its_kind_and_name() -> Outcome {
+    let lab = Lab::start()?;
+    let admin = lab.admin();
+    lab.user("ann", Some(READER))?;
+    admin.text(&["admin", "group", "create", "ops"])?;
+    let id = "mi-0123456789abcdef0";
+    for (words, said) in [
+        (&["user", "delete", "bob"][..], "there is no user bob"),
+        (&["role", "delete", "bob"], "there is no role bob"),
+        (&["group", "delete", "bob"], "there is no group bob"),
+        (&["policy", "--of", "role", "list", "bob"], "there is no role bob"),
+        (&["policy", "delete", "ann", "x"], "there is no policy of user ann with the name x"),
+        (
+            &["key", "delete", "ann", "AKIA0000000000000000"],
+            "no access key of user ann with the id",
+        ),
+        (&["group", "add", "ops", "bob"], "there is no user bob"),
+        (&["group", "remove", "ops", "ann"], "there is no member of group ops: ann"),
+        (&["boundary", "get", "ann"], "there is no boundary of user ann"),
+        (&["provider", "show", "corp"], "there is no identity provider corp"),
+        (&["provider", "redirect", "corp", "own"], "there is no identity provider corp"),
+        (&["webhook", "delete", "shift"], "there is no webhook shift"),
+        (&["device", "revoke-key", id], id),
+        (&["user", "create", "Ann"], "cannot create user Ann"),
+        (&["group", "create", "ops"], "cannot create group ops"),
+    ] {
+        let out = admin.run(&[&["admin"], words].concat())?;
+        let told = String::from_utf8_lossy(&out.stderr).into_owned();
+        let refused = out.status.code() == Some(REFUSED) && told.contains(said);
+        ensure(refused, || format!("{words:?}: {}: {told}", out.status))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn one_key_of_a_device_is_revoked_or_all_and_the_answer_says_which() -> Outcome {
+    let lab = Lab::start()?;
+    let device = lab.device()?;
+    let admin = lab.admin();
+    let keys = admin.text(&["admin", "device", "keys", device.id()])?;
+    let first = keys.lines().nth(1).and_then(|line| line.split(' ').next()).unwrap_or_default();
+    admin.text(&["admin", "device", "rotate-key", device.id()])?;
+    // Of the two, the former one is retired: it counts no more, and may be revoked all the same.
+    let one = ["admin", "device", "revoke-key", device.id(), "--fingerprint", first];
+    let said = admin.text(&one)?;
+    ensure(said.contains("keys revoked: 1; keys that still count: 1\n"), || said.clone())?;
+    ensure(said.contains("sessions and commands ended: 0\n"), || said.clone())?;
+    let again = admin.run(&one)?;
+    let told = String::from_utf8_lossy(&again.stderr).into_owned();
+    ensure(told.contains("no key with this fingerprint that is not revoked"), || told.clone())?;
+    let said = admin.text(&["admin", "device", "revoke-key", device.id()])?;
+    ensure(said.contains("keys revoked: 1; none is left: enroll the device again"), || said.clone())
+}
+
+#[test]
 fn a_session_that_is_not_there_or_has_no_terminal_is_told_in_words() -> Outcome {
     let lab = Lab::start()?;
     let device = lab.device()?;

@@ -118,7 +118,7 @@ fn a_device_that_is_removed_ends_all_processes_of_its_sessions() -> Outcome {
             commands.push(Long::start(&admin, &lab, &device, &name)?);
         }
         let said = admin.text(&[words[0], words[1], words[2], device.id()])?;
-        ensure(said.contains("4 sessions and commands were ended"), || said.clone())?;
+        ensure(said.contains("sessions and commands ended: 4"), || said.clone())?;
         all_end(&commands, PATIENCE)?;
     }
     Ok(())

@@ -252,22 +252,30 @@ async fn removed(
     request: &impl Serialize,
 ) -> Result<(), Failure> {
     let answer: DeviceRemoved = context.call(operation, request).await?;
-    context.output.answer(&answer, |_| {
-        let mut text = String::new();
-        for (count, what) in [
-            (answer.towline_sessions_ended, "were ended"),
-            (
-                answer.towline_sessions_not_reached,
-                "were not reached: the device ends them when it connects again, or after its \
-                 grace time",
-            ),
-        ] {
-            if let Some(count) = count.filter(|count| *count > 0) {
-                text += &format!("{count} sessions and commands {what}\n");
-            }
+    context.output.answer(&answer, |_| removed_words(&answer))
+}
+
+/// What became of a device, its keys and its sessions.
+fn removed_words(answer: &DeviceRemoved) -> String {
+    let mut text = String::new();
+    match (answer.towline_keys_revoked, answer.towline_keys_left) {
+        (Some(revoked), Some(0)) => {
+            text += &format!("keys revoked: {revoked}; none is left: enroll the device again\n");
         }
-        text
-    })
+        (Some(revoked), Some(left)) => {
+            text += &format!("keys revoked: {revoked}; keys that still count: {left}\n");
+        }
+        _ => {}
+    }
+    let ended = answer.towline_sessions_ended.unwrap_or(0);
+    text += &format!("sessions and commands ended: {ended}\n");
+    if let Some(missed) = answer.towline_sessions_not_reached.filter(|missed| *missed > 0) {
+        text += &format!(
+            "sessions and commands not reached: {missed}; the device ends them when it connects \
+             again, or after its grace time\n"
+        );
+    }
+    text
 }
 
 async fn list_device_keys(context: &mut Context, instance_id: String) -> Result<(), Failure> {
@@ -290,4 +298,26 @@ async fn list_device_keys(context: &mut Context, instance_id: String) -> Result<
     context
         .output
         .answer(&answer, |output| output.table(&["FINGERPRINT", "STATUS", "SINCE", "UNTIL"], &rows))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_revokes_keys_is_told_how_many_and_what_became_of_the_sessions() {
+        let answer = DeviceRemoved {
+            towline_keys_revoked: Some(2),
+            towline_keys_left: Some(0),
+            towline_sessions_ended: Some(0),
+            towline_sessions_not_reached: Some(3),
+        };
+        let words = removed_words(&answer);
+        for part in ["keys revoked: 2; none is left", "ended: 0\n", "not reached: 3;"] {
+            assert!(words.contains(part), "{words}");
+        }
+        let one = DeviceRemoved { towline_keys_left: Some(1), ..answer };
+        assert!(removed_words(&one).contains("keys that still count: 1"));
+        assert_eq!(removed_words(&DeviceRemoved::default()), "sessions and commands ended: 0\n");
+    }
 }

@@ -13,6 +13,7 @@ use towline_store::{Device, DeviceStatus, KeyStatus};
 
 use super::call::Call;
 use super::internal::OrInternal as _;
+use super::named::no_device;
 use super::service::Api;
 use crate::plane::RotateError;
 
@@ -72,13 +73,13 @@ impl Api {
             .await
             .or_internal("cannot revoke keys")?;
         if revoked == 0 {
-            return Err(ApiError::new(
-                ErrorCode::ResourceNotFoundException,
-                "the device has no such key that is not revoked yet",
-            ));
+            let which = fingerprint.map_or("no key", |_| "no key with this fingerprint");
+            let message = format!("device {} has {which} that is not revoked yet", device.id);
+            return Err(ApiError::new(ErrorCode::ResourceNotFoundException, message));
         }
         let left = keys.of(&device.id).await.or_internal("cannot list device keys")?;
-        if !left.iter().any(|key| key.status == KeyStatus::Active) {
+        let keys_left = left.iter().filter(|key| key.status == KeyStatus::Active).count();
+        if keys_left == 0 {
             let marked =
                 self.store().devices().set_status(&device.id, DeviceStatus::Revoked, &reason).await;
             marked.or_internal("cannot mark a device")?;
@@ -86,7 +87,12 @@ impl Api {
         call.note("keysRevoked", revoked.to_string());
         // Also with a key left: the link that is up may be the revoked one's, and the other comes
         // back by itself.
-        Ok(self.drop_device(call, &id, "its key was revoked").await)
+        let dropped = self.drop_device(call, &id, "its key was revoked").await;
+        Ok(DeviceRemoved {
+            towline_keys_revoked: u32::try_from(revoked).ok(),
+            towline_keys_left: u32::try_from(keys_left).ok(),
+            ..dropped
+        })
     }
 
     pub(super) async fn approve_device(
@@ -122,7 +128,7 @@ impl Api {
         call.note("was", device.name);
         let renamed = self.store().devices().rename(&device.id, &request.name).await;
         if !renamed.or_internal("cannot rename a device")? {
-            return Err(ApiError::new(ErrorCode::InvalidInstanceId, "no device has this id"));
+            return Err(no_device(&request.instance_id));
         }
         Ok(Empty {})
     }
@@ -135,7 +141,7 @@ impl Api {
     ) -> Result<(DeviceId, Device), ApiError> {
         call.note("deviceId", instance_id);
         self.authorize(call, &self.about_device(instance_id).await?).await?;
-        let unknown = || ApiError::new(ErrorCode::InvalidInstanceId, "no device has this id");
+        let unknown = || no_device(instance_id);
         let id: DeviceId = instance_id.parse().map_err(|_| unknown())?;
         let device =
             self.store().devices().get(id.as_str()).await.or_internal("cannot read a device")?;

@@ -16,6 +16,7 @@ use towline_store::{AgentKind, Device, DeviceFilter, DeviceStatus, TagKind};
 use super::authz::Question;
 use super::call::Call;
 use super::internal::OrInternal as _;
+use super::named::no_device;
 use super::service::Api;
 use crate::limits::DEVICES_PER_SCAN;
 use crate::plane::Found;
@@ -164,7 +165,7 @@ impl Api {
     ) -> Result<DeviceRemoved, ApiError> {
         call.note("deviceId", &*request.instance_id);
         self.authorize(call, &self.about_device(&request.instance_id).await?).await?;
-        let unknown = || ApiError::new(ErrorCode::InvalidInstanceId, "no device has this id");
+        let unknown = || no_device(&request.instance_id);
         let id: DeviceId = request.instance_id.parse().map_err(|_| unknown())?;
         let removed = self
             .store()
@@ -186,6 +187,8 @@ impl Api {
         call.note("sessionsEnded", dropped.ended.to_string());
         call.note("sessionsNotReached", dropped.unreached.to_string());
         DeviceRemoved {
+            towline_keys_revoked: None,
+            towline_keys_left: None,
             towline_sessions_ended: Some(dropped.ended),
             towline_sessions_not_reached: Some(dropped.unreached),
         }

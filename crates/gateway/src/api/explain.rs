@@ -16,7 +16,7 @@ use towline_ssm::api::explain::{
     ListDeviceAccessResult,
 };
 use towline_ssm::documents::built_in;
-use towline_ssm::error::{ApiError, ErrorCode};
+use towline_ssm::error::ApiError;
 use towline_ssm::ids::DeviceId;
 use towline_ssm::operation::{Operation, ResourceKind};
 use towline_store::TagKind;
@@ -24,6 +24,7 @@ use towline_store::TagKind;
 use super::authz::Question;
 use super::call::Call;
 use super::internal::OrInternal as _;
+use super::named::{missing, no_device};
 use super::service::Api;
 use crate::limits::MAX_EXPLAINED_PRINCIPALS;
 
@@ -45,15 +46,15 @@ impl Api {
             (Some(resource), _) => match resource.split_once('/') {
                 Some(("user", name)) => (name.to_owned(), name.to_owned()),
                 Some(("role", name)) => (format!("role/{name}"), name.to_owned()),
-                _ => return Err(unknown_principal()),
+                _ => return Err(unknown_principal(text)),
             },
             (None, Some(session)) => match session.split('/').collect::<Vec<_>>()[..] {
                 ["assumed-role", role, session] => {
                     (format!("role/{role}"), format!("{role}:{session}"))
                 }
-                _ => return Err(unknown_principal()),
+                _ => return Err(unknown_principal(text)),
             },
-            (None, None) if text.starts_with("arn:") => return Err(unknown_principal()),
+            (None, None) if text.starts_with("arn:") => return Err(unknown_principal(text)),
             (None, None) => (text.to_owned(), text.to_owned()),
         };
         let found = self
@@ -62,7 +63,7 @@ impl Api {
             .get(&principal)
             .await
             .or_internal("cannot read a principal")?;
-        found.ok_or_else(unknown_principal)?;
+        found.ok_or_else(|| unknown_principal(text))?;
         let arn = if text.starts_with("arn:") {
             text.to_owned()
         } else {
@@ -163,8 +164,7 @@ impl Api {
             .get(&request.instance_id)
             .await
             .or_internal("cannot read a device")?;
-        device
-            .ok_or_else(|| ApiError::new(ErrorCode::InvalidInstanceId, "no device has this id"))?;
+        device.ok_or_else(|| no_device(&request.instance_id))?;
         let mut documents = Vec::new();
         let own = self.store().documents().list().await.or_internal("cannot list documents")?;
         let names = built_in::names().into_iter().map(str::to_owned);
@@ -246,9 +246,6 @@ impl Api {
     }
 }
 
-fn unknown_principal() -> ApiError {
-    ApiError::new(
-        ErrorCode::ResourceNotFoundException,
-        "there is no such user or role: give a user's name, or an ARN",
-    )
+fn unknown_principal(text: &str) -> ApiError {
+    missing("user or role (a user's name, or an ARN)", text)
 }

@@ -28,7 +28,7 @@ use towline_store::{Change, TagKind};
 use super::authz::Question;
 use super::call::Call;
 use super::internal::OrInternal as _;
-use super::named::{Named, missing, prefix};
+use super::named::{self, Named, missing, prefix};
 use super::paging::page;
 use super::removal::Loss;
 use super::roles::checked_policy;
@@ -86,7 +86,7 @@ impl Api {
             .get(&named.stored())
             .await
             .or_internal("cannot read a principal")?;
-        found.ok_or_else(|| missing("principal"))
+        found.ok_or_else(|| named.missing())
     }
 
     /// The same for a user, by her name.
@@ -178,7 +178,7 @@ impl Api {
             }
             None => change.create(&name, &tags, call.now).await,
         };
-        let row = made.or_internal("cannot make a principal")?;
+        let row = named::made(made, &named.shown(), "cannot make a principal")?;
         // A trust policy of an older version may name the former bearer of this name.
         let nobody = entropy::random().or_internal("no id")?;
         self.untrust(&mut change, &row.name, &unique_id("AIDA", nobody)).await?;
@@ -300,7 +300,7 @@ impl Api {
         let mut change = self.change_of(&user).await?;
         let done = change.set_key_active(&user.name, &request.access_key_id, active).await;
         if !done.or_internal("cannot switch an access key")? {
-            return Err(missing("access key"));
+            return Err(no_key(&request.access_key_id, &user.name));
         }
         if active {
             return self.commit_rights(call, change, Loss::default()).await;
@@ -320,7 +320,7 @@ impl Api {
         let mut change = self.change_of(&user).await?;
         let done = change.delete_key(&user.name, &request.access_key_id).await;
         if !done.or_internal("cannot remove an access key")? {
-            return Err(missing("access key"));
+            return Err(no_key(&request.access_key_id, &user.name));
         }
         let loss = self.lost(&mut change, &user, request.end_sessions).await?;
         self.commit_rights(call, change, loss).await
@@ -353,7 +353,8 @@ impl Api {
         let policies =
             self.store().principals().policies(&name).await.or_internal("cannot read policies")?;
         let found = policies.into_iter().find(|(policy, _)| *policy == request.policy_name);
-        let (policy_name, policy_document) = found.ok_or_else(|| missing("policy"))?;
+        let (policy_name, policy_document) =
+            found.ok_or_else(|| no_policy(&request.policy_name, &named))?;
         let (principal_name, principal_type) = (request.principal_name, request.principal_type);
         Ok(GetPrincipalPolicyResult {
             principal_name,
@@ -389,7 +390,7 @@ impl Api {
         let mut change = self.change_of(&principal).await?;
         let done = change.delete_policy(&principal.name, &request.policy_name).await;
         if !done.or_internal("cannot remove a policy")? {
-            return Err(missing("policy"));
+            return Err(no_policy(&request.policy_name, &named));
         }
         let loss = self.lost(&mut change, &principal, request.end_sessions).await?;
         self.commit_rights(call, change, loss).await
@@ -397,6 +398,14 @@ impl Api {
 }
 
 /// A fresh access key.
+fn no_key(id: &str, user: &str) -> ApiError {
+    missing(&format!("access key of user {user} with the id"), id)
+}
+
+fn no_policy(name: &str, of: &Named) -> ApiError {
+    missing(&format!("policy of {} with the name", of.shown()), name)
+}
+
 fn new_access_key() -> Result<(AccessKeyId, SecretAccessKey), ApiError> {
     let id = AccessKeyId::from_random(entropy::random().or_internal("no access key id")?);
     Ok((id, SecretAccessKey::from_random(entropy::random().or_internal("no secret")?)))

@@ -70,7 +70,8 @@ impl Api {
             holds_since: UnixMillis(0),
         };
         let stored = self.store().identity_providers().create(&row).await;
-        row.unique_id = stored.or_internal("cannot store an identity provider")?;
+        let shown = format!("identity provider {} of {}", row.name, row.issuer);
+        row.unique_id = made(stored, &shown, "cannot store an identity provider")?;
         Ok(IdentityProviderResult { identity_provider: self.shown_provider(&row)? })
     }
 
@@ -109,7 +110,7 @@ impl Api {
         row.changed_at = call.now;
         let done = self.store().identity_providers().update(&row).await;
         if !done.or_internal("cannot change an identity provider")? {
-            return Err(missing("identity provider"));
+            return Err(no_provider(&row.name));
         }
         self.parts.providers.forget(&row.unique_id);
         let mut identity_provider = self.shown_provider(&row)?;
@@ -134,6 +135,33 @@ impl Api {
         lost: &[String],
         end: Option<bool>,
     ) -> Result<RightsRemoved, ApiError> {
+    /// Gives a provider another redirect address, if one is asked for.
+    async fn move_redirect(
+        &self,
+        row: &mut Row,
+        own: Option<bool>,
+        now: UnixMillis,
+    ) -> Result<(), ApiError> {
+        let Some(own) = own else { return Ok(()) };
+        let store = self.store().identity_providers();
+        let done = store.move_redirect(&row.unique_id, own, now).await;
+        if !done.or_internal("cannot move the redirect address of a provider")? {
+            return Err(no_provider(&row.name));
+        }
+        row.own_redirect = own;
+        Ok(())
+    }
+
+    /// The answer to a change of the redirect address alone: nobody loses a right by it.
+    fn moved(&self, row: &Row) -> Result<UpdateIdentityProviderResult, ApiError> {
+        Ok(UpdateIdentityProviderResult {
+            identity_provider: self.shown_provider(row)?,
+            live_sessions: 0,
+            ended_sessions: 0,
+            towline_open_commands: 0,
+        })
+    }
+
         let store = self.store().identity_providers();
         let all = store.live_sessions(&row.unique_id).await.or_internal("cannot read sessions")?;
         let people = store.people_ids(&row.unique_id).await.or_internal("cannot read people")?;
@@ -168,7 +196,7 @@ impl Api {
         let row = self.permitted_provider(call, &request.provider_name).await?;
         let gone = self.store().identity_providers().remove(&row.unique_id).await;
         let gone = gone.or_internal("cannot remove an identity provider")?;
-        let gone = gone.ok_or_else(|| missing("identity provider"))?;
+        let gone = gone.ok_or_else(|| no_provider(&row.name))?;
         self.parts.providers.forget(&row.unique_id);
         let end = request.end_sessions.unwrap_or(self.parts.removal_ends_sessions);
         let left = Left { sessions: gone.sessions, ids: gone.people, ..Left::default() };
@@ -188,7 +216,7 @@ impl Api {
         let store = self.store().identity_providers();
         let left = store.set_disabled(&row.unique_id, disabled, call.now).await;
         let left = left.or_internal("cannot stop an identity provider")?;
-        let left = left.ok_or_else(|| missing("identity provider"))?;
+        let left = left.ok_or_else(|| no_provider(&row.name))?;
         self.parts.providers.forget(&row.unique_id);
         if !disabled {
             return Ok(UpdateIdentityProviderStatusResult::default());
@@ -242,16 +270,16 @@ impl Api {
         let store = self.store().identity_providers();
         let person = store.person_of(&row.unique_id, &request.subject).await;
         let person = person.or_internal("cannot read a person")?;
-        let person = person.ok_or_else(|| missing("person of this provider"))?;
+        let person = person.ok_or_else(|| no_person(&row.name, &request.subject))?;
         if person.id == call.caller.person.id {
             return Err(ApiError::validation(
                 "nobody blocks herself: let another administrator do it",
             ));
         }
         let blocks = request.status == "Blocked";
-        let sessions =
-            store.block(&person.id, blocks).await.or_internal("cannot block a person")?;
-        let sessions = sessions.ok_or_else(|| missing("person of this provider"))?;
+        let sessions = store.block(&person.id, blocks, (&*call.caller.arn, call.now)).await;
+        let sessions = sessions.or_internal("cannot block a person")?;
+        let sessions = sessions.ok_or_else(|| no_person(&row.name, &request.subject))?;
         if !blocks {
             return Ok(RightsRemoved::default());
         }
@@ -272,8 +300,7 @@ impl Api {
     async fn permitted_provider(&self, call: &Call, name: &str) -> Result<Row, ApiError> {
         self.about_provider(call, name).await?;
         let row = self.store().identity_providers().get(name).await;
-        row.or_internal("cannot read an identity provider")?
-            .ok_or_else(|| missing("identity provider"))
+        row.or_internal("cannot read an identity provider")?.ok_or_else(|| no_provider(name))
     }
 
     /// Refuses paths that are none, and roles that are not there.
@@ -333,6 +360,14 @@ fn lost_roles(before: &ProviderSettings, after: &ProviderSettings) -> Vec<String
 pub(super) fn sealed_for(issuer: &str) -> String {
     format!("client secret {issuer}")
 }
+fn no_provider(name: &str) -> ApiError {
+    missing("identity provider", name)
+}
+
+fn no_person(provider: &str, subject: &str) -> ApiError {
+    missing(&format!("person of the identity provider {provider} with the subject"), subject)
+}
+
 
 fn text_of(settings: &ProviderSettings) -> Result<String, ApiError> {
     serde_json::to_string(settings).map_err(|error| internal("settings cannot be written", &error))

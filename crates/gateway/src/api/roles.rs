@@ -14,6 +14,7 @@ use towline_ssm::api::admin::{
     RightsRemoved, UpdateRoleRequest,
 };
 use towline_ssm::error::{ApiError, ErrorCode};
+use towline_store::StoreError;
 
 use super::call::Call;
 use super::internal::OrInternal as _;
@@ -47,7 +48,7 @@ impl Api {
         }
         let done = change.update_role(&role.name, trust, request.max_session_duration).await;
         if !done.or_internal("cannot change a role")? {
-            return Err(missing("role"));
+            return Err(named.missing());
         }
         let loss = self.perhaps_lost(&mut change, &role, request.end_sessions).await?;
         self.commit_rights(call, change, loss).await
@@ -63,6 +64,9 @@ impl Api {
         call.note("memberName", &*request.principal_name);
         let mut change = self.change_of(&group).await?;
         let joined = change.join(&group.name, &request.principal_name).await;
+        if matches!(joined, Err(StoreError::Missing(_))) {
+            return Err(missing("user", &request.principal_name)); // the group was looked up above
+        }
         joined.or_internal("cannot change a group")?;
         self.commit_rights(call, change, Loss::default()).await?;
         Ok(Empty {})
@@ -79,7 +83,8 @@ impl Api {
         let mut change = self.change_of(&group).await?;
         let done = change.leave(&group.name, &request.principal_name).await;
         if !done.or_internal("cannot change a group")? {
-            return Err(missing("member of this group"));
+            let kind = format!("member of group {}:", request.group_name);
+            return Err(missing(&kind, &request.principal_name));
         }
         let end = request.end_sessions.unwrap_or(self.parts.removal_ends_sessions);
         let member = self.store().principals().get(&request.principal_name).await;
@@ -119,7 +124,7 @@ impl Api {
         Ok(GetBoundaryResult {
             principal_name: request.principal_name,
             principal_type: request.principal_type,
-            policy_document: document.ok_or_else(|| missing("boundary"))?,
+            policy_document: document.ok_or_else(|| missing("boundary of", &named.shown()))?,
             end_sessions: None,
         })
     }
@@ -134,7 +139,7 @@ impl Api {
         let mut change = self.change_of(&principal).await?;
         let done = change.remove_boundary(&principal.name).await;
         if !done.or_internal("cannot remove a boundary")? {
-            return Err(missing("boundary"));
+            return Err(missing("boundary of", &named.shown()));
         }
         self.commit_rights(call, change, Loss::default()).await?;
         Ok(Empty {})

@@ -64,7 +64,8 @@ impl Api {
         request: EnableSecondFactorRequest,
     ) -> Result<Empty, ApiError> {
         let name = self.own_row(call, &request.principal_name).await?.name;
-        let factor = self.factor_of(&name).await?.ok_or_else(|| missing("second factor"))?;
+        let factor =
+            self.factor_of(&name).await?.ok_or_else(|| missing("second factor of user", &name))?;
         self.take_code(call, &name, &factor, &request.token_code).await?;
         Ok(Empty {})
     }
@@ -76,7 +77,8 @@ impl Api {
     ) -> Result<Empty, ApiError> {
         let name = request.principal_name;
         let of = self.existing_user_named(call, &name).await?;
-        let factor = self.factor_of(&name).await?.ok_or_else(|| missing("second factor"))?;
+        let factor =
+            self.factor_of(&name).await?.ok_or_else(|| missing("second factor of user", &name))?;
         if of.unique_id == call.caller.person.id && factor.is_enabled {
             let code = request.token_code.ok_or_else(|| {
                 failed(
@@ -89,7 +91,7 @@ impl Api {
         if gone.or_internal("cannot remove a second factor")? {
             Ok(Empty {})
         } else {
-            Err(missing("second factor"))
+            Err(missing("second factor of user", &name))
         }
     }
 

@@ -120,7 +120,7 @@ impl Api {
                     .get(device.as_str())
                     .await
                     .or_internal("cannot read a device")?;
-                row.ok_or_else(|| missing("no device has this id"))?;
+                row.ok_or_else(|| missing(&format!("no device has the id {}", device.as_str())))?;
                 Ok(Tagged { kind: TagKind::Device, id: device.into(), tags: question.tags })
             }
             TaggedResource::Document(name) => {
@@ -130,7 +130,9 @@ impl Api {
                 self.authorize(call, &question).await?;
                 let row = self.store().documents().get(&name, &Version::Default).await;
                 row.or_internal("cannot read a document")?.ok_or_else(|| {
-                    missing("no own document has this name; built-in ones have no tags")
+                    missing(&format!(
+                        "no own document has the name {name}; built-in ones have no tags"
+                    ))
                 })?;
                 Ok(Tagged { kind: TagKind::Document, id: name, tags: question.tags })
             }

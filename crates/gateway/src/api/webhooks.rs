@@ -17,7 +17,7 @@ use towline_ssm::error::ApiError;
 use super::authz::Question;
 use super::call::Call;
 use super::internal::{OrInternal as _, internal};
-use super::named::missing;
+use super::named::{made, missing};
 use super::service::Api;
 use crate::notifications::{Secrets, new_secret, secret_bytes};
 use crate::outbound::host_of;
@@ -61,7 +61,8 @@ impl Api {
             sealed: sealed.or_internal("cannot seal a webhook")?,
             created_at: call.now,
         };
-        self.store().notifications().create(&row).await.or_internal("cannot store a webhook")?;
+        let stored = self.store().notifications().create(&row).await;
+        made(stored, &format!("webhook {}", row.name), "cannot store a webhook")?;
         Ok(CreateWebhookResult { webhook_name: request.webhook_name, secret })
     }
 
@@ -121,7 +122,7 @@ impl Api {
         if gone.or_internal("cannot remove a webhook")? {
             Ok(Empty {})
         } else {
-            Err(missing("webhook"))
+            Err(missing("webhook", &request.webhook_name))
         }
     }
 
@@ -161,6 +162,6 @@ impl Api {
         self.authorize(call, &Question::anything()).await?;
         let rows = self.store().notifications().webhooks().await;
         let rows = rows.or_internal("cannot list webhooks")?;
-        rows.into_iter().find(|row| row.name == name).ok_or_else(|| missing("webhook"))
+        rows.into_iter().find(|row| row.name == name).ok_or_else(|| missing("webhook", name))
     }
 }

@@ -265,6 +265,12 @@ pub struct InstanceInformation {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct DeviceRemoved {
+    /// Our extension: keys that were revoked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub towline_keys_revoked: Option<u32>,
+    /// Our extension: keys of the device that still count; without one it must be enrolled again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub towline_keys_left: Option<u32>,
     /// Our extension: sessions and commands that the device was told to end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub towline_sessions_ended: Option<u32>,
