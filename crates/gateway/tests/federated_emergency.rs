@@ -131,6 +131,18 @@ async fn an_emergency_is_told_with_its_credentials_and_ends_with_its_time_or_its
     desk.admin("UpdateFederatedPerson", &person("Blocked")).await;
     assert!(asks().await.text.contains("was blocked here"));
     desk.admin("UpdateFederatedPerson", &person("Active")).await;
+    assert!(asks().await.text.contains("was blocked here since"), "it stays over");
+    assert_eq!(requests(&desk).await[0]["Status"], "Revoked");
+}
+
+#[tokio::test]
+async fn an_emergency_ends_with_its_time() {
+    let (desk, provider) = desk().await;
+    provider.claims(json!({ "amr": ["mfa"], "auth_time": desk.clock.now().0 / 1000 }));
+    let keys = desk.sign_in("").await;
+    let opened = desk.call(Some(&keys), "BreakGlass", &wanted("the pump leaks", "prod", 15)).await;
+    let access = Keys::of(&opened.json()["Credentials"]);
+    let asks = async || desk.call(Some(&access), "ListAccessRequests", &json!({})).await;
     assert_eq!(asks().await.code(), "done");
     desk.clock.advance(Duration::from_secs(15 * 60));
     assert_eq!(asks().await.code(), "ExpiredTokenException");

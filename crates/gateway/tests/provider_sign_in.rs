@@ -102,12 +102,12 @@ async fn credentials_that_wait_for_their_program_end_with_what_they_hang_on() {
         assert_eq!((page.status, page.code().as_str()), (400, UNKNOWN), "{}", page.text);
         assert!(page.text.contains(words), "{}", page.text);
     };
-    set_blocked(&desk, true).await;
-    refused(blocked, "was blocked here").await;
-    set_blocked(&desk, false).await;
     update(&desk, desk.settings(&[])).await;
     refused(unmapped, "give the role operator no more").await;
     update(&desk, desk.settings(&[("ops", "operator")])).await;
+    set_blocked(&desk, true).await;
+    refused(blocked, "was blocked here").await;
+    set_blocked(&desk, false).await;
     remove(&desk).await;
     refused(removed, "was removed here").await;
 }
@@ -128,13 +128,14 @@ async fn open_credentials_and_browsers_end_with_the_next_request_and_say_why() {
         assert_eq!((signed.0.as_str(), page.0.as_str()), (UNKNOWN, "ExpiredTokenException"));
         assert!(signed.1.contains(words) && page.1.contains(words), "{signed:?} {page:?}");
     };
-    set_blocked(&desk, true).await;
-    ended("was blocked here").await;
-    set_blocked(&desk, false).await;
     take_the_client_away(&desk).await;
     ended("signs no people in any more").await;
     update(&desk, desk.settings(&[("ops", "operator")])).await;
     assert!(both().await.iter().all(|(code, _)| code == "done"), "nothing was lost");
+    set_blocked(&desk, true).await;
+    ended("was blocked here").await;
+    set_blocked(&desk, false).await;
+    ended("was blocked here since").await;
     remove(&desk).await;
     let [signed, page] = both().await;
     assert_eq!((signed.0.as_str(), page.0.as_str()), (UNKNOWN, "ExpiredTokenException"));
@@ -213,9 +214,6 @@ async fn a_renewal_judges_anew_and_says_why_it_ends() {
         assert_eq!(page.code(), code, "{}", page.text);
         assert!(page.text.contains(words), "{}", page.text);
     };
-    set_blocked(&desk, true).await;
-    refused("IDPRejectedClaim", "is blocked here").await;
-    set_blocked(&desk, false).await;
     update(&desk, desk.settings(&[])).await;
     refused("AccessDeniedException", "none of your groups").await;
     take_the_client_away(&desk).await;

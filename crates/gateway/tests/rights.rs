@@ -55,6 +55,7 @@ async fn a_blocked_person_leaves_seats_and_commands() {
         changed_at: NOW,
         is_disabled: false,
         holds_since: towline_host::clock::UnixMillis(0),
+        own_redirect: true,
     };
     let provider = world.store.identity_providers().create(&provider).await.unwrap();
     let person = world.store.identity_providers().let_in(&provider, "eve", "eve", NOW).await;
@@ -388,6 +389,71 @@ async fn an_approval_falls_with_the_right_the_key_and_the_role_by_which_it_was_g
         let status = if counts { "Approved" } else { "Pending" };
         assert_eq!(answer["AccessRequestStatus"], status, "{name}: {answer}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials_of_a_key_that_was_disabled_stay_over_when_it_is_enabled_again() {
+    let world = World::new().await;
+    let ann = world.user("ann", &[EVERYTHING]).await;
+    let list = Operation::ListAccessRequests;
+    let session = async || Key::of(&world.done(Operation::GetSessionToken, &ann, json!({})).await);
+    let before = session().await;
+    world.done(list, &before, json!({})).await;
+    for status in ["Inactive", "Active"] {
+        world.clock.advance(Duration::from_secs(1));
+        let key = json!({ "PrincipalName": "ann", "AccessKeyId": ann.id, "Status": status });
+        world.done(Operation::UpdateAccessKey, &world.admin, key).await;
+        let answer = world.ask(list, &before, json!({})).await;
+        assert_eq!(answer["__type"], "UnrecognizedClientException", "{status}: {answer}");
+    }
+    world.clock.advance(Duration::from_secs(1));
+    world.done(list, &session().await, json!({})).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_counts_once_by_whatever_keys_and_roles_she_approves() {
+    let world = World::new().await;
+    let two = json!({ "schemaVersion": "1.0", "accessDurationHours": 1,
+                      "approvalLevels": [{ "minRequiredApprovals": 2 }] });
+    let document = json!({ "Name": "Two", "DocumentType": "ManualApprovalPolicy",
+                           "Content": two.to_string() });
+    world.done(Operation::CreateDocument, &world.admin, document).await;
+    let role = json!({ "PrincipalName": "approver", "PrincipalType": "Role",
+                       "TrustPolicyDocument": policy(&[TRUST]) });
+    world.done(Operation::CreatePrincipal, &world.admin, role).await;
+    let may = json!({ "PrincipalName": "approver", "PrincipalType": "Role", "PolicyName": "p",
+                      "PolicyDocument": policy(&[EVERYTHING]) });
+    world.done(Operation::PutPrincipalPolicy, &world.admin, may).await;
+    let (ann, eve) =
+        (world.user("ann", &[EVERYTHING]).await, world.user("eve", &[EVERYTHING]).await);
+    let ask = json!({ "Reason": "a pump leaks",
+                      "Targets": [{ "Key": "tag:Env", "Values": ["prod"] }] });
+    let asked = world.done(Operation::StartAccessRequest, &ann, ask).await;
+    let request = json!({ "AccessRequestId": asked["AccessRequestId"] });
+    let approve =
+        async |key: &Key| world.ask(Operation::ApproveAccessRequest, key, request.clone()).await;
+    let as_role = async |key: &Key| {
+        let assume = json!({ "RoleArn": format!("arn:aws:iam::{ACCOUNT}:role/approver"),
+                             "RoleSessionName": "shift" });
+        Key::of(&world.done(Operation::AssumeRole, key, assume).await)
+    };
+    let second =
+        world.done(Operation::CreateAccessKey, &world.admin, json!({ "PrincipalName": "eve" }));
+    let second = second.await["AccessKey"].clone();
+    let text = |name: &str| second[name].as_str().unwrap().to_owned();
+    let second = Key { id: text("AccessKeyId"), secret: text("SecretAccessKey"), token: None };
+    assert_eq!(approve(&eve).await["AccessRequestStatus"], "Pending");
+    for again in [second.clone(), as_role(&eve).await, as_role(&second).await] {
+        let refused = approve(&again).await;
+        assert!(refused["message"].as_str().unwrap().contains("approved this"), "{refused}");
+    }
+    // The key goes, and the approval that it gave with it: the next one takes its place.
+    let gone = json!({ "PrincipalName": "eve", "AccessKeyId": eve.id });
+    world.done(Operation::DeleteAccessKey, &world.admin, gone).await;
+    assert_eq!(approve(&as_role(&second).await).await["AccessRequestStatus"], "Pending");
+    let refused = approve(&second).await;
+    assert!(refused["message"].as_str().unwrap().contains("approved this"), "{refused}");
+    assert_eq!(approve(&world.admin).await["AccessRequestStatus"], "Approved");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -310,9 +310,16 @@ async fn sign_out_voids_the_cookie_and_so_does_the_end_of_its_key() {
     assert_eq!(desk.asks(&ann, READ).await, OVER);
     assert_eq!(desk.asks(&again, READ).await, "done", "the other browser's sign-in goes on");
     let mut change = desk.store.change().await.unwrap();
-    assert!(change.set_key_active("ann", KEYS[0].1, false).await.unwrap());
+    assert!(change.set_key_active("ann", KEYS[0].1, false, desk.clock.now()).await.unwrap());
     change.commit().await.unwrap();
     assert_eq!(desk.asks(&again, READ).await, OVER);
+    let mut change = desk.store.change().await.unwrap();
+    assert!(change.set_key_active("ann", KEYS[0].1, true, desk.clock.now()).await.unwrap());
+    change.commit().await.unwrap();
+    assert_eq!(desk.asks(&again, READ).await, OVER, "also when the key is enabled again");
+    desk.clock.advance(std::time::Duration::from_secs(1));
+    let ann = desk.sign_in(KEYS[0]).await;
+    assert_eq!(desk.asks(&ann, READ).await, "done", "the key itself signs in anew");
 }
 
 #[tokio::test]

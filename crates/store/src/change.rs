@@ -381,7 +381,8 @@ impl Change {
         Ok(())
     }
 
-    /// Activates or deactivates a key of this user. `false`: the user has no such key.
+    /// Activates or deactivates a key of this user, which voids what it was given until then.
+    /// `false`: the user has no such key.
     ///
     /// # Errors
     /// [`StoreError::Database`].
@@ -390,14 +391,20 @@ impl Change {
         principal: &str,
         id: &str,
         active: bool,
+        now: UnixMillis,
     ) -> Result<bool, StoreError> {
-        let done =
-            engine::query("UPDATE access_keys SET status = ? WHERE id = ? AND principal = ?")
-                .bind(if active { "Active" } else { "Inactive" })
-                .bind(id)
-                .bind(principal)
-                .execute(&mut *self.tx)
-                .await?;
+        let status = if active { "Active" } else { "Inactive" };
+        let done = engine::query(
+            "UPDATE access_keys SET holds_since = CASE WHEN status = 'Active' AND ? = 'Inactive' \
+             THEN ? ELSE holds_since END, status = ? WHERE id = ? AND principal = ?",
+        )
+        .bind(status)
+        .bind(now.0)
+        .bind(status)
+        .bind(id)
+        .bind(principal)
+        .execute(&mut *self.tx)
+        .await?;
         Ok(done.rows_affected() > 0)
     }
 

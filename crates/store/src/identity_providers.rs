@@ -4,10 +4,13 @@
 //! - A person is (provider, subject), under an id that is never given again.
 //! - A provider that was stopped lets nobody in. What was given before the stop stays over when the
 //!   provider is let in again: it may have been the reason.
-//! - People go with their provider. When there are too many, the one that was away longest goes,
-//!   unless it is blocked or may still hold credentials.
+//! - A provider comes to the redirect address that is shared only while no other one is there.
+//! - What a person was given before it was blocked stays over when it is let in again.
+//! - People go with their provider. When there are too many, the one that was away longest goes, of
+//!   the provider that has most, unless it is blocked or may still hold credentials.
 //!
 //! # Not here
+//! - Stops and blocks: [`crate::stopped_people`].
 //! - What settings mean, and the secret's seal: the gateway's.
 
 use std::time::Duration;
@@ -62,9 +65,11 @@ pub struct FederatedPerson {
     pub used_at: UnixMillis,
 }
 
+    /// Since when what it was given holds: what it got before it was last blocked is over.
+    pub holds_since: UnixMillis,
 /// Operations on identity providers and their people.
 pub struct IdentityProviders<'a> {
-    store: &'a Store,
+    pub(crate) store: &'a Store,
 }
 
 impl Store {
@@ -90,9 +95,9 @@ macro_rules! person_is_let_in {
 pub(crate) use person_is_let_in;
 
 const PROVIDER: &str = "SELECT name, unique_id, issuer, settings, secret, created_at, changed_at, \
-                        disabled, holds_since FROM identity_providers";
-const PERSON: &str =
-    "SELECT id, provider_id, subject, name, blocked, created_at, used_at FROM federated_people";
+                        disabled, holds_since, own_redirect FROM identity_providers";
+const PERSON: &str = "SELECT id, provider_id, subject, name, blocked, created_at, used_at, \
+                      holds_since FROM federated_people";
 
 /// The people of a provider that was removed or stopped.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -103,9 +108,10 @@ pub struct RemovedPeople {
     pub people: Vec<String>,
 }
 
-const PEOPLE: &str = "SELECT id FROM federated_people WHERE provider_id = ? ORDER BY id";
+pub(crate) const PEOPLE: &str = "SELECT id FROM federated_people WHERE provider_id = ? ORDER BY id";
 /// Sessions of the people of a provider that have not ended.
-const LIVE: &str = "SELECT s.id FROM sessions s JOIN federated_people p ON p.id = s.person_id \
+pub(crate) const LIVE: &str = "SELECT s.id FROM sessions s \
+     JOIN federated_people p ON p.id = s.person_id \
      WHERE s.ended_at IS NULL AND p.provider_id = ? ORDER BY s.id";
 
 fn provider(row: &Row) -> Result<IdentityProvider, sqlx::Error> {
@@ -134,6 +140,7 @@ fn person(row: &Row) -> Result<FederatedPerson, sqlx::Error> {
     })
 }
 
+        holds_since: UnixMillis(row.try_get("holds_since")?),
 impl IdentityProviders<'_> {
     /// Stores a new provider. Returns its id.
     ///
@@ -297,46 +304,6 @@ impl IdentityProviders<'_> {
         Ok((done.rows_affected() > 0).then_some(RemovedPeople { sessions, people }))
     }
 
-    /// Stops a provider, or lets it in again. With a stop, its people's renewals go. `None`: there
-    /// is no such provider; else what its people leave.
-    ///
-    /// # Errors
-    /// [`StoreError::Database`].
-    pub async fn set_disabled(
-        &self,
-        id: &str,
-        disabled: bool,
-        now: UnixMillis,
-    ) -> Result<Option<RemovedPeople>, StoreError> {
-        let mut tx = self.store.writing().await?;
-        // To stop one that is stopped voids nothing more: nothing was given meanwhile.
-        let done = engine::query(
-            "UPDATE identity_providers SET changed_at = ?, \
-             holds_since = CASE WHEN disabled = 0 AND ? = 1 THEN ? ELSE holds_since END, \
-             disabled = ? WHERE unique_id = ?",
-        )
-        .bind(now.0)
-        .bind(i64::from(disabled))
-        .bind(now.0)
-        .bind(i64::from(disabled))
-        .bind(id)
-        .execute(&mut *tx)
-        .await?;
-        if disabled {
-            engine::query(
-                "DELETE FROM renewals WHERE person_id IN \
-                 (SELECT id FROM federated_people WHERE provider_id = ?)",
-            )
-            .bind(id)
-            .execute(&mut *tx)
-            .await?;
-        }
-        let sessions: Vec<String> = engine::query_scalar(LIVE).bind(id).fetch_all(&mut *tx).await?;
-        let people: Vec<String> = engine::query_scalar(PEOPLE).bind(id).fetch_all(&mut *tx).await?;
-        tx.commit().await?;
-        Ok((done.rows_affected() > 0).then_some(RemovedPeople { sessions, people }))
-    }
-
     /// The person with this id.
     ///
     /// # Errors
@@ -446,25 +413,19 @@ impl IdentityProviders<'_> {
         Ok(rows.iter().map(person).collect::<Result<_, _>>()?)
     }
 
-    /// Blocks a person, or lets it in again. Its live sessions; `None`: there is no such person.
-    ///
-    /// # Errors
-    /// [`StoreError::Database`].
-    pub async fn block(&self, id: &str, blocked: bool) -> Result<Option<Vec<String>>, StoreError> {
-        let mut tx = self.store.writing().await?;
-        let done = engine::query("UPDATE federated_people SET blocked = ? WHERE id = ?")
-            .bind(i64::from(blocked))
-            .bind(id)
-            .execute(&mut *tx)
-            .await?;
-        let sessions: Vec<String> = engine::query_scalar(
-            "SELECT id FROM sessions WHERE ended_at IS NULL AND person_id = ? ORDER BY id",
-        )
-        .bind(id)
-        .fetch_all(&mut *tx)
-        .await?;
-        tx.commit().await?;
-        Ok((done.rows_affected() > 0).then_some(sessions))
+/// Goes on only if no other provider is at the redirect address that is shared, or the one with
+/// this id is.
+async fn may_be_shared(tx: &mut Tx, id: &str) -> Result<(), StoreError> {
+    let others: i64 = engine::query_scalar(
+        "SELECT COUNT(*) FROM identity_providers WHERE own_redirect = 0 AND NOT EXISTS \
+         (SELECT 1 FROM identity_providers WHERE unique_id = ? AND own_redirect = 0)",
+    )
+    .bind(id)
+    .fetch_one(&mut **tx)
+    .await?;
+    match others {
+        0 => Ok(()),
+        _ => Err(StoreError::Exists("identity provider with the shared redirect address")),
     }
 }
 

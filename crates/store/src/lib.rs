@@ -87,6 +87,7 @@ mod sign_in_requests;
 mod sign_ins;
 mod sign_ins_under_way;
 mod signs_of_life;
+mod stopped_people;
 mod store;
 mod tag_keys;
 mod tags;

@@ -43,6 +43,8 @@ pub struct AccessKey {
     pub created_at: UnixMillis,
     /// When it was last used, to the minute.
     pub last_used: Option<UnixMillis>,
+    /// Since when what it was given holds: what it got before it was last disabled is over.
+    pub holds_since: UnixMillis,
 }
 
 impl std::fmt::Debug for AccessKey {
@@ -68,7 +70,7 @@ impl Store {
 }
 
 const KEY_COLUMNS: &str = "SELECT k.id, k.principal, p.unique_id AS principal_id, k.sealed, \
-                           k.status, k.created_at, k.last_used \
+                           k.status, k.created_at, k.last_used, k.holds_since \
      FROM access_keys k JOIN principals p ON p.name = k.principal";
 
 fn access_key(row: &Row) -> Result<AccessKey, sqlx::Error> {
@@ -80,6 +82,7 @@ fn access_key(row: &Row) -> Result<AccessKey, sqlx::Error> {
         active: row.try_get::<String, _>("status")? == "Active",
         created_at: UnixMillis(row.try_get("created_at")?),
         last_used: row.try_get::<Option<i64>, _>("last_used")?.map(UnixMillis),
+        holds_since: UnixMillis(row.try_get("holds_since")?),
     })
 }
 
@@ -318,11 +321,21 @@ mod tests {
         users.create("ann", &[], NOW).await.unwrap();
         users.add_key("ann", "AKIA1", b"s", NOW).await.unwrap();
         let mut change = store.change().await.unwrap();
-        assert!(!change.set_key_active("bob", "AKIA1", false).await.unwrap());
+        let later = UnixMillis(NOW.0 + 1);
+        assert!(!change.set_key_active("bob", "AKIA1", false, later).await.unwrap());
         assert!(!change.delete_key("bob", "AKIA1").await.unwrap());
-        assert!(change.set_key_active("ann", "AKIA1", false).await.unwrap());
+        assert!(change.set_key_active("ann", "AKIA1", false, later).await.unwrap());
         assert!(users.key("AKIA1").await.unwrap().unwrap().active, "not before the commit");
         change.commit().await.unwrap();
-        assert!(!users.key("AKIA1").await.unwrap().unwrap().active);
+        let key = users.key("AKIA1").await.unwrap().unwrap();
+        assert_eq!((key.active, key.holds_since), (false, later));
+        for active in [false, true, true] {
+            let mut change = store.change().await.unwrap();
+            let after = UnixMillis(later.0 + 1);
+            assert!(change.set_key_active("ann", "AKIA1", active, after).await.unwrap());
+            change.commit().await.unwrap();
+            let key = users.key("AKIA1").await.unwrap().unwrap();
+            assert_eq!((key.active, key.holds_since), (active, later), "nothing was given since");
+        }
     }
 }

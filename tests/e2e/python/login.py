@@ -382,15 +382,19 @@ def a_person_of_a_provider_asks_for_access_and_gets_it_in_her_role_alone():
         assert towline("ExplainAccess", trust | wrong)["Decision"] != "Allowed", wrong
     towline("ExplainAccess", trust | {"Action": "ssm:StartSession"}, expect="ValidationException")
 
+    towline("UpdateIdentityProvider", settings | {"GroupRoles": [{"Group": "ops", "Role": "operator"}]})
+    assert granted(exports, "exec", DEVICE, "--", "true").returncode != 0, "her group does not give the role any more"
+    towline("UpdateIdentityProvider", settings | {"GroupRoles": [{"Group": "ops", "Role": "other"}]})
+    assert granted(exports, "exec", DEVICE, "--", "true").returncode == 0
     person = {"ProviderName": "corp", "Subject": "ann"}
     towline("UpdateFederatedPerson", person | {"Status": "Blocked"})
     assert granted(exports, "exec", DEVICE, "--", "true").returncode != 0, "she is blocked"
     assert towline("ExplainAccess", trust)["Decision"] == "ExplicitlyDenied"
     towline("UpdateFederatedPerson", person | {"Status": "Active"})
-    assert granted(exports, "exec", DEVICE, "--", "true").returncode == 0
-    towline("UpdateIdentityProvider", settings | {"GroupRoles": [{"Group": "ops", "Role": "operator"}]})
-    assert granted(exports, "exec", DEVICE, "--", "true").returncode != 0, "her group does not give the role any more"
-    towline("UpdateIdentityProvider", settings | {"GroupRoles": [{"Group": "ops", "Role": "other"}]})
+    assert granted(exports, "exec", DEVICE, "--", "true").returncode != 0, "what was given before stays over"
+    process, url = begin()
+    done = Person().sign_in(url, "ann", back_of(url))
+    assert requests.get(done).status_code == 200 and process.wait(30) == 0, "she signs in anew"
     towline("DeletePrincipal", {"PrincipalName": "trusting", "PrincipalType": "Role"})
 
 

@@ -382,7 +382,8 @@ def a_blocked_subject_and_a_removed_provider_end_credentials_with_the_next_reque
     wants("UnrecognizedClientException", ssm.describe_instance_information)
     wants("IDPRejectedClaim", assume, arn, PROVIDER.token())
     towline("UpdateFederatedPerson", {"ProviderName": "ci", "Subject": subject, "Status": "Active"})
-    ssm.describe_instance_information()
+    wants("UnrecognizedClientException", ssm.describe_instance_information)  # what was given before stays over
+    ssm = boto("ssm", credentials(assume(arn, PROVIDER.token())))
     session = ssm.start_session(Target=DEVICE)["SessionId"]
     ended = towline("DeleteIdentityProvider", {"ProviderName": "ci", "EndSessions": True})
     assert ended["EndedSessions"] == 1, ended

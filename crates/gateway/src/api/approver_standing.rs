@@ -26,6 +26,7 @@ use super::call::Call;
 use super::internal::{OrInternal as _, internal};
 use super::root::Root;
 use super::service::Api;
+use super::tokens::LASTING;
 
 /// How an approver came, and what policy was asked about her.
 #[derive(Debug, Serialize, Deserialize)]
@@ -79,7 +80,11 @@ impl Api {
         let Ok(judged) = serde_json::from_str::<Judged>(&approval.judged) else {
             return Ok(false);
         };
-        let issued_at = UnixMillis(judged.issued_at);
+        // By a long-lived key, the approval itself is what was given.
+        let issued_at = match UnixMillis(judged.issued_at) {
+            LASTING => approval.approved_at,
+            at => at,
+        };
         match self.root_of(&judged.root, issued_at).await {
             Err(error) if error.code == ErrorCode::InternalServerError => return Err(error),
             Ok((person, _)) if person.id == approval.person_id => {}

@@ -298,7 +298,8 @@ impl Api {
         call.note("accessKeyId", &*request.access_key_id);
         let active = request.wanted() == AccessKeyStatus::Active;
         let mut change = self.change_of(&user).await?;
-        let done = change.set_key_active(&user.name, &request.access_key_id, active).await;
+        let done =
+            change.set_key_active(&user.name, &request.access_key_id, active, call.now).await;
         if !done.or_internal("cannot switch an access key")? {
             return Err(no_key(&request.access_key_id, &user.name));
         }
@@ -397,7 +398,6 @@ impl Api {
     }
 }
 
-/// A fresh access key.
 fn no_key(id: &str, user: &str) -> ApiError {
     missing(&format!("access key of user {user} with the id"), id)
 }
@@ -406,6 +406,7 @@ fn no_policy(name: &str, of: &Named) -> ApiError {
     missing(&format!("policy of {} with the name", of.shown()), name)
 }
 
+/// A fresh access key.
 fn new_access_key() -> Result<(AccessKeyId, SecretAccessKey), ApiError> {
     let id = AccessKeyId::from_random(entropy::random().or_internal("no access key id")?);
     Ok((id, SecretAccessKey::from_random(entropy::random().or_internal("no secret")?)))

@@ -214,7 +214,8 @@ impl Api {
         let row = self.permitted_provider(call, &request.provider_name).await?;
         let disabled = request.status == DISABLED;
         let store = self.store().identity_providers();
-        let left = store.set_disabled(&row.unique_id, disabled, call.now).await;
+        let left =
+            store.set_disabled(&row.unique_id, disabled, (&*call.caller.arn, call.now)).await;
         let left = left.or_internal("cannot stop an identity provider")?;
         let left = left.ok_or_else(|| no_provider(&row.name))?;
         self.parts.providers.forget(&row.unique_id);

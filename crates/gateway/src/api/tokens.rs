@@ -45,6 +45,17 @@ struct RoleSession {
     tags: BTreeMap<String, String>,
 }
 
+/// In place of a time: of a long-lived key, which was not issued by itself.
+pub(super) const LASTING: UnixMillis = UnixMillis(0);
+
+/// Given with a key that was disabled later: it stays over when the key is enabled again.
+fn disabled_since() -> ApiError {
+    ApiError::new(
+        ErrorCode::UnrecognizedClientException,
+        "these credentials are over: their access key was disabled since; ask for new ones",
+    )
+}
+
 fn unknown() -> ApiError {
     ApiError::new(
         ErrorCode::UnrecognizedClientException,
@@ -198,8 +209,7 @@ impl Api {
     /// Goes on only if what began a caller's credentials is still good: for what lasts longer than
     /// one request.
     pub(super) async fn root_stands(&self, caller: &Caller) -> Result<(), ApiError> {
-        // A long-lived key has no time: it is not that of a provider.
-        let issued_at = caller.temporary.as_ref().map_or(UnixMillis(0), |held| held.issued_at);
+        let issued_at = caller.temporary.as_ref().map_or(LASTING, |held| held.issued_at);
         self.root_of(&caller.root(), issued_at).await.map(drop)
     }
 
@@ -214,6 +224,9 @@ impl Api {
                 let key = self.store().principals().key(id).await;
                 let key = key.or_internal("cannot read an access key")?;
                 let key = key.filter(|key| key.active).ok_or_else(unknown)?;
+                if issued_at != LASTING && issued_at <= key.holds_since {
+                    return Err(disabled_since());
+                }
                 Ok((Person { id: key.principal_id, name: key.principal }, None))
             }
             Root::Vouched(vouched) => {

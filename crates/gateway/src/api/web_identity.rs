@@ -238,6 +238,9 @@ impl Api {
         if person.is_blocked {
             return Err(ended("its person was blocked here"));
         }
+        if issued_at <= person.holds_since {
+            return Err(ended("its person was blocked here since: sign in again"));
+        }
         let provider = store.of_id(&person.provider_id).await;
         let provider = provider.or_internal("cannot read an identity provider")?;
         let provider = provider.ok_or_else(gone)?;

@@ -128,7 +128,12 @@ impl Sessions for PlaneOfNotes {
             if let Some((user, key)) = switched_off {
                 let user = self.store.principals().get(&user).await.unwrap().unwrap();
                 let mut change = self.store.change_of(&user).await.unwrap();
-                assert!(change.set_key_active(&user.name, &key, false).await.unwrap());
+                assert!(
+                    change
+                        .set_key_active(&user.name, &key, false, crate::still_api::NOW)
+                        .await
+                        .unwrap()
+                );
                 change.commit().await.unwrap();
             }
             self.store.sessions().insert(&row, super::still_api::NOW).await.unwrap();

@@ -182,7 +182,7 @@ impl Api {
         let provider = provider.or_internal("cannot read an identity provider")?;
         let provider = provider.ok_or_else(over)?;
         signs_people_in(&provider)?;
-        if row.created_at <= provider.holds_since {
+        if row.created_at <= provider.holds_since.max(person.holds_since) {
             return Err(over());
         }
         event.facts.push(("providerName", provider.name.clone()));

@@ -98,7 +98,8 @@ impl Api {
             (None, SignInRoot::Key(key)) => {
                 let key = self.store().principals().key(key).await;
                 let key = key.or_internal("cannot read an access key")?;
-                let key = key.filter(|key| key.active).ok_or_else(over)?;
+                let key = key.filter(|key| key.active && key.holds_since < row.created_at);
+                let key = key.ok_or_else(over)?;
                 let person = Person { id: key.principal_id, name: key.principal };
                 self.user(person, key.id, None).await?
             }
