@@ -369,7 +369,7 @@ impl IdentityProviders<'_> {
                 .execute(&mut *tx)
                 .await?;
         } else {
-            make_room(&mut tx, now).await?;
+            make_room(&mut tx, provider_id, now).await?;
             engine::query(
                 "INSERT INTO federated_people (id, provider_id, subject, name, blocked, \
                  created_at, used_at) VALUES (?, ?, ?, ?, 0, ?, ?)",
@@ -473,19 +473,29 @@ async fn name_of(
     Ok(format!("{}-{}", &wanted[..end], &id[tail..]))
 }
 
-/// Removes those that were away longest, when there are too many people.
-async fn make_room(tx: &mut Tx, now: UnixMillis) -> Result<(), StoreError> {
+/// Removes those that were away longest, when there are too many people: of this provider beyond
+/// its share, else of the one that has most. So jobs with subjects of their own displace no people
+/// of another provider.
+async fn make_room(tx: &mut Tx, provider_id: &str, now: UnixMillis) -> Result<(), StoreError> {
+    let share = limits::MAX_PEOPLE_OF_PROVIDER;
+    let own = "SELECT COUNT(*) FROM federated_people WHERE provider_id = ?";
+    let own: i64 = engine::query_scalar(own).bind(provider_id).fetch_one(&mut **tx).await?;
+    if own >= share && remove_away(tx, Some(provider_id), own - share + 1, now).await? == 0 {
+        return Err(StoreError::Full { what: "people of this identity provider", limit: share });
+    }
     let most = limits::MAX_FEDERATED_PEOPLE;
     let count: i64 =
         engine::query_scalar("SELECT COUNT(*) FROM federated_people").fetch_one(&mut **tx).await?;
-    if count < most {
-        return Ok(());
+    if count >= most && remove_away(tx, None, count - most + 1, now).await? == 0 {
+        return Err(StoreError::Full { what: "people of identity providers", limit: most });
     }
     let done = engine::query(
         "DELETE FROM federated_people WHERE id IN (SELECT p.id FROM federated_people p \
-         WHERE p.blocked = 0 AND p.used_at < ? AND NOT EXISTS \
-         (SELECT 1 FROM sessions s WHERE s.person_id = p.id AND s.ended_at IS NULL) \
-         ORDER BY p.used_at, p.id LIMIT ?)",
+         JOIN (SELECT provider_id, COUNT(*) AS people FROM federated_people \
+         GROUP BY provider_id) c ON c.provider_id = p.provider_id \
+         WHERE p.blocked = 0 AND p.used_at < ? AND p.provider_id = COALESCE(?, p.provider_id) \
+         AND NOT EXISTS (SELECT 1 FROM sessions s WHERE s.person_id = p.id AND s.ended_at IS NULL) \
+         ORDER BY c.people DESC, p.used_at, p.id LIMIT ?)",
     )
     .bind(now.minus(HOLDS_CREDENTIALS).0)
     .bind(count - most + 1)
@@ -499,3 +509,14 @@ async fn make_room(tx: &mut Tx, now: UnixMillis) -> Result<(), StoreError> {
 
 #[cfg(test)]
 mod tests;
+    Ok(())
+}
+
+/// Removes people who were away long enough to hold no credentials, of one provider or of those
+/// that have most. Returns how many.
+async fn remove_away(
+    tx: &mut Tx,
+    provider_id: Option<&str>,
+    number: i64,
+    now: UnixMillis,
+) -> Result<u64, StoreError> {

@@ -130,8 +130,11 @@ pub const MAX_SIGN_INS_UNDER_WAY: i64 = 10_000;
 pub const MAX_IDENTITY_PROVIDERS: i64 = 100;
 
 /// People and jobs of identity providers, about 200 bytes each. Jobs of pull requests have subjects
-/// of their own; the oldest make room.
+/// of their own; the oldest of the provider that has most make room.
 pub const MAX_FEDERATED_PEOPLE: i64 = 20_000;
+
+/// Those of one provider: the others have places left, whatever subjects it makes up.
+pub const MAX_PEOPLE_OF_PROVIDER: i64 = MAX_FEDERATED_PEOPLE * 9 / 10;
 
 /// Groups of one user: IAM's quota is 10.
 pub const MAX_GROUPS_OF_USER: i64 = 10;
