@@ -248,6 +248,7 @@ mod tests {
             changed_at: UnixMillis(1),
             is_disabled: false,
             holds_since: UnixMillis(0),
+            own_redirect: true,
         };
         let id = store.identity_providers().create(&provider).await.unwrap();
         store.identity_providers().let_in(&id, "ann", "Ann", UnixMillis(1)).await.unwrap();

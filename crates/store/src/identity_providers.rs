@@ -44,6 +44,8 @@ pub struct IdentityProvider {
     pub is_disabled: bool,
     /// Since when what hangs on it holds: what was given before it was last stopped is over.
     pub holds_since: UnixMillis,
+    /// Its answers come to an address of its own, not to the one that providers share.
+    pub own_redirect: bool,
 }
 
 /// A person or job that a provider vouched for.
@@ -63,10 +65,10 @@ pub struct FederatedPerson {
     pub created_at: UnixMillis,
     /// When it last got credentials.
     pub used_at: UnixMillis,
-}
-
     /// Since when what it was given holds: what it got before it was last blocked is over.
     pub holds_since: UnixMillis,
+}
+
 /// Operations on identity providers and their people.
 pub struct IdentityProviders<'a> {
     pub(crate) store: &'a Store,
@@ -125,6 +127,7 @@ fn provider(row: &Row) -> Result<IdentityProvider, sqlx::Error> {
         changed_at: UnixMillis(row.try_get("changed_at")?),
         is_disabled: row.try_get::<i64, _>("disabled")? != 0,
         holds_since: UnixMillis(row.try_get("holds_since")?),
+        own_redirect: row.try_get::<i64, _>("own_redirect")? != 0,
     })
 }
 
@@ -137,15 +140,16 @@ fn person(row: &Row) -> Result<FederatedPerson, sqlx::Error> {
         is_blocked: row.try_get::<i64, _>("blocked")? != 0,
         created_at: UnixMillis(row.try_get("created_at")?),
         used_at: UnixMillis(row.try_get("used_at")?),
+        holds_since: UnixMillis(row.try_get("holds_since")?),
     })
 }
 
-        holds_since: UnixMillis(row.try_get("holds_since")?),
 impl IdentityProviders<'_> {
     /// Stores a new provider. Returns its id.
     ///
     /// # Errors
-    /// [`StoreError::Exists`] when name or issuer is taken; [`StoreError::Full`].
+    /// [`StoreError::Exists`] when name, issuer or the shared redirect address is taken;
+    /// [`StoreError::Full`].
     pub async fn create(&self, new: &IdentityProvider) -> Result<String, StoreError> {
         let mut tx = self.store.writing().await?;
         let count: i64 = engine::query_scalar("SELECT COUNT(*) FROM identity_providers")
@@ -179,11 +183,14 @@ impl IdentityProviders<'_> {
         let alike =
             "SELECT COUNT(*) FROM identity_providers WHERE LOWER(issuer) = ? AND issuer <> ?";
         no_alike(&mut tx, alike, &new.issuer, what).await?;
+        if !new.own_redirect {
+            may_be_shared(&mut tx, "").await?;
+        }
         let id = new_id(IdKind::Provider)?;
         engine::query(
             "INSERT INTO identity_providers (name, unique_id, issuer, settings, secret, \
-             created_at, changed_at) \
-             VALUES (?, ?, ?, ?, ?, ?, ?)",
+             created_at, changed_at, own_redirect) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(&new.name)
         .bind(&id)
@@ -192,6 +199,7 @@ impl IdentityProviders<'_> {
         .bind(&new.secret)
         .bind(new.created_at.0)
         .bind(new.changed_at.0)
+        .bind(i64::from(new.own_redirect))
         .execute(&mut *tx)
         .await
         .map_err(StoreError::on_insert("identity provider of this name or issuer"))?;
@@ -242,7 +250,7 @@ impl IdentityProviders<'_> {
     }
 
     /// Stores changed settings of the provider with this id, and its secret if there is a new one.
-    /// `false`: there is no such provider.
+    /// Its redirect address stays. `false`: there is no such provider.
     ///
     /// # Errors
     /// [`StoreError::Database`].
@@ -258,6 +266,33 @@ impl IdentityProviders<'_> {
         .bind(&changed.unique_id)
         .execute(&self.store.pool)
         .await?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    /// Gives a provider a redirect address of its own, or the shared one; all else stays. `false`:
+    /// there is no such provider.
+    ///
+    /// # Errors
+    /// [`StoreError::Exists`] when another provider is at the shared address.
+    pub async fn move_redirect(
+        &self,
+        id: &str,
+        own: bool,
+        now: UnixMillis,
+    ) -> Result<bool, StoreError> {
+        let mut tx = self.store.writing().await?;
+        if !own {
+            may_be_shared(&mut tx, id).await?;
+        }
+        let done = engine::query(
+            "UPDATE identity_providers SET own_redirect = ?, changed_at = ? WHERE unique_id = ?",
+        )
+        .bind(i64::from(own))
+        .bind(now.0)
+        .bind(id)
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
         Ok(done.rows_affected() > 0)
     }
 
@@ -412,6 +447,7 @@ impl IdentityProviders<'_> {
             .await?;
         Ok(rows.iter().map(person).collect::<Result<_, _>>()?)
     }
+}
 
 /// Goes on only if no other provider is at the redirect address that is shared, or the one with
 /// this id is.
@@ -489,26 +525,6 @@ async fn make_room(tx: &mut Tx, provider_id: &str, now: UnixMillis) -> Result<()
     if count >= most && remove_away(tx, None, count - most + 1, now).await? == 0 {
         return Err(StoreError::Full { what: "people of identity providers", limit: most });
     }
-    let done = engine::query(
-        "DELETE FROM federated_people WHERE id IN (SELECT p.id FROM federated_people p \
-         JOIN (SELECT provider_id, COUNT(*) AS people FROM federated_people \
-         GROUP BY provider_id) c ON c.provider_id = p.provider_id \
-         WHERE p.blocked = 0 AND p.used_at < ? AND p.provider_id = COALESCE(?, p.provider_id) \
-         AND NOT EXISTS (SELECT 1 FROM sessions s WHERE s.person_id = p.id AND s.ended_at IS NULL) \
-         ORDER BY c.people DESC, p.used_at, p.id LIMIT ?)",
-    )
-    .bind(now.minus(HOLDS_CREDENTIALS).0)
-    .bind(count - most + 1)
-    .execute(&mut **tx)
-    .await?;
-    if done.rows_affected() == 0 {
-        return Err(StoreError::Full { what: "people of identity providers", limit: most });
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests;
     Ok(())
 }
 
@@ -520,3 +536,21 @@ async fn remove_away(
     number: i64,
     now: UnixMillis,
 ) -> Result<u64, StoreError> {
+    let done = engine::query(
+        "DELETE FROM federated_people WHERE id IN (SELECT p.id FROM federated_people p \
+         JOIN (SELECT provider_id, COUNT(*) AS people FROM federated_people \
+         GROUP BY provider_id) c ON c.provider_id = p.provider_id \
+         WHERE p.blocked = 0 AND p.used_at < ? AND p.provider_id = COALESCE(?, p.provider_id) \
+         AND NOT EXISTS (SELECT 1 FROM sessions s WHERE s.person_id = p.id AND s.ended_at IS NULL) \
+         ORDER BY c.people DESC, p.used_at, p.id LIMIT ?)",
+    )
+    .bind(now.minus(HOLDS_CREDENTIALS).0)
+    .bind(provider_id)
+    .bind(number)
+    .execute(&mut **tx)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+#[cfg(test)]
+mod tests;

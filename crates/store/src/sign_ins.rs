@@ -233,6 +233,7 @@ mod tests {
             changed_at: UnixMillis(1),
             is_disabled: false,
             holds_since: UnixMillis(0),
+            own_redirect: true,
         };
         let provider = store.identity_providers().create(&provider).await.unwrap();
         let ann = store.identity_providers().let_in(&provider, "ann", "Ann", UnixMillis(2)).await;

@@ -25,7 +25,7 @@ fn provider(lab: &Lab, origin: &str) -> Outcome<(Running, String)> {
     machine::forget(&mut command);
     command.arg(workspace().join("tests/e2e/node/oidc_provider.js"));
     command.env("NODE_PATH", std::env::var_os("NODE_PATH").unwrap_or_default());
-    command.env("REDIRECT_URI", format!("{origin}/sign-in/callback"));
+    command.env("REDIRECT_URI", format!("{origin}/sign-in/callback/corp"));
     let log = lab.directory().join("provider.log");
     let mut provider = Running::start("provider", command, &log)?;
     let issuer = provider.wait_for("the provider's issuer", 0, SOON, |printed| {
@@ -141,7 +141,7 @@ fn a_person_signs_in_to_the_console_through_a_second_provider() -> Outcome {
     let mut command = lab.admin().python();
     command.arg(workspace().join("tests/e2e/python/nano_provider.py"));
     command.arg(lab.directory().join("nano"));
-    command.env("REDIRECT_URI", format!("{origin}/sign-in/callback"));
+    command.env("REDIRECT_URI", format!("{origin}/sign-in/callback/corp"));
     let mut provider = Running::start("nanoidp", command, &lab.directory().join("nano.log"))?;
     let issuer = provider.wait_for("the provider's issuer", 0, SOON, |printed| {
         printed.lines().find(|line| line.starts_with("http://")).map(str::to_owned)

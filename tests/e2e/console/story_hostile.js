@@ -284,6 +284,7 @@ async function refused(page, moved) {
       `/console/sign-in/corp?to=${word}&role=${word}`,
       `/sign-in/start?provider=${word}&redirect=http%3A%2F%2F127.0.0.1%3A9%2F&challenge=${"x".repeat(43)}&state=${word}`,
       `/sign-in/callback?code=${word}&state=${word}`,
+      `/sign-in/callback/${word}?code=${word}&state=${word}`,
       `/sign-in/callback?error=${word}&error_description=${word}&state=${word}&iss=${word}`,
     ]) {
       const response = await page.goto(env.TOWLINE_ORIGIN + path);

@@ -16,7 +16,7 @@ const { ask, call, eventually, picture, signIn, step, story } = require("./brows
 
 const { TOWLINE_ORIGIN: ORIGIN, TOWLINE_DEVICE: DEVICE } = process.env;
 const CONSOLE = `${ORIGIN}/console/`;
-const CALLBACK = `${ORIGIN}/sign-in/callback`;
+const CALLBACK = `${ORIGIN}/sign-in/callback/corp`;
 const JSON_TYPE = "application/x-amz-json-1.1";
 
 /** A request without a browser: status and text. */
@@ -126,7 +126,7 @@ async function mixedUp(page, context) {
   const left = attempt.expires - Date.now() / 1000;
   assert.ok(left > 500 && left <= 601, `ten minutes: ${left}`);
   const Cookie = `${attempt.name}=${attempt.value}`;
-  const form = await request("POST", "/sign-in/callback", { Cookie }, "code=x&state=y");
+  const form = await request("POST", "/sign-in/callback/corp", { Cookie }, "code=x&state=y");
   assert.equal(form.status, 405);
   assert.equal(form.headers["set-cookie"], undefined);
   await page.goto(`${CALLBACK}?code=x&state=${"A".repeat(43)}`);
@@ -140,7 +140,7 @@ async function mixedUp(page, context) {
     const begun = await request("GET", "/console/sign-in/corp", {});
     const state = new URL(begun.headers.location).searchParams.get("state");
     const [mine] = begun.headers["set-cookie"][0].split(";");
-    const path = `/sign-in/callback?code=x&state=${state}${who}`;
+    const path = `/sign-in/callback/corp?code=x&state=${state}${who}`;
     const other = await request("GET", path, { Cookie: mine });
     assert.equal(other.status, 403);
     assert.match(other.text, /belongs to no sign-in/);

@@ -11,12 +11,13 @@ from urllib.parse import parse_qs, urljoin, urlsplit
 
 import requests
 
-from browser import CALLBACK, HOME, ORIGIN, Browser, back_of, begin, cli, killed
+from browser import HOME, ORIGIN, Browser, back_of, begin, callback, cli, killed
 from checks import check, run
 from lying_provider import Provider
 from towline_client import towline
 
 LIAR = Provider("liar")
+CALLBACK = callback("liar")
 
 
 @check

@@ -372,6 +372,14 @@ def identity_providers_are_made_shown_changed_and_removed():
     made = towline("CreateIdentityProvider", wanted)["IdentityProvider"]
     assert made["Arn"].endswith(":oidc-provider/id.example/smoke") and made["HasClientSecret"], made
     assert "hush" not in json.dumps(made), made
+    assert made["RedirectAddress"] == "Own" and "OwnRedirectUri" not in made, made
+    shared = {"ProviderName": "smoke", "RedirectAddress": "Shared"}
+    moved = towline("UpdateIdentityProvider", shared)["IdentityProvider"]
+    assert moved["RedirectAddress"] == "Shared" and moved["ClientId"] == "gateway", moved
+    towline("CreateIdentityProvider", wanted | {"ProviderName": "next", "Issuer": "https://id.example/next"} | {
+        "RedirectAddress": "Shared"}, expect="ResourceAlreadyExistsException")
+    towline("UpdateIdentityProvider", shared | {"RedirectAddress": "Elsewhere"}, expect="ValidationException")
+    towline("UpdateIdentityProvider", shared | {"RedirectAddress": "Own"})
     towline("CreateIdentityProvider", wanted, expect="ResourceAlreadyExistsException")
     towline("CreateIdentityProvider", wanted | {"Issuer": "file:///etc"}, expect="ValidationException")
     towline("CreateIdentityProvider", wanted | {"GroupsClaim": "a..b"}, expect="ValidationException")

@@ -17,12 +17,16 @@ from towline_client import CA, ENDPOINT, REGION
 requests.Session.request = functools.partialmethod(requests.Session.request, timeout=60)
 CLI = os.environ["TOWLINE_CLI"]
 ORIGIN = os.environ["TOWLINE_ORIGIN"]
-CALLBACK = f"{ORIGIN}/sign-in/callback"
 HOME = tempfile.mkdtemp()
 # Nothing but the gateway's address: no key.
 KEYLESS = {name: value for name, value in os.environ.items()
            if not name.startswith(("AWS_", "XDG_"))} | {
     "HOME": HOME, "TOWLINE_ENDPOINT": ENDPOINT, "TOWLINE_CA": CA, "AWS_REGION": REGION}
+
+
+def callback(provider):
+    """Where the provider of this name answers."""
+    return f"{ORIGIN}/sign-in/callback/{provider}"
 
 
 def cli(*words, **more):

@@ -22,7 +22,7 @@ from lying_provider import VISITS, Provider, b64, ok
 from towline_client import CA, boto, towline
 
 ORIGIN = os.environ["TOWLINE_ORIGIN"]
-CALLBACK = f"{ORIGIN}/sign-in/callback"
+SHARED = f"{ORIGIN}/sign-in/callback"
 VERIFIER = "v" * 43
 # A source of its own for each connection: what fails too often from one address is throttled, by another test.
 SOURCES = (f"127.3.{number // 250}.{number % 250 + 1}" for number in itertools.count())
@@ -69,7 +69,7 @@ def refusal_of(page):
 def sign_in(provider, **more):
     """Credentials, or the words of the refusal."""
     session, asked = begin(provider, **more)
-    page = session.get(CALLBACK, params={"code": asked["nonce"], "state": asked["state"]}, allow_redirects=False)
+    page = session.get(asked["redirect_uri"], params={"code": asked["nonce"], "state": asked["state"]}, allow_redirects=False)
     refused = refusal_of(page)
     assert "Max-Age=0" in page.headers["Set-Cookie"], page.headers
     if refused is not None:
@@ -106,6 +106,57 @@ def two_providers_are_made_and_a_person_signs_in():
     for provider in [LIAR, OTHER]:
         towline("CreateIdentityProvider", settings(provider.name, Issuer=provider.issuer))
     assert arn(sign_in(LIAR)) == "arn:aws:sts::000000000000:assumed-role/operator/ann"
+
+
+@check
+def a_provider_gets_no_code_of_another_one():
+    """The mix-up attack: the page of a hostile provider sends the browser on to another one, with the state of the
+    sign-in that was begun with the hostile one. The other one answers at the address that is registered with it."""
+    for provider in [LIAR, OTHER]:
+        assert begin(provider)[1]["redirect_uri"] == f"{SHARED}/{provider.name}"
+        assert "authorization_response_iss_parameter_supported" not in provider.discovery, "an answer without iss"
+    for hostile, honest in [(LIAR, OTHER), (OTHER, LIAR)]:
+        for address in [f"{SHARED}/{honest.name}", SHARED, f"{SHARED}/nobody", f"{SHARED}/{hostile.name.upper()}"]:
+            session, asked = begin(hostile)
+            answer = {"code": "of the other one", "state": asked["state"]}
+            before = (hostile.redeemed, honest.redeemed)
+            page = session.get(address, params=answer, allow_redirects=False)
+            assert "came to another address" in refusal_of(page), (address, page.headers)
+            assert "Max-Age=0" in page.headers["Set-Cookie"], page.headers
+            late = session.get(asked["redirect_uri"], params=answer | {"code": asked["nonce"]}, allow_redirects=False)
+            assert "or it was used" in refusal_of(late), "the attempt is over"
+            assert (hostile.redeemed, honest.redeemed) == before, "a code went to a provider"
+    LIAR.good()
+    assert arn(sign_in(LIAR)).endswith("/operator/ann")
+
+
+@check
+def one_provider_alone_may_be_at_the_shared_address_and_a_sign_in_under_way_does_not_outlive_a_move():
+    def move(provider, address, **more):
+        towline("UpdateIdentityProvider", settings(provider.name, RedirectAddress=address), **more)
+
+    session, asked = begin(OTHER)
+    move(OTHER, "Shared")
+    shown = towline("GetIdentityProvider", {"ProviderName": "other"})["IdentityProvider"]
+    assert (shown["RedirectAddress"], shown["RedirectUri"]) == ("Shared", SHARED), shown
+    assert shown["OwnRedirectUri"] == f"{SHARED}/other", shown
+    for address in [asked["redirect_uri"], SHARED]:  # the former one, and the one that it was not begun with
+        answer = {"code": asked["nonce"], "state": asked["state"]}
+        page = session.get(address, params=answer, allow_redirects=False)
+        assert refusal_of(page), (address, page.headers)
+        session, asked = begin(LIAR)
+    assert arn(sign_in(OTHER)).startswith("arn:aws:sts::000000000000:assumed-role/operator/")
+    move(LIAR, "Shared", expect="ResourceAlreadyExistsException")
+    move(LIAR, "Elsewhere", expect="ValidationException")
+    move(OTHER, "Own")
+    assert begin(OTHER)[1]["redirect_uri"] == f"{SHARED}/other"
+
+
+@check
+def no_issuer_and_no_receiver_is_taken_that_the_gateway_may_not_ask_in_plain_text():
+    for issuer in ["http://192.0.2.1", "http://127.0.0.2:1", "http://nowhere.invalid"]:
+        towline("CreateIdentityProvider", settings("plain", Issuer=issuer), expect="ValidationException")
+        towline("CreateWebhook", {"WebhookName": "plain", "Url": f"{issuer}/"}, expect="ValidationException")
 
 
 @check
@@ -174,18 +225,18 @@ def a_provider_that_goes_away_in_the_middle_signs_nobody_in():
     session, asked = begin(LIAR)
     LIAR.discovery = {"token_endpoint": "http://127.0.0.1:9/token"}
     update()
-    page = session.get(CALLBACK, params={"code": asked["nonce"], "state": asked["state"]}, allow_redirects=False)
+    page = session.get(asked["redirect_uri"], params={"code": asked["nonce"], "state": asked["state"]}, allow_redirects=False)
     assert "127.0.0.1" in refusal_of(page), page.headers
     LIAR.good()
     update()
-    again = session.get(CALLBACK, params={"code": asked["nonce"], "state": asked["state"]}, allow_redirects=False)
+    again = session.get(asked["redirect_uri"], params={"code": asked["nonce"], "state": asked["state"]}, allow_redirects=False)
     assert again.status_code == 403, "the attempt was used"
     for discovery in [{"issuer": OTHER.issuer}, {"token_endpoint": "http://169.254.169.254/token"},
                       {"jwks_uri": "file:///etc/passwd"}, {"token_endpoint": "http://u:p@127.0.0.1/"}, {"issuer": 7}]:
         session, asked = begin(LIAR)
         LIAR.discovery = discovery
         update()
-        page = session.get(CALLBACK, params={"code": asked["nonce"], "state": asked["state"]}, allow_redirects=False)
+        page = session.get(asked["redirect_uri"], params={"code": asked["nonce"], "state": asked["state"]}, allow_redirects=False)
         assert refusal_of(page), (discovery, page.headers)
         LIAR.good()
         update()
@@ -215,8 +266,8 @@ def of_two_equal_answers_at_one_time_one_is_taken():
         answers = []
 
         def answer():
-            page = requests.get(CALLBACK, params={"code": asked["nonce"], "state": asked["state"]}, verify=CA,
-                                cookies=cookies, allow_redirects=False)
+            page = requests.get(asked["redirect_uri"], params={"code": asked["nonce"], "state": asked["state"]},
+                                verify=CA, cookies=cookies, allow_redirects=False)
             answers.append(page.status_code)
 
         threads = [threading.Thread(target=answer) for _ in range(4)]
@@ -444,7 +495,7 @@ def a_provider_made_again_under_its_name_is_another_one():
     third = Provider("liar")
     towline("CreateIdentityProvider", settings("liar", Issuer=third.issuer))
     wants("InvalidClientTokenId", boto("sts", before).get_caller_identity)
-    page = session.get(CALLBACK, params={"code": asked["nonce"], "state": asked["state"]}, allow_redirects=False)
+    page = session.get(asked["redirect_uri"], params={"code": asked["nonce"], "state": asked["state"]}, allow_redirects=False)
     assert refusal_of(page) and third.codes == set(), "no code goes to another provider"
     third.good(preferred_username="kim", sub="kim")
     assert arn(sign_in(third)).endswith("/operator/kim"), "the name is free"

@@ -19,11 +19,12 @@ from urllib.parse import parse_qs, quote, urljoin, urlsplit
 
 import requests
 
-from browser import (CALLBACK, CLI, HOME, KEYLESS, ORIGIN, Browser, back_of, begin, begin_by_code, cli, killed,
+from browser import (CLI, HOME, KEYLESS, ORIGIN, Browser, back_of, begin, begin_by_code, callback, cli, killed,
                      line_of)
 from checks import DEVICE, check, run
 from towline_client import CA, ENDPOINT, REGION, towline
 
+CALLBACK = callback("corp")
 PROVIDER = subprocess.Popen(["node", os.environ["TOWLINE_NODE"]], stdout=subprocess.PIPE, text=True,
                             env=os.environ | {"REDIRECT_URI": CALLBACK})
 ISSUER = line_of(PROVIDER, PROVIDER.stdout).strip()

@@ -22,7 +22,7 @@ import requests
 from botocore import UNSIGNED
 from botocore.config import Config
 
-from browser import CALLBACK, HOME, ORIGIN, Browser, back_of, begin, cli, line_of
+from browser import HOME, ORIGIN, Browser, back_of, begin, callback, cli, line_of
 from checks import DEVICE, check, run
 from nano_provider import TOTP
 from towline_client import CA, ENDPOINT, REGION, towline
@@ -30,7 +30,7 @@ from towline_client import CA, ENDPOINT, REGION, towline
 PROVIDER = subprocess.Popen(
     [sys.executable, str(pathlib.Path(__file__).with_name("nano_provider.py")), tempfile.mkdtemp()],
     stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-    env=os.environ | {"REDIRECT_URI": CALLBACK})
+    env=os.environ | {"REDIRECT_URI": callback("nano")})
 ISSUER = line_of(PROVIDER, PROVIDER.stdout).strip()
 ARN = f"arn:aws:iam::000000000000:oidc-provider/{ISSUER.removeprefix('http://')}"
 SETTINGS = {"ProviderName": "nano", "ClientId": "towline", "ClientSecret": "hush+&=:%",

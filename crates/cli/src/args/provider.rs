@@ -2,9 +2,18 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::value::parse_tag;
+
+/// Where answers of a provider come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Redirect {
+    /// An address of its own
+    Own,
+    /// The address of providers that an older version has made
+    Shared,
+}
 
 /// `admin provider`.
 #[derive(Debug, Subcommand)]
@@ -16,6 +25,9 @@ pub(crate) enum ProviderCommand {
         /// Issuer, exactly as tokens have it in the claim `iss`
         #[arg(long, value_name = "URL")]
         issuer: String,
+        /// Redirect address: one of its own, or the shared one, where one provider alone may be
+        #[arg(long, value_enum, default_value_t = Redirect::Own)]
+        redirect: Redirect,
         #[command(flatten)]
         settings: SettingsArgs,
     },
@@ -36,6 +48,14 @@ pub(crate) enum ProviderCommand {
         /// them
         #[arg(long)]
         end_sessions: bool,
+    },
+    /// Change the redirect address of an identity provider; first register it at the provider
+    Redirect {
+        /// Name
+        name: String,
+        /// The address from now on; `show` has it as OwnRedirectUri
+        #[arg(value_enum)]
+        address: Redirect,
     },
     /// Delete an identity provider; credentials that came from it end
     Delete {

@@ -8,37 +8,41 @@ use towline_ssm::api::admin::RightsRemoved;
 use towline_ssm::api::provider::{
     ClaimTag, CreateIdentityProviderRequest, DISABLED, ENABLED, FederatedPerson, GroupRole,
     IdentityProvider, IdentityProviderResult, ListFederatedPeopleRequest,
-    ListFederatedPeopleResult, ListIdentityProvidersRequest, ListIdentityProvidersResult,
-    ProviderRequest, ProviderSettings, UpdateFederatedPersonRequest, UpdateIdentityProviderRequest,
-    UpdateIdentityProviderResult, UpdateIdentityProviderStatusRequest,
-    UpdateIdentityProviderStatusResult,
+    ListFederatedPeopleResult, ListIdentityProvidersRequest, ListIdentityProvidersResult, OWN,
+    ProviderRequest, ProviderSettings, SHARED, UpdateFederatedPersonRequest,
+    UpdateIdentityProviderRequest, UpdateIdentityProviderResult,
+    UpdateIdentityProviderStatusRequest, UpdateIdentityProviderStatusResult,
 };
 
 use super::context::{Context, read_document, removed_text, time_text};
-use crate::args::provider::{ProviderCommand, SettingsArgs};
+use crate::args::provider::{ProviderCommand, Redirect, SettingsArgs};
 use crate::exit::Failure;
-use crate::output::{Cell, json};
+use crate::output::{Cell, complain, json};
 
 /// `admin provider`.
 pub(super) async fn run(context: &mut Context, command: ProviderCommand) -> Result<(), Failure> {
     match command {
-        ProviderCommand::Create { name, issuer, settings } => {
+        ProviderCommand::Create { name, issuer, redirect, settings } => {
             let (settings, client_secret) = read(settings)?;
             let request = CreateIdentityProviderRequest {
                 provider_name: name,
                 issuer,
                 client_secret,
+                redirect_address: Some(word(redirect)),
                 settings,
             };
             let answer: IdentityProviderResult =
                 context.call(Operation::CreateIdentityProvider, &request).await?;
+            tell_redirect(&answer.identity_provider);
             context.output.answer(&answer, |_| format!("{}\n", answer.identity_provider.arn))
         }
+        ProviderCommand::Redirect { name, address } => redirect(context, name, address).await,
         ProviderCommand::Update { name, settings, end_sessions } => {
             let (settings, client_secret) = read(settings)?;
             let request = UpdateIdentityProviderRequest {
                 provider_name: name,
                 client_secret,
+                redirect_address: None,
                 settings,
                 end_sessions: end_sessions.then_some(true),
             };
@@ -78,6 +82,36 @@ pub(super) async fn run(context: &mut Context, command: ProviderCommand) -> Resu
     }
 }
 
+/// The API's word for a redirect address.
+fn word(redirect: Redirect) -> String {
+    match redirect {
+        Redirect::Own => OWN,
+        Redirect::Shared => SHARED,
+    }
+    .to_owned()
+}
+
+/// Says what must be registered at a provider: without it nobody signs in.
+fn tell_redirect(provider: &IdentityProvider) {
+    if let Some(address) = &provider.redirect_uri {
+        let name = &provider.provider_name;
+        complain(&format!("redirect address to register at the provider {name}: {address}"));
+    }
+}
+
+/// Changes the redirect address; everything else stays.
+async fn redirect(context: &mut Context, name: String, to: Redirect) -> Result<(), Failure> {
+    let request = UpdateIdentityProviderRequest {
+        provider_name: name,
+        redirect_address: Some(word(to)),
+        ..UpdateIdentityProviderRequest::default()
+    };
+    let answer: UpdateIdentityProviderResult =
+        context.call(Operation::UpdateIdentityProvider, &request).await?;
+    tell_redirect(&answer.identity_provider);
+    context.output.answer(&answer, |_| String::new())
+}
+
 /// Settings and secret from the command line.
 fn read(args: SettingsArgs) -> Result<(ProviderSettings, Option<String>), Failure> {
     let secret = args.client_secret.as_deref().map(read_document).transpose()?;
@@ -103,11 +137,18 @@ async fn list(context: &mut Context) -> Result<(), Failure> {
     let request = ListIdentityProvidersRequest {};
     let answer: ListIdentityProvidersResult =
         context.call(Operation::ListIdentityProviders, &request).await?;
+    let is_shared = |one: &IdentityProvider| one.own_redirect_uri.is_some();
+    let sharing = answer.identity_providers.iter().filter(|one| is_shared(one)).count();
     let row = |provider: &IdentityProvider| -> Vec<Cell> {
         vec![
             provider.provider_name.clone().into(),
             provider.issuer.clone().into(),
             provider.settings.client_id.clone().into(),
+            match provider.redirect_uri.as_deref() {
+                None => String::new().into(),
+                Some(_) if is_shared(provider) && sharing > 1 => Cell::Bad("shared".into()),
+                Some(_) => provider.redirect_address.to_lowercase().into(),
+            },
             match provider.status.as_str() {
                 ENABLED => "enabled".into(),
                 other => Cell::Bad(other.to_lowercase()),
@@ -116,7 +157,18 @@ async fn list(context: &mut Context) -> Result<(), Failure> {
         ]
     };
     let rows: Vec<_> = answer.identity_providers.iter().map(row).collect();
-    let heads = ["PROVIDER", "ISSUER", "CLIENT", "STATUS", "CREATED"];
+    let heads = ["PROVIDER", "ISSUER", "CLIENT", "REDIRECT", "STATUS", "CREATED"];
+    if sharing > 1 {
+        complain(
+            "providers share a redirect address, so a hostile one can get the sign-ins of \
+             another. Register at each provider the address of its own, then run `towline admin \
+             provider redirect NAME own`:",
+        );
+        for one in answer.identity_providers.iter().filter(|one| is_shared(one)) {
+            let address = one.own_redirect_uri.as_deref().unwrap_or_default();
+            complain(&format!("  {}: {address}", one.provider_name));
+        }
+    }
     context.output.answer(&answer, |output| output.table(&heads, &rows))
 }
 

@@ -56,6 +56,7 @@ impl Api {
         complaints.extend(disk.recording_paused.iter().map(|why| paused(why)));
         complaints.extend(told(&backlog, log_queue::lost()));
         complaints.extend(self.undelivered().await?);
+        complaints.extend(self.shared_redirects().await?);
         let unreadable = self.store().sessions().unreadable().await.or_internal(wrong)?;
         complaints.extend(of_another_version(&unreadable));
         Ok(GetHealthResult {

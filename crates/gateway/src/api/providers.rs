@@ -14,9 +14,10 @@ use towline_ssm::api::admin::RightsRemoved;
 use towline_ssm::api::provider::{
     CreateIdentityProviderRequest, DISABLED, ENABLED, FederatedPerson, IdentityProvider,
     IdentityProviderResult, ListFederatedPeopleRequest, ListFederatedPeopleResult,
-    ListIdentityProvidersRequest, ListIdentityProvidersResult, ProviderRequest, ProviderSettings,
-    UpdateFederatedPersonRequest, UpdateIdentityProviderRequest, UpdateIdentityProviderResult,
-    UpdateIdentityProviderStatusRequest, UpdateIdentityProviderStatusResult,
+    ListIdentityProvidersRequest, ListIdentityProvidersResult, OWN, ProviderRequest,
+    ProviderSettings, SHARED, UpdateFederatedPersonRequest, UpdateIdentityProviderRequest,
+    UpdateIdentityProviderResult, UpdateIdentityProviderStatusRequest,
+    UpdateIdentityProviderStatusResult,
 };
 use towline_ssm::clock::EpochSeconds;
 use towline_ssm::error::ApiError;
@@ -24,8 +25,9 @@ use towline_ssm::error::ApiError;
 use super::authz::Question;
 use super::call::Call;
 use super::internal::{OrInternal as _, internal};
-use super::named::missing;
+use super::named::{made, missing};
 use super::paging::page;
+use super::provider_sign_in::{callback_path, own_path};
 use super::removal::{Left, LostRole};
 use super::service::Api;
 use super::web_identity::settings_of;
@@ -53,10 +55,10 @@ impl Api {
                  in the claim iss",
             ));
         }
-        self.check_settings(&request.settings).await?;
         let url = Discovery::url(&request.issuer);
         let may = self.parts.providers.client().may_ask(&url).await;
         may.map_err(|error| ApiError::validation(format!("Issuer: {error}")))?;
+        self.check_settings(&request.settings).await?;
         let secret = self.sealed_secret(&request.issuer, request.client_secret.as_deref())?;
         let mut row = Row {
             name: request.provider_name,
@@ -68,6 +70,7 @@ impl Api {
             changed_at: call.now,
             is_disabled: false,
             holds_since: UnixMillis(0),
+            own_redirect: request.redirect_address.as_deref() != Some(SHARED),
         };
         let stored = self.store().identity_providers().create(&row).await;
         let shown = format!("identity provider {} of {}", row.name, row.issuer);
@@ -102,8 +105,16 @@ impl Api {
         request: UpdateIdentityProviderRequest,
     ) -> Result<UpdateIdentityProviderResult, ApiError> {
         let mut row = self.permitted_provider(call, &request.provider_name).await?;
+        let before = settings_of(&row)?;
+        // Nothing is registered yet at a provider that gets its first client.
+        let first = (before.client_id.is_none() && !row.own_redirect).then_some(true);
+        let asked = request.redirect_address.as_deref().map(|address| address == OWN);
+        self.move_redirect(&mut row, asked.or(first), call.now).await?;
+        if request.is_move() {
+            return self.moved(&row);
+        }
         self.check_settings(&request.settings).await?;
-        let lost = lost_roles(&settings_of(&row)?, &request.settings);
+        let lost = lost_roles(&before, &request.settings);
         row.settings = text_of(&request.settings)?;
         let had_secret = row.secret.is_some();
         row.secret = self.sealed_secret(&row.issuer, request.client_secret.as_deref())?;
@@ -125,16 +136,6 @@ impl Api {
         })
     }
 
-    /// What goes on of a provider's people after a change that took these roles away: all of it is
-    /// ended when that is asked for, and what they have in the roles when the gateway is set so.
-    /// Who of them has lost a role depends on groups that only the provider knows.
-    async fn people_lost(
-        &self,
-        call: &Call,
-        row: &Row,
-        lost: &[String],
-        end: Option<bool>,
-    ) -> Result<RightsRemoved, ApiError> {
     /// Gives a provider another redirect address, if one is asked for.
     async fn move_redirect(
         &self,
@@ -162,6 +163,16 @@ impl Api {
         })
     }
 
+    /// What goes on of a provider's people after a change that took these roles away: all of it is
+    /// ended when that is asked for, and what they have in the roles when the gateway is set so.
+    /// Who of them has lost a role depends on groups that only the provider knows.
+    async fn people_lost(
+        &self,
+        call: &Call,
+        row: &Row,
+        lost: &[String],
+        end: Option<bool>,
+    ) -> Result<RightsRemoved, ApiError> {
         let store = self.store().identity_providers();
         let all = store.live_sessions(&row.unique_id).await.or_internal("cannot read sessions")?;
         let people = store.people_ids(&row.unique_id).await.or_internal("cannot read people")?;
@@ -332,6 +343,9 @@ impl Api {
     }
 
     fn shown_provider(&self, row: &Row) -> Result<IdentityProvider, ApiError> {
+        let settings = settings_of(row)?;
+        let for_people = settings.client_id.is_some();
+        let url = |path: &str| self.callback_url(path).filter(|_| for_people);
         Ok(IdentityProvider {
             provider_name: row.name.clone(),
             arn: self.realm().provider_arn(&row.issuer),
@@ -339,9 +353,20 @@ impl Api {
             has_client_secret: row.secret.is_some(),
             status: if row.is_disabled { DISABLED } else { ENABLED }.to_owned(),
             created_date: EpochSeconds::from_millis(row.created_at.0),
-            settings: settings_of(row)?,
+            redirect_address: if row.own_redirect { OWN } else { SHARED }.to_owned(),
+            redirect_uri: url(&callback_path(row)),
+            own_redirect_uri: url(&own_path(&row.name)).filter(|_| !row.own_redirect),
+            settings,
         })
     }
+}
+
+fn no_provider(name: &str) -> ApiError {
+    missing("identity provider", name)
+}
+
+fn no_person(provider: &str, subject: &str) -> ApiError {
+    missing(&format!("person of the identity provider {provider} with the subject"), subject)
 }
 
 /// The roles that some group, or who is in none, had before a change of settings and has no more.
@@ -361,14 +386,6 @@ fn lost_roles(before: &ProviderSettings, after: &ProviderSettings) -> Vec<String
 pub(super) fn sealed_for(issuer: &str) -> String {
     format!("client secret {issuer}")
 }
-fn no_provider(name: &str) -> ApiError {
-    missing("identity provider", name)
-}
-
-fn no_person(provider: &str, subject: &str) -> ApiError {
-    missing(&format!("person of the identity provider {provider} with the subject"), subject)
-}
-
 
 fn text_of(settings: &ProviderSettings) -> Result<String, ApiError> {
     serde_json::to_string(settings).map_err(|error| internal("settings cannot be written", &error))

@@ -104,6 +104,8 @@ pub(crate) struct Begun {
     pub(crate) cookie: String,
     pub(crate) state: String,
     pub(crate) nonce: String,
+    /// The path that the provider was told to answer at.
+    pub(crate) callback: String,
 }
 
 /// Temporary credentials.
@@ -340,7 +342,18 @@ impl Desk {
     }
 
     pub(crate) async fn answer_with(&self, begun: &Begun, query: &str, from: &str) -> Page {
-        let path = format!("/sign-in/callback?state={}&{query}", begun.state);
+        self.answer_at(&begun.callback, begun, query, from).await
+    }
+
+    /// An answer at some path.
+    pub(crate) async fn answer_at(
+        &self,
+        path: &str,
+        begun: &Begun,
+        query: &str,
+        from: &str,
+    ) -> Page {
+        let path = format!("{path}?state={}&{query}", begun.state);
         self.get(&path, &begun.cookie, from).await
     }
 
@@ -425,5 +438,7 @@ fn cookie_of(page: &Page) -> String {
 pub(crate) fn begun(page: &Page) -> Begun {
     assert_eq!(page.status, 303, "{page:?}");
     let cookie = page.cookies.first().unwrap().split(';').next().unwrap().to_owned();
-    Begun { cookie, state: page.value("state").unwrap(), nonce: page.value("nonce").unwrap() }
+    let value = |name| page.value(name).unwrap();
+    let callback = value("redirect_uri").strip_prefix(ORIGIN).unwrap().to_owned();
+    Begun { cookie, state: value("state"), nonce: value("nonce"), callback }
 }

@@ -145,6 +145,9 @@ pub struct CreateIdentityProviderRequest {
     /// The secret of the gateway's client.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_secret: Option<String>,
+    /// Where answers of the provider come to: `Own` (when absent) or `Shared`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redirect_address: Option<String>,
     /// Everything else.
     #[serde(flatten)]
     pub settings: ProviderSettings,
@@ -165,17 +168,25 @@ fn check_name(v: &mut Violations, name: &str) {
     v.require(good, "ProviderName", "be 1 to 64 letters, digits, - or _");
 }
 
+fn check_redirect(v: &mut Violations, address: Option<&String>) {
+    if let Some(address) = address {
+        v.one_of("RedirectAddress", address, &[OWN, SHARED]);
+    }
+}
+
 impl Request for CreateIdentityProviderRequest {
     fn check(&self, v: &mut Violations) {
         check_name(v, &self.provider_name);
         v.length("Issuer", &self.issuer, 8, MAX_TEXT);
         v.shown("Issuer", &self.issuer, false);
         v.optional_length("ClientSecret", self.client_secret.as_ref(), 1, MAX_TEXT);
+        check_redirect(v, self.redirect_address.as_ref());
         self.settings.check(v);
     }
 }
 
-/// Changes an identity provider: all its settings are replaced.
+/// Changes an identity provider: all its settings are replaced. With a redirect address and nothing
+/// else, that alone is changed.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct UpdateIdentityProviderRequest {
@@ -184,6 +195,9 @@ pub struct UpdateIdentityProviderRequest {
     /// The new secret of the gateway's client; as before when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_secret: Option<String>,
+    /// Where answers of the provider come to, `Own` or `Shared`; as before when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redirect_address: Option<String>,
     /// The new settings.
     #[serde(flatten)]
     pub settings: ProviderSettings,
@@ -200,11 +214,24 @@ impl core::fmt::Debug for UpdateIdentityProviderRequest {
     }
 }
 
+impl UpdateIdentityProviderRequest {
+    /// Whether it changes the redirect address alone.
+    #[must_use]
+    pub fn is_move(&self) -> bool {
+        self.redirect_address.is_some()
+            && self.client_secret.is_none()
+            && self.settings == ProviderSettings::default()
+    }
+}
+
 impl Request for UpdateIdentityProviderRequest {
     fn check(&self, v: &mut Violations) {
         check_name(v, &self.provider_name);
         v.optional_length("ClientSecret", self.client_secret.as_ref(), 1, MAX_TEXT);
-        self.settings.check(v);
+        check_redirect(v, self.redirect_address.as_ref());
+        if !self.is_move() {
+            self.settings.check(v);
+        }
     }
 }
 
@@ -263,8 +290,17 @@ pub const ENABLED: &str = "Enabled";
 /// The status of a provider that an administrator has stopped.
 pub const DISABLED: &str = "Disabled";
 
+/// The redirect address of one provider: an answer that comes there is of this one or of nobody.
+pub const OWN: &str = "Own";
+/// The redirect address of providers of an older version.
+pub const SHARED: &str = "Shared";
+
 fn enabled() -> String {
     ENABLED.to_owned()
+}
+
+fn shared() -> String {
+    SHARED.to_owned()
 }
 
 /// An identity provider.
@@ -284,6 +320,15 @@ pub struct IdentityProvider {
     pub status: String,
     /// When it was made.
     pub created_date: EpochSeconds,
+    /// `Own` or `Shared`.
+    #[serde(default = "shared")]
+    pub redirect_address: String,
+    /// Where its answers come to; it is registered with the client. Absent without a client.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redirect_uri: Option<String>,
+    /// What has to be registered before `RedirectAddress` becomes `Own`. Absent when it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_redirect_uri: Option<String>,
     /// The settings.
     #[serde(flatten)]
     pub settings: ProviderSettings,

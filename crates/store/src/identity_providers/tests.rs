@@ -14,7 +14,13 @@ fn new(name: &str) -> IdentityProvider {
         changed_at: UnixMillis(1),
         is_disabled: false,
         holds_since: UnixMillis(0),
+        own_redirect: true,
     }
+}
+
+/// Who stops or blocks, and when.
+const fn by(at: i64) -> (&'static str, UnixMillis) {
+    ("admin", UnixMillis(at))
 }
 
 #[tokio::test]
@@ -33,7 +39,7 @@ async fn a_provider_that_is_stopped_lets_nobody_in_and_voids_what_was_before() {
     };
     store.renewals().create(&renewal).await.unwrap();
     let left = RemovedPeople { sessions: Vec::new(), people: vec![ann.id] };
-    assert_eq!(providers.set_disabled(&id, true, UnixMillis(6)).await.unwrap(), Some(left));
+    assert_eq!(providers.set_disabled(&id, true, by(6)).await.unwrap(), Some(left));
     for subject in ["ann", "bob"] {
         let refused = providers.let_in(&id, subject, "x", UnixMillis(7)).await.unwrap_err();
         assert!(refused.to_string().contains("was disabled"), "{refused}");
@@ -45,12 +51,12 @@ async fn a_provider_that_is_stopped_lets_nobody_in_and_voids_what_was_before() {
     };
     assert_eq!(now().await, (true, UnixMillis(6), UnixMillis(6)));
     for (disabled, at, since) in [(true, 8, 6), (false, 9, 6), (false, 10, 6), (true, 11, 11)] {
-        providers.set_disabled(&id, disabled, UnixMillis(at)).await.unwrap();
+        providers.set_disabled(&id, disabled, by(at)).await.unwrap();
         assert_eq!(now().await, (disabled, UnixMillis(since), UnixMillis(at)));
     }
-    providers.set_disabled(&id, false, UnixMillis(12)).await.unwrap();
+    providers.set_disabled(&id, false, by(12)).await.unwrap();
     providers.let_in(&id, "bob", "bob", UnixMillis(13)).await.unwrap();
-    assert_eq!(providers.set_disabled("none", true, UnixMillis(1)).await.unwrap(), None);
+    assert_eq!(providers.set_disabled("none", true, by(1)).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -64,7 +70,7 @@ async fn a_person_is_provider_and_subject_and_goes_with_the_provider() {
     assert_ne!(ann.id, other.id);
     let again = providers.let_in(&a, "ann", "Ann Lee", UnixMillis(9)).await.unwrap();
     assert_eq!((&again.id, &*again.name, again.used_at), (&ann.id, "Ann Lee", UnixMillis(9)));
-    assert_eq!(providers.block(&ann.id, true).await.unwrap(), Some(Vec::new()));
+    assert_eq!(providers.block(&ann.id, true, by(9)).await.unwrap(), Some(Vec::new()));
     assert!(providers.let_in(&a, "ann", "Ann", UnixMillis(10)).await.unwrap().is_blocked);
     let gone = RemovedPeople { sessions: Vec::new(), people: vec![ann.id.clone()] };
     assert_eq!(providers.people_ids(&a).await.unwrap(), gone.people);
@@ -152,4 +158,118 @@ async fn a_change_without_a_secret_keeps_the_one_that_another_change_has_just_st
     assert!(providers.update(&settings).await.unwrap());
     let now = providers.get("a").await.unwrap().unwrap();
     assert_eq!((&*now.settings, now.secret.as_deref()), ("[]", Some(&b"s"[..])));
+}
+
+#[tokio::test]
+async fn one_provider_alone_comes_to_the_shared_redirect_address() {
+    let (store, _dir) = scratch().await;
+    let providers = store.identity_providers();
+    let shared = |name: &str| IdentityProvider { own_redirect: false, ..new(name) };
+    providers.create(&shared("a")).await.unwrap();
+    let refused = providers.create(&shared("b")).await.unwrap_err();
+    assert!(refused.to_string().contains("shared redirect address"), "{refused}");
+    providers.create(&new("b")).await.unwrap();
+    let row = async |name: &str| providers.get(name).await.unwrap().unwrap();
+    let (a, b) = (row("a").await.unique_id, row("b").await.unique_id);
+    let to = async |id: &str, own: bool| providers.move_redirect(id, own, UnixMillis(9)).await;
+    assert!(matches!(to(&b, false).await, Err(StoreError::Exists(_))));
+    // A change of settings that was read before a move does not undo it.
+    let stale = row("a").await;
+    assert!(to(&a, true).await.unwrap() && to(&b, false).await.unwrap());
+    assert!(providers.update(&stale).await.unwrap() && row("a").await.own_redirect);
+    assert!(!row("b").await.own_redirect && !to("none", true).await.unwrap());
+    // Two that an older version has made there stay until they are moved.
+    engine::query("UPDATE identity_providers SET own_redirect = 0")
+        .execute(&store.pool)
+        .await
+        .unwrap();
+    assert!(to(&a, false).await.unwrap() && to(&a, true).await.unwrap());
+}
+
+#[tokio::test]
+async fn what_a_person_was_given_before_a_block_is_over_when_it_is_let_in_again() {
+    let (store, _dir) = scratch().await;
+    let providers = store.identity_providers();
+    let id = providers.create(&new("a")).await.unwrap();
+    let person = async |subject: &str| {
+        providers.let_in(&id, subject, subject, UnixMillis(5)).await.unwrap().id
+    };
+    let (ann, bob) = (person("ann").await, person("bob").await);
+    for (digest, of) in [("of-ann", &ann), ("of-bob", &bob)] {
+        let renewal = crate::Renewal {
+            digest: digest.into(),
+            person_id: of.clone(),
+            sealed: Vec::new(),
+            role: "r".into(),
+            created_at: UnixMillis(5),
+            expires_at: UnixMillis(i64::MAX),
+        };
+        store.renewals().create(&renewal).await.unwrap();
+    }
+    providers.block(&ann, true, by(6)).await.unwrap();
+    let now = async || {
+        let row = providers.person(&ann).await.unwrap().unwrap();
+        (row.is_blocked, row.holds_since)
+    };
+    assert_eq!(now().await, (true, UnixMillis(6)));
+    assert_eq!(store.renewals().get("of-ann").await.unwrap(), None);
+    assert!(store.renewals().get("of-bob").await.unwrap().is_some());
+    for (blocked, at, since) in [(true, 8, 6), (false, 9, 6), (false, 10, 6), (true, 11, 11)] {
+        providers.block(&ann, blocked, by(at)).await.unwrap();
+        assert_eq!(now().await, (blocked, UnixMillis(since)));
+    }
+}
+
+/// People of a provider who came last at this time.
+async fn crowd(store: &Store, provider: &str, number: i64, used_at: i64) {
+    for first in (0..number).step_by(1000) {
+        let row = |at: i64| {
+            format!(
+                "('p{provider}{at}', '{provider}', 's{at}', 'n{provider}{at}', 0, 1, {used_at})"
+            )
+        };
+        let rows: Vec<String> = (first..number.min(first + 1000)).map(row).collect();
+        let sql = format!(
+            "INSERT INTO federated_people (id, provider_id, subject, name, blocked, created_at, \
+             used_at) VALUES {}",
+            rows.join(",")
+        );
+        engine::query(&sql).execute(&store.pool).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_provider_that_makes_up_subjects_displaces_nobody_of_another_one() {
+    let (store, _dir) = scratch().await;
+    let providers = store.identity_providers();
+    let (people, jobs) = (
+        providers.create(&new("people")).await.unwrap(),
+        providers.create(&new("jobs")).await.unwrap(),
+    );
+    let now = UnixMillis(i64::try_from(HOLDS_CREDENTIALS.as_millis()).unwrap() * 2);
+    let ann = providers.let_in(&people, "ann", "ann", UnixMillis(1)).await.unwrap();
+    crowd(&store, &people, limits::MAX_FEDERATED_PEOPLE - limits::MAX_PEOPLE_OF_PROVIDER - 1, 2)
+        .await;
+    crowd(&store, &jobs, limits::MAX_PEOPLE_OF_PROVIDER, 3).await;
+    // All places are taken, and ann was away longest of all.
+    providers.let_in(&jobs, "next", "next", now).await.unwrap();
+    assert!(providers.person(&ann.id).await.unwrap().is_some(), "its own rows make room");
+    providers.let_in(&people, "bob", "bob", now).await.unwrap();
+    assert!(providers.person(&ann.id).await.unwrap().is_some(), "those of who has most do");
+    engine::query("UPDATE federated_people SET used_at = ? WHERE provider_id = ?")
+        .bind(now.0)
+        .bind(&jobs)
+        .execute(&store.pool)
+        .await
+        .unwrap();
+    engine::query("DELETE FROM federated_people WHERE provider_id = ? AND used_at = 2")
+        .bind(&people)
+        .execute(&store.pool)
+        .await
+        .unwrap();
+    providers.let_in(&jobs, "fills", "fills", now).await.unwrap();
+    let full = providers.let_in(&jobs, "one more", "x", now).await.unwrap_err();
+    assert!(full.to_string().contains("people of this identity provider"), "{full}");
+    providers.let_in(&people, "cid", "cid", now).await.unwrap();
+    assert!(providers.person(&ann.id).await.unwrap().is_some());
 }

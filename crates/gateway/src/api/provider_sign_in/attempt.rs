@@ -3,6 +3,7 @@
 //! # Invariants
 //! - Each attempt has a cookie of its own: sign-ins that are under way in one browser do not end
 //!   each other, and an answer that belongs to none of them ends none.
+//! - It keeps the address that its provider answers at: [`super::redirects`].
 //! - A browser keeps [`MAX_ATTEMPTS_OF_BROWSER`] of them: a request's head has room for no more.
 
 use axum::http::HeaderMap;
@@ -19,6 +20,7 @@ use towline_ssm::error::ApiError;
 use super::super::internal::{OrInternal as _, internal};
 use super::super::service::Api;
 use super::super::sign_in::cookies;
+use super::redirects::shared_path;
 use crate::limits::{MAX_ATTEMPTS_OF_BROWSER, MAX_SIGN_IN_ATTEMPT, SIGN_IN_ATTEMPT};
 
 /// What an attempt is sealed for: no other secret of the vault opens as one.
@@ -87,12 +89,15 @@ pub(super) struct Attempt {
     /// Whether the provider has to ask the person again.
     #[serde(default)]
     pub(super) fresh: bool,
+    /// The path that the provider was told to answer at; a gateway of an older version knows one.
+    #[serde(default = "shared_path")]
+    pub(super) callback: String,
     pub(super) ends_at: i64,
 }
 
 impl Attempt {
     pub(super) fn new(
-        provider: String,
+        (provider, callback): (String, String),
         target: Target,
         fresh: bool,
         now: UnixMillis,
@@ -105,6 +110,7 @@ impl Attempt {
             verifier: Verifier::from_random(random()?).expose().to_owned(),
             target,
             fresh,
+            callback,
             ends_at: now.plus(SIGN_IN_ATTEMPT).0,
         })
     }
@@ -199,8 +205,9 @@ mod tests {
     fn a_fresh_sign_in_needs_the_providers_word_that_it_asked_again() {
         let now = UnixMillis(1_800_000_000_000);
         let page = ConsolePage { to: "/".into(), role: None, before: None };
+        let of = || ("corp".into(), shared_path());
         let attempt =
-            |fresh| Attempt::new("corp".into(), Target::Console(page.clone()), fresh, now).unwrap();
+            |fresh| Attempt::new(of(), Target::Console(page.clone()), fresh, now).unwrap();
         let fresh = attempt(true);
         for (auth_time, good) in [
             (None, false),

@@ -2,6 +2,8 @@
 //!
 //! # Invariants
 //! - An answer without the cookie of its attempt does nothing. An attempt leads somewhere once.
+//! - An answer counts at its provider's address alone: elsewhere it costs the attempt, and no token
+//!   endpoint is asked ([`super::redirects`]).
 //! - The way on was fixed when the attempt began: nothing in the answer changes it.
 //! - Failures count against their source, and a throttled source gets no further: its attempt goes
 //!   on, so that the same answer counts once the source is let in again. What a provider fails in
@@ -14,7 +16,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Extension, Query, State};
-use axum::http::{HeaderMap, Response, StatusCode};
+use axum::http::{HeaderMap, Response, StatusCode, Uri};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
@@ -31,12 +33,16 @@ use super::attempt::{Attempt, ConsolePage, Program, Target};
 use super::pages::{page, redirect};
 use super::pending::Waiting;
 use super::redeeming::is_passing_word;
+use super::redirects::came_to;
 use super::refusing::{Waits, is_passing};
 use super::standing::removed;
 use super::start::encoded;
 use crate::audit::{Event, Who};
 use crate::limits::{MAX_SIGN_IN_PARAMETER, PROGRAM_CODE};
 use crate::plane::Peer;
+
+/// Characters of a path in an audit line.
+const SHOWN: usize = 100;
 
 /// What the provider answers.
 #[derive(Deserialize)]
@@ -65,6 +71,7 @@ pub(super) async fn form_post() -> Response<Body> {
 pub(super) async fn callback(
     State(api): State<Arc<Api>>,
     Extension(Peer(peer)): Extension<Peer>,
+    uri: Uri,
     headers: HeaderMap,
     Query(answer): Query<Answer>,
 ) -> Response<Body> {
@@ -91,6 +98,7 @@ pub(super) async fn callback(
             Err(error) => Err(error),
             Ok(attempt) => {
                 waits = Some(Waits { target: attempt.target.clone(), fresh: attempt.fresh });
+                let answer = (uri.path(), answer);
                 Box::pin(api.answered(attempt, answer, (source, now), &mut event)).await
             }
         }
@@ -139,11 +147,11 @@ impl Api {
         if self.note_answer(&attempt, now).await? { Ok(attempt) } else { Err(mixed()) }
     }
 
-    /// Where an answer of the provider leads to.
+    /// Where an answer of the provider leads to, which came to this path.
     async fn answered(
         &self,
         attempt: Attempt,
-        answer: Answer,
+        (arrived, answer): (&str, Answer),
         (source, now): (IpAddr, UnixMillis),
         event: &mut Event,
     ) -> Result<Led, ApiError> {
@@ -152,6 +160,10 @@ impl Api {
         let provider = provider.ok_or_else(removed)?;
         event.facts.push(("for", attempt.target.kind().to_owned()));
         event.facts.push(("providerName", provider.name.clone()));
+        if let Err(error) = came_to(arrived, &attempt.callback, &provider) {
+            event.facts.push(("arrivedAt", arrived.chars().take(SHOWN).collect()));
+            return Err(error);
+        }
         if provider.is_disabled {
             return Err(stopped(&provider));
         }

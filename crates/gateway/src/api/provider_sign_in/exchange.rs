@@ -20,7 +20,7 @@ use towline_ssm::error::{ApiError, ErrorCode};
 use towline_store::IdentityProvider;
 
 use super::super::call::Vouch;
-use super::super::internal::{OrInternal as _, internal};
+use super::super::internal::OrInternal as _;
 use super::super::mapping::{groups_of, mapped_tags, roles_of};
 use super::super::root::{Mapped, Root, Vouched};
 use super::super::service::Api;
@@ -67,7 +67,7 @@ impl Api {
         let form = format!(
             "grant_type=authorization_code&code={}&redirect_uri={}&code_verifier={}",
             encoded(code),
-            encoded(&self.callback_url()?),
+            encoded(&self.needed_callback_url(&attempt.callback)?),
             attempt.verifier,
         );
         let answer = self.redeem(&provider, &known, form).await?;
@@ -193,14 +193,5 @@ impl Api {
         let mut token = Token::new(holder, root, now, seconds(stored.max_seconds));
         token.tags = mapped_tags(vouch).into_iter().map(|tag| (tag.key, tag.value)).collect();
         Ok((token, vouch.claims.subject().to_owned()))
-    }
-
-    /// Where providers send browsers back to: it is registered there.
-    pub(super) fn callback_url(&self) -> Result<String, ApiError> {
-        let origin = self.parts.sign_in.origins.first();
-        let origin = origin.ok_or_else(|| {
-            internal("sign-in needs an origin", &"set `origins` in [console] of gateway.toml")
-        })?;
-        Ok(format!("{origin}/sign-in/callback"))
     }
 }

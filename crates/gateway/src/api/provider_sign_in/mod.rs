@@ -1,11 +1,11 @@
 //! People sign in through an identity provider, for `towline login` and in the console.
 //!
 //! Data flow: [`routes()`] `/sign-in/start` or `/console/sign-in/PROVIDER` ([`start`]: state,
-//! nonce, verifier into a cookie) -> the provider -> `/sign-in/callback` ([`callback`];
-//! [`redeeming`]: code to ID token; [`exchange`]: claims to a role) -> for a program a code to
-//! where it listens on loopback, then `/sign-in/token` and temporary credentials; for the console a
-//! sign-in and its cookie. What is refused is told to who waits for it ([`refusing`]). What waited
-//! is judged once more ([`standing`]).
+//! nonce, verifier into a cookie) -> the provider -> `/sign-in/callback/PROVIDER` ([`callback`];
+//! [`redirects`]: which provider may answer there; [`redeeming`]: code to ID token; [`exchange`]:
+//! claims to a role) -> for a program a code to where it listens on loopback, then `/sign-in/token`
+//! and temporary credentials; for the console a sign-in and its cookie. What is refused is told to
+//! who waits for it ([`refusing`]). What waited is judged once more ([`standing`]).
 //!
 //! A program's credentials are renewed by the provider's refresh token: [`renewal`].
 //!
@@ -26,6 +26,7 @@ mod exchange;
 mod pages;
 mod pending;
 mod redeeming;
+mod redirects;
 mod refusing;
 mod renewal;
 mod routes;
@@ -33,6 +34,7 @@ mod standing;
 mod start;
 mod turns;
 
+pub(super) use redirects::{callback_path, own_path};
 pub(super) use refusing::{is_passing, words_of};
 pub(super) use routes::{json_answer, routes};
 pub(super) use standing::{removed, signs_people_in};

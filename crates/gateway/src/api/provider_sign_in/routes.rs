@@ -24,6 +24,7 @@ use super::attempt::{ConsolePage, Program, Target};
 use super::callback::{callback, form_post};
 use super::pages::page;
 use super::pending::Waiting;
+use super::redirects::{SHARED_PATH, own_path};
 use super::refusing::Waits;
 use super::renewal::{forget, refresh};
 use crate::error_response::{JSON, error_response};
@@ -32,11 +33,14 @@ use crate::plane::Peer;
 
 /// The routes of sign-ins through a provider.
 pub(in super::super) fn routes(api: Arc<Api>) -> Router {
+    let started = Arc::clone(&api);
+    tokio::spawn(async move { started.warn_of_shared_redirects().await });
     Router::new()
         .route("/sign-in/providers", get(providers))
         .route("/sign-in/start", get(start_program))
         .route("/console/sign-in/{provider}", get(start_console))
-        .route("/sign-in/callback", get(callback).post(form_post))
+        .route(SHARED_PATH, get(callback).post(form_post))
+        .route(&own_path("{provider}"), get(callback).post(form_post))
         .route("/sign-in/token", post(token))
         .route("/sign-in/refresh", post(refresh))
         .route("/sign-in/logout", post(forget))

@@ -2,6 +2,8 @@
 //!
 //! # Invariants
 //! - It does nothing but set cookies of attempts.
+//! - People are sent to a page by https, unless the provider itself is one by http, which the
+//!   gateway's settings name.
 
 use axum::body::Body;
 use axum::http::{HeaderMap, Response};
@@ -13,6 +15,7 @@ use super::super::service::Api;
 use super::super::web_identity::{settings_of, stopped};
 use super::attempt::{Attempt, Target};
 use super::pages::redirect;
+use super::redirects::callback_path;
 
 /// Percent-encoding for a query and a form.
 pub(in super::super) fn encoded(text: &str) -> String {
@@ -20,6 +23,11 @@ pub(in super::super) fn encoded(text: &str) -> String {
     text.bytes()
         .map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") })
         .collect()
+}
+
+/// Whether people may be sent to a page of this issuer.
+fn is_page(endpoint: &str, issuer: &str) -> bool {
+    endpoint.starts_with("https://") || issuer.starts_with("http://")
 }
 
 impl Api {
@@ -77,8 +85,15 @@ impl Api {
         let endpoint = known.discovery.authorization_endpoint.as_deref().ok_or_else(|| {
             ApiError::validation("the identity provider signs no people in".to_owned())
         })?;
+        if !is_page(endpoint, &provider.issuer) {
+            return Err(ApiError::validation(
+                "the identity provider sends people to a page by http (authorization_endpoint): \
+                 nobody signs in there before it uses https",
+            ));
+        }
         let settings = settings_of(&provider)?;
-        let attempt = Attempt::new(provider.unique_id.clone(), target, fresh, now)?;
+        let of = (provider.unique_id.clone(), callback_path(&provider));
+        let attempt = Attempt::new(of, target, fresh, now)?;
         let scopes: Vec<&str> =
             std::iter::once("openid").chain(settings.scopes.iter().map(String::as_str)).collect();
         // OpenID Connect Core, section 11: a refresh token for later use needs consent.
@@ -97,7 +112,7 @@ impl Api {
             "{endpoint}{mark}response_type=code&client_id={}&redirect_uri={}&scope={}&state={}&nonce={}\
              &code_challenge={}&code_challenge_method=S256{more}",
             encoded(settings.client_id.as_deref().unwrap_or_default()),
-            encoded(&self.callback_url()?),
+            encoded(&self.needed_callback_url(&attempt.callback)?),
             encoded(&scopes.join(" ")),
             attempt.state,
             attempt.nonce,
@@ -110,6 +125,18 @@ impl Api {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_provider_by_https_sends_nobody_to_a_page_in_plain_text() {
+        for (endpoint, issuer, good) in [
+            ("https://id.example/auth", "https://id.example", true),
+            ("http://id.example/auth", "https://id.example", false),
+            ("HTTP://id.example/auth", "https://id.example", false),
+            ("http://127.0.0.1:1/auth", "http://127.0.0.1:1", true),
+        ] {
+            assert_eq!(is_page(endpoint, issuer), good, "{endpoint} of {issuer}");
+        }
+    }
 
     #[test]
     fn a_value_in_a_query_stays_one_value() {
