@@ -48,11 +48,7 @@ pub(super) async fn run(context: &mut Context, command: ProviderCommand) -> Resu
             };
             let answer: UpdateIdentityProviderResult =
                 context.call(Operation::UpdateIdentityProvider, &request).await?;
-            let text = removed_text(&RightsRemoved {
-                live_sessions: answer.live_sessions,
-                ended_sessions: answer.ended_sessions,
-                towline_open_commands: answer.towline_open_commands,
-            });
+            let text = removed_text(&removed(&answer));
             context.output.answer(&answer, |_| text)
         }
         ProviderCommand::List => list(context).await,
@@ -79,6 +75,15 @@ pub(super) async fn run(context: &mut Context, command: ProviderCommand) -> Resu
         ProviderCommand::Unblock { name, subject } => {
             status(context, name, subject, "Active", false).await
         }
+    }
+}
+
+/// What a change of settings took away.
+fn removed(answer: &UpdateIdentityProviderResult) -> RightsRemoved {
+    RightsRemoved {
+        live_sessions: answer.live_sessions,
+        ended_sessions: answer.ended_sessions,
+        towline_open_commands: answer.towline_open_commands,
     }
 }
 
