@@ -1,7 +1,8 @@
 //! The connection to the gateway.
 //!
 //! Data flow: [`backoff`] decides when, [`gateways`] where to, [`dial`] makes the connection
-//! ([`names`] looks a name up; through a [`proxy`] where one is set; TLS by [`tls`]), [`driver`] moves frames over it.
+//! ([`names`] looks a name up; through a [`proxy`] where one is set; TLS by [`tls`]), [`driver`]
+//! moves frames over it.
 //! [`network`] reports changes that make a further wait pointless.
 //!
 //! # Invariants

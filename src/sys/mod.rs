@@ -1,9 +1,9 @@
 //! Calls to the kernel and the C library: the lowest folder of the agent.
 //!
-//! `calls` holds the calls without a safe form, `image` what a forked child reads, [`account`] reads the user database,
-//! [`proc_table`] reads `/proc`, [`memory`] makes files without names and gives memory back,
-//! `seccomp` filters system calls, `landlock` forbids files and ports, [`cgroup`] writes cgroup
-//! directories, [`fn@watch`] registers a descriptor with the runtime.
+//! `calls` holds the calls without a safe form, `image` what a forked child reads, [`account`]
+//! reads the user database, [`proc_table`] reads `/proc`, [`memory`] makes files without names and
+//! gives memory back, `seccomp` filters system calls, `landlock` forbids files and ports,
+//! [`cgroup`] writes cgroup directories, [`fn@watch`] registers a descriptor with the runtime.
 //!
 //! # Invariants
 //! - `calls` is the only file of the agent with `unsafe`.

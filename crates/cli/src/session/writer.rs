@@ -31,8 +31,8 @@ pub(super) struct LocalWriter {
     /// What stands before text that begins a line; empty for most.
     prefix: Prefix,
     line_begins: bool,
-    /// Bytes that were put beyond those that came, and are not yet done with: nobody gets credit for
-    /// them.
+    /// Bytes that were put beyond those that came, and are not yet done with: nobody gets credit
+    /// for them.
     own: usize,
     /// What comes may have been shown by another client.
     pub(super) old: Option<OldOutput>,

@@ -73,8 +73,8 @@ impl Queries {
             (State::Text(b']'), BEL) => self.end(byte, out),
             (State::Text(kind), ESC) => self.hold(byte, State::TextEscape(kind)),
             (State::TextEscape(_), b'\\') => self.end(byte, out),
-            // The string has ended without its terminator, and has no effect: this byte is behind an
-            // ESC.
+            // The string has ended without its terminator, and has no effect: this byte is behind
+            // an ESC.
             (State::TextEscape(_), _) => {
                 if self.passes {
                     out.extend([ESC, b'\\']);

@@ -58,7 +58,7 @@ pub(super) async fn awaited(place: &Place) {
     }
 }
 
-/// Shakes hands with whoever dials.
+/// Shakes hands with who dials.
 pub(super) async fn handshake(
     configs: &TlsConfigs,
     stream: Transport,

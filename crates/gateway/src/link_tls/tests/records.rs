@@ -61,14 +61,14 @@ fn keys_are_changed_as_often_as_the_device_asks_for_it() {
         client.writer().write_all(&[round]).unwrap();
         assert_eq!(give(&mut server, &flight(&mut client), 1).unwrap(), [round]);
         server.say(&[round]).unwrap();
-        assert!(server.to_send().len() > 30, "the answer goes before what is said next");
+        assert!(server.to_send().len() > 30, "the answer goes before the next bytes");
         assert_eq!(answer(&mut server, &mut client).unwrap(), [round]);
         assert_eq!(server.memory(), 0);
     }
 }
 
 #[test]
-fn what_is_said_while_a_record_or_a_change_of_keys_has_come_in_part_changes_nothing_of_it() {
+fn bytes_sent_while_a_record_or_a_change_of_keys_has_come_in_part_change_nothing_of_it() {
     let (configs, mut cut, mut length) = (Configs::new(), 1, usize::MAX);
     while cut < length {
         let (mut server, mut client) = configs.linked(usize::MAX);
