@@ -202,10 +202,17 @@ fn inherit_nothing_else() {
 /// Default dispositions and an empty mask: the standard library ignores SIGPIPE, the agent blocks
 /// what it hears and outlives, and a shell must not inherit that.
 fn forget_signals() {
+    /// `struct sigaction` of the kernel: the default, no flags, no mask.
+    const DEFAULT: [u64; 4] = [0; 4];
+    const BYTES_OF_A_MASK: libc::size_t = 8;
     for signal in 1..=64 {
-        // SAFETY: setting the default disposition runs no code of ours; numbers that cannot be set
-        // are refused.
-        let _ = unsafe { libc::signal(signal, libc::SIG_DFL) };
+        let old = ptr::null_mut::<u64>();
+        // SAFETY: the kernel reads one structure, of at most 32 bytes, and writes none; the default
+        // disposition runs no code of ours, and numbers that cannot be set are refused. The C
+        // library's function would refuse two more, which a parent may have ignored all the same.
+        let _ = unsafe {
+            libc::syscall(libc::SYS_rt_sigaction, signal, DEFAULT.as_ptr(), old, BYTES_OF_A_MASK)
+        };
     }
     let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None);
 }

@@ -108,6 +108,7 @@ fn a_gateway_whose_files_may_not_grow_refuses_writes_and_works_again() -> Outcom
     let mut lab = Lab::start()?;
     let device = lab.device()?;
     let mut shell = lab.admin().shell(device.id())?;
+    is_there(&mut shell, "before")?;
     let pid = lab.gateway.process().pid();
     limit(pid, "--fsize=2048:unlimited")?;
     eventually("a write that the limit refuses", PATIENCE, || lab.activation(1).err())?;
