@@ -516,40 +516,55 @@ async fn make_room(tx: &mut Tx, provider_id: &str, now: UnixMillis) -> Result<()
     let share = limits::MAX_PEOPLE_OF_PROVIDER;
     let own = "SELECT COUNT(*) FROM federated_people WHERE provider_id = ?";
     let own: i64 = engine::query_scalar(own).bind(provider_id).fetch_one(&mut **tx).await?;
-    if own >= share && remove_away(tx, Some(provider_id), own - share + 1, now).await? == 0 {
+    if own >= share && remove_away(tx, provider_id, own - share + 1, now).await? == 0 {
         return Err(StoreError::Full { what: "people of this identity provider", limit: share });
     }
     let most = limits::MAX_FEDERATED_PEOPLE;
     let count: i64 =
         engine::query_scalar("SELECT COUNT(*) FROM federated_people").fetch_one(&mut **tx).await?;
-    if count >= most && remove_away(tx, None, count - most + 1, now).await? == 0 {
+    if count >= most && remove_of_most(tx, count - most + 1, now).await? == 0 {
         return Err(StoreError::Full { what: "people of identity providers", limit: most });
     }
     Ok(())
 }
 
-/// Removes people who were away long enough to hold no credentials, of one provider or of those
-/// that have most. Returns how many.
+/// Removes people of the provider that has most, then of the next one, as [`remove_away`] does.
+async fn remove_of_most(tx: &mut Tx, number: i64, now: UnixMillis) -> Result<i64, StoreError> {
+    let providers: Vec<String> = engine::query_scalar(
+        "SELECT provider_id FROM federated_people GROUP BY provider_id \
+         ORDER BY COUNT(*) DESC, provider_id",
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    let mut removed = 0;
+    for provider_id in providers {
+        if removed >= number {
+            break;
+        }
+        removed += remove_away(tx, &provider_id, number - removed, now).await?;
+    }
+    Ok(removed)
+}
+
+/// Removes people of a provider who were away long enough to hold no credentials. Returns how many.
 async fn remove_away(
     tx: &mut Tx,
-    provider_id: Option<&str>,
+    provider_id: &str,
     number: i64,
     now: UnixMillis,
-) -> Result<u64, StoreError> {
+) -> Result<i64, StoreError> {
     let done = engine::query(
         "DELETE FROM federated_people WHERE id IN (SELECT p.id FROM federated_people p \
-         JOIN (SELECT provider_id, COUNT(*) AS people FROM federated_people \
-         GROUP BY provider_id) c ON c.provider_id = p.provider_id \
-         WHERE p.blocked = 0 AND p.used_at < ? AND p.provider_id = COALESCE(?, p.provider_id) \
-         AND NOT EXISTS (SELECT 1 FROM sessions s WHERE s.person_id = p.id AND s.ended_at IS NULL) \
-         ORDER BY c.people DESC, p.used_at, p.id LIMIT ?)",
+         WHERE p.provider_id = ? AND p.blocked = 0 AND p.used_at < ? AND p.id NOT IN \
+         (SELECT s.person_id FROM sessions s WHERE s.person_id <> '' AND s.ended_at IS NULL) \
+         ORDER BY p.used_at, p.id LIMIT ?)",
     )
-    .bind(now.minus(HOLDS_CREDENTIALS).0)
     .bind(provider_id)
+    .bind(now.minus(HOLDS_CREDENTIALS).0)
     .bind(number)
     .execute(&mut **tx)
     .await?;
-    Ok(done.rows_affected())
+    Ok(i64::try_from(done.rows_affected()).unwrap_or(number))
 }
 
 #[cfg(test)]

@@ -52,9 +52,9 @@ fn place(
     let target = outbox.join(key);
     let mut puts = 1;
     loop {
-        fs::create_dir_all(target.parent().unwrap_or(outbox))?;
-        match by(file, &target) {
-            // Another file was sent meanwhile, and left the folder empty.
+        let folder = target.parent().unwrap_or(outbox);
+        match fs::create_dir_all(folder).and_then(|()| by(file, &target)) {
+            // Another file was sent meanwhile, and left this folder or one above it empty.
             Err(error)
                 if error.kind() == ErrorKind::NotFound && puts < OUTBOX_PUTS && file.exists() =>
             {
