@@ -83,7 +83,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// What is said of a partial file without room, once that is removed. `None`: it is another
+    /// The words for a partial file without room, once that is removed. `None`: it is another
     /// error, and the file stays.
     pub(crate) fn of_no_room(error: &io::Error) -> Option<Self> {
         match error.kind() {

@@ -202,7 +202,8 @@ async fn carry(
                     pipe.consumed(bytes.len());
                 }
                 Happened::Ended(ending) => {
-                    return Ok(closing.map_or(Outcome::Over(ending), |(_, signal)| Outcome::Signal(signal)));
+                    let signal = closing.map(|(_, signal)| Outcome::Signal(signal));
+                    return Ok(signal.unwrap_or(Outcome::Over(ending)));
                 }
                 Happened::News(line) => say(&line),
                 Happened::Nothing => {}

@@ -10,7 +10,7 @@
 //! - The alert about a failure is tried once; the failure does not wait for it.
 //!
 //! # Not here
-//! - Times: whoever awaits the handshake, a read or a write bounds it.
+//! - Times: who awaits the handshake, a read or a write bounds it.
 
 use std::io;
 use std::mem::MaybeUninit;

@@ -98,7 +98,7 @@ async fn the_devices_end_is_an_end_with_its_notice_and_an_error_without() {
 }
 
 #[tokio::test]
-async fn our_end_is_told_once_and_nothing_is_said_after_it() {
+async fn our_end_is_told_once_and_nothing_follows_it() {
     let (mut server, mut client) = linked(&Configs::new(), 10_000).await;
     server.write_all(b"bye").await.unwrap();
     server.shutdown().await.unwrap();
