@@ -11,7 +11,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use towline_ssm::operation::{Operation, Service};
 
-use super::{KEY, SECRET, World, row_of};
+use super::{KEY, SECRET, Template, World, row_of};
 
 /// What a fault of the gateway is called, in JSON and in STS's XML.
 const FAULTS: [&str; 2] = ["InternalServerError", "InternalFailure"];
@@ -141,9 +141,10 @@ async fn no_member_is_a_fault(first: usize) {
     let (members, values) = (Vec::from_iter(members()), values());
     assert!(members.iter().any(|one| one == "PrincipalName") && members.len() > 100);
     let (mut faults, mut tried) = (Vec::new(), 0);
+    let template = Template::new().await;
     let json = Operation::ALL.iter().copied().filter(|one| one.service() != Service::Sts);
     for operation in json.skip(first).step_by(2) {
-        let world = World::new().await;
+        let world = template.world().await;
         world.permit(operation, None).await;
         for member in read_of(&world, operation, &members).await {
             tried += 1;
@@ -213,8 +214,9 @@ async fn no_field_of_a_form_is_a_fault_of_the_gateway() {
         "%",
     ];
     let mut faults = Vec::new();
+    let template = Template::new().await;
     for operation in Operation::ALL.iter().copied().filter(|one| one.service() == Service::Sts) {
-        let world = World::new().await;
+        let world = template.world().await;
         world.permit(operation, None).await;
         let body = row_of(operation).body;
         for field in fields {

@@ -26,9 +26,12 @@ use towline_store::Store;
 /// Where the clock stands.
 pub(crate) const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
 
-/// The parts, with all their files below `dir`. The store is empty.
+/// The store's file in its folder.
+pub(crate) const STORE: &str = "towline.db";
+
+/// The parts, with all their files below `dir`. The store is empty, if `dir` holds none.
 pub(crate) async fn parts(dir: &Path) -> Parts {
-    let store = Store::open(&dir.join("towline.db")).await.unwrap();
+    let store = Store::open(&dir.join(STORE)).await.unwrap();
     let clock = Clock::manual(NOW);
     let (audit, _task) = AuditLog::start(store.clone(), clock.clone());
     let settings = RawEvidence::default().settings(dir).unwrap();
