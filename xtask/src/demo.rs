@@ -43,7 +43,7 @@ pub(crate) fn by_hand() -> Outcome {
     progress.step(
         1,
         "Building the gateway, the agent and the command line without optimisation. The first time \
-         this takes about two minutes on two cores, afterwards seconds.",
+         this takes about three minutes on two cores, afterwards seconds.",
     );
     programs::demo()?;
     let (lab, device) = start(&progress)?;

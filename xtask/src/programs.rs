@@ -112,7 +112,8 @@ pub(crate) fn demo() -> Outcome {
     }
     web::embed();
     let mut all = build(&["--profile", "demo"]);
-    all.args(NAMES.iter().flat_map(|name| ["--package", name]));
+    // As `xtask/start` builds xtask: with the same features.
+    all.args(["--package", "xtask"]).args(NAMES.iter().flat_map(|name| ["--package", name]));
     run::checked(all)?;
     programs::take_from(&target_directory().join("demo"))
 }

@@ -46,6 +46,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("towline-testkit", &["towline-wire", "towline-ssm"]),
     ("towline-e2e", &["towline-wire", "towline-ssm", "towline-evidence", "towline-testkit"]),
     ("xtask", &["towline-testkit"]),
+    ("xtask-start", &[]),
 ];
 
 /// Third-party crates that may not be in what a package ships, with the reason.
@@ -104,7 +105,7 @@ fn the_table_of_parts_in_architecture_says_the_same() -> Outcome {
         let folder = match *name {
             "towline-agent" => "src/".to_owned(),
             "towline" => "crates/cli".to_owned(),
-            "towline-testkit" | "towline-e2e" | "xtask" => continue, // not shipped
+            "towline-testkit" | "towline-e2e" | "xtask" | "xtask-start" => continue, // not shipped
             other => format!("crates/{}", short(other)),
         };
         let row = text.lines().find(|line| line.starts_with(&format!("| `{folder}` |")));
