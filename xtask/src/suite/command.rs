@@ -18,6 +18,7 @@ use std::process::Command;
 use towline_testkit::lab::programs::workspace;
 use towline_testkit::{Outcome, Trouble};
 
+use super::scratch::Scratch;
 use super::selection::Selection;
 use super::steps::Steps;
 use crate::programs::{self, Agent};
@@ -195,6 +196,10 @@ fn tests(python: Option<&Path>, targets: &[&str], filter: Option<&str>) -> Outco
         equip(&mut command, python)?;
     }
     programs::tell(&mut command);
+    let scratch = Scratch::new()?;
+    if let Some(folder) = scratch.path() {
+        command.env("TMPDIR", folder);
+    }
     if nextest {
         if std::env::var_os(AT_ONCE).is_none() {
             command.env(AT_ONCE, at_once().to_string());

@@ -1,6 +1,7 @@
 //! `cargo xtask test`, `try` and `check`: everything that must hold, or a part of it.
 
 mod command;
+mod scratch;
 mod selection;
 mod steps;
 
