@@ -49,7 +49,8 @@ async fn nobody_is_dead(a: &Store, b: &Store, after: &str) {
         }
         let judged = store.nodes().judge().await;
         // Until it has renewed it, its own lease is over: it cannot write.
-        assert!(judged.is_err() || judged.is_ok_and(|dead| dead.is_empty()), "{after}: {other}");
+        let is_nobody = judged.is_err() || judged.is_ok_and(|dead| dead.is_empty());
+        assert!(!are_fresh([a, b]) || is_nobody, "{after}: {other}");
         let nodes = store.nodes().look().await.unwrap();
         assert!(!are_fresh([a, b]) || nodes.iter().all(|node| node.lives), "{after}: {nodes:?}");
     }
@@ -93,6 +94,27 @@ async fn nobody_is_declared_dead_and_no_link_is_taken_away_when_the_clock_is_set
     let generations: Vec<i64> =
         engine::query_scalar("SELECT generation FROM nodes").fetch_all(&a.pool).await.unwrap();
     assert_eq!(generations, [1, 1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_judged_by_a_lease_that_was_renewed_since_by_another_clock() {
+    if std::env::var(SERVER).is_ok() {
+        return; // the run on the other engine: this test has a server of its own
+    }
+    let (server, address) = made().await;
+    let (a, b) = (joined(&address, "a").await, joined(&address, "b").await);
+    a.member.as_ref().unwrap().lease.assume_steady();
+    let before = a.member.as_ref().unwrap().lease.judges().unwrap();
+    for clock in ["5 minutes", "-5 minutes"] {
+        server.set_clock(DATABASE, clock).unwrap();
+        while !have_renewed(&a, &["a", "b"]).await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        // Its row says that it may write, but what it knows is of before.
+        let dead = a.nodes().judge_by(before).await.unwrap();
+        assert!(dead.is_empty(), "{clock}: {dead:?}");
+    }
+    drop(b);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -184,17 +184,22 @@ impl Nodes<'_> {
     }
 
     /// The same by these bounds.
-    async fn judge_by(&self, bounds: Bounds) -> Result<Vec<Judged>, StoreError> {
-        // Where the database's clock shows less than at this node's latest renewal, it was set back
-        // since, and nobody is dead.
+    pub(crate) async fn judge_by(&self, bounds: Bounds) -> Result<Vec<Judged>, StoreError> {
+        // Where the database's clock shows less than at this node's latest renewal, or more than the
+        // end of that lease, it was set since, and nobody is dead. The row may have been renewed
+        // anew by then, which this node has not looked at.
+        let clock = clock(self.store);
         let is_dead = format!(
-            "expires_at > 0 AND (expires_at < ? OR expires_at > ?) AND {} >= ?",
-            clock(self.store)
+            "expires_at > 0 AND (expires_at < ? OR expires_at > ?) AND {clock} >= ? AND {clock} <= ?"
         );
         let find = format!("SELECT name FROM nodes WHERE {is_dead} ORDER BY name");
         let dead = || {
             let query = engine::query_scalar::<String>(&find);
-            query.bind(bounds.over).bind(bounds.of_another_clock).bind(bounds.over)
+            query
+                .bind(bounds.over)
+                .bind(bounds.of_another_clock)
+                .bind(bounds.made)
+                .bind(bounds.ends)
         };
         // Mostly there is nobody: no lock is taken for that.
         if dead().fetch_all(&self.store.pool).await?.is_empty() {
@@ -211,7 +216,8 @@ impl Nodes<'_> {
             ))
             .bind(bounds.over)
             .bind(bounds.of_another_clock)
-            .bind(bounds.over)
+            .bind(bounds.made)
+            .bind(bounds.ends)
             .bind(&node)
             .execute(&mut *tx)
             .await?;
@@ -238,7 +244,8 @@ impl Nodes<'_> {
         let mut tx = self.store.writing().await?;
         let over = renewed(&mut tx, self.store).await?;
         drop(tx);
-        self.judge_by(Bounds { over, of_another_clock: i64::MAX }).await
+        let (of_another_clock, ends) = (i64::MAX, i64::MAX);
+        self.judge_by(Bounds { made: over, over, ends, of_another_clock }).await
     }
 }
 

@@ -8,8 +8,11 @@
 //! - The database's clock goes on as this process's own, within [`DATABASE_CLOCK`]. Else it was
 //!   set, or a server with another clock has taken its place: leases that were renewed before and
 //!   after it cannot be compared, and nobody is judged until all have had the time to renew theirs.
+//! - What the way to the database hides, counts against this node: a step of its clock that fits
+//!   into slow answers goes unnoticed, so others are judged that much later.
 //! - Ends of other leases are compared with that of a renewal which was looked at: one under way
-//!   does not count yet.
+//!   does not count yet. Nor do they count while the database's clock shows a time that is not
+//!   within that lease.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -28,6 +31,9 @@ struct Known {
     steady_since: Instant,
     /// When the database's clock was found to be another one.
     other_clock: Option<Instant>,
+    /// The greatest step of the database's clock that may have gone unnoticed, in milliseconds,
+    /// and when it was found; older than a lease's time, it counts no more.
+    unnoticed: Option<(i64, Instant)>,
     latest: Option<Renewal>,
 }
 
@@ -35,6 +41,21 @@ impl Known {
     /// All had the time to renew their leases since the database has another clock.
     fn has_one_clock(&self) -> bool {
         self.other_clock.is_none_or(|at| at.elapsed() > NODE_LEASE)
+    }
+
+    /// The step that may have gone unnoticed since others renewed their leases.
+    fn unnoticed(&self) -> i64 {
+        let counts = |(_, at): &(i64, Instant)| at.elapsed() <= NODE_LEASE;
+        self.unnoticed.filter(counts).map_or(0, |(step, _)| step)
+    }
+
+    /// Notes what the way hides between the latest renewal and this one.
+    fn note_unnoticed(&mut self, renewal: &Renewal) {
+        let Some(before) = &self.latest else { return };
+        let step = renewal.took().saturating_add(before.took());
+        if step >= self.unnoticed() {
+            self.unnoticed = Some((step, renewal.answered));
+        }
     }
 }
 
@@ -57,6 +78,11 @@ impl Renewal {
         self.ends - millis(NODE_LEASE)
     }
 
+    /// How long the way took, in milliseconds: when the database made it in between is not known.
+    fn took(&self) -> i64 {
+        millis(self.answered.saturating_duration_since(self.asked))
+    }
+
     /// Whether the database's clock has gone on between an earlier one and this one as our own.
     fn has_the_clock_of(&self, before: &Self) -> bool {
         let least = millis(self.asked.saturating_duration_since(before.answered));
@@ -74,6 +100,10 @@ fn millis(duration: Duration) -> i64 {
 /// Ends between which the lease of a node lies that lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Bounds {
+    /// When this node's lease was renewed.
+    pub(crate) made: i64,
+    /// When it ends.
+    pub(crate) ends: i64,
     /// A lease that ended before was over when this node's was renewed.
     pub(crate) over: i64,
     /// A lease that ends later was not renewed since the database has another clock.
@@ -83,7 +113,12 @@ pub(crate) struct Bounds {
 impl Lease {
     /// A lease that begins.
     pub(crate) fn new() -> Self {
-        Self(Mutex::new(Known { steady_since: Instant::now(), other_clock: None, latest: None }))
+        Self(Mutex::new(Known {
+            steady_since: Instant::now(),
+            other_clock: None,
+            unnoticed: None,
+            latest: None,
+        }))
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {
@@ -101,6 +136,7 @@ impl Lease {
         if is_of_another_clock || !renewal.was_held {
             known.steady_since = renewal.answered; // or this process stood still
         }
+        known.note_unnoticed(&renewal);
         known.latest = Some(renewal);
     }
 
@@ -118,9 +154,13 @@ impl Lease {
     pub(crate) fn judges(&self) -> Option<Bounds> {
         let known = self.lock();
         let latest = known.latest.filter(|latest| latest.asked.elapsed() < NODE_LEASE)?;
+        let hidden = known.unnoticed();
+        let longest = millis(2 * NODE_LEASE).saturating_add(hidden);
         (known.steady_since.elapsed() > NODE_LEASE).then(|| Bounds {
-            over: latest.made(),
-            of_another_clock: latest.ends.saturating_add(2 * millis(NODE_LEASE)),
+            made: latest.made(),
+            ends: latest.ends,
+            over: latest.made().saturating_sub(hidden),
+            of_another_clock: latest.ends.saturating_add(longest),
         })
     }
 
@@ -128,17 +168,18 @@ impl Lease {
     /// time at which none of them was over.
     pub(crate) fn over(&self) -> i64 {
         let known = self.lock();
-        known.latest.filter(|_| known.has_one_clock()).map_or(LEFT, |latest| latest.made())
+        let latest = known.latest.filter(|_| known.has_one_clock());
+        latest.map_or(LEFT, |latest| latest.made().saturating_sub(known.unnoticed()))
     }
 
     /// The time of the database as far as other leases are compared with it. While it has another
     /// clock than those were renewed by, no lease that anybody may still hold is over by it.
     pub(crate) fn time(&self) -> i64 {
         let known = self.lock();
-        known
-            .latest
-            .filter(|_| known.has_one_clock())
-            .map_or(LEFT, |latest| latest.made().saturating_add(millis(latest.answered.elapsed())))
+        known.latest.filter(|_| known.has_one_clock()).map_or(LEFT, |latest| {
+            let since = millis(latest.answered.elapsed());
+            latest.made().saturating_add(since).saturating_sub(known.unnoticed())
+        })
     }
 
     /// Whether it was renewed a moment ago, as is due.
@@ -164,6 +205,8 @@ mod tests {
     use super::*;
 
     const LEASE: i64 = 8_000;
+    /// What the ways of two renewals take.
+    const WAYS: i64 = 40;
 
     /// A lease that was renewed each two seconds for long, and when that was the last time.
     fn steady(clock: i64) -> (Lease, Instant) {
@@ -189,7 +232,12 @@ mod tests {
         lease.renewed(at(now + Duration::from_secs(2), 1_002_000));
         assert_eq!(
             lease.judges(),
-            Some(Bounds { over: 1_002_000, of_another_clock: 1_002_000 + 3 * LEASE })
+            Some(Bounds {
+                made: 1_002_000,
+                ends: 1_002_000 + LEASE,
+                over: 1_002_000 - WAYS,
+                of_another_clock: 1_002_000 + 3 * LEASE + WAYS,
+            })
         );
         tokio::time::advance(NODE_LEASE + Duration::from_secs(3)).await;
         assert_eq!(lease.judges(), None, "its own may be over");
@@ -216,6 +264,32 @@ mod tests {
             tokio::time::advance(Duration::from_secs(1)).await;
             assert!(lease.judges().is_some(), "{step}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_step_that_slow_answers_hide_makes_no_lease_over_that_may_hold() {
+        tokio::time::advance(Duration::from_secs(100)).await;
+        let (lease, now) = steady(1_000_000);
+        // Another node renews its lease now, too.
+        let others = 1_000_000 + LEASE;
+        // Made when it was asked for, by a clock that was set by 4 s: or when it was answered.
+        let asked = now + Duration::from_secs(2);
+        let answered = asked + Duration::from_secs(4);
+        lease.renewed(Renewal { asked, answered, ends: 1_006_000 + LEASE, was_held: true });
+        tokio::time::advance(Duration::from_secs(7)).await;
+        assert!(lease.is_steady(), "the step fits into the way");
+        lease.renewed(at(now + Duration::from_secs(7), 1_011_000));
+        let over = lease.judges().map(|bounds| bounds.over);
+        assert!(over.is_some_and(|over| over < others), "{over:?}: a second is left");
+        assert!(lease.over() < others && lease.time() < others);
+        // All have renewed theirs by the clock of now.
+        tokio::time::advance(2 * NODE_LEASE).await;
+        for clock in [1_029_000, 1_031_000] {
+            lease.renewed(at(Instant::now(), clock));
+            tokio::time::advance(Duration::from_secs(2)).await;
+        }
+        lease.assume_steady();
+        assert_eq!(lease.judges().map(|bounds| bounds.over), Some(1_031_000 - WAYS));
     }
 
     #[tokio::test(start_paused = true)]
