@@ -64,7 +64,8 @@ impl Store {
             return transfer::copy_to_file(&self.search, to).await;
         }
         let to = to.to_string_lossy().into_owned();
-        engine::query("VACUUM INTO ?").bind(to).execute(&self.pool).await?;
+        // It writes another file: no writer has to wait for it.
+        engine::query("VACUUM INTO ?").bind(to).fetch_all(&self.pool).await?;
         Ok(())
     }
 }

@@ -126,7 +126,7 @@ mod tests {
         let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
         let pool = SqlitePool::connect_with(options).await.unwrap();
         migrations::migrator_before(13).await.unwrap().run(&pool).await.unwrap();
-        let pool = Pool::Sqlite(pool);
+        let pool = Pool::Sqlite(pool.into());
         for name in ["ann", "group/g", "role/ops"] {
             let insert = "INSERT INTO principals (name, created_at) VALUES (?, 5)";
             engine::query(insert).bind(name).execute(&pool).await.unwrap();

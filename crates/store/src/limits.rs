@@ -89,6 +89,9 @@ pub const CLOSED_LOOKS: u32 = 100;
 /// That pause.
 pub const CLOSED_AGAIN: Duration = Duration::from_millis(20);
 
+/// How long a writer of this process waits for its turn at the file before it is an error.
+pub const STORE_TURN: Duration = Duration::from_secs(30);
+
 /// How long a statement waits for the writer's lock before it is an error.
 pub const STORE_BUSY: Duration = Duration::from_secs(10);
 

@@ -81,7 +81,7 @@ impl Store {
         let search = SqlitePoolOptions::new()
             .max_connections(limits::SEARCH_CONNECTIONS)
             .connect_lazy_with(options);
-        let (pool, search) = (Pool::Sqlite(pool), Pool::Sqlite(search));
+        let (pool, search) = (Pool::Sqlite(pool.into()), Pool::Sqlite(search.into()));
         Ok(Self {
             pool,
             search,
@@ -284,7 +284,7 @@ impl Store {
 
 /// Brings the schema up to date.
 async fn upgrade(file: SqlitePool) -> Result<(), StoreError> {
-    let pool = Pool::Sqlite(file.clone());
+    let pool = Pool::Sqlite(file.clone().into());
     tag_keys::check(&pool).await?;
     migrations::migrator().await?.run(&file).await?;
     tag_keys::complete(&pool).await?;
@@ -412,7 +412,7 @@ mod tests {
     /// The driver's connections to the file.
     fn file(store: &Store) -> &SqlitePool {
         match &store.pool {
-            Pool::Sqlite(pool) => pool,
+            Pool::Sqlite(pool) => &pool.connections,
             Pool::Postgres(_) => panic!("the store is not in a file"),
         }
     }

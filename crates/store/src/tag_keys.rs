@@ -76,7 +76,7 @@ pub async fn remove_tag_in(
 async fn existing(path: &Path) -> Result<Pool, StoreError> {
     let options = SqliteConnectOptions::new().filename(path).busy_timeout(limits::STORE_BUSY);
     let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await?;
-    Ok(Pool::Sqlite(pool))
+    Ok(Pool::Sqlite(pool.into()))
 }
 
 /// Refuses a store that has such tags, before its schema is changed.
@@ -156,7 +156,7 @@ mod tests {
         let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
         let pool = SqlitePool::connect_with(options).await.unwrap();
         migrations::migrator_before(MIGRATION).await.unwrap().run(&pool).await.unwrap();
-        let pool = Pool::Sqlite(pool);
+        let pool = Pool::Sqlite(pool.into());
         for (key, value) in tags {
             engine::query(
                 "INSERT INTO tags (kind, id, key, value) VALUES ('device', 'mi-1', ?, ?)",

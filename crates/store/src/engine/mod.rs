@@ -16,6 +16,7 @@
 
 mod backend;
 mod builder;
+mod file;
 pub(crate) mod guard;
 pub(crate) mod lease;
 pub(crate) mod member;

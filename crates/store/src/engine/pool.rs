@@ -1,12 +1,12 @@
 //! Where a statement is executed: on any connection of a pool, or in a transaction.
 //!
 //! # Invariants
-//! - A statement that changes rows on a pool is a transaction of its own; on PostgreSQL it takes
-//!   the writers' lock, as [`Pool::writing`] does.
+//! - A statement that changes rows on a pool is a transaction of its own, and has its turn among
+//!   writers as [`Pool::writing`] does; on PostgreSQL it takes the writers' lock, too.
 
-use sqlx::sqlite::SqlitePool;
-use sqlx::{Sqlite, SqliteConnection};
+use sqlx::SqliteConnection;
 
+use super::file::{FilePool, FileTransaction};
 use super::postgres::{PostgresPool, PostgresTransaction};
 use super::query::{Outcome, Query, Wanted};
 use super::row::Row;
@@ -16,7 +16,7 @@ use super::value::{Value, bind_all, fetched};
 #[derive(Clone, Debug)]
 pub(crate) enum Pool {
     /// To the file.
-    Sqlite(SqlitePool),
+    Sqlite(FilePool),
     /// To the server.
     Postgres(PostgresPool),
 }
@@ -25,7 +25,7 @@ pub(crate) enum Pool {
 #[derive(Debug)]
 pub(crate) enum Connection {
     /// To the file.
-    Sqlite(sqlx::Transaction<'static, Sqlite>),
+    Sqlite(FileTransaction),
     /// To the server.
     Postgres(PostgresTransaction),
 }
@@ -52,7 +52,7 @@ impl Tx {
     /// Makes the changes last.
     pub(crate) async fn commit(self) -> Result<(), sqlx::Error> {
         match self.0 {
-            Connection::Sqlite(tx) => tx.commit().await,
+            Connection::Sqlite(open) => open.tx.commit().await,
             Connection::Postgres(tx) => tx.commit().await,
         }
     }
@@ -62,9 +62,7 @@ impl Pool {
     /// Begins a transaction that writes: no other one writes until its end.
     pub(crate) async fn writing(&self) -> Result<Tx, sqlx::Error> {
         Ok(Tx(match self {
-            // At once: SQLite may refuse a transaction that reads first and writes later, without
-            // waiting.
-            Self::Sqlite(pool) => Connection::Sqlite(pool.begin_with("BEGIN IMMEDIATE").await?),
+            Self::Sqlite(pool) => Connection::Sqlite(pool.writing().await?),
             Self::Postgres(pool) => Connection::Postgres(pool.writing().await?),
         }))
     }
@@ -72,7 +70,7 @@ impl Pool {
     /// Begins a transaction that reads: all its statements see the same rows.
     pub(crate) async fn reading(&self) -> Result<Tx, sqlx::Error> {
         Ok(Tx(match self {
-            Self::Sqlite(pool) => Connection::Sqlite(pool.begin().await?),
+            Self::Sqlite(pool) => Connection::Sqlite(pool.reading().await?),
             Self::Postgres(pool) => Connection::Postgres(pool.reading().await?),
         }))
     }
@@ -80,7 +78,7 @@ impl Pool {
     /// Waits for running statements and closes the connections.
     pub(crate) async fn close(&self) {
         match self {
-            Self::Sqlite(pool) => pool.close().await,
+            Self::Sqlite(pool) => pool.connections.close().await,
             Self::Postgres(pool) => pool.close().await,
         }
     }
@@ -120,10 +118,12 @@ impl Target<'_> {
     ) -> Result<Outcome, sqlx::Error> {
         match self {
             Self::Pool(Pool::Sqlite(pool)) => {
-                let mut connection = pool.acquire().await?;
+                let (mut connection, _turn) = pool.for_statement(wanted == Wanted::Count).await?;
                 on_sqlite(&mut connection, query, wanted).await
             }
-            Self::Connection(Connection::Sqlite(tx)) => on_sqlite(tx, query, wanted).await,
+            Self::Connection(Connection::Sqlite(open)) => {
+                on_sqlite(&mut open.tx, query, wanted).await
+            }
             Self::Pool(Pool::Postgres(pool)) if wanted == Wanted::Count => {
                 let mut tx = pool.writing().await?;
                 let outcome = tx.run(query, wanted).await?;
