@@ -140,8 +140,11 @@ pub const RECORDED_READ: u64 = 1024 * 1024;
 /// Records in a segment before it is signed, whatever the clock says. 4096 lines of 400 bytes are
 /// 1.6 MB.
 pub const SEGMENT_RECORDS: u64 = 4096;
+/// Records that are written and synced at once.
+pub const CHAIN_BATCH: usize = 128;
 /// Bytes of a segment that is read back.
-pub const MAX_SEGMENT: u64 = (SEGMENT_RECORDS + 2) * towline_evidence::node::MAX_LINE as u64;
+pub const MAX_SEGMENT: u64 =
+    (SEGMENT_RECORDS + CHAIN_BATCH as u64 + 2) * towline_evidence::node::MAX_LINE as u64;
 
 // ---- delivery
 

@@ -1,11 +1,12 @@
 //! The node's hash chain on this disk: appended, synced, signed, and handed over in segments.
 //!
-//! Data flow: [`ChainFile::add`] -> the open segment in `chain/` -> [`ChainFile::checkpoint`] signs
+//! Data flow: [`ChainFile::add_all`] -> the open segment in `chain/` -> [`ChainFile::checkpoint`] signs
 //! and closes it -> a hard link in the outbox. The newest closed segment stays in `chain/`: after a
 //! restart the chain goes on from there.
 //!
 //! # Invariants
-//! - A record is on the disk when `add` returns. One that could not be written is not in the chain.
+//! - Records are on the disk when `add_all` returns. Those that could not be written are not in the
+//!   chain.
 //! - Each segment in the outbox ends with a checkpoint.
 
 use std::fs::{self, File, OpenOptions};
@@ -28,6 +29,9 @@ pub(crate) struct ChainFile {
     outbox: PathBuf,
     prefix: String,
     open: Option<Segment>,
+    /// Syncs of segments.
+    #[cfg(test)]
+    pub(super) syncs: u64,
 }
 
 struct Segment {
@@ -53,6 +57,8 @@ impl ChainFile {
             outbox: outbox.to_owned(),
             prefix: prefix.to_owned(),
             open: None,
+            #[cfg(test)]
+            syncs: 0,
         };
         let mut segments: Vec<(u64, PathBuf)> = Vec::new();
         for entry in fs::read_dir(folder)? {
@@ -76,7 +82,7 @@ impl ChainFile {
         let mut bytes = Vec::new();
         (&mut file).take(MAX_SEGMENT).read_to_end(&mut bytes)?;
         let whole = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
-        // `add` has not returned for a line that a power cut left half-written
+        // nobody was told of a line that a power cut left half-written
         file.set_len(whole as u64)?;
         let Some(last) = bytes[..whole].split(|b| *b == b'\n').rfind(|line| !line.is_empty())
         else {
@@ -95,17 +101,24 @@ impl ChainFile {
         Ok(())
     }
 
-    /// Appends a record.
-    pub(super) fn add(&mut self, at: i64, what: What) -> io::Result<()> {
-        let mut chain = self.chain.clone();
-        let line = chain.push(at, what);
-        self.append(&line)?;
+    /// Appends records, at most [`CHAIN_BATCH`](crate::limits::CHAIN_BATCH), with one sync.
+    pub(super) fn add_all(&mut self, at: i64, records: Vec<What>) -> io::Result<()> {
+        let (mut chain, mut lines) = (self.chain.clone(), String::new());
+        for record in records {
+            lines.push_str(&chain.push(at, record));
+            lines.push('\n');
+        }
+        self.append(&lines)?;
         self.chain = chain;
         let full = self
             .open
             .as_ref()
             .is_some_and(|open| self.chain.next() - open.first >= SEGMENT_RECORDS);
-        if full { self.checkpoint(at) } else { Ok(()) }
+        if full && let Err(error) = self.checkpoint(at) {
+            // The records are in the chain. The next ones try again, and so does the clock.
+            tracing::error!(%error, "cannot sign the node's chain");
+        }
+        Ok(())
     }
 
     /// Whether it has no record yet.
@@ -124,7 +137,7 @@ impl ChainFile {
             return Ok(());
         }
         let mut chain = self.chain.clone();
-        let line = chain.checkpoint(at, &self.key);
+        let line = chain.checkpoint(at, &self.key) + "\n";
         self.append(&line)?;
         self.chain = chain;
         let Some(Segment { first, path, .. }) = self.open.take() else { return Ok(()) };
@@ -138,7 +151,8 @@ impl ChainFile {
         Ok(())
     }
 
-    fn append(&mut self, line: &str) -> io::Result<()> {
+    /// Appends whole lines and syncs them.
+    fn append(&mut self, lines: &str) -> io::Result<()> {
         if self.open.is_none() {
             let first = self.chain.next();
             let path = self.folder.join(format!("{first:012}.jsonl"));
@@ -152,9 +166,13 @@ impl ChainFile {
             self.open = Some(Segment { first, path, file, length: 0 });
         }
         let Some(open) = &mut self.open else { return Ok(()) };
-        let bytes = [line.as_bytes(), b"\n"].concat();
+        let bytes = lines.as_bytes();
         open.file.seek(SeekFrom::Start(open.length))?;
-        if let Err(error) = open.file.write_all(&bytes).and_then(|()| open.file.sync_data()) {
+        #[cfg(test)]
+        {
+            self.syncs += 1;
+        }
+        if let Err(error) = open.file.write_all(bytes).and_then(|()| open.file.sync_data()) {
             // if this fails, too, the next append writes over it
             let _ = open.file.set_len(open.length);
             if open.length == 0 {
@@ -237,18 +255,18 @@ mod tests {
     fn segments_of_one_chain_verify_together_over_restarts() {
         let scene = Scene::new();
         let mut chain = scene.chain();
-        chain.add(1, open("a")).unwrap();
+        chain.add_all(1, vec![open("a")]).unwrap();
         chain.checkpoint(2).unwrap();
-        chain.add(3, open("b")).unwrap();
+        chain.add_all(3, vec![open("b")]).unwrap();
         drop(chain); // killed with an open segment
         let mut chain = scene.chain();
-        chain.add(4, open("c")).unwrap();
+        chain.add_all(4, vec![open("c")]).unwrap();
         chain.checkpoint(5).unwrap();
         chain.checkpoint(6).unwrap();
         drop(chain);
         let mut chain = scene.chain();
         assert!(!chain.has_unsigned());
-        chain.add(7, open("d")).unwrap();
+        chain.add_all(7, vec![open("d")]).unwrap();
         chain.checkpoint(8).unwrap();
         assert_eq!(scene.verified(), 7);
         assert_eq!(fs::read_dir(scene.dir.path().join("chain")).unwrap().count(), 1);
@@ -258,8 +276,8 @@ mod tests {
     fn a_power_cut_at_any_byte_of_the_open_segment_leaves_a_chain_that_goes_on() {
         let scene = Scene::new();
         let mut chain = scene.chain();
-        chain.add(1, open("a")).unwrap();
-        chain.add(2, open("b")).unwrap();
+        chain.add_all(1, vec![open("a")]).unwrap();
+        chain.add_all(2, vec![open("b")]).unwrap();
         drop(chain);
         let path = scene.dir.path().join("chain/000000000000.jsonl");
         let whole = fs::read(&path).unwrap();
@@ -271,7 +289,7 @@ mod tests {
             }
             File::create(&path).unwrap().write_all(&whole[..cut]).unwrap();
             let mut chain = scene.chain();
-            chain.add(3, open("c")).unwrap();
+            chain.add_all(3, vec![open("c")]).unwrap();
             chain.checkpoint(4).unwrap();
             let lines = whole[..cut].iter().filter(|b| **b == b'\n').count() as u64;
             assert_eq!(scene.verified(), lines + 2, "cut at {cut}");

@@ -37,6 +37,7 @@ use super::destinations::Destinations;
 use super::disk_space::DiskSpace;
 use super::job::Job;
 use super::node_chain::ChainFile;
+use super::shared_chain::SharedChain;
 use super::shares::Shares;
 use super::staging::Staged;
 use super::tape::{GATEWAY_ENDED, List, OnTaken, Tape};
@@ -108,7 +109,7 @@ pub struct Recorder {
     pub(super) jobs: Mutex<HashMap<String, Arc<Mutex<Job>>>>,
     /// Recordings of an earlier process, until it is known whether their sessions are alive.
     leftovers: Mutex<HashMap<String, Leftover>>,
-    pub(super) chain: Mutex<ChainFile>,
+    pub(super) chain: SharedChain,
     pub(super) disk: DiskSpace,
     pub(super) shares: Shares,
     pub(super) exporting: Mutex<()>,
@@ -137,11 +138,11 @@ impl Recorder {
             disk: DiskSpace::new(&settings),
             shares: Shares::new(settings.max_staged / PRINCIPAL_SHARE),
             settings,
+            chain: SharedChain::new(chain, clock.clone()),
             clock,
             list: Arc::default(),
             jobs: Mutex::default(),
             leftovers: Mutex::default(),
-            chain: Mutex::new(chain),
             exporting: Mutex::default(),
             stopping: AtomicBool::new(false),
             to_index: Arc::default(),
@@ -154,7 +155,7 @@ impl Recorder {
         let node = recorder.settings.node.clone();
         let key = recorder.public_key().to_string();
         if let Some(part) = recorder.settings.follows.clone()
-            && lock(&recorder.chain).is_new()
+            && recorder.chain.file().is_new()
         {
             let Part { node, checkpoint, backup, .. } = part;
             recorder.record(What::Follows { node, checkpoint, backup })?;
@@ -190,7 +191,7 @@ impl Recorder {
     /// The key that verifies this node's checkpoints.
     #[must_use]
     pub fn public_key(&self) -> PublicKey {
-        lock(&self.chain).public()
+        self.chain.file().public()
     }
 
     /// Key of a session's recording in the sink.
@@ -404,7 +405,7 @@ impl Recorder {
     /// # Errors
     /// The disk's.
     pub fn record(&self, what: What) -> io::Result<()> {
-        lock(&self.chain).add(self.clock.now().0, what)
+        self.chain.record(vec![what])
     }
 
     /// Records in the node's chain that the delivery of `name` was given up.
@@ -419,7 +420,7 @@ impl Recorder {
     /// # Errors
     /// The disk's.
     pub fn checkpoint(&self) -> io::Result<()> {
-        lock(&self.chain).checkpoint(self.clock.now().0)?;
+        self.chain.checkpoint()?;
         self.finished.notify_one();
         Ok(())
     }

@@ -3,7 +3,8 @@
 //!
 //! # Invariants
 //! - One thread does all of this, so a job is never written by two.
-//! - A recording leaves `jobs` only after its file is in the outbox and its end is signed.
+//! - A recording leaves `jobs` only after its end is in the node's chain and its file in the outbox.
+//!   Recordings that end together are recorded with one sync, and signed by one checkpoint.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
@@ -16,7 +17,7 @@ use super::disk_space::is_full;
 use super::job::{Job, Step};
 use super::recorder::{Recorder, RecordingEvent, lock};
 use crate::delivery::put_into_outbox;
-use crate::limits::{LOOK_EVERY, NICENESS, TICK};
+use crate::limits::{CHAIN_BATCH, LOOK_EVERY, NICENESS, TICK};
 use crate::settings::{Demand, WhenFailing};
 
 impl Recorder {
@@ -37,9 +38,13 @@ impl Recorder {
             if stopping && tapes.is_empty() {
                 break;
             }
+            let mut over = Vec::new();
             for tape in tapes {
-                self.work(&tape.session, Step::Drain);
+                if self.work(&tape.session, Step::Drain) {
+                    over.push(tape.session.clone());
+                }
             }
+            self.hand_over(&over);
             if tick.elapsed() >= TICK {
                 self.all(Step::Flush);
                 tick = Instant::now();
@@ -58,14 +63,14 @@ impl Recorder {
     }
 
     fn all(&self, step: Step) {
-        let sessions: Vec<String> = lock(&self.jobs).keys().cloned().collect();
-        for session in sessions {
-            self.work(&session, step);
-        }
+        let mut sessions: Vec<String> = lock(&self.jobs).keys().cloned().collect();
+        sessions.retain(|session| self.work(session, step));
+        self.hand_over(&sessions);
     }
 
-    fn work(&self, session: &str, step: Step) {
-        let Some(job) = lock(&self.jobs).get(session).cloned() else { return };
+    /// Does a step of a recording. True: it is over, and has to be handed over.
+    fn work(&self, session: &str, step: Step) -> bool {
+        let Some(job) = lock(&self.jobs).get(session).cloned() else { return false };
         let mut job = lock(&job);
         let paused = self.paused_for(job.principal());
         job.step(step, paused.as_deref());
@@ -76,47 +81,82 @@ impl Recorder {
             self.sign_part(session, &mut job);
         }
         if job.is_over() {
-            self.hand_over(session, &mut job);
-        } else if let Some(why) = job.failure() {
+            return true;
+        }
+        if let Some(why) = job.failure() {
             tracing::error!(session, why, "a session is not recorded");
             let ends = self.settings.recording == Demand::Demanded
                 && self.settings.when_failing == WhenFailing::EndSession;
             let event = RecordingEvent::Failed { session: session.to_owned(), why: why.to_owned() };
             if ends && self.events.try_send(event).is_err() {
-                return; // sent again at the next tick
+                return false; // sent again at the next tick
             }
             job.failure_reported();
         }
+        false
     }
 
-    /// Signs a recording that has its last seal, and moves it to the outbox.
-    fn hand_over(&self, session: &str, job: &mut Job) {
-        let event = RecordingEvent::Finished { session: session.to_owned(), bytes: job.bytes() };
-        // While the gateway stops nobody listens: the recording is handed over all the same.
-        if matches!(self.events.try_send(event), Err(TrySendError::Full(_)))
-            && !self.stopping.load(Ordering::SeqCst)
-        {
-            return; // tried again at the next tick
+    /// Signs recordings that have their last seal, and moves them to the outbox.
+    fn hand_over(&self, sessions: &[String]) {
+        for sessions in sessions.chunks(CHAIN_BATCH) {
+            let jobs: Vec<_> = {
+                let jobs = lock(&self.jobs);
+                let job =
+                    |session: &String| Some((session.clone(), Arc::clone(jobs.get(session)?)));
+                sessions.iter().filter_map(job).collect()
+            };
+            self.hand_over_some(&jobs);
         }
-        let object = self.object(session);
-        let target = self.outbox_folder().join(&object);
-        let moved = job.sync().and_then(|()| {
-            self.record(job.ended(session, &object))?;
-            put_into_outbox(&self.outbox_folder(), &object, job.path())?;
-            self.checkpoint()
-        });
-        match moved {
-            Ok(()) => {
-                drop(lock(&self.jobs).remove(session));
-                self.shares.handed_over(job.principal(), &target, job.bytes());
-                self.to_index.add(session);
+    }
+
+    fn hand_over_some(&self, jobs: &[(String, Arc<Mutex<Job>>)]) {
+        let (mut ended, mut records) = (Vec::new(), Vec::new());
+        for (session, job) in jobs {
+            let job = lock(job);
+            let (bytes, name) = (job.bytes(), session.clone());
+            let event = RecordingEvent::Finished { session: name, bytes };
+            // While the gateway stops nobody listens: the recording is handed over all the same.
+            if matches!(self.events.try_send(event), Err(TrySendError::Full(_)))
+                && !self.stopping.load(Ordering::SeqCst)
+            {
+                continue; // tried again at the next tick
             }
-            Err(error) => {
-                tracing::error!(session, %error, "cannot hand over a finished recording; retrying");
-                if is_full(&error) {
-                    self.disk.use_reserve();
-                }
+            if let Err(error) = job.sync() {
+                self.not_handed_over(session, &error);
+                continue;
             }
+            records.push(job.ended(session, &self.object(session)));
+            ended.push((session, job));
+        }
+        if ended.is_empty() {
+            return;
+        }
+        if let Err(error) = self.chain.record(records) {
+            for (session, _) in ended {
+                self.not_handed_over(session, &error);
+            }
+            return;
+        }
+        for (session, job) in ended {
+            let object = self.object(session);
+            if let Err(error) = put_into_outbox(&self.outbox_folder(), &object, job.path()) {
+                self.not_handed_over(session, &error);
+                continue;
+            }
+            drop(lock(&self.jobs).remove(session));
+            let target = self.outbox_folder().join(&object);
+            self.shares.handed_over(job.principal(), &target, job.bytes());
+            self.to_index.add(session);
+        }
+        if let Err(error) = self.checkpoint() {
+            tracing::error!(%error, "cannot sign the node's chain"); // tried again in its time
+        }
+    }
+
+    fn not_handed_over(&self, session: &str, error: &std::io::Error) {
+        tracing::error!(session, %error, "cannot hand over a finished recording; retrying");
+        if is_full(error) {
+            self.disk.use_reserve();
         }
     }
 
@@ -148,17 +188,25 @@ impl Recorder {
         self.all(Step::Flush);
         let jobs: Vec<(String, Arc<Mutex<Job>>)> =
             lock(&self.jobs).iter().map(|(name, job)| (name.clone(), Arc::clone(job))).collect();
-        for (session, job) in jobs {
-            let mut job = lock(&job);
-            let Some((lines, head)) = job.progress() else { continue };
-            if let Err(error) =
-                job.sync().and_then(|()| self.record(What::Progress { session, lines, head }))
+        for jobs in jobs.chunks(CHAIN_BATCH) {
+            let mut records = Vec::new();
+            for (session, job) in jobs {
+                let mut job = lock(job);
+                let Some((lines, head)) = job.progress() else { continue };
+                if let Err(error) = job.sync() {
+                    tracing::error!(session, %error, "cannot sync a recording");
+                    continue;
+                }
+                records.push(What::Progress { session: session.clone(), lines, head });
+            }
+            if !records.is_empty()
+                && let Err(error) = self.chain.record(records)
             {
                 tracing::error!(%error, "cannot write the node's chain");
                 return;
             }
         }
-        if lock(&self.chain).has_unsigned()
+        if self.chain.file().has_unsigned()
             && let Err(error) = self.checkpoint()
         {
             tracing::error!(%error, "cannot sign the node's chain");
