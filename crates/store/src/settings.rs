@@ -80,14 +80,20 @@ impl Settings<'_> {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn session_limits(&self) -> Result<SessionLimits, StoreError> {
-        let idle = minutes(self.get(IDLE_MINUTES).await?)
-            .unwrap_or(Duration::from_secs(DEFAULT_IDLE_MINUTES * 60));
-        Ok(SessionLimits { idle, max: minutes(self.get(MAX_MINUTES).await?) })
+        let sql = "SELECT key, value FROM settings WHERE key IN (?, ?)";
+        let set: Vec<(String, String)> = engine::query_as(sql)
+            .bind(IDLE_MINUTES)
+            .bind(MAX_MINUTES)
+            .fetch_all(&self.store.pool)
+            .await?;
+        let of = |key| minutes(set.iter().find(|(name, _)| name == key).map(|(_, text)| text));
+        let idle = of(IDLE_MINUTES).unwrap_or(Duration::from_secs(DEFAULT_IDLE_MINUTES * 60));
+        Ok(SessionLimits { idle, max: of(MAX_MINUTES) })
     }
 }
 
 /// Minutes, fractions allowed (tests of time-outs would otherwise take a minute).
-fn minutes(text: Option<String>) -> Option<Duration> {
+fn minutes(text: Option<&String>) -> Option<Duration> {
     let minutes: f64 = text?.parse().ok()?;
     #[allow(clippy::cast_precision_loss)]
     let known = minutes > 0.0 && minutes <= GREATEST_MINUTES as f64;

@@ -28,7 +28,7 @@ use super::root::Root;
 use super::service::Api;
 
 /// What policy is asked about.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Question {
     /// The names of ONE resource; the first is shown to people.
     pub(super) names: Vec<String>,

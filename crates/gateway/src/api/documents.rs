@@ -61,7 +61,8 @@ impl Api {
             .get(name, version)
             .await
             .or_internal("cannot read a document")?;
-        if stored.is_some() || self.is_stored(name).await? {
+        let is_default = matches!(version, Version::Default); // then the same was asked just now
+        if stored.is_some() || (!is_default && self.is_stored(name).await?) {
             return Ok(stored);
         }
         let first = matches!(version, Version::Default | Version::Latest | Version::Number(1));
@@ -100,6 +101,15 @@ impl Api {
 
     /// The question about a document: its ARN, its tags and its type.
     pub(super) async fn about_document(&self, name: &str) -> Result<Question, ApiError> {
+        self.about_read_document(name, None).await
+    }
+
+    /// The same, where the default version may have been read before.
+    pub(super) async fn about_read_document(
+        &self,
+        name: &str,
+        read: Option<&Document>,
+    ) -> Result<Question, ApiError> {
         let mut question = Question::about(self.realm().document_arn(name));
         question.tags = self
             .store()
@@ -107,10 +117,14 @@ impl Api {
             .of(TagKind::Document, name)
             .await
             .or_internal("cannot read tags")?;
-        if let Some(document) = self.document(name, &Version::Default).await? {
-            question = question.with("ssm:DocumentType", [document.kind]);
-        }
-        Ok(question)
+        let kind = match read {
+            Some(document) => Some(document.kind.clone()),
+            None => self.document(name, &Version::Default).await?.map(|document| document.kind),
+        };
+        Ok(match kind {
+            Some(kind) => question.with("ssm:DocumentType", [kind]),
+            None => question,
+        })
     }
 
     /// Authorises a request about a document. Returns the tags that it was judged by.

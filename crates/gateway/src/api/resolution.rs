@@ -21,10 +21,10 @@ use towline_ssm::documents::own::{OwnDocument, Resolved};
 use towline_ssm::documents::preferences::SessionPreferences;
 use towline_ssm::documents::{self, RUN_SHELL, SessionPlan};
 use towline_ssm::error::{ApiError, ErrorCode};
-use towline_store::{Document, SessionLimits, Version};
+use towline_store::{Device, Document, SessionLimits, Version};
 
 use super::call::Call;
-use super::documents::{format_of, kind_of};
+use super::documents::{built_in_document, format_of, kind_of};
 use super::internal::OrInternal as _;
 use super::service::Api;
 
@@ -52,22 +52,29 @@ pub(super) struct Asked {
     pub(super) platform: Option<Platform>,
     /// What policies judge.
     pub(super) facts: Vec<(String, Vec<String>)>,
+    /// The default version of the session's document, if it was read.
+    pub(super) document: Option<Document>,
+}
+
+/// A session that a request means, and what was read for it.
+struct Wanted {
+    resolved: Result<Resolved, ApiError>,
+    document: Option<Document>,
 }
 
 impl Api {
-    /// Reads a request for a session.
-    ///
-    /// # Errors
-    /// The store's.
+    /// Reads a request for a session on a device.
     pub(super) async fn asked_session(
         &self,
         call: &Call,
         document: &str,
         request: &StartSessionRequest,
-    ) -> Result<Asked, ApiError> {
-        let said = self.platform_of(&request.target).await?;
+        device: Option<&Device>,
+    ) -> Asked {
+        let said = device.and_then(platform_of);
         let platform = said.unwrap_or(Platform::Linux);
-        let wanted = self.wanted_session(document, &request.parameters, platform).await;
+        let Wanted { resolved: wanted, document } =
+            self.wanted_session(document, &request.parameters, platform).await;
         let run_as = wanted.as_ref().map_or(Ok(None), |wanted| run_as(call, wanted, platform));
         // On Windows the user is no choice but a right: policy judges it however it was named.
         let judged = match &run_as {
@@ -75,47 +82,64 @@ impl Api {
             _ => None,
         };
         let facts = session_facts(wanted.as_ref().ok(), &request.parameters, judged);
-        Ok(Asked { wanted, run_as, platform: said, facts })
+        Asked { wanted, run_as, platform: said, facts, document }
     }
 
     /// The session that a request means.
-    async fn wanted_session(
-        &self,
-        name: &str,
-        given: &Parameters,
-        platform: Platform,
-    ) -> Result<Resolved, ApiError> {
-        let account = self.account_preferences().await?;
+    async fn wanted_session(&self, name: &str, given: &Parameters, platform: Platform) -> Wanted {
+        let shell = match self.shell_document().await {
+            Ok(shell) => shell,
+            Err(error) => return Wanted { resolved: Err(error), document: None },
+        };
+        let account = preferences_of(shell.as_ref());
         if let Ok(document) = documents::find(name) {
-            return Ok(Resolved {
-                plan: documents::resolve(Some(name), given)?,
-                preferences: account,
-                elevated: false,
-                parameters: documents::effective(document, given),
+            let resolved = account.and_then(|preferences| {
+                Ok(Resolved {
+                    plan: documents::resolve(Some(name), given)?,
+                    preferences,
+                    elevated: false,
+                    parameters: documents::effective(document, given),
+                })
             });
+            let shell = || shell.or_else(|| built_in_document(name));
+            return Wanted { resolved, document: (name == RUN_SHELL).then(shell).flatten() };
         }
-        let document = self.existing_document(name, &Version::Default).await?;
-        let mut resolved = session_document(&document)?.resolve(given, platform)?;
-        resolved.preferences = resolved.preferences.over(account);
-        Ok(resolved)
-    }
-
-    /// The system that a device has said. None of one that is not known, or has said nothing: it
-    /// counts as Linux, and amazon-ssm-agent starts no program by that.
-    async fn platform_of(&self, target: &str) -> Result<Option<Platform>, ApiError> {
-        let device = self.store().devices().get(target).await;
-        let device = device.or_internal("cannot read a device")?;
-        Ok(device.and_then(|device| Platform::parse(device.report.said_system()?)))
+        let document = match self.existing_document(name, &Version::Default).await {
+            Ok(document) => document,
+            Err(error) => return Wanted { resolved: account.and(Err(error)), document: None },
+        };
+        let resolved = account.and_then(|account| {
+            let mut resolved = session_document(&document)?.resolve(given, platform)?;
+            resolved.preferences = resolved.preferences.over(account);
+            Ok(resolved)
+        });
+        Wanted { resolved, document: Some(document) }
     }
 
     /// The preferences of the account: what the shell document's default version says, if it was
     /// ever replaced.
     pub(super) async fn account_preferences(&self) -> Result<SessionPreferences, ApiError> {
+        preferences_of(self.shell_document().await?.as_ref())
+    }
+
+    /// The default version of the shell document, if it was ever replaced.
+    async fn shell_document(&self) -> Result<Option<Document>, ApiError> {
         let stored = self.store().documents().get(RUN_SHELL, &Version::Default).await;
-        match stored.or_internal("cannot read the preferences of sessions")? {
-            Some(document) => Ok(session_document(&document)?.preferences().clone()),
-            None => Ok(SessionPreferences::default()),
-        }
+        stored.or_internal("cannot read the preferences of sessions")
+    }
+}
+
+/// The system that a device has said. None of one that has said nothing: it counts as Linux, and
+/// amazon-ssm-agent starts no program by that.
+fn platform_of(device: &Device) -> Option<Platform> {
+    Platform::parse(device.report.said_system()?)
+}
+
+/// What the shell document says, if it was ever replaced.
+fn preferences_of(shell: Option<&Document>) -> Result<SessionPreferences, ApiError> {
+    match shell {
+        Some(document) => Ok(session_document(document)?.preferences().clone()),
+        None => Ok(SessionPreferences::default()),
     }
 }
 

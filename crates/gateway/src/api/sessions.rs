@@ -31,7 +31,7 @@ use towline_ssm::documents::{DETACHED, RUN_SHELL, SessionPlan, TOWLINE_COPY};
 use towline_ssm::error::{ApiError, ErrorCode};
 use towline_ssm::ids::{DeviceId, SessionId};
 use towline_ssm::operation::USE_RESERVED_SESSION;
-use towline_store::{AgentKind, DeviceStatus, SessionFilter, SessionPage, SessionStatus};
+use towline_store::{AgentKind, Device, DeviceStatus, SessionFilter, SessionPage, SessionStatus};
 
 use super::authz::Question;
 use super::call::Call;
@@ -61,27 +61,22 @@ impl Api {
         if let Some(reason) = &request.reason {
             call.note("reason", reason);
         }
+        let target = self.target(&request.target).await?;
         // Resolved before policy is asked, for its parameters are part of the question; told only
         // after it.
-        let Asked { wanted, run_as, platform, facts } =
-            self.asked_session(call, &document, &request).await?;
-        self.authorize_start(call, &request.target, named, &facts).await?;
+        let asked = self.asked_session(call, &document, &request, target.device.as_ref()).await;
+        self.authorize_start(call, &target.about, named, &asked).await?;
+        let Asked { wanted, run_as, platform, facts, .. } = asked;
         let Resolved { plan, preferences, .. } = wanted?;
         note_plan(call, &plan);
-        let (device, agent) = self.usable_target(&request.target).await?;
+        let (device, agent) = usable(&request.target, target.device)?;
         let session = SessionId::from_random(
             &call.caller.name,
             entropy::random().or_internal("no session id")?,
         );
         call.note("sessionId", session.as_str());
         let may_use_reserve = plan.has_terminal()
-            && self
-                .would_allow_action(
-                    call,
-                    USE_RESERVED_SESSION,
-                    &self.about_device(&request.target).await?,
-                )
-                .await?;
+            && self.would_allow_action(call, USE_RESERVED_SESSION, &target.about).await?;
         let limits =
             self.store().settings().session_limits().await.or_internal("cannot read settings")?;
         let limits = with_preferences(limits, &preferences);
@@ -155,47 +150,23 @@ impl Api {
     async fn authorize_start(
         &self,
         call: &Call,
-        target: &str,
+        device: &Question,
         named: Option<&str>,
-        facts: &[(String, Vec<String>)],
+        asked: &Asked,
     ) -> Result<(), ApiError> {
         let question = |checked: bool, mut about: Question| {
             about.facts.push((DOCUMENT_CHECK.to_owned(), vec![checked.to_string()]));
-            about.facts.extend(facts.iter().cloned());
+            about.facts.extend(asked.facts.iter().cloned());
             about
         };
-        let device = self.about_device(target).await?;
-        let known = device.facts.clone();
-        let unchecked = question(false, device);
+        let unchecked = question(false, device.clone());
         if named.is_none() && self.would_allow(call, &unchecked).await? {
             return self.authorize(call, &unchecked).await;
         }
-        let checked = question(true, Question { facts: known, ..unchecked });
-        self.authorize(call, &checked).await?;
-        let about = self.about_document(named.unwrap_or(RUN_SHELL)).await?;
+        self.authorize(call, &question(true, device.clone())).await?;
+        let name = named.unwrap_or(RUN_SHELL);
+        let about = self.about_read_document(name, asked.document.as_ref()).await?;
         self.authorize(call, &question(true, about)).await
-    }
-
-    async fn usable_target(&self, target: &str) -> Result<(DeviceId, AgentKind), ApiError> {
-        let not_connected =
-            || ApiError::new(ErrorCode::TargetNotConnected, format!("{target} is not connected"));
-        let id: DeviceId = target.parse().map_err(|_| not_connected())?;
-        let device =
-            self.store().devices().get(id.as_str()).await.or_internal("cannot read a device")?;
-        let kind = device.as_ref().map(|device| device.agent_kind).unwrap_or_default();
-        let why = match device.map(|device| device.status) {
-            Some(DeviceStatus::Active) => return Ok((id, kind)),
-            None => return Err(not_connected()),
-            Some(DeviceStatus::Quarantined) => {
-                "is quarantined: two devices have used its key; an administrator lifts it with \
-                 `towline admin device approve`"
-            }
-            Some(DeviceStatus::Pending) => {
-                "waits for the approval of an administrator: `towline admin device approve`"
-            }
-            Some(DeviceStatus::Revoked) => "is revoked: it has to be enrolled again",
-        };
-        Err(ApiError::new(ErrorCode::TargetNotConnected, format!("{target} {why}")))
     }
 
     pub(super) async fn resume_session(
@@ -330,6 +301,26 @@ impl Api {
         let host = self.parts.stream_url_host.as_deref().unwrap_or(&call.host);
         format!("wss://{host}/v1/data-channel/{session}?role=publish_subscribe")
     }
+}
+
+/// A device that a session may be opened on.
+fn usable(target: &str, device: Option<Device>) -> Result<(DeviceId, AgentKind), ApiError> {
+    let not_connected =
+        || ApiError::new(ErrorCode::TargetNotConnected, format!("{target} is not connected"));
+    let id: DeviceId = target.parse().map_err(|_| not_connected())?;
+    let device = device.ok_or_else(not_connected)?;
+    let why = match device.status {
+        DeviceStatus::Active => return Ok((id, device.agent_kind)),
+        DeviceStatus::Quarantined => {
+            "is quarantined: two devices have used its key; an administrator lifts it with \
+             `towline admin device approve`"
+        }
+        DeviceStatus::Pending => {
+            "waits for the approval of an administrator: `towline admin device approve`"
+        }
+        DeviceStatus::Revoked => "is revoked: it has to be enrolled again",
+    };
+    Err(ApiError::new(ErrorCode::TargetNotConnected, format!("{target} {why}")))
 }
 
 /// Notes where a tunnel leads, or which file is copied, for the audit trail.

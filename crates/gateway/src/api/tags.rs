@@ -13,7 +13,7 @@ use towline_ssm::api::tags::{
     RemoveTagsFromResourceRequest, Tag, TaggedResource, resource_of,
 };
 use towline_ssm::error::{ApiError, ErrorCode};
-use towline_store::{AgentKind, StoreError, TagKind, Version};
+use towline_store::{AgentKind, Device, StoreError, TagKind, Version};
 
 use super::authz::Question;
 use super::call::Call;
@@ -166,6 +166,19 @@ impl Api {
         })
     }
 
+    /// A device that a session is asked for, with what policy is asked about it: read once.
+    pub(super) async fn target(&self, id: &str) -> Result<Target, ApiError> {
+        // Tags first, as above.
+        let tags = self.store().tags().of(TagKind::Device, id).await;
+        let tags = tags.or_internal("cannot read tags")?;
+        let device = self.store().devices().get(id).await.or_internal("cannot read a device")?;
+        let about = match &device {
+            Some(device) => self.about_tagged(id, tags, Some(device.agent_kind)),
+            None => self.about_device(id).await?,
+        };
+        Ok(Target { about, device })
+    }
+
     /// What policy is asked about a device with these tags and this agent.
     pub(super) fn about_tagged(
         &self,
@@ -181,6 +194,14 @@ impl Api {
             facts: kind.into_iter().collect(),
         }
     }
+}
+
+/// A device that a session is asked for.
+pub(super) struct Target {
+    /// What policy is asked about it.
+    pub(super) about: Question,
+    /// Its row, if there is one.
+    pub(super) device: Option<Device>,
 }
 
 /// The condition keys for the tags that a request brings: each value, and all keys.
