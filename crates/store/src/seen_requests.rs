@@ -81,6 +81,21 @@ impl SeenRequests<'_> {
         Ok(done.rows_affected() > 0)
     }
 
+    /// Takes requests, in their order: of each whether it is the first. None is taken when this
+    /// fails.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn take_all(&self, requests: &[SeenRequest]) -> Result<Vec<bool>, StoreError> {
+        let mut first = Vec::with_capacity(requests.len());
+        let mut tx = self.store.writing().await?;
+        for request in requests {
+            first.push(insert_one(&mut tx, request).await?);
+        }
+        tx.commit().await?;
+        Ok(first)
+    }
+
     /// Removes the signatures that count no more at `now` (seconds).
     ///
     /// # Errors
@@ -97,16 +112,22 @@ impl SeenRequests<'_> {
 /// Adds signatures in a transaction that is under way.
 pub(crate) async fn insert(tx: &mut Tx, seen: &[SeenRequest]) -> Result<(), StoreError> {
     for request in seen {
-        engine::query(
-            "INSERT INTO seen_requests (signature, forget_at) VALUES (?, ?) \
-             ON CONFLICT (signature) DO NOTHING",
-        )
-        .bind(request.signature.as_slice())
-        .bind(request.forget_at)
-        .execute(&mut **tx)
-        .await?;
+        insert_one(tx, request).await?;
     }
     Ok(())
+}
+
+/// Whether it was not there.
+async fn insert_one(tx: &mut Tx, request: &SeenRequest) -> Result<bool, StoreError> {
+    let done = engine::query(
+        "INSERT INTO seen_requests (signature, forget_at) VALUES (?, ?) \
+         ON CONFLICT (signature) DO NOTHING",
+    )
+    .bind(request.signature.as_slice())
+    .bind(request.forget_at)
+    .execute(&mut **tx)
+    .await?;
+    Ok(done.rows_affected() > 0)
 }
 
 #[cfg(test)]

@@ -10,4 +10,5 @@
 mod arrival;
 pub mod aws;
 pub mod enrollment;
+mod signs;
 pub mod towline;

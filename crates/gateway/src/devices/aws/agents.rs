@@ -15,6 +15,7 @@ use towline_store::Store;
 use super::registry::Registry;
 use crate::audit::{AuditLog, Event, Who};
 use crate::devices::enrollment::Enrollment;
+use crate::devices::signs::{Signs, Takes, signs, takes};
 use crate::limits::VENDOR_WAITING;
 use crate::plane::Peers;
 use crate::sessions::Hub;
@@ -47,6 +48,10 @@ pub struct VendorAgents {
     pub(super) parts: VendorParts,
     /// Sessions that run, or begin.
     pub(super) registry: Registry,
+    /// Signs of life on their way to the store.
+    pub(super) signs: Signs,
+    /// Signatures by devices' own keys on their way to the store.
+    pub(super) takes: Takes,
     /// Failed proofs by address.
     pub(super) failures: Arc<Throttle<IpAddr>>,
     /// Places of channels that wait for their device.
@@ -60,6 +65,8 @@ impl VendorAgents {
     pub fn new(parts: VendorParts) -> Arc<Self> {
         let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Arc::new(Self {
+            signs: signs(parts.store.clone()),
+            takes: takes(parts.store.clone()),
             parts,
             registry: Registry::default(),
             failures: Arc::default(),

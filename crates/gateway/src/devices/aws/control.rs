@@ -337,9 +337,7 @@ pub(super) async fn serve(
     agents.parts.hub.device_down(&*channel);
     arrival::leave(&agents.parts.hub, &channel.device, channel.link());
     let sign = SignOfLife { id: device.id.clone(), at: agents.parts.clock.now(), arrival: None };
-    if let Err(error) = agents.parts.store.devices().note_signs(&[sign]).await {
-        tracing::warn!(device = device.id, %error, "the last sign of life could not be stored");
-    }
+    agents.signs.write(sign).await; // a failure was logged
     let why = lock(&channel.why).clone().unwrap_or_default();
     tracing::info!(device = device.id, %source, why, "control channel ended");
     agents.event("DeviceDisconnected", &device.id, source, vec![("reason", why)]).await;

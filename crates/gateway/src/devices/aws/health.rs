@@ -38,8 +38,9 @@ impl VendorAgents {
         if due || report != device.report || ip != device.ip {
             let arrival = Some((report, ip));
             let sign = SignOfLife { id: device.id.clone(), at: now, arrival };
-            let stored = self.parts.store.devices().note_signs(&[sign]).await;
-            stored.map_err(|error| internal("a device's report cannot be stored", &error))?;
+            if self.signs.write(sign).await != Some(true) {
+                return Err(internal("a device's report cannot be stored", &device.id));
+            }
         }
         Ok(())
     }

@@ -89,9 +89,10 @@ impl VendorAgents {
     async fn take_once(&self, verified: &Verified) -> Result<(), ApiError> {
         let (signature, forget_at) = (verified.replay_key, verified.forget_at);
         let seen = SeenRequest { signature, forget_at };
-        let first = self.parts.store.seen_requests().take(&seen).await;
-        if first.map_err(|error| internal("cannot look for an earlier request", &error))? {
-            return Ok(());
+        match self.takes.write(seen).await.flatten() {
+            Some(true) => return Ok(()),
+            Some(false) => {}
+            None => return Err(internal("a device's request cannot be taken", &"see above")),
         }
         let message = "this request was already received: sign it anew";
         Err(ApiError::new(ErrorCode::InvalidSignatureException, message))

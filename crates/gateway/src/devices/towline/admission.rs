@@ -123,7 +123,7 @@ impl Agents {
     /// Writes down that a link is over.
     async fn ended(&self, link: &Link, peer: std::net::SocketAddr, why: String) {
         let sign = SignOfLife { id: link.device.to_string(), at: self.clock.now(), arrival: None };
-        self.signs.note(sign).await;
+        self.signs.write(sign).await;
         let why = link.why_closed().unwrap_or(why);
         tracing::info!(device = %link.device, %peer, why, "link ended");
         self.event("DeviceDisconnected", link, peer, Some(why)).await;

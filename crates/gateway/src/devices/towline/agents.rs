@@ -11,10 +11,10 @@ use towline_store::Store;
 
 use super::intake::Intake;
 use super::order::Grants;
-use super::signs::Signs;
 use crate::audit::AuditLog;
 use crate::authority::Authority;
 use crate::devices::enrollment::Enrollment;
+use crate::devices::signs::{Signs, signs};
 use crate::plane::Peers;
 use crate::server_pins::ServerPins;
 use crate::sessions::Hub;
@@ -68,7 +68,7 @@ impl Agents {
         let AgentParts { hub, store, enrollment, audit, authority, clock, pins, grace, peers } =
             parts;
         let grants = Arc::new(Grants { authority, clock: clock.clone() });
-        let signs = Signs::start(store.clone());
+        let signs = signs(store.clone());
         Arc::new(Self {
             hub,
             store,

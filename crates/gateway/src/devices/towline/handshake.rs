@@ -130,7 +130,7 @@ impl Handshake<'_> {
         }
         let arrival = Some((report(&hello.platform), self.peer.ip().to_string()));
         let sign = SignOfLife { id: row.id.clone(), at: self.agents.clock.now(), arrival };
-        self.agents.signs.note(sign).await;
+        self.agents.signs.write(sign).await;
         DeviceId::try_from(row.id).map_err(|_| unknown())
     }
 

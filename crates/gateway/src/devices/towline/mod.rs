@@ -27,7 +27,6 @@ mod order;
 mod outbox;
 mod reports;
 mod rotation;
-mod signs;
 mod streams;
 #[cfg(test)]
 mod tests;
