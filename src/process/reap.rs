@@ -5,8 +5,8 @@
 
 use super::exit::{Exit, exit_of};
 use crate::logger;
+use crate::sys::calls;
 use nix::errno::Errno;
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 /// Makes this process the subreaper of its descendants. Before the first child.
@@ -22,10 +22,10 @@ pub fn adopt_orphans() {
 #[must_use]
 pub fn next_exit() -> Option<(Pid, Exit)> {
     loop {
-        match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
-            Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => return None,
-            Ok(status) => match exit_of(status) {
-                Some(ended) => return Some(ended),
+        match calls::reap_any() {
+            Ok(None) | Err(Errno::ECHILD) => return None,
+            Ok(Some((pid, status))) => match exit_of(status) {
+                Some(exit) => return Some((pid, exit)),
                 None => continue,
             },
             Err(Errno::EINTR) => continue,

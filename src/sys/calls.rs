@@ -224,6 +224,15 @@ pub(crate) fn hear_of_children() {
     let _ = unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
 }
 
+/// Reaps one child that has ended: its id, and its status as the kernel tells it. The form of the
+/// library for this fails for a child that a real-time signal has killed, which is gone then.
+pub(crate) fn reap_any() -> nix::Result<Option<(Pid, libc::c_int)>> {
+    let mut status = 0;
+    // SAFETY: the call writes one integer, which lives across it.
+    let pid = unsafe { libc::waitpid(-1, ptr::from_mut(&mut status), libc::WNOHANG) };
+    Ok(Some(Errno::result(pid)?).filter(|pid| *pid != 0).map(|pid| (Pid::from_raw(pid), status)))
+}
+
 /// Tries each candidate; returns the errno that tells most.
 fn exec(image: &Image<'_>) -> Errno {
     let mut telling = Errno::ENOENT;
