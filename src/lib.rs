@@ -20,6 +20,7 @@
 //! | [`separation`] | the process without rights that reads the network |
 //! | [`service`] | the service manager: ready, alive, stopping |
 //! | [`signals`] | what the agent hears, and what it outlives |
+//! | [`inherited`] | limits and masks that a parent has handed down |
 //! | [`logger`] | the agent's log |
 //! | [`alarm`] | the loop's timer |
 //! | [`clock`] | the time, on a device that may not know it |
@@ -44,6 +45,7 @@ pub mod copy;
 pub mod enroll;
 pub mod first_boot;
 pub mod handover;
+pub mod inherited;
 pub mod limits;
 pub mod link;
 pub mod logger;

@@ -24,19 +24,43 @@ use tokio::io::unix::AsyncFd;
 
 const HEARD: [Signal; 4] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGCHLD];
 
-/// Limits of files and of processor time that a service manager or a parent has set: a write fails
-/// then with EFBIG, as on a full disk. And two that ask other programs for a new log file.
-const OUTLIVED: [Signal; 4] = [Signal::SIGXFSZ, Signal::SIGXCPU, Signal::SIGUSR1, Signal::SIGUSR2];
+/// What has its effect, beside [`HEARD`]: SIGQUIT ends a program on purpose, faults of the program
+/// end it, a terminal stops it, and the last two do nothing by default. SIGPIPE is the standard
+/// library's.
+const EFFECTIVE: [Signal; 15] = [
+    Signal::SIGQUIT,
+    Signal::SIGABRT,
+    Signal::SIGILL,
+    Signal::SIGTRAP,
+    Signal::SIGBUS,
+    Signal::SIGFPE,
+    Signal::SIGSEGV,
+    Signal::SIGSYS,
+    Signal::SIGTSTP,
+    Signal::SIGTTIN,
+    Signal::SIGTTOU,
+    Signal::SIGCONT,
+    Signal::SIGPIPE,
+    Signal::SIGWINCH,
+    Signal::SIGURG,
+];
 
 /// Bytes of the kernel's `signalfd_siginfo`, which begins with the number.
 const INFO: usize = 128;
 
-/// These signals do not end this process from now on.
+/// Signals that tell a program of a limit, a timer, power or news, and the real-time ones, do not
+/// end this process from now on: a parent may have set a limit or a timer, and anybody may mistake
+/// the process for another one. A write beyond the limit of files fails with EFBIG, as on a full
+/// disk.
 ///
 /// # Errors
 /// The kernel refuses, which it does not.
 pub fn outlive() -> io::Result<()> {
-    Ok(sigprocmask(SigmaskHow::SIG_BLOCK, Some(&SigSet::from_iter(OUTLIVED)), None)?)
+    let mut outlived = SigSet::all(); // without the C library's own
+    for signal in HEARD.into_iter().chain(EFFECTIVE) {
+        outlived.remove(signal);
+    }
+    Ok(sigprocmask(SigmaskHow::SIG_BLOCK, Some(&outlived), None)?)
 }
 
 /// Lets the signals wait that the agent hears.

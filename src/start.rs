@@ -6,8 +6,10 @@ use crate::agent::{Agent, Outcome, Parts};
 use crate::config::{Config, GatewayOrder};
 use crate::first_boot;
 use crate::handover::Predecessor;
+use crate::inherited;
 use crate::link::gateways::{Gateways, Route};
 use crate::link::tls::{self, Pins, SignedSeconds, TlsError};
+use crate::logger;
 use crate::separation::monitor::{Separation, is_possible};
 use crate::start_error::StartError;
 use crate::state::Dir;
@@ -30,6 +32,9 @@ pub async fn run(
     config: Config,
     predecessor: &mut Option<Predecessor>,
 ) -> Result<Outcome, StartError> {
+    for remaining in inherited::set_right() {
+        logger::warning!("{remaining}");
+    }
     if predecessor.is_none()
         && let Some(outcome) = first_boot::until_enrolled(&config).await?
     {

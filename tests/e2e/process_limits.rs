@@ -42,11 +42,66 @@ fn an_agent_whose_files_may_not_grow_keeps_its_sessions_and_runs_commands() -> O
         let out = lab.admin().run(&["run", "--target", device.id(), "--", "echo ran-$((40+2))"])?;
         ensure(out.status.success() && text(&out).contains("ran-42"), || format!("{out:?}"))?;
     }
-    for name in ["-USR1", "-USR2", "-XCPU"] {
-        signal(device.pid()?, name)?;
-    }
     is_there(&mut shell, "still")?;
     ensure(device.process()?.is_running(), || "the agent ended".into())
+}
+
+/// What tells a program of a limit, a timer, power or news: 10 to 31 without those that a person or
+/// the kernel means for it, and real-time signals.
+const STRAY: [&str; 14] = [
+    "-USR1", "-USR2", "-ALRM", "-STKFLT", "-XCPU", "-XFSZ", "-VTALRM", "-PROF", "-IO", "-PWR",
+    "-34", "-35", "-50", "-64",
+];
+
+#[test]
+fn a_signal_that_is_meant_for_another_program_ends_no_agent() -> Outcome {
+    let lab = Lab::start()?;
+    let mut device = lab.device()?;
+    let mut shell = lab.admin().shell(device.id())?;
+    for name in STRAY {
+        signal(device.pid()?, name)?;
+        is_there(&mut shell, "still").map_err(|error| Trouble::new(format!("{name}: {error}")))?;
+    }
+    ensure(device.process()?.is_running(), || "the agent ended".into())
+}
+
+#[test]
+fn time_and_mask_of_a_parent_change_neither_the_agent_nor_its_sessions() -> Outcome {
+    let lab = Lab::start()?;
+    // A timer that goes on over an exec, as of `alarm`, a limit of time, and no mask at all.
+    let code = "import os, signal, sys; os.umask(0); signal.alarm(2); \
+                os.execvp(sys.argv[1], sys.argv[1:])";
+    let python = machine::program().display().to_string();
+    let behind = ["prlimit", "--cpu=1:unlimited", &python, "-c", code].map(str::to_owned).to_vec();
+    let device = lab.device_with(&DeviceSetup { behind, ..DeviceSetup::default() })?;
+    let (mut shell, pid) = (lab.admin().shell(device.id())?, device.pid()?);
+    let pending = || {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let set = status.lines().find_map(|line| line.strip_prefix("ShdPnd:"))?.trim().to_owned();
+        let of_alarm = u64::from_str_radix(&set, 16).ok()? & 1 << (14 - 1);
+        (of_alarm != 0).then_some(())
+    };
+    eventually("the timer's signal waits", PATIENCE, pending)?;
+    is_there(&mut shell, "still")?;
+    let asked = ["exec", device.id(), "--", "sh", "-c", "ulimit -t; umask"];
+    let shown = lab.admin().text(&asked)?;
+    ensure(shown == "unlimited\n0022\n", || shown.clone())
+}
+
+#[test]
+fn a_limit_of_time_is_lifted_or_told_where_the_agent_may_not_lift_it() -> Outcome {
+    let lab = Lab::start()?;
+    let behind = ["prlimit", "--cpu=1000:1000"].map(str::to_owned).to_vec();
+    let mut device = lab.device_with(&DeviceSetup { behind, ..DeviceSetup::default() })?;
+    let shown = lab.admin().text(&["exec", device.id(), "--", "sh", "-c", "ulimit -t"])?;
+    if shown == "unlimited\n" {
+        return Ok(()); // this machine has CAP_SYS_RESOURCE
+    }
+    ensure(shown == "1000\n", || shown.clone())?;
+    let told = "ends this agent and its sessions after 1000 seconds of processor time";
+    device
+        .process()?
+        .wait_for("the log says so", 0, PATIENCE, |log| log.contains(told).then_some(()))
 }
 
 #[test]
@@ -113,7 +168,7 @@ fn a_gateway_whose_files_may_not_grow_refuses_writes_and_works_again() -> Outcom
     limit(pid, "--fsize=2048:unlimited")?;
     eventually("a write that the limit refuses", PATIENCE, || lab.activation(1).err())?;
     is_there(&mut shell, "meanwhile")?;
-    for name in ["-USR1", "-USR2", "-XCPU"] {
+    for name in STRAY.into_iter().filter(|name| name.parse::<i32>().is_err()) {
         signal(pid, name)?;
     }
     limit(pid, "--fsize=unlimited")?;

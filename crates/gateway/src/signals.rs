@@ -8,18 +8,23 @@
 
 use std::io;
 
-use nix::libc::{SIGUSR1, SIGUSR2, SIGXCPU, SIGXFSZ};
+use nix::libc::{
+    SIGALRM, SIGIO, SIGPROF, SIGPWR, SIGSTKFLT, SIGUSR1, SIGUSR2, SIGVTALRM, SIGXCPU, SIGXFSZ,
+};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Limits of files and of processor time: a write fails then with EFBIG, as on a full disk.
+/// Limits of files and of processor time, and timers that a parent has set: a write fails then with
+/// EFBIG, as on a full disk.
 pub(crate) fn outlive_limits() -> io::Result<()> {
-    outlive(&[SignalKind::from_raw(SIGXFSZ), SignalKind::from_raw(SIGXCPU)])
+    outlive(&[SIGXFSZ, SIGXCPU, SIGALRM, SIGVTALRM, SIGPROF].map(SignalKind::from_raw))
 }
 
-/// What tells a server of new files. SIGHUP is one of them: a gateway that waits for its turn, or
-/// starts, reads its certificate later anyway.
+/// What tells a server of new files, or another program of something else. SIGHUP is one of them: a
+/// gateway that waits for its turn, or starts, reads its certificate later anyway.
 pub(crate) fn outlive_news() -> io::Result<()> {
-    outlive(&[SignalKind::hangup(), SignalKind::from_raw(SIGUSR1), SignalKind::from_raw(SIGUSR2)])
+    let news = [SIGUSR1, SIGUSR2, SIGIO, SIGPWR, SIGSTKFLT];
+    outlive(&news.map(SignalKind::from_raw))?;
+    outlive(&[SignalKind::hangup()])
 }
 
 fn outlive(kinds: &[SignalKind]) -> io::Result<()> {
