@@ -72,6 +72,7 @@ const STEPS: &[Step] = &[
     (91, "ends of links", include_str!("../migrations/0091_ends_of_links.sql")),
     (92, "sign-in links", include_str!("../migrations/0092_sign_in_links.sql")),
     (93, "seats", include_str!("../migrations/0093_seats.sql")),
+    (98, "end codes", include_str!("../migrations/0098_end_codes.sql")),
 ];
 
 /// The same for PostgreSQL, which begins with the schema of step 38.
@@ -108,6 +109,7 @@ const POSTGRES: &[Step] = &[
     (91, "ends of links", include_str!("../migrations/postgres/0091_ends_of_links.sql")),
     (92, "sign-in links", include_str!("../migrations/postgres/0092_sign_in_links.sql")),
     (93, "seats", include_str!("../migrations/postgres/0093_seats.sql")),
+    (98, "end codes", include_str!("../migrations/postgres/0098_end_codes.sql")),
 ];
 
 /// Number, name and text of a step.

@@ -371,7 +371,7 @@ mod tests {
         assert!(here(&a, link(1, 1)).await.is_empty());
         a.sessions().insert(&new("ann-1", "mi-1"), NOW).await.unwrap();
         assert_eq!(here(&b, link(1, 2)).await, ["ann-1"]);
-        assert!(!a.sessions().end("ann-1", false, "a has lost it", NOW).await.unwrap());
+        assert!(!a.sessions().end("ann-1", false, "", "a has lost it", NOW).await.unwrap());
         a.presences().leave("mi-1", link(1, 1)).await.unwrap();
         assert_eq!(a.presences().holder("mi-1").await.unwrap().as_deref(), Some("b"));
         let ids = ["ann-1".to_owned()];
@@ -403,7 +403,7 @@ mod tests {
         assert_eq!(judged[0].lines, ["unknown"], "b logs what a had begun");
         assert!(b.presences().holder("mi-1").await.unwrap().is_none());
         assert!(a.presences().arrive("mi-1", link(2, 2), Known::default(), NOW).await.is_err());
-        assert!(b.sessions().end("ann-1", false, "over", NOW).await.unwrap());
+        assert!(b.sessions().end("ann-1", false, "", "over", NOW).await.unwrap());
         let nodes = b.nodes().list().await.unwrap();
         let shown: Vec<_> = nodes.iter().map(|node| (&*node.name, node.lives)).collect();
         assert_eq!(shown, [("a", false), ("b", true)]);

@@ -105,7 +105,7 @@ mod tests {
         assert!(ends.want("ann-1", "second").await.unwrap());
         let wanted = [("ann-1".to_owned(), "first".to_owned())];
         assert_eq!(ends.sessions_here().await.unwrap(), wanted);
-        assert!(sessions.end("ann-1", false, "first", NOW).await.unwrap());
+        assert!(sessions.end("ann-1", false, "", "first", NOW).await.unwrap());
         assert!(ends.sessions_here().await.unwrap().is_empty());
         assert!(!ends.want("ann-1", "third").await.unwrap());
         let page = sessions.query(&SessionFilter::default(), None, 9).await.unwrap();

@@ -6,6 +6,7 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use towline_testkit::lab::{Device, DeviceSetup, Lab, Operator};
+use towline_testkit::process::Signal;
 use towline_testkit::trouble::{ensure, pause};
 use towline_testkit::{Outcome, Trouble, eventually, ports};
 
@@ -209,4 +210,53 @@ fn a_session_that_was_terminated_ends_the_forward_and_an_idle_one_comes_back() -
     eventually("a new session carries the next connection", PATIENCE, || {
         ask(&mut forward.connect().ok()?, b"after").ok()
     })
+}
+
+/// Has the session of a forward end while the forward is cut off: it stands still, and the gateway
+/// that held its connection is gone when it goes on.
+fn ends_meanwhile(lab: &mut Lab, forward: &Forward, end: impl FnOnce(&Lab) -> Outcome) -> Outcome {
+    forward.running.signal(Signal::STOP)?;
+    lab.gateway.kill()?;
+    lab.gateway.start_again()?;
+    end(lab)?;
+    eventually("the session has ended", PATIENCE, || {
+        open_session(lab).ok()?.is_none().then_some(())
+    })?;
+    forward.running.signal(Signal::CONT)
+}
+
+fn open_session(lab: &Lab) -> Outcome<Option<String>> {
+    let asked = serde_json::json!({ "State": "Active" });
+    let sessions = lab.admin().api("AmazonSSM.DescribeSessions", &asked)?;
+    Ok(sessions["Sessions"][0]["SessionId"].as_str().map(str::to_owned))
+}
+
+#[test]
+fn a_forward_whose_session_ended_in_an_outage_begins_anew_unless_somebody_ended_it() -> Outcome {
+    const ENDED: &str = "the session has ended: the device came back without it";
+    const ANEW: &str = "the next connection starts a new session";
+    let mut lab = Lab::start()?;
+    let mut device = lab.device()?;
+    let server = echo_server()?;
+    let mut forward = Forward::start(&lab, &device, &format!("0:{}", server.port()))?;
+    ask(&mut forward.connect()?, b"before")?;
+    ends_meanwhile(&mut lab, &forward, |lab| {
+        device.process()?.stop()?;
+        device.start()?;
+        device.wait_online(&lab.admin())
+    })?;
+    forward.running.wait_for("the session is over", 0, PATIENCE, |text| {
+        (text.contains(ENDED) && text.contains(ANEW)).then_some(())
+    })?;
+    ask(&mut forward.connect()?, b"after")?;
+    ends_meanwhile(&mut lab, &forward, |lab| {
+        let id = open_session(lab)?.ok_or_else(|| Trouble::new("no session"))?;
+        lab.admin()
+            .api("AmazonSSM.TerminateSession", &serde_json::json!({ "SessionId": id }))
+            .map(drop)
+    })?;
+    let status = forward.running.wait(PATIENCE)?;
+    ensure(status.code() == Some(251), || format!("{status}: {}", forward.running.printed()))?;
+    let printed = forward.running.printed();
+    ensure(printed.contains("the session has ended: terminated by arn:"), || printed.clone())
 }

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use towline_ssm::error::Remedy;
+use towline_wire::message::EndReason;
 
 use crate::exit::{self, HasExitCode};
 
@@ -82,6 +83,8 @@ pub(crate) enum CallError {
     SessionOver {
         /// What the gateway says of its end.
         why: String,
+        /// The same as a code; nothing of an older gateway.
+        reason: Option<EndReason>,
     },
     /// A list has more pages than are read.
     #[error(

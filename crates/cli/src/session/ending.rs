@@ -7,6 +7,7 @@
 
 use towline_wire::message::{EndReason, ExitStatus};
 
+use crate::api::CallError;
 use crate::exit;
 use crate::terminal::printable;
 
@@ -60,6 +61,17 @@ impl Ending {
         Self { reason: Some(reason), ..Self::worded(reason, text) }
     }
 
+    /// As the gateway has stored it, for a client that was away when the session ended. Nobody
+    /// knows whether this client has all of the output: the program's exit code would say so.
+    #[must_use]
+    pub(crate) fn stored(reason: EndReason, error: &CallError) -> Self {
+        let code = match reason {
+            EndReason::Exited(_) => exit::ENDED,
+            reason => Self::worded(reason, "").code,
+        };
+        Self { reason: Some(reason), ..Self::new(code, error.to_string()) }
+    }
+
     fn worded(reason: EndReason, text: &str) -> Self {
         let (code, what) = match reason {
             EndReason::Exited(ExitStatus::Code(code)) => return Self::silent(code),
@@ -94,10 +106,12 @@ impl Ending {
             }
             EndReason::Violation => (exit::TRANSPORT, "the session ended: protocol violation"),
         };
-        if text.is_empty() {
-            Self::new(code, what)
-        } else {
-            Self::new(code, format!("{what}: {}", printable(text)))
+        // The gateway's sentence begins with what stands before it here.
+        let rest = text.strip_prefix("ended: ").or_else(|| text.strip_prefix("terminated"));
+        match printable(rest.unwrap_or(text).trim_start()) {
+            rest if rest.is_empty() => Self::new(code, what),
+            rest if rest.starts_with("by ") => Self::new(code, format!("{what} {rest}")),
+            rest => Self::new(code, format!("{what}: {rest}")),
         }
     }
 }
@@ -124,6 +138,26 @@ fn name(number: u8) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_happened_is_told_once() {
+        for (reason, text, line) in [
+            (EndReason::Terminated, "terminated by arn:x", "the session was terminated by arn:x"),
+            (EndReason::Terminated, "terminated", "the session was terminated"),
+            (
+                EndReason::Terminated,
+                "its log is full",
+                "the session was terminated: its log is full",
+            ),
+            (
+                EndReason::IdleTimeout,
+                "ended: nothing was typed",
+                "the session ended: it was idle for too long: nothing was typed",
+            ),
+        ] {
+            assert_eq!(Ending::of(reason, text).line.as_deref(), Some(line));
+        }
+    }
 
     #[test]
     fn the_remote_exit_code_is_passed_on_without_a_word() {

@@ -3,6 +3,7 @@
 use std::io;
 
 use super::begin::Begin;
+use super::ending::Ending;
 use super::streams::Broken;
 use crate::api::{CallError, Sort};
 use crate::exit::{self, HasExitCode};
@@ -118,6 +119,9 @@ impl HasExitCode for SessionError {
             Self::Call(error) | Self::NotResumed(error) => error.exit_code(),
             Self::NotBack { .. } | Self::Broken(_) => exit::TRANSPORT,
             Self::NoTerminal { .. } => exit::REFUSED,
+            Self::Ended(error @ CallError::SessionOver { reason: Some(reason), .. }) => {
+                Ending::stored(*reason, error).code
+            }
             Self::Over(_) | Self::Ended(_) => exit::ENDED,
             Self::Local { .. } | Self::Listen { .. } => exit::LOCAL,
         }

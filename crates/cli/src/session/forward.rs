@@ -81,12 +81,13 @@ pub(crate) async fn forward<P: Person>(mut task: Forward<'_, P>) -> Result<Endin
         let ending = match carry(&mut pipe, &mut locals, &mut signals, task.say).await {
             Ok(Outcome::Signal(signal)) => return Ok(Ending::by_signal(signal.number())),
             Ok(Outcome::Over(ending)) => ending,
-            // Without a request to repeat there is nothing left to do: this is a failure.
-            Err(error @ (SessionError::Over(_) | SessionError::NotBack { .. }))
-                if again.is_some() =>
-            {
-                Ending::new(exit::ENDED, error.to_string())
-            }
+            // Without a request to repeat there is nothing left to do: this is a failure. So is an
+            // end of which an older gateway gives no code: somebody may have wanted it.
+            Err(
+                error @ (SessionError::Over(_)
+                | SessionError::NotResumed(_)
+                | SessionError::NotBack { .. }),
+            ) if again.is_some() => Ending::new(exit::ENDED, error.to_string()),
             Err(error) => return Err(error),
         };
         locals.reset();

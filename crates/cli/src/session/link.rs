@@ -23,6 +23,7 @@ use towline_ssm::api::session::{
     ResumeSessionRequest, StartSessionResponse, TerminateSessionRequest, TerminateSessionResponse,
     VENDOR_STREAM,
 };
+use towline_wire::message::EndReason;
 use towline_wire::smux::Version;
 
 use super::aws::Aws;
@@ -276,6 +277,7 @@ struct Resumed {
     stream_url: Option<String>,
     towline_session_type: Option<String>,
     towline_ended: Option<String>,
+    towline_end_code: Option<String>,
 }
 
 /// Whether a session of this type has a terminal that another client can go on with. A command, a
@@ -295,7 +297,8 @@ async fn ask_again(
     let Some(token) = answer.token_value.filter(|token| !token.is_empty()) else {
         let why = answer.towline_ended.filter(|why| !why.is_empty());
         let why = why.unwrap_or_else(|| "the gateway does not say why".to_owned());
-        return Err(CallError::SessionOver { why: printable(&why) });
+        let reason = answer.towline_end_code.as_deref().and_then(EndReason::of_code);
+        return Err(CallError::SessionOver { why: printable(&why), reason });
     };
     let url = answer.stream_url.filter(|url| !url.is_empty());
     Ok((url, Token(token), answer.towline_session_type))

@@ -134,7 +134,12 @@ impl Pipe {
                 self.retry(error)?;
                 Ok(Happened::Nothing)
             }
-            link::Event::Failed(error) => Err(SessionError::not_resumed(error)),
+            link::Event::Failed(error) => match error {
+                CallError::SessionOver { reason: Some(reason), .. } => {
+                    Ok(Happened::Ended(Ending::stored(reason, &error)))
+                }
+                error => Err(SessionError::not_resumed(error)),
+            },
         }
     }
 

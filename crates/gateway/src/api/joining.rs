@@ -56,6 +56,7 @@ impl Api {
             towline_input_recorded: row.new.input_recorded.then_some(true),
             towline_agent_kind: None,
             towline_ended: None,
+            towline_end_code: None,
             towline_session_type: Some(row.new.session_type).filter(|kind| !kind.is_empty()),
         })
     }

@@ -40,7 +40,7 @@ use super::ownership::About;
 use super::resolution::{Asked, DOCUMENT_CHECK, with_preferences};
 use super::service::Api;
 use super::start_facts::StartFacts;
-use crate::plane::{LiveState, SessionStart, StartError, Terminal};
+use crate::plane::{EndReason, LiveState, SessionStart, StartError, Terminal};
 
 /// Page size when none is asked for, and the greatest, as in AWS's model.
 const PAGE: i64 = 200;
@@ -127,6 +127,7 @@ impl Api {
             token_value: started.token,
             towline_session_type: None,
             towline_ended: None,
+            towline_end_code: None,
             towline_agent_kind: (agent == AgentKind::Vendor).then(|| agent.as_str().to_owned()),
             towline_not_recorded: started.not_recorded,
         })
@@ -140,10 +141,15 @@ impl Api {
         }
         let sentence = "ended: rights of its owner were removed while it was opened";
         self.parts.sessions.terminate(id, sentence).await;
-        let ended = self.store().sessions().end(id.as_str(), false, sentence, call.now).await;
-        ended.or_internal("cannot end a session")?;
+        self.end_row(call, id, sentence).await?;
         let message = "your access key was switched off, or you were removed, meanwhile";
         Err(ApiError::new(ErrorCode::AccessDeniedException, message))
+    }
+
+    async fn end_row(&self, call: &Call, id: &SessionId, sentence: &str) -> Result<(), ApiError> {
+        let (sessions, code) = (self.store().sessions(), EndReason::Terminated.code());
+        let ended = sessions.end(id.as_str(), false, &code, sentence, call.now).await;
+        ended.or_internal("cannot end a session").map(drop)
     }
 
     /// On the device, and on the document where it is to be checked.
@@ -195,13 +201,15 @@ impl Api {
         }
         let why: String = session.details.chars().take(MAX_DETAILS).collect();
         let is_over = token_value.is_none() && session.ended_at.is_some();
-        let towline_ended = Some(why).filter(|why| is_over && !why.is_empty());
+        let told = |text: String| Some(text).filter(|text| is_over && !text.is_empty());
+        let (towline_ended, towline_end_code) = (told(why), told(session.end_code));
         let token_value = token_value.unwrap_or_default();
         Ok(ResumeSessionResponse {
             stream_url: self.stream_url(call, &id),
             session_id: id.into(),
             token_value,
             towline_ended,
+            towline_end_code,
             towline_not_recorded: None,
             towline_input_recorded: session.new.input_recorded.then_some(true),
             towline_agent_kind: None,
@@ -230,8 +238,7 @@ impl Api {
             // The data plane writes the same in its own time. Here it is waited for: who has
             // terminated a session must not find it active; and one that is not alive here has
             // nothing else than its row.
-            let ended = self.store().sessions().end(id.as_str(), false, &sentence, call.now).await;
-            ended.or_internal("cannot end a session")?;
+            self.end_row(call, &id, &sentence).await?;
         }
         Ok(TerminateSessionResponse { session_id: request.session_id, towline_found: Some(found) })
     }

@@ -560,9 +560,7 @@ impl EndReason {
             Self::Terminated => "terminated",
             Self::ClosedByClient => "closed by the operator",
             Self::ClientLost => "ended: no client came back in time",
-            Self::DeviceLost => {
-                "ended: the device did not come back in time, or without the session"
-            }
+            Self::DeviceLost => "ended: the device did not come back in time",
             Self::NotOpened => "could not be opened",
             Self::DeviceRemoved => "ended: the device was removed",
             Self::Violation => "ended: one side broke the rules of the stream",

@@ -28,6 +28,7 @@ use super::session::Session;
 use super::unsure::Unsure;
 use super::watch;
 use crate::limits::{ADOPT_AGAIN, MAX_SESSIONS};
+use crate::plane::EndReason;
 
 /// What the recording of a session says that went elsewhere.
 const ELSEWHERE: &str = "the session goes on at another gateway";
@@ -218,7 +219,8 @@ impl Hub {
             Err(why) if recorder.demand() == Demand::Demanded => {
                 let why = format!("its recording is demanded and cannot go on here: {why}");
                 let now = self.parts.clock.now();
-                self.store().sessions().end(&row.new.id, false, &why, now).await?;
+                let code = EndReason::Terminated.code();
+                self.store().sessions().end(&row.new.id, false, &code, &why, now).await?;
                 return Ok(());
             }
             Err(why) => {

@@ -13,7 +13,7 @@ use futures_util::future::BoxFuture;
 use super::device_end::ConnectionId;
 use super::order::Order;
 use super::session::Session;
-use crate::plane::{EndReason, RotateError, StartError};
+use crate::plane::{RotateError, StartError};
 
 /// One connection of a device.
 pub trait Device: Any + Send + Sync {
@@ -55,7 +55,9 @@ pub trait Device: Any + Send + Sync {
     }
     /// What is told of a session that the device has come back without.
     fn came_without(&self) -> String {
-        EndReason::DeviceLost.sentence()
+        "ended: the device came back without it: its agent crashed or was killed, or the device \
+         restarted"
+            .to_owned()
     }
     /// True once the connection was ended.
     fn is_closed(&self) -> bool;

@@ -4,6 +4,14 @@ use towline_wire::message::EndReason as WireReason;
 
 use crate::plane::EndReason;
 
+impl EndReason {
+    /// For the session's row, and for programs that ask for it later.
+    #[must_use]
+    pub fn code(self) -> String {
+        WireReason::from(self).to_code()
+    }
+}
+
 impl From<EndReason> for WireReason {
     fn from(reason: EndReason) -> Self {
         match reason {

@@ -19,6 +19,7 @@ use super::session::Session;
 use crate::changes::Topic;
 use crate::limits::STORE_RETRY;
 use crate::lock::lock;
+use crate::plane::EndReason;
 
 /// The names of those sessions.
 #[derive(Debug, Default)]
@@ -38,8 +39,8 @@ impl Endings {
 
 impl Hub {
     /// Stores the end of a session that [`Endings::begin`] has named, as soon as the store can.
-    pub(super) async fn ended(&self, name: &str, failed: bool, text: &str) {
-        self.store_end(name, failed, text).await;
+    pub(super) async fn ended(&self, name: &str, reason: EndReason, text: &str) {
+        self.store_end(name, reason, text).await;
         lock(&self.endings.0).remove(name);
         self.parts.trail.changes().tell(Topic::Sessions);
     }
@@ -50,15 +51,17 @@ impl Hub {
         let (hub, name) = (Arc::clone(self), session.meta.name.clone());
         self.endings.begin(&name);
         self.remove(session);
-        let stored = tokio::spawn(async move { hub.ended(&name, true, &text).await });
+        let stored =
+            tokio::spawn(async move { hub.ended(&name, EndReason::NotOpened, &text).await });
         let _ = timeout(STORE_RETRY, stored).await;
     }
 
-    async fn store_end(&self, name: &str, failed: bool, text: &str) {
+    async fn store_end(&self, name: &str, reason: EndReason, text: &str) {
+        let failed = matches!(reason, EndReason::NotOpened);
         let now = self.parts.clock.now();
         let mut is_told = false;
         loop {
-            match self.parts.store.sessions().end(name, failed, text, now).await {
+            match self.parts.store.sessions().end(name, failed, &reason.code(), text, now).await {
                 Ok(_) => return,
                 Err(error) if error.is_passing() => {
                     if !std::mem::replace(&mut is_told, true) {

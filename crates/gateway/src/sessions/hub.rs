@@ -332,7 +332,6 @@ impl Hub {
         if let Some(totals) = totals {
             text = format!("{text}; {totals}");
         }
-        let failed = matches!(reason, EndReason::NotOpened);
         tokio::spawn(async move {
             let now = hub.parts.clock.now();
             if let Some(event) = event
@@ -340,7 +339,7 @@ impl Hub {
             {
                 tracing::error!(session = name, %error, "the end of a tunnel is in the log alone");
             }
-            hub.ended(&name, failed, &text).await;
+            hub.ended(&name, reason, &text).await;
         });
     }
 }

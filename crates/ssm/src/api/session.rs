@@ -117,6 +117,9 @@ pub struct StartSessionResponse {
     /// Not of AWS, of ResumeSession only: why the session is over, where there is no token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub towline_ended: Option<String>,
+    /// The same for programs, see `EndReason::to_code` of the wire.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub towline_end_code: Option<String>,
 }
 
 /// ResumeSession answers with the same members.

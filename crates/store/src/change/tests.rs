@@ -102,7 +102,7 @@ async fn live_sessions_are_found_by_person_and_by_role() {
     for session in [own("a", a, a), own("r", &role, a), own("b", &role, b), own("x", "", "")] {
         store.sessions().insert(&session, NOW).await.unwrap();
     }
-    store.sessions().end("b", false, "", NOW).await.unwrap();
+    store.sessions().end("b", false, "", "", NOW).await.unwrap();
     let mut change = store.change().await.unwrap();
     assert_eq!(
         change.live_sessions(std::slice::from_ref(&ann.unique_id)).await.unwrap(),

@@ -106,6 +106,8 @@ pub struct Session {
     pub status: SessionStatus,
     /// Why it ended, or what happened last; for users.
     pub details: String,
+    /// Why it ended, for programs; empty: not ended, or by an older version. Opaque here.
+    pub end_code: String,
     /// When it was decided.
     pub started_at: UnixMillis,
     /// When it ended.
@@ -154,7 +156,8 @@ pub(crate) const COLUMNS: &str = "SELECT id, device_id, principal_arn, principal
                                   access_type, \
      access_request, session_type, output_url, status, details, idle_ms, max_ms, started_at, \
      ended_at, resume_state, commands, \
-     recording_bytes, input_recorded, node, recording_part, start_facts, seat FROM sessions";
+     recording_bytes, input_recorded, node, recording_part, start_facts, seat, end_code \
+     FROM sessions";
 
 pub(crate) fn session(row: &Row) -> Result<Session, sqlx::Error> {
     let status: String = row.try_get("status")?;
@@ -183,6 +186,7 @@ pub(crate) fn session(row: &Row) -> Result<Session, sqlx::Error> {
         status: SessionStatus::parse(&status)
             .ok_or_else(|| sqlx::Error::Decode(format!("session status {status:?}").into()))?,
         details: row.try_get("details")?,
+        end_code: row.try_get("end_code")?,
         started_at: UnixMillis(row.try_get("started_at")?),
         ended_at: row.try_get::<Option<i64>, _>("ended_at")?.map(UnixMillis),
         resume_state: row.try_get("resume_state")?,

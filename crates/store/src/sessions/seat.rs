@@ -46,7 +46,7 @@ mod tests {
             assert!(sessions.set_seat("s", seat).await.unwrap());
             assert_eq!(sessions.get("s").await.unwrap().unwrap().seat, seat);
         }
-        assert!(sessions.end("s", false, "over", UnixMillis(2)).await.unwrap());
+        assert!(sessions.end("s", false, "", "over", UnixMillis(2)).await.unwrap());
         assert!(!sessions.set_seat("s", "bob").await.unwrap());
     }
 }

@@ -148,8 +148,8 @@ impl SessionStore<'_> {
         Ok(done.rows_affected() > 0)
     }
 
-    /// Ends a live session: Terminated, or Failed when it never began. `false`: it has ended
-    /// before, or does not exist.
+    /// Ends a live session: Terminated, or Failed when it never began. `code` says why, for
+    /// programs; it is opaque here. `false`: it has ended before, or does not exist.
     ///
     /// # Errors
     /// [`StoreError::Database`].
@@ -157,15 +157,17 @@ impl SessionStore<'_> {
         &self,
         id: &str,
         failed: bool,
+        code: &str,
         details: &str,
         now: UnixMillis,
     ) -> Result<bool, StoreError> {
         let status = if failed { SessionStatus::Failed } else { SessionStatus::Terminated };
         let done = engine::query(
-            "UPDATE sessions SET status = ?, details = ?, ended_at = ?, resume_state = NULL \
-             WHERE id = ? AND node = ? AND ended_at IS NULL",
+            "UPDATE sessions SET status = ?, end_code = ?, details = ?, ended_at = ?, \
+             resume_state = NULL WHERE id = ? AND node = ? AND ended_at IS NULL",
         )
         .bind(status.as_str())
+        .bind(code)
         .bind(details)
         .bind(now.0)
         .bind(id)
@@ -424,14 +426,15 @@ pub(crate) mod tests {
         sessions.insert(&new("s", "mi-1"), UnixMillis(1)).await.unwrap();
         assert!(sessions.mark("s", SessionStatus::Connected).await.unwrap());
         assert!(sessions.set_resume_state("s", b"state").await.unwrap());
-        assert!(sessions.end("s", false, "idle", UnixMillis(5)).await.unwrap());
-        assert!(!sessions.end("s", true, "other", UnixMillis(6)).await.unwrap());
+        assert!(sessions.end("s", false, "IdleTimeout", "idle", UnixMillis(5)).await.unwrap());
+        assert!(!sessions.end("s", true, "Other", "other", UnixMillis(6)).await.unwrap());
         assert!(!sessions.mark("s", SessionStatus::Connected).await.unwrap());
         let ended = sessions.get("s").await.unwrap().unwrap();
         assert_eq!(
             (ended.status, ended.details.as_str(), ended.ended_at),
             (SessionStatus::Terminated, "idle", Some(UnixMillis(5)))
         );
+        assert_eq!(ended.end_code, "IdleTimeout");
         assert_eq!(ended.resume_state, None);
         assert_eq!(ended.new.max, Some(Duration::from_secs(3600)));
     }
@@ -443,7 +446,7 @@ pub(crate) mod tests {
         for (id, at) in [("a", 10), ("b", 20), ("c", 20), ("d", 30)] {
             sessions.insert(&new(id, "mi-1"), UnixMillis(at)).await.unwrap();
         }
-        sessions.end("d", false, "", UnixMillis(40)).await.unwrap();
+        sessions.end("d", false, "", "", UnixMillis(40)).await.unwrap();
         let active = SessionFilter::default();
         assert_eq!(of(sessions.query(&active, None, 2).await.unwrap()), ["b", "c"]);
         assert_eq!(
@@ -503,7 +506,7 @@ pub(crate) mod tests {
             ("d", "the program ended"),
         ] {
             sessions.insert(&new(id, "mi-1"), UnixMillis(10)).await.unwrap();
-            sessions.end(id, false, end, UnixMillis(20)).await.unwrap();
+            sessions.end(id, false, "", end, UnixMillis(20)).await.unwrap();
         }
         for (end, expected) in [
             ("terminated", vec!["a", "b"]),
@@ -525,7 +528,7 @@ pub(crate) mod tests {
         let day = Duration::from_secs(86_400);
         sessions.insert(&new("old", "mi-1"), UnixMillis(0)).await.unwrap();
         sessions.insert(&new("old-but-alive", "mi-1"), UnixMillis(0)).await.unwrap();
-        sessions.end("old", false, "", UnixMillis(1)).await.unwrap();
+        sessions.end("old", false, "", "", UnixMillis(1)).await.unwrap();
         sessions.insert(&new("new", "mi-1"), UnixMillis(0).plus(day * 31)).await.unwrap();
         assert!(sessions.get("old").await.unwrap().is_none());
         assert!(sessions.get("old-but-alive").await.unwrap().is_some());

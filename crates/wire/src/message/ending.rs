@@ -3,6 +3,9 @@
 //! # Invariants
 //! - Those of [`super`]: variants are only appended.
 
+use alloc::borrow::ToOwned as _;
+use alloc::format;
+use alloc::string::String;
 use serde::{Deserialize, Serialize};
 
 /// How a process ended.
@@ -39,6 +42,51 @@ pub enum EndReason {
     DeviceRevoked,
     /// One end broke the rules of the stream; the session could not be trusted any more.
     Violation,
+}
+
+impl EndReason {
+    /// As text, for what is stored and asked for later. Never changes its meaning.
+    #[must_use]
+    pub fn to_code(self) -> String {
+        match self {
+            Self::Exited(ExitStatus::Code(code)) => format!("Exited:{code}"),
+            Self::Exited(ExitStatus::Signal(signal)) => format!("Killed:{signal}"),
+            Self::Exited(ExitStatus::TimedOut) => "TimedOut".to_owned(),
+            Self::IdleTimeout => "IdleTimeout".to_owned(),
+            Self::MaxDuration => "MaxDuration".to_owned(),
+            Self::Terminated => "Terminated".to_owned(),
+            Self::ClosedByOperator => "ClosedByOperator".to_owned(),
+            Self::OperatorGone => "OperatorGone".to_owned(),
+            Self::DeviceGone => "DeviceGone".to_owned(),
+            Self::NotOpened => "NotOpened".to_owned(),
+            Self::DeviceRevoked => "DeviceRevoked".to_owned(),
+            Self::Violation => "Violation".to_owned(),
+        }
+    }
+
+    /// The reason of a code; nothing for one of a later version.
+    #[must_use]
+    pub fn of_code(code: &str) -> Option<Self> {
+        if let Some(code) = code.strip_prefix("Exited:") {
+            return code.parse().ok().map(|code| Self::Exited(ExitStatus::Code(code)));
+        }
+        if let Some(signal) = code.strip_prefix("Killed:") {
+            return signal.parse().ok().map(|signal| Self::Exited(ExitStatus::Signal(signal)));
+        }
+        Some(match code {
+            "TimedOut" => Self::Exited(ExitStatus::TimedOut),
+            "IdleTimeout" => Self::IdleTimeout,
+            "MaxDuration" => Self::MaxDuration,
+            "Terminated" => Self::Terminated,
+            "ClosedByOperator" => Self::ClosedByOperator,
+            "OperatorGone" => Self::OperatorGone,
+            "DeviceGone" => Self::DeviceGone,
+            "NotOpened" => Self::NotOpened,
+            "DeviceRevoked" => Self::DeviceRevoked,
+            "Violation" => Self::Violation,
+            _ => return None,
+        })
+    }
 }
 
 /// Classes of refusals, so that a machine can tell what to do.

@@ -6,6 +6,24 @@ use alloc::string::String;
 use proptest::prelude::*;
 
 #[test]
+fn each_reason_of_an_end_is_a_code_that_says_it() {
+    for bytes in 0..=9 {
+        let found = (0..=255_u8).flat_map(|status| {
+            let text = [bytes, 0, status];
+            let whole = (1..=text.len()).filter_map(|len| decode(&text[..len]).ok());
+            whole.collect::<alloc::vec::Vec<EndReason>>()
+        });
+        for reason in found.chain([EndReason::Exited(ExitStatus::Signal(9))]) {
+            assert_eq!(EndReason::of_code(&reason.to_code()), Some(reason));
+        }
+    }
+    assert_eq!(EndReason::Exited(ExitStatus::Code(3)).to_code(), "Exited:3");
+    for later in ["", "Exited", "Exited:", "Exited:256", "Killed:x", "terminated"] {
+        assert_eq!(EndReason::of_code(later), None, "{later}");
+    }
+}
+
+#[test]
 fn golden_bytes_of_messages() {
     let cases: [(ToAgent, &[u8]); 4] = [
         (
