@@ -1,7 +1,7 @@
 //! Several gateways at work on one PostgreSQL database.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -142,8 +142,13 @@ impl Pair {
 }
 
 /// Starts gateway `b`.
-pub(crate) fn serve(lab: &Lab, home: &std::path::Path, address: SocketAddr) -> Outcome<Running> {
-    let mut command = Command::new(lab.gateway.program());
+pub(crate) fn serve(lab: &Lab, home: &Path, address: SocketAddr) -> Outcome<Running> {
+    serve_as(lab.gateway.program(), home, address)
+}
+
+/// The same by another program.
+pub(crate) fn serve_as(program: &Path, home: &Path, address: SocketAddr) -> Outcome<Running> {
+    let mut command = Command::new(program);
     command.arg("serve").arg("--dir").arg(home).args(["--listen", &address.to_string()]);
     let log = home.with_extension("log");
     // A process before this one may have written to it.

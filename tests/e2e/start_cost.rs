@@ -1,0 +1,57 @@
+//! What one StartSession reads and writes in the store, counted in the gateway's log.
+
+use towline_testkit::lab::{GatewaySetup, Lab};
+use towline_testkit::trouble::ensure;
+use towline_testkit::{Outcome, eventually};
+
+use crate::cluster::PATIENCE;
+
+/// Statements that read, of a user with a key: the key, the user's tags, the device's tags and row,
+/// the preferences of all sessions, the document and its tags, the limits, and whether the key
+/// still stands when the session is open.
+const READS: usize = 9;
+/// Statements that write, but for the audit line, which waits with those of others: the request and
+/// its signature, room for the session's row, and the row.
+const WRITES: usize = 4;
+
+#[test]
+fn a_session_starts_with_few_statements() -> Outcome {
+    let environment = vec![("RUST_LOG".to_owned(), "sqlx::query=debug,info".to_owned())];
+    let lab = Lab::with(&GatewaySetup { environment, ..GatewaySetup::default() })?;
+    let device = lab.device()?;
+    let admin = lab.admin();
+    // Once before: policies are read once, and so is when a key was last used.
+    for word in ["first", "second"] {
+        let out = admin.run(&["exec", device.id(), "--", "echo", word])?;
+        ensure(out.stdout == format!("{word}\n").as_bytes(), || format!("{out:?}"))?;
+    }
+    let statements = eventually("the log has the session's row", PATIENCE, || {
+        let statements = statements(&lab.gateway.logged());
+        statements.iter().any(|line| line.starts_with("INSERT INTO sessions")).then_some(statements)
+    })?;
+    let of = |kinds: &[&str]| {
+        let is_one = |line: &&String| kinds.iter().any(|kind| line.starts_with(kind));
+        statements.iter().filter(is_one).count()
+    };
+    let (reads, writes) = (of(&["SELECT", "WITH"]), of(&["INSERT", "UPDATE", "DELETE"]));
+    ensure(reads <= READS && writes <= WRITES, || {
+        format!("{reads} reads, {writes} writes: {statements:#?}")
+    })
+}
+
+/// The statements of the last StartSession in a log, as the log shortens them.
+fn statements(logged: &str) -> Vec<String> {
+    let starts = logged.lines().rfind(|line| line.contains("op=\"StartSession\""));
+    let Some(id) = starts.and_then(request) else { return Vec::new() };
+    let of_it = logged.lines().filter(|line| request(line) == Some(id));
+    let statement = |line: &str| {
+        let shortened = line.split_once("summary=\"")?.1;
+        Some(shortened.split_once('"').map_or(shortened, |(words, _)| words).to_owned())
+    };
+    of_it.filter_map(statement).collect()
+}
+
+/// The id of the request that a line of the log names.
+fn request(line: &str) -> Option<&str> {
+    line.split_once("request{id=\"")?.1.split_once('"').map(|(id, _)| id)
+}
