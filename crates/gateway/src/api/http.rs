@@ -239,7 +239,7 @@ impl Api {
             }
             Ok(proven) => {
                 if let Some(Visitor(standing)) = visitor {
-                    standing.prove();
+                    standing.prove(Some(&proven.caller.person.id));
                 }
                 let who = Who::Principal(proven.caller.person.id.clone());
                 let served = self.serve(head, proven, source, now, &mut event).await;

@@ -45,21 +45,21 @@ pub(super) async fn serve(
     hears: bool,
 ) {
     let (mut sink, mut stream) = socket.split();
-    let prove = || {
+    let prove = |who: &str| {
         if let Some(Visitor(standing)) = &visitor {
-            standing.prove();
+            standing.prove(Some(who));
         }
     };
     match first_word(&mut stream).await.and_then(|body| welcome(&hub, &name, &body)) {
         Ok(Welcome::Viewer(session, viewer, size)) => {
-            prove();
+            prove(&viewer.who.arn);
             tracing::info!(who = viewer.who.arn, "viewer attached");
             viewer::carry(&session, &viewer, size, &mut sink, &mut stream).await;
             session.viewer_gone(&viewer);
             tracing::info!(who = viewer.who.arn, "viewer detached");
         }
         Ok(Welcome::Client(session, queue)) => {
-            prove();
+            prove(&session.meta.share_of);
             if hears {
                 session.hears_notices(&queue);
             }

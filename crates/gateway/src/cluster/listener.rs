@@ -67,7 +67,7 @@ impl PeerListener {
         };
         let AgentConnection { stream, spki, peer, visitor } = connection;
         let joiner = Joiner { spki, source_ip: peer.ip().to_string() };
-        visitor.0.prove();
+        visitor.0.prove(None); // another gateway
         let held = Arc::clone(&visitor.0);
         let prepare = move |request: &mut hyper::Request<hyper::body::Incoming>| {
             let source = request.headers_mut().remove(SOURCE);

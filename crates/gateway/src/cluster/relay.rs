@@ -112,7 +112,7 @@ async fn join(calls: &Calls, node: &str, mut request: Request) -> Result<Respons
             () = sleep(2 * CHANNEL_FIRST_MESSAGE) => {}
         }
         if let Some(Visitor(standing)) = visitor {
-            standing.prove();
+            standing.prove(None); // relays have a bound of their own
         }
         let _ = copying.await; // either end says why on its own side
     });

@@ -10,7 +10,8 @@
 //!   proved nothing: one more, and the oldest of them is hung up on. So a flood displaces itself,
 //!   and a client at the same address that proves itself soon gets in.
 //! - Proved connections leave their source's share and are never displaced. A number of places is
-//!   theirs alone.
+//!   theirs alone. Of these one user, person or device has at most [`Bounds::of_one`]: what it
+//!   proves beyond stays a stranger's, so that nobody takes all places by a right signature.
 //! - Handshakes of one source queue for their share of slots; none is refused for their number. A
 //!   slot is given up sooner while others wait.
 //! - When strangers fill all places that they may have, the source with the most of them makes
@@ -44,6 +45,8 @@ pub struct Bounds {
     pub handshakes_of_source: usize,
     /// Connections of one source that say nothing or have proved nothing.
     pub of_source: usize,
+    /// Connections that one user, person or device has proved.
+    pub of_one: usize,
 }
 
 impl Bounds {
@@ -59,6 +62,7 @@ impl Bounds {
             handshakes: limits::MAX_HANDSHAKES.min(strangers.div_ceil(2)),
             handshakes_of_source: limits::MAX_HANDSHAKES_OF_SOURCE.min(strangers.div_ceil(4)),
             of_source: limits::MAX_STRANGERS_OF_SOURCE.min(strangers.div_ceil(4)),
+            of_one: connections / 4,
         }
     }
 }
@@ -77,6 +81,8 @@ struct Inside {
     all: usize,
     strangers: usize,
     sources: HashMap<IpAddr, Source>,
+    /// Connections that were proved, by who has proved them.
+    proved: HashMap<Box<str>, usize>,
 }
 
 /// The strangers of one source.
@@ -103,6 +109,8 @@ struct State {
     source: Option<IpAddr>,
     id: u64,
     proven: bool,
+    /// Who has proved it, where that has a share.
+    who: Option<Box<str>>,
     slot: Option<Slot>,
 }
 
@@ -163,7 +171,7 @@ impl Places {
         inside.strangers += 1;
         let place = source.unwrap_or(UNTOLD);
         inside.source(place, &self.bounds).busy.insert(id, tell);
-        let state = State { source, id, proven: false, slot: None };
+        let state = State { source, id, proven: false, who: None, slot: None };
         let place =
             Place { places: Arc::clone(self), state: Mutex::new(state), proven: Notify::new() };
         Some((Arc::new(place), Displaced(Some(told))))
@@ -215,6 +223,23 @@ impl Inside {
         };
         let _ = tell.send(()); // its task may be at its end by itself
         true
+    }
+
+    /// Takes a place of this one's share. `false`: it has none left.
+    fn share(&mut self, who: &str, bounds: &Bounds) -> bool {
+        let proved = self.proved.entry(who.into()).or_default();
+        let is_free = *proved < bounds.of_one;
+        *proved += usize::from(is_free);
+        is_free
+    }
+
+    /// Gives a place of a share back.
+    fn unshare(&mut self, who: &str) {
+        let Some(proved) = self.proved.get_mut(who) else { return };
+        *proved = proved.saturating_sub(1);
+        if *proved == 0 {
+            self.proved.remove(who);
+        }
     }
 
     /// Takes a stranger out of its source.
@@ -308,14 +333,18 @@ impl Place {
 }
 
 impl Standing for Place {
-    fn prove(&self) {
+    fn prove(&self, who: Option<&str>) {
         let mut state = self.state();
         if state.proven {
             return;
         }
-        state.proven = true;
-        state.slot = None;
         let mut inside = self.places.lock();
+        if who.is_some_and(|who| !inside.share(who, &self.places.bounds)) {
+            return;
+        }
+        state.proven = true;
+        state.who = who.map(Into::into);
+        state.slot = None;
         inside.strangers = inside.strangers.saturating_sub(1);
         inside.take(state.source.unwrap_or(UNTOLD), state.id);
         drop((inside, state));
@@ -336,6 +365,9 @@ impl Drop for Place {
             inside.strangers = inside.strangers.saturating_sub(1);
             inside.take(state.source.unwrap_or(UNTOLD), state.id);
         }
+        if let Some(who) = &state.who {
+            inside.unshare(who);
+        }
     }
 }
 
@@ -350,6 +382,7 @@ mod tests {
         handshakes: 10,
         handshakes_of_source: 4,
         of_source: 5,
+        of_one: 25,
     };
 
     fn address(n: u8) -> Option<IpAddr> {
@@ -383,7 +416,7 @@ mod tests {
         assert_eq!(left, [true, true, true, false, false, false, false, false]);
         // One that says something, or proves itself, is not displaced.
         silent[3].0.greeted();
-        silent[4].0.prove();
+        silent[4].0.prove(None);
         let more: Vec<_> = (0..8).map(|_| places.enter(address(1)).unwrap()).collect();
         for (place, _) in &more {
             place.silent();
@@ -407,7 +440,7 @@ mod tests {
         let proved: Vec<_> = (0..100)
             .map(|_| {
                 let entered = places.enter(address(1)).unwrap();
-                entered.0.prove();
+                entered.0.prove(None);
                 entered
             })
             .collect();
@@ -434,8 +467,27 @@ mod tests {
         let (other, _displaced) = places.enter(address(2)).unwrap();
         other.slot().await;
         assert!(!other.is_awaited());
-        shaking[0].0.prove(); // an enrolled key
+        shaking[0].0.prove(None); // an enrolled key
         assert!(slot.as_mut().poll(&mut cx).is_ready());
+    }
+
+    #[test]
+    fn one_user_proves_a_part_of_all_connections_and_goes_on_as_a_stranger() {
+        let places = Places::new(BOUNDS);
+        let enter = |n| places.enter(address(n)).unwrap();
+        let of_ann: Vec<_> = (0..30).map(|_| enter(1)).collect();
+        of_ann.iter().for_each(|(place, _)| place.prove(Some("ann")));
+        let proved = of_ann.iter().filter(|(place, _)| place.is_proven()).count();
+        assert_eq!(proved, BOUNDS.of_one);
+        let (bob, _displaced) = enter(1);
+        bob.prove(Some("bob"));
+        assert!(bob.is_proven(), "the share is ann's, not that of her address");
+        drop(of_ann);
+        let (again, _displaced) = enter(1);
+        again.prove(Some("ann"));
+        assert!(again.is_proven(), "what was closed is free again");
+        drop((again, bob));
+        assert!(places.lock().proved.is_empty());
     }
 
     #[test]

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Extension;
+use axum::extract::Path;
 use axum::routing::get;
 use futures_util::future::BoxFuture;
 use tokio::net::TcpStream;
@@ -41,9 +42,9 @@ impl AgentAcceptor for NoAgents {
     fn give_pin(&self) {}
 }
 
-/// Stands for a request whose signature was right.
-async fn prove(Extension(Visitor(standing)): Extension<Visitor>) {
-    standing.prove();
+/// Stands for a request whose signature was right, of the user who is named.
+async fn prove(Path(who): Path<String>, Extension(Visitor(standing)): Extension<Visitor>) {
+    standing.prove(Some(&who));
 }
 
 struct Scene {
@@ -73,7 +74,7 @@ impl Scene {
             peers: None,
             tls: TlsConfigs::load(&files.tls_certificate, &files.tls_key).unwrap(),
             agents: Arc::new(NoAgents),
-            http: HttpServer::new(axum::Router::new().route("/prove", get(prove)), 64),
+            http: HttpServer::new(axum::Router::new().route("/prove/{who}", get(prove)), 64),
             metrics: Arc::clone(&metrics),
             proxies: Proxies::default(),
             bounds,
@@ -162,14 +163,20 @@ async fn soon<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(120), future).await.expect("this takes too long")
 }
 
-const BOUNDS: Bounds =
-    Bounds { connections: 40, reserved: 10, handshakes: 4, handshakes_of_source: 2, of_source: 6 };
+const BOUNDS: Bounds = Bounds {
+    connections: 40,
+    reserved: 10,
+    handshakes: 4,
+    handshakes_of_source: 2,
+    of_source: 6,
+    of_one: 10,
+};
 
 #[tokio::test]
 async fn proved_connections_stay_whatever_number_of_strangers_comes() {
     let scene = Scene::start(Bounds { connections: 8, reserved: 2, ..BOUNDS }).await;
     let (mut first, mut second) = (scene.client().await.unwrap(), scene.client().await.unwrap());
-    asks(&mut first, "/prove").await.unwrap();
+    asks(&mut first, "/prove/ann").await.unwrap();
     let mut idle = Vec::new();
     for _ in 0..20 {
         idle.push(scene.client_when_there_is_room().await);
@@ -180,10 +187,30 @@ async fn proved_connections_stay_whatever_number_of_strangers_comes() {
 }
 
 #[tokio::test]
+async fn one_user_with_a_right_signature_keeps_nobody_out() {
+    let scene = Scene::start(Bounds { of_source: 40, ..BOUNDS }).await;
+    let mut of_ann = Vec::new();
+    for _ in 0..2 * BOUNDS.connections {
+        let mut client = scene.client_when_there_is_room().await;
+        asks(&mut client, "/prove/ann").await.unwrap();
+        of_ann.push(client);
+    }
+    answers(&mut of_ann[0]).await.unwrap();
+    let mut bob = scene.client_when_there_is_room().await;
+    asks(&mut bob, "/prove/bob").await.unwrap();
+    let (mut kept, mut left) = (0, 0);
+    for client in &mut of_ann {
+        if answers(client).await.is_ok() { kept += 1 } else { left += 1 }
+    }
+    assert!(kept >= BOUNDS.of_one && left > 0, "{kept} were kept, {left} made room");
+    answers(&mut bob).await.unwrap();
+}
+
+#[tokio::test]
 async fn silent_connections_displace_each_other_and_a_client_of_their_address_gets_in() {
     let scene = Scene::start(BOUNDS).await;
     let mut inside = scene.client().await.unwrap();
-    asks(&mut inside, "/prove").await.unwrap();
+    asks(&mut inside, "/prove/ann").await.unwrap();
     let mut silent = Vec::new();
     for _ in 0..100 {
         silent.push(scene.stranger().await);

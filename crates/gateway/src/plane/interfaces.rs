@@ -52,8 +52,10 @@ pub struct Peer(pub SocketAddr);
 
 /// A connection at the port: a stranger's, until somebody proves over it who they are.
 pub trait Standing: std::fmt::Debug + Send + Sync + 'static {
-    /// Somebody has: the connection leaves the share of its source.
-    fn prove(&self);
+    /// Somebody has: the connection leaves the share of its source for that of `who`, the id of a
+    /// user, person or device, and stays a stranger's when that share is used up. `None`: of who
+    /// cannot have many, or is trusted with them.
+    fn prove(&self, who: Option<&str>);
 
     /// Whether somebody has.
     fn is_proven(&self) -> bool;

@@ -76,7 +76,7 @@ impl AwsChannels {
             Ok((session, queue, end, turn)) => {
                 self.hub.mark(&session);
                 if let Some(Visitor(standing)) = &visitor {
-                    standing.prove();
+                    standing.prove(Some(&session.meta.share_of));
                 }
                 tracing::info!("client attached");
                 Carrier { channels: &self, session: &session, queue: &queue, end: &end, turn }

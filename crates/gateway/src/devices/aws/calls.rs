@@ -58,7 +58,6 @@ impl VendorAgents {
         };
         let mut response = match outcome {
             Ok(answer) => {
-                prove(&head);
                 let mut response = Response::new(Body::from(answer.to_string()));
                 let headers = response.headers_mut();
                 headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(JSON));
@@ -121,27 +120,33 @@ impl VendorAgents {
             DeviceOperation::RequestManagedInstanceRoleToken => {
                 let proven = self.by_own_key(head, body, now).await?;
                 let keys = self.issue(&proven, now)?;
+                prove(head, &proven.device.id);
                 serde_json::to_value(&keys).map_err(|error| internal("issued keys", &error))
             }
             DeviceOperation::UpdateManagedInstancePublicKey => {
                 let proven = self.by_own_key(head, body, now).await?;
                 // Who has a copy of a quarantined key must not get a key of its own.
                 active(&proven.device)?;
+                prove(head, &proven.device.id);
                 self.replace_key(&proven, &parsed(body)?, source, now).await
             }
             DeviceOperation::UpdateInstanceInformation => {
                 let device = self.issued_to(operation, head, body, now).await?;
                 self.health(&device, &parsed(body)?, source, now).await?;
+                prove(head, &device.id);
                 Ok(json!({}))
             }
             DeviceOperation::ListInstanceAssociations => {
-                active(&self.issued_to(operation, head, body, now).await?)?;
+                let device = self.issued_to(operation, head, body, now).await?;
+                active(&device)?;
+                prove(head, &device.id);
                 Ok(no_associations())
             }
             DeviceOperation::GetMessages => {
-                active(&self.issued_to(operation, head, body, now).await?)?;
+                let device = self.issued_to(operation, head, body, now).await?;
+                active(&device)?;
                 let asked: GetMessages = parsed(body)?;
-                prove(head); // while it waits it must not count as a stranger's
+                prove(head, &device.id); // while it waits it must not count as a stranger's
                 tokio::time::sleep(VENDOR_LONG_POLL).await;
                 Ok(asked.nothing())
             }
@@ -190,10 +195,10 @@ pub(super) fn source_of(head: &request::Parts) -> SocketAddr {
     head.extensions.get::<Peer>().map_or(unknown, |Peer(peer)| *peer)
 }
 
-/// The connection is no stranger's any more.
-pub(super) fn prove(head: &request::Parts) {
+/// The connection is this device's, and no stranger's any more.
+pub(super) fn prove(head: &request::Parts, device: &str) {
     if let Some(Visitor(standing)) = head.extensions.get::<Visitor>() {
-        standing.prove();
+        standing.prove(Some(device));
     }
 }
 

@@ -117,7 +117,7 @@ impl VendorAgents {
         match device {
             Ok(device) => match active(&device) {
                 Ok(()) => {
-                    prove(head);
+                    prove(head, &device.id);
                     Ok(device)
                 }
                 Err(error) => {

@@ -92,7 +92,7 @@ impl Agents {
             }
             Caller::Device(hello, version) => match self.admit(&handshake, &hello, version).await {
                 Ok(link) => {
-                    visitor.0.prove();
+                    visitor.0.prove(None); // a key has one link
                     let welcome = handshake.welcome(&link);
                     link.send_frame(&Frame::Version { min: VERSIONS.min, max: VERSIONS.max });
                     link.send(&welcome);
