@@ -89,6 +89,22 @@ async fn a_provider_that_changes_while_it_is_asked_gives_nobody_a_role_by_what_i
 }
 
 #[tokio::test]
+async fn a_link_of_another_page_signs_no_program_in_before_a_click() {
+    let (desk, _provider) = desk().await;
+    for site in ["cross-site", "same-site"] {
+        let page = desk.start_from(site, "&role=operator").await;
+        assert!(page.status == 200 && page.cookies.is_empty(), "{site}: {page:?}");
+        assert!(page.text.contains("towline login"), "{site}: {page:?}");
+        let begun = desk.follow(&page.link("Sign the program in")).await;
+        assert!(desk.answer(&begun).await.value("code").is_some(), "{site}");
+    }
+    for site in ["none", "same-origin"] {
+        let page = desk.start_from(site, "").await;
+        assert!(!page.cookies.is_empty() && !page.location.is_empty(), "{site}: {page:?}");
+    }
+}
+
+#[tokio::test]
 async fn credentials_that_wait_for_their_program_end_with_what_they_hang_on() {
     let (desk, _provider) = desk().await;
     let mut pages = Vec::new();

@@ -67,9 +67,15 @@ impl Page {
     /// The words and the link of a page after which the program waits on.
     #[track_caller]
     pub(crate) fn again(&self) -> String {
+        self.link("Try again")
+    }
+
+    /// The link of a page that leads nowhere by itself.
+    #[track_caller]
+    pub(crate) fn link(&self, words: &str) -> String {
         assert_eq!(self.location, "", "the program is told nothing: {self:?}");
         let link = self.text.split("href=\"").nth(1).and_then(|rest| rest.split('"').next());
-        assert!(self.text.contains(">Try again</a>"), "{self:?}");
+        assert!(self.text.contains(&format!(">{words}</a>")), "{self:?}");
         link.unwrap().to_owned()
     }
 
@@ -311,11 +317,17 @@ impl Desk {
 
     /// Where `towline login` sends a browser.
     pub(crate) async fn start(&self, more: &str) -> Page {
+        self.start_from("none", more).await
+    }
+
+    /// The same from a page of another site, or of none, as browsers say it.
+    pub(crate) async fn start_from(&self, site: &str, more: &str) -> Page {
         let challenge = towline_oidc::challenge(VERIFIER);
         let redirect = "http%3A%2F%2F127.0.0.1%3A9%2Fcallback";
         let path =
             format!("/sign-in/start?redirect={redirect}&challenge={challenge}&state=s{more}");
-        self.get(&path, "", "192.0.2.1:1").await
+        let headers = [("host", "gw.test"), ("sec-fetch-site", site)];
+        self.send(Method::GET, &path, &headers, String::new(), "192.0.2.1:1").await
     }
 
     /// Follows a link of a page.

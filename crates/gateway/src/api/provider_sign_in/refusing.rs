@@ -99,7 +99,7 @@ fn status_of(error: &ApiError) -> StatusCode {
 }
 
 /// Where the same sign-in begins again. `fresh`: the provider asks who it is.
-fn again_at(provider: Option<&str>, target: &Target, fresh: bool) -> Option<String> {
+pub(super) fn again_at(provider: Option<&str>, target: &Target, fresh: bool) -> Option<String> {
     let mut query: Vec<(&str, &str)> = if fresh { vec![("fresh", "true")] } else { Vec::new() };
     let path = match target {
         Target::Program(program) => {

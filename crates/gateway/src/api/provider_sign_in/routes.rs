@@ -3,6 +3,7 @@
 //! # Invariants
 //! - A start does nothing but set cookies, or tell its program why it cannot begin.
 //! - The way back is fixed at the start: loopback for a program, `/console/#...` for a browser.
+//! - A link of another page signs no program in before a click here.
 
 use std::sync::Arc;
 
@@ -22,10 +23,10 @@ use super::super::service::Api;
 use super::super::token::Token;
 use super::attempt::{ConsolePage, Program, Target};
 use super::callback::{callback, form_post};
-use super::pages::page;
+use super::pages::{page, page_with_link};
 use super::pending::Waiting;
 use super::redirects::{SHARED_PATH, own_path};
-use super::refusing::Waits;
+use super::refusing::{Waits, again_at};
 use super::renewal::{forget, refresh};
 use crate::error_response::{JSON, error_response};
 use crate::limits::{MAX_CONSOLE_PLACE, MAX_SIGN_IN_PARAMETER};
@@ -108,7 +109,27 @@ async fn start_program(
         return page(StatusCode::BAD_REQUEST, sentence, &[]);
     }
     let target = Target::Program(Program { redirect, challenge, state, role });
+    if is_from_elsewhere(&headers) {
+        return ask_first(provider.as_deref(), &target, fresh);
+    }
     begun(&api, provider.as_deref(), Waits { target, fresh }, &headers).await
+}
+
+/// Whether another page has sent the browser here. `towline` opens the address by itself, and so
+/// does who pastes it. Browsers that do not say it are believed.
+fn is_from_elsewhere(headers: &HeaderMap) -> bool {
+    let site = headers.get("sec-fetch-site").and_then(|value| value.to_str().ok());
+    !matches!(site, None | Some("none" | "same-origin"))
+}
+
+/// A program that listens on that port gets the sign-in of the person who follows a link. Where the
+/// provider asks nothing, nobody else asks (RFC 8252, section 8.6).
+fn ask_first(provider: Option<&str>, target: &Target, fresh: bool) -> Response<Body> {
+    let sentence = "Another page leads here, to sign a program on this computer in as you. Go on \
+                    only if you have just run towline login on this computer.";
+    let again = again_at(provider, target, fresh);
+    let link = again.as_deref().map(|to| (to, "Sign the program in"));
+    page_with_link(StatusCode::OK, sentence, link, &[])
 }
 
 async fn start_console(
