@@ -49,7 +49,7 @@ async fn an_answer_counts_at_the_address_of_its_provider_alone_at_any_gateway() 
 
 #[tokio::test]
 async fn a_provider_of_an_older_version_stays_at_the_shared_address_until_it_is_moved() {
-    let (desk, _provider) = desk().await;
+    let (desk, provider) = desk().await;
     let mut settings = desk.settings(&[("ops", "operator")]);
     settings["RedirectAddress"] = json!("Shared");
     update(&desk, settings.clone()).await;
@@ -67,8 +67,13 @@ async fn a_provider_of_an_older_version_stays_at_the_shared_address_until_it_is_
     assert_eq!(shown["IdentityProvider"]["RedirectUri"], of_second, "{shown}");
     let waiting = desk.begin("&provider=corp").await;
     update(&desk, json!({ "ProviderName": CORP, "RedirectAddress": "Own" })).await;
-    let told = desk.answer(&waiting).await.told();
-    assert!(told.contains("came to another address"), "begun before the move: {told}");
+    let asked = provider.asked();
+    let page = desk.answer(&waiting).await;
+    assert!(page.text.contains("before corp was given one of its own"), "{page:?}");
+    assert_eq!(provider.asked(), asked, "no code went to it");
+    let again = desk.follow(&page.again()).await;
+    assert_eq!(again.callback, "/sign-in/callback/corp");
+    assert!(desk.answer(&again).await.value("code").is_some(), "the program was not refused");
     let moved = desk.begin("&provider=corp").await;
     assert_eq!(moved.callback, "/sign-in/callback/corp");
     assert!(desk.answer(&moved).await.value("code").is_some(), "all else stays as it was");

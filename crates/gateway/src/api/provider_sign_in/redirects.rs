@@ -9,6 +9,8 @@
 //! - An answer counts at the address that its attempt began with, and that its provider has by now,
 //!   and at no other. So no provider gets the code of another one: the other one sends its answer
 //!   to the address that is registered with it (RFC 9700, section 4.4.2.2).
+//! - A sign-in that an older gateway began beside this one, or that began before its provider was
+//!   moved, asks no token endpoint either. Nobody is refused for it: the browser begins it again.
 //! - Paths are compared byte by byte, as they were sent.
 
 use towline_ssm::error::{ApiError, ErrorCode};
@@ -44,12 +46,26 @@ pub(super) fn came_to(
     if arrived == begun && arrived == callback_path(provider) {
         return Ok(());
     }
+    if arrived == begun && arrived == SHARED_PATH {
+        return Err(begun_before(&provider.name));
+    }
     let message = format!(
         "this answer came to another address than the identity provider {} answers at, so it may \
          be of another provider: begin again, and tell an administrator when it comes again",
         provider.name
     );
     Err(ApiError::new(ErrorCode::UnrecognizedClientException, message))
+}
+
+/// The provider has an address of its own, and the sign-in began without it: it begins again.
+fn begun_before(name: &str) -> ApiError {
+    let message = format!(
+        "this sign-in began at the redirect address that identity providers shared, before {name} \
+         was given one of its own, or at a gateway of an older version: try again. If it comes \
+         again, an administrator has to upgrade all gateways: `towline-gateway nodes` shows \
+         their versions"
+    );
+    ApiError::new(ErrorCode::IDPCommunicationError, message)
 }
 
 impl Api {
