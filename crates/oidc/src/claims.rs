@@ -12,6 +12,24 @@ use crate::base64url;
 use crate::limits::{MAX_AUDIENCES, MAX_SUBJECT, SKEW_SECONDS};
 use crate::token::TokenError;
 
+/// Claims about a token and about the way in which somebody signed in.
+const OF_THE_TOKEN: &[&str] = &[
+    "acr",
+    "amr",
+    "at_hash",
+    "aud",
+    "auth_time",
+    "azp",
+    "c_hash",
+    "exp",
+    "iat",
+    "iss",
+    "jti",
+    "nbf",
+    "nonce",
+    "sid",
+];
+
 /// What a token must say.
 #[derive(Debug, Clone, Copy)]
 pub struct Expected<'e> {
@@ -105,7 +123,9 @@ impl Claims {
         listed.is_some_and(|all| all.iter().any(is_one)) || self.all.get("acr").is_some_and(is_one)
     }
 
-    /// The claims, and beside them those of userinfo (section 5.3). What the token says counts.
+    /// The claims, and beside them those of userinfo (section 5.3). What the token says counts. How
+    /// and when the person proved who she is, and to which client, the token alone says: userinfo
+    /// has what people may have written themselves.
     ///
     /// # Errors
     /// [`TokenError::Lacks`] when userinfo is of another subject, or no object.
@@ -117,10 +137,14 @@ impl Claims {
         if let Value::Object(all) = &mut self.all {
             // The claim is about the address beside it, and about no other one.
             let other_address = all.contains_key("email") && all.get("email") != more.get("email");
-            for (name, value) in more {
-                if !(other_address && name == "email_verified") {
-                    all.entry(name).or_insert(value);
-                }
+            if !all.contains_key("email") {
+                all.remove("email_verified");
+            }
+            let counts = |name: &str| {
+                !(OF_THE_TOKEN.contains(&name) || other_address && name == "email_verified")
+            };
+            for (name, value) in more.into_iter().filter(|(name, _)| counts(name)) {
+                all.entry(name).or_insert(value);
             }
         }
         Ok(self)

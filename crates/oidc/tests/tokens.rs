@@ -231,6 +231,8 @@ fn an_address_is_verified_by_who_names_it() {
         (json!({"email": "a@x"}), json!({"email": "a@x", "email_verified": true}), true),
         (json!({"email": "b@x"}), json!({"email": "a@x", "email_verified": true}), false),
         (json!({"email": "b@x"}), json!({"email_verified": true}), false),
+        (json!({"email_verified": true}), json!({"email": "a@x"}), false),
+        (json!({"email_verified": true}), json!({"email": "a@x", "email_verified": false}), false),
         (
             json!({"email": "b@x", "email_verified": false}),
             json!({"email": "b@x", "email_verified": true}),
@@ -244,6 +246,18 @@ fn an_address_is_verified_by_who_names_it() {
         let said = both.all().get("email_verified") == Some(&json!(true));
         assert_eq!(said, verified, "{token}");
     }
+}
+
+#[test]
+fn how_somebody_signed_in_is_told_by_the_token_alone() {
+    let provider = Provider::new();
+    let read = checked(&provider.token(&claims(&json!({}))), &provider.keys(), None).unwrap();
+    let userinfo = json!({ "sub": read.subject(), "amr": ["mfa"], "acr": "urn:corp:gold",
+                           "auth_time": i64::MAX, "groups": ["ops"] });
+    let both = read.with_userinfo(userinfo).unwrap();
+    assert!(!both.proves(&["mfa".to_owned(), "urn:corp:gold".to_owned()]));
+    assert_eq!(both.auth_time(), None, "it would be fresh for ever");
+    assert_eq!(both.all()["groups"], json!(["ops"]), "who somebody is, userinfo says as well");
 }
 
 #[test]
