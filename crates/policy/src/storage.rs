@@ -205,7 +205,9 @@ fn shape(statement: &Statement, purpose: Use, path: &str) -> Result<(), StorageE
     }
 }
 
-/// Claims that say nothing about who it is.
+/// Claims that say nothing about who it is: of OpenID Connect, with those that people choose
+/// themselves; and of jobs at GitHub and GitLab, where each repository has its branches, workflows
+/// and environments of any name.
 const NO_IDENTITY: &[&str] = &[
     "acr",
     "amr",
@@ -213,20 +215,51 @@ const NO_IDENTITY: &[&str] = &[
     "aud",
     "auth_time",
     "azp",
+    "base_ref",
+    "birthdate",
     "c_hash",
+    "deployment_tier",
     "email_verified",
+    "environment",
+    "environment_action",
+    "environment_protected",
+    "event_name",
     "exp",
+    "family_name",
+    "gender",
+    "given_name",
+    "head_ref",
     "iat",
     "iss",
     "jti",
+    "job_source",
     "locale",
+    "middle_name",
+    "name",
     "nbf",
+    "nickname",
     "nonce",
     "phone_number_verified",
+    "picture",
+    "pipeline_source",
+    "profile",
+    "ref",
+    "ref_path",
+    "ref_protected",
+    "ref_type",
+    "repository_visibility",
+    "run_attempt",
+    "run_number",
+    "runner_environment",
     "s_hash",
+    "scope",
+    "scp",
+    "sid",
     "typ",
     "updated_at",
     "ver",
+    "website",
+    "workflow",
     "zoneinfo",
 ];
 
@@ -320,6 +353,8 @@ mod tests {
             r#"{"StringLike":{"ID.example/realms/x:repository":"corp/*"}}"#,
             r#"{"ForAnyValue:StringEquals":{"id.example/realms/x:groups":["ops","dev"]}}"#,
             r#"{"StringLike":{"id.example/realms/x:sub":"repo:corp/${*}"}}"#,
+            r#"{"StringEquals":{"id.example/realms/x:repository_owner_id":"1",
+                "id.example/realms/x:ref":"refs/heads/main"}}"#,
         ] {
             assert_eq!(trust(PROVIDER, good), Ok(()), "{good}");
         }
@@ -337,6 +372,13 @@ mod tests {
             r#"{"StringLike":{"id.example/realms/x:sub":["ann","*${sts:RoleSessionName}"]}}"#,
             r#"{"StringEquals":{"id.example/realms/x:sub":"${aws:FederatedProvider, 'ann'}"}}"#,
             r#"{"StringEquals":{"id.example/realms/x:email_verified":"true"}}"#,
+            // Anybody at a public provider of jobs makes a branch or an environment of this name.
+            r#"{"StringEquals":{"id.example/realms/x:ref":"refs/heads/main"}}"#,
+            r#"{"StringEquals":{"id.example/realms/x:environment":"production",
+                "id.example/realms/x:ref_type":"branch"}}"#,
+            r#"{"StringLike":{"id.example/realms/x:workflow":"deploy*"}}"#,
+            // And calls herself like this.
+            r#"{"StringEquals":{"id.example/realms/x:name":"Ann Lee"}}"#,
         ] {
             let refused = trust(PROVIDER, bad).unwrap_err();
             assert!(matches!(refused, StorageError::EveryoneOfProvider { .. }), "{bad}: {refused}");
