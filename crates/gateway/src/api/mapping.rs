@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use towline_oidc::limits::MAX_GROUPS;
 use towline_oidc::{ClaimPath, groups};
+use towline_policy::fold;
 use towline_ssm::api::provider::ProviderSettings;
 use towline_ssm::api::tags::Tag;
 use towline_ssm::error::{ApiError, ErrorCode};
@@ -26,9 +27,9 @@ use crate::limits::{MAX_CLAIM, MAX_CLAIM_KEYS, MAX_TAG_VALUE};
 const MAX_SESSION_NAME: usize = 64;
 
 /// The claim with an e-mail address, in the letter case of OpenID Connect or any other: condition
-/// keys do not differ by it.
+/// keys do not differ by it, by the same rule.
 fn is_email(claim: &str) -> bool {
-    claim.eq_ignore_ascii_case("email")
+    fold(claim) == "email"
 }
 
 fn has_verified_email(vouch: &Vouch) -> bool {
@@ -163,6 +164,17 @@ mod tests {
             (serde_json::json!({}), false),
         ] {
             assert_eq!(has_overage(&claims), left_out, "{claims}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_told_by_the_rule_of_condition_keys() {
+        // A key of letters that fold to the same ones is the same key.
+        for claim in ["email", "Email", "EMAIL", "ema\u{131}l"] {
+            assert!(is_email(claim), "{claim}");
+        }
+        for claim in ["mail", "e-mail", "email2", "ema\u{130}l"] {
+            assert!(!is_email(claim), "{claim}");
         }
     }
 
