@@ -38,7 +38,16 @@ impl Target {
         if host.is_empty() {
             return Err(bad());
         }
-        let port = authority.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
+        let port = match (authority.port_u16(), authority.as_str().rsplit_once(':')) {
+            (Some(0), _) => return Err(bad()),
+            (Some(port), _) => port,
+            // `[::1]` has colons and no port; a number beyond 65535 is no other port.
+            (None, Some((_, port))) if !port.is_empty() && !port.ends_with(']') => {
+                return Err(bad());
+            }
+            (None, _) if is_tls => 443,
+            (None, _) => 80,
+        };
         let path = uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
         Ok(Self { is_tls, host, port, authority: authority.to_string(), path })
     }
@@ -61,12 +70,21 @@ mod tests {
         let target = Target::parse("https://[::1]:8443/a/b?c=d").unwrap();
         assert_eq!((target.host.as_str(), target.port, target.is_tls), ("::1", 8443, true));
         assert_eq!((target.authority.as_str(), target.path.as_str()), ("[::1]:8443", "/a/b?c=d"));
-        assert_eq!(Target::parse("http://x.example").unwrap().port, 80);
+        for (url, port) in [
+            ("http://x.example", 80),
+            ("https://x.example:/", 443),
+            ("https://[::1]", 443),
+            ("https://x.example:65535", 65535),
+        ] {
+            assert_eq!(Target::parse(url).unwrap().port, port, "{url}");
+        }
     }
 
     #[test]
-    fn other_schemes_and_users_in_a_url_are_refused() {
-        for url in ["file:///etc/passwd", "ftp://x", "https://u:p@x/", "x", "", "https://"] {
+    fn other_schemes_users_and_numbers_that_are_no_port_are_refused() {
+        let ports = ["https://x:65536/", "https://x:99999/", "https://[::1]:65536", "https://x:0"];
+        let others = ["file:///etc/passwd", "ftp://x", "https://u:p@x/", "x", "", "https://"];
+        for url in ports.into_iter().chain(others) {
             assert!(Target::parse(url).is_err(), "{url}");
         }
     }
