@@ -21,7 +21,7 @@ use axum::http::{header, request};
 use towline_host::clock::UnixMillis;
 use towline_ssm::Operation;
 use towline_ssm::error::{ApiError, ErrorCode, Remedy};
-use towline_ssm::ids::SecretAccessKey;
+use towline_ssm::ids::{AccessKeyId, SecretAccessKey};
 use towline_ssm::operation::Service;
 use towline_ssm::sigv4::{
     self, ALLOWED_SKEW_SECS, Authorization, Expected, RequestParts, Verified,
@@ -117,7 +117,7 @@ impl Api {
     ) -> Result<Claim<'h>, ApiError> {
         let headers = text_headers(head);
         let authorization = Authorization::from_headers(&headers)?;
-        access_key.clone_from(&authorization.access_key);
+        *access_key = noted_key(&authorization.access_key);
         // The name of an operation that there is not tells no service; the signature's scope does.
         let signed = &authorization.scope.service;
         let service = service.or_else(|| SERVICES.into_iter().find(|s| s.signing_name() == signed));
@@ -256,6 +256,13 @@ impl Api {
             allowed_skew: ALLOWED_SKEW_SECS,
         }
     }
+}
+
+/// An access key id as it is noted. A text of another form is not: people who mix the two up send
+/// the secret in its place.
+fn noted_key(claimed: &str) -> String {
+    let is_id = AccessKeyId::try_from(claimed.to_owned()).is_ok();
+    if is_id { claimed } else { "not of the form of an access key id" }.to_owned()
 }
 
 const SERVICES: [Service; 4] = [Service::Ssm, Service::Sts, Service::Towline, Service::CloudTrail];

@@ -1,7 +1,8 @@
 //! Administration of receivers of notifications, and of messages that were given up.
 //!
 //! # Invariants
-//! - Address and secret are stored sealed. The secret is shown once, to who made the receiver.
+//! - Address and secret are stored sealed. The secret is shown once, to who made the receiver; the
+//!   address never, also where it is refused: answers of refusals are audit lines.
 //! - An address that the outbound client would refuse by its form, or because it is asked in plain
 //!   text, is refused when it is given.
 
@@ -20,8 +21,8 @@ use super::internal::{OrInternal as _, internal};
 use super::named::{made, missing};
 use super::service::Api;
 use crate::notifications::{Secrets, new_secret, secret_bytes};
-use crate::outbound::host_of;
 use crate::outbound::mail::Mailbox;
+use crate::outbound::{OutboundError, host_of};
 
 /// Dead letters that are listed at once.
 const MOST_LISTED: i64 = 1000;
@@ -71,7 +72,14 @@ impl Api {
         let wrong = |error: &dyn std::fmt::Display| ApiError::validation(format!("Url: {error}"));
         if !is_mail {
             let may = self.parts.providers.client().may_ask(url).await;
-            return may.and_then(|()| host_of(url)).map_err(|error| wrong(&error));
+            return may.and_then(|()| host_of(url)).map_err(|error| match error {
+                // The error has the address, which may hold a secret (Slack, Teams).
+                OutboundError::Url(_) => wrong(
+                    &"a URL of https is expected, without user and password, such as \
+                      https://hooks.example/path",
+                ),
+                error => wrong(&error),
+            });
         }
         let address = Mailbox::of_url(url).map_err(|_| {
             wrong(

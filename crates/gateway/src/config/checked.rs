@@ -45,12 +45,14 @@ pub enum ConfigError {
     #[error("{0} (was this directory made by `towline-gateway init`?)")]
     File(#[from] FileError),
     /// Not TOML, an unknown key, a missing key.
-    #[error("{}: {}", path.display(), in_words(source))]
+    #[error("{}:{line}: {why}", path.display())]
     Syntax {
         /// The file.
         path: PathBuf,
-        /// Line and reason.
-        source: Box<toml::de::Error>,
+        /// The number of the line.
+        line: usize,
+        /// The reason. Not what stands there: it may be a password.
+        why: String,
     },
     /// The address of the store.
     #[error("store in gateway.toml, or --store: {0}")]
@@ -67,12 +69,15 @@ pub enum ConfigError {
     },
 }
 
-/// What a parser says, with the names of types as people call them.
-fn in_words(error: &toml::de::Error) -> String {
-    let text = error.to_string();
-    text.replace("expected f64", "expected a number")
+/// What a parser says of a text, with the names of types as people call them.
+fn syntax(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    let why = error.message().trim();
+    let why = why
+        .replace("expected f64", "expected a number")
         .replace("expected u64", "expected a whole number, 0 or more")
-        .replace("expected usize", "expected a whole number, 0 or more")
+        .replace("expected usize", "expected a whole number, 0 or more");
+    ConfigError::Syntax { path: path.to_owned(), line: before.matches('\n').count() + 1, why }
 }
 
 /// A configuration that holds.
@@ -133,8 +138,7 @@ impl Config {
         let path = dir.join(FILE);
         let bytes = files::read(&path, MAX_CONFIG_FILE)?;
         let text = String::from_utf8_lossy(&bytes);
-        let raw: RawConfig = toml::from_str(&text)
-            .map_err(|e| ConfigError::Syntax { path: path.clone(), source: Box::new(e) })?;
+        let raw: RawConfig = toml::from_str(&text).map_err(|error| syntax(&path, &text, &error))?;
         let mut config = Self::new(dir, raw)?;
         let home = config.evidence.home.clone();
         config.evidence.take_part().map_err(|source| FileError {
@@ -397,8 +401,22 @@ mod tests {
             let mut plain = raw();
             plain.max_connections = None;
             let text = format!("{}{line}\n", toml::to_string(&plain).unwrap());
-            let told = in_words(&toml::from_str::<RawConfig>(&text).unwrap_err());
+            let error = toml::from_str::<RawConfig>(&text).unwrap_err();
+            let told = syntax(Path::new("gateway.toml"), &text, &error).to_string();
             assert!(told.contains(words), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_fault_is_told_by_its_line_and_not_by_what_stands_there() {
+        for (text, told) in [
+            ("a = 1\n[mail]\npassword = \"s3cret\"\n", "gateway.toml:1: unknown field `a`"),
+            ("\nstore = \"postgres://u:s3cret@h/d\n", "gateway.toml:2: invalid basic string"),
+            ("\n\nstore = postgres://u:s3cret@h/d\n", "gateway.toml:3: "),
+        ] {
+            let error = toml::from_str::<RawConfig>(text).unwrap_err();
+            let error = syntax(Path::new("gateway.toml"), text, &error).to_string();
+            assert!(error.starts_with(told) && !error.contains("s3cret"), "{error}");
         }
     }
 

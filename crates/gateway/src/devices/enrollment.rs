@@ -25,9 +25,9 @@ use subtle::ConstantTimeEq;
 use towline_host::clock::UnixMillis;
 use towline_host::entropy;
 use towline_policy::{first_clash, fold};
-use towline_ssm::api::activation::{cidr_contains, parse_cidr};
+use towline_ssm::api::activation::{cidr_contains, is_uuid, parse_cidr};
 use towline_ssm::api::tags;
-use towline_ssm::ids::DeviceId;
+use towline_ssm::ids::{DeviceId, hex_lower};
 use towline_store::limits::MAX_TAGS;
 use towline_store::{
     Activation, AgentKind, DeviceReport, DeviceStatus, KeyStatus, NewDevice, Store, StoreError,
@@ -207,7 +207,7 @@ impl Enrollment {
         // A guess is not answered with more than its source, or its activation, may have: a right
         // code is refused, too.
         let blocked =
-            self.failures.blocks(source, now) || self.guesses.blocks(activation_id.clone(), now);
+            self.failures.blocks(source, now) || self.guesses.blocks(guess(&activation_id), now);
         let outcome = if blocked {
             self.metrics.throttled.add(1);
             Err(EnrollmentError::Throttled)
@@ -219,7 +219,7 @@ impl Enrollment {
             name: "EnrolDevice".into(),
             source_ip: source.to_string(),
             facts: vec![
-                ("activationId", activation_id.clone()),
+                ("activationId", noted_id(&activation_id, &outcome)),
                 ("keyFingerprint", fingerprint(spki)),
             ],
             ..Event::default()
@@ -234,7 +234,7 @@ impl Enrollment {
                 if matches!(error, EnrollmentError::NotValid)
                     && activation_id.len() <= limits::MAX_ACTIVATION_ID
                 {
-                    self.guesses.failed(activation_id, now);
+                    self.guesses.failed(guess(&activation_id), now);
                 }
                 event.error = Some(("EnrolmentRefused".into(), error.to_string()));
                 if !error.may_heal() && self.failures.failed(source, now) {
@@ -297,6 +297,20 @@ impl Enrollment {
             .map_err(|_| EnrollmentError::Internal("a stored device id".into()))?;
         Ok(Some(EnrollmentOutcome { device_id, pending: device.status == DeviceStatus::Pending }))
     }
+}
+
+/// An activation's id as it is noted. A text that is none is not: people who mix the two up send
+/// the code in its place.
+fn noted_id(told: &str, outcome: &Result<EnrollmentOutcome, EnrollmentError>) -> String {
+    use EnrollmentError::{Internal, Malformed, NotValid, Throttled};
+    let is_known = !matches!(outcome, Err(Internal(_) | Malformed(_) | NotValid | Throttled));
+    let text = if is_known || is_uuid(told) { told } else { "not of the form of an activation id" };
+    text.to_owned()
+}
+
+/// What wrong codes of an activation are counted by, here and in the store: no text of a stranger.
+fn guess(activation_id: &str) -> String {
+    hex_lower(&hash_code(activation_id))
 }
 
 /// The activation, if the code is its own. Takes the same time whether or not there is one.

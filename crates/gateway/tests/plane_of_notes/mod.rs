@@ -3,6 +3,7 @@
 //!
 //! # Not here
 //! - Devices, channels and anything that runs.
+#![allow(dead_code)] // each test program uses its own part of this
 #![allow(clippy::unwrap_used)] // a test that cannot set its scene has failed
 
 use std::future::ready;

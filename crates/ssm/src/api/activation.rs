@@ -282,7 +282,9 @@ impl Request for DeleteActivationRequest {
     }
 }
 
-fn is_uuid(text: &str) -> bool {
+/// Whether a text has the form of an activation's id.
+#[must_use]
+pub fn is_uuid(text: &str) -> bool {
     let groups: Vec<&str> = text.splitn(6, '-').collect();
     groups.iter().map(|g| g.len()).eq([8, 4, 4, 4, 12])
         && groups.iter().all(|g| g.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')))

@@ -38,12 +38,20 @@ pub fn parse<R: Request>(body: &[u8]) -> Result<R, ApiError> {
         if text.starts_with("missing field") {
             ApiError::validation(text)
         } else {
-            serialization(&text)
+            serialization(&without_value(&text))
         }
     })?;
     let mut violations = Violations::default();
     request.check(&mut violations);
     violations.into_result().map(|()| request)
+}
+
+/// What serde says of a value that does not fit, without the value: it may be a secret, and answers
+/// of refusals are kept. `invalid type: integer `1`, expected a string` names the type alone.
+fn without_value(text: &str) -> String {
+    let Some((found, expected)) = text.rsplit_once(", expected ") else { return text.to_owned() };
+    let kind = found.split(['`', '"']).next().unwrap_or_default().trim_end();
+    format!("{kind}, expected {expected}")
 }
 
 /// Writes a request or an answer. Shapes of this crate cannot fail to be written.
@@ -93,5 +101,37 @@ fn drop_nulls(value: &mut Value) {
         }
         Value::Array(items) => items.iter_mut().for_each(drop_nulls),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::second_factor::EnableSecondFactorRequest;
+    use crate::api::webhook::CreateWebhookRequest;
+
+    #[test]
+    fn a_value_of_another_type_is_told_by_its_type_alone() {
+        for (code, told) in [
+            ("987654", "invalid type: integer, expected a string"),
+            ("98765.4", "invalid type: floating point, expected a string"),
+            ("[\"987654\"]", "invalid type: sequence, expected a string"),
+        ] {
+            let body = format!(r#"{{"PrincipalName":"ann","TokenCode":{code}}}"#);
+            let error = parse::<EnableSecondFactorRequest>(body.as_bytes()).unwrap_err();
+            assert_eq!(error.message, told);
+        }
+        let body = br#"{"WebhookName":"abc","Url":"https://x.example","Secret":true}"#;
+        let error = parse::<CreateWebhookRequest>(body).unwrap_err();
+        assert_eq!(error.message, "invalid type: boolean, expected a string");
+    }
+
+    #[test]
+    fn a_value_cannot_hide_in_what_was_expected() {
+        let text = r#"invalid type: string "a, expected `s3cret", expected a sequence"#;
+        assert_eq!(without_value(text), "invalid type: string, expected a sequence");
+        let text = "unknown variant `s3cret`, expected `A` or `B`";
+        assert_eq!(without_value(text), "unknown variant, expected `A` or `B`");
+        assert_eq!(without_value("the text has no such form"), "the text has no such form");
     }
 }

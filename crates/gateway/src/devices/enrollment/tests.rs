@@ -206,8 +206,13 @@ async fn each_attempt_leaves_a_line_without_the_code() {
     let scene = scene(|_| {}).await;
     let _ = scene.enroll("key-1", request("the-code")).await;
     let _ = scene.enroll("key-2", request("a-wrong-code")).await;
+    // And when the id and the code are mixed up.
+    let swapped = EnrollmentRequest { activation_id: "the-code".into(), ..request("act") };
+    let elsewhere = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 2));
+    let refused = scene.enrollment.enroll(b"key-3", swapped, elsewhere, NOW).await;
+    assert!(matches!(refused, Err(EnrollmentError::NotValid)));
     let lines = scene.store.audit().list(0, 10).await.unwrap();
-    assert_eq!(lines.len(), 2);
+    assert_eq!(lines.len(), 3);
     assert!(
         lines.iter().all(|(_, line)| !line.contains("-code") && line.contains("EnrolDevice")),
         "{lines:?}"
