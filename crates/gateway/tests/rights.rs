@@ -201,6 +201,32 @@ async fn a_deny_for_a_devices_tags_holds_for_its_commands_after_it_was_removed()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_deny_for_a_devices_tags_holds_for_what_is_on_record_of_its_sessions() {
+    let world = World::new().await;
+    let rule = deny("*", r#"{"StringEquals":{"ssm:resourceTag/Env":"prod"}}"#);
+    let bob = world.user("bob", &[EVERYTHING, &rule]).await;
+    let request = json!({ "Target": DEVICE });
+    let started = world.done(Operation::StartSession, &world.admin, request).await;
+    let session = json!({ "SessionId": started["SessionId"] });
+    for removed in [false, true] {
+        if removed {
+            let device = json!({ "InstanceId": DEVICE });
+            world.done(Operation::DeregisterManagedInstance, &world.admin, device).await;
+        }
+        for operation in [
+            Operation::GetRecording,
+            Operation::GetRecordingIndex,
+            Operation::VerifyRecording,
+            Operation::ListSessionCommands,
+        ] {
+            world.denied(operation, &bob, session.clone()).await;
+            let answer = world.ask(operation, &world.admin, session.clone()).await;
+            assert_ne!(answer["__type"], "AccessDeniedException", "{answer}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_keys_of_a_requests_tags_are_judged_wherever_a_request_has_tags() {
     let world = World::new().await;
     let rule = deny("*", r#"{"ForAnyValue:StringEquals":{"aws:TagKeys":"Team"}}"#);

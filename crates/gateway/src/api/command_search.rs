@@ -92,7 +92,7 @@ impl Api {
                 let (question, is_known) = self.about_device_on_record(&device).await?;
                 is_known && self.would_allow(call, &question).await?
             }
-            None => self.would_allow_session(call, &row.session).await?,
+            None => self.would_allow_session(call, &row.session, &row.device).await?,
         };
         rights.insert(row.session.clone(), sees);
         Ok(sees)

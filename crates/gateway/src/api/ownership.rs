@@ -8,6 +8,8 @@
 //!   that are never given again. An owner who is not known is nobody.
 //! - No answer depends on the row alone: it goes after 30 days, the recording stays.
 //! - For what is not the caller's, no pattern with her name matches ([`disown`]).
+//! - What is on record of a session is asked for by the tags of its device as well: who may not
+//!   watch the sessions of some devices reads no recording of them.
 
 use towline_evidence::cast::Facts;
 use towline_evidence::layout::part_name;
@@ -86,18 +88,32 @@ impl Api {
         Ok(session)
     }
 
-    /// Whether the caller may do this on a session, without consequences. Where the row is gone,
-    /// the session is nobody's.
+    /// Whether the caller may read what is on record of a session of this device, without
+    /// consequences. Where the row is gone, the session is nobody's.
     pub(super) async fn would_allow_session(
         &self,
         call: &Call,
         id: &str,
+        device: &str,
     ) -> Result<bool, ApiError> {
         let (mut question, row) = self.about_session(call, id, About::Life).await?;
         if row.is_none() {
             disown(&mut question, call);
         }
+        self.add_device(&mut question, device).await?;
         self.would_allow(call, &question).await
+    }
+
+    /// Adds the tags and the agent of a session's device, for who sees what it shows.
+    pub(super) async fn add_device(
+        &self,
+        question: &mut Question,
+        device: &str,
+    ) -> Result<(), ApiError> {
+        let device = self.about_device(device).await?;
+        question.tags.extend(device.tags);
+        question.facts.extend(device.facts);
+        Ok(())
     }
 
     /// Whether a session is the caller's.
@@ -105,7 +121,8 @@ impl Api {
         Owner::of_row(session).is(&call.caller)
     }
 
-    /// The question about a session, and its row.
+    /// The question about a session, and its row. What is on record is asked for with its device,
+    /// as far as that is known: a device that was removed long ago has no tags any more.
     pub(super) async fn about_session(
         &self,
         call: &Call,
@@ -137,6 +154,9 @@ impl Api {
                     (false, false) => owner.name,
                 };
                 question.tags.insert("aws:ssmmessages:session-id".to_owned(), tag);
+                if about != About::Life {
+                    self.add_device(&mut question, &owner.device).await?;
+                }
                 question.tags.insert("aws:ssmmessages:target-id".to_owned(), owner.device);
                 if !owned {
                     disown(&mut question, call);

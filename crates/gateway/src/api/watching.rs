@@ -83,9 +83,7 @@ impl Api {
     ) -> Result<(Question, Option<Session>), ApiError> {
         let (mut question, row) = self.about_session(call, id, About::Life).await?;
         if let Some(row) = &row {
-            let device = self.about_device(&row.new.device_id).await?;
-            question.tags.extend(device.tags);
-            question.facts.extend(device.facts);
+            self.add_device(&mut question, &row.new.device_id).await?;
             question = question
                 .with("towline:SessionOwner", [row.new.principal_arn.clone()])
                 .with("towline:SessionDocument", [row.new.document.clone()]);
