@@ -380,14 +380,19 @@ async fn who_lost_one_role_of_a_provider_leaves_its_seats_and_commands_alone() {
     assert_eq!(world.plane.cancelled(), ["lost"]);
 }
 
+/// Each request for access needs two people.
+async fn two_must_approve(world: &World) {
+    let content = json!({ "schemaVersion": "1.0", "accessDurationHours": 1,
+                          "approvalLevels": [{ "minRequiredApprovals": 2 }] });
+    let document = json!({ "Name": "Two", "DocumentType": "ManualApprovalPolicy",
+                           "Content": content.to_string() });
+    world.done(Operation::CreateDocument, &world.admin, document).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_approval_falls_with_the_right_the_key_and_the_role_by_which_it_was_given() {
     let world = World::new().await;
-    let two = json!({ "schemaVersion": "1.0", "accessDurationHours": 1,
-                      "approvalLevels": [{ "minRequiredApprovals": 2 }] });
-    let document = json!({ "Name": "Two", "DocumentType": "ManualApprovalPolicy",
-                           "Content": two.to_string() });
-    world.done(Operation::CreateDocument, &world.admin, document).await;
+    two_must_approve(&world).await;
     let ann = world.user("ann", &[EVERYTHING]).await;
     let bob = world.user("bob", &[EVERYTHING]).await;
     let approve = Operation::ApproveAccessRequest;
@@ -439,11 +444,7 @@ async fn credentials_of_a_key_that_was_disabled_stay_over_when_it_is_enabled_aga
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_counts_once_by_whatever_keys_and_roles_she_approves() {
     let world = World::new().await;
-    let two = json!({ "schemaVersion": "1.0", "accessDurationHours": 1,
-                      "approvalLevels": [{ "minRequiredApprovals": 2 }] });
-    let document = json!({ "Name": "Two", "DocumentType": "ManualApprovalPolicy",
-                           "Content": two.to_string() });
-    world.done(Operation::CreateDocument, &world.admin, document).await;
+    two_must_approve(&world).await;
     let role = json!({ "PrincipalName": "approver", "PrincipalType": "Role",
                        "TrustPolicyDocument": policy(&[TRUST]) });
     world.done(Operation::CreatePrincipal, &world.admin, role).await;
