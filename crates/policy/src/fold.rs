@@ -13,8 +13,9 @@
 //! - `fold(fold(x)) == fold(x)`, and a text, its upper case and its lower case fold to the same.
 //!
 //! # Not here
-//! - Values: their letter case counts. Unicode normalisation: combining marks are not allowed in
-//!   tag keys.
+//! - Values: their letter case counts.
+//! - Unicode normalisation. Tag keys have no combining marks, but letters that others are made of
+//!   are letters: composed and decomposed Hangul look the same and are two keys, everywhere.
 
 /// The form of `text` in which letter case makes no difference.
 ///
