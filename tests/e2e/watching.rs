@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use towline_testkit::lab::{Device, DeviceSetup, Lab, Operator};
 use towline_testkit::postgres::Postgres;
 use towline_testkit::process::Signal;
+use towline_testkit::relay::Relay;
 use towline_testkit::terminal::{PATIENCE, Terminal};
 use towline_testkit::trouble::ensure;
 use towline_testkit::{Outcome, Trouble, eventually};
@@ -298,6 +299,52 @@ fn a_right_takes_the_seat_without_consent_and_messages_stand_outside_of_the_stre
     ensure(!text.contains("restarts at noon"), || "the message is in the stream".into())?;
     joiner.line("exit")?;
     ensure(joiner.finish(PATIENCE)?.success(), || "the joiner's shell did not end well".into())
+}
+
+#[test]
+fn a_terminal_that_was_offline_takes_no_seat_back_unasked() -> Outcome {
+    let lab = Lab::start()?;
+    let device = device(&lab)?;
+    let relay = Relay::to(lab.gateway.address())?;
+    let far = lab.admin().at(format!("https://{}", relay.address()));
+    let mut away = far.shell(device.id())?;
+    away.line("echo here-$((40+2))")?;
+    away.expect("here-42")?;
+    let active = json!({ "State": "Active" });
+    let sessions = lab.admin().api("AmazonSSM.DescribeSessions", &active)?;
+    let session = sessions["Sessions"][0]["SessionId"].as_str().unwrap_or_default().to_owned();
+    let lost = |away: &mut Terminal| {
+        relay.close(true);
+        relay.cut();
+        away.expect("reconnecting")
+    };
+    lost(&mut away)?;
+    relay.close(false);
+    away.line("echo returned-$((40+2))")?;
+    away.expect("returned-42")?;
+
+    lost(&mut away)?;
+    away.send("never-sent")?;
+    let mut taker = lab.admin().terminal(&["attach", &session])?;
+    taker.line("echo taken-$((40+2))")?;
+    taker.expect("taken-42")?;
+    relay.close(false);
+    away.expect("another client has taken the session over; 10 bytes of your input were dropped")?;
+    away.expect("you watch the session now")?;
+    taker.line("echo still-$((40+2))")?;
+    taker.expect("still-42")?;
+    away.expect("still-42")?;
+
+    away.line("")?;
+    taker.expect("another client has taken the session over")?;
+    away.line("echo back-$((40+2))")?;
+    let screen = away.expect("back-42")?;
+    ensure(!screen.contains("never-sent"), || format!("kept input was sent: {screen}"))?;
+    // It has a seat again, to which it returns.
+    lost(&mut away)?;
+    relay.close(false);
+    away.line("exit")?;
+    ensure(away.finish(PATIENCE)?.success(), || "the shell did not end well".into())
 }
 
 #[test]

@@ -13,6 +13,8 @@ export interface Saved {
   name: string;
   /** Position of the next byte for the screen. */
   position: number;
+  /** The seat that its client had. */
+  seat: string | undefined;
   screen: string;
   /** Bytes to be read again behind the screen (escape_tail.ts). */
   tail: number[];

@@ -24,7 +24,7 @@ export type Status =
   | { is: "waiting"; seconds: number }
   | { is: "reconnecting"; since: number }
   | { is: "needsSignIn" }
-  | { is: "takenOver" }
+  | { is: "takenOver"; by: string }
   | { is: "ended"; reason: EndReason; status: ExitStatus | null; text: string }
   | { is: "gone"; why: string };
 
@@ -48,7 +48,7 @@ export interface Screen {
   /** So many bytes wait for the device. */
   kept(bytes: number): void;
   inputFull(): void;
-  /** Another client typed while this one was away: so many bytes of input were dropped. */
+  /** Another client had the seat while this one was away: so many bytes of input were dropped. */
   otherTyped?(dropped: number): void;
   /** The device took input, or has room for more. */
   taken?(): void;
@@ -61,20 +61,27 @@ export interface Grant {
   token: string;
   path: string;
   /** Why there is no token. */
-  ended?: string;
+  ended: string | undefined;
+  /** There is none, since another client has the seat: who, in the gateway's words. */
+  taken: string | undefined;
 }
 
 interface Granted {
   TokenValue?: string;
   StreamUrl?: string;
   TowlineEnded?: string;
+  TowlineTakenOver?: string;
 }
 
 /** The path of a `StreamUrl`: the host is this page's own. */
 export function grantOf(answer: Granted): Grant {
   const url = new URL(answer.StreamUrl ?? "");
-  const [token, path] = [answer.TokenValue ?? "", url.pathname + url.search];
-  return answer.TowlineEnded ? { token, path, ended: answer.TowlineEnded } : { token, path };
+  return {
+    token: answer.TokenValue ?? "",
+    path: url.pathname + url.search,
+    ended: answer.TowlineEnded,
+    taken: answer.TowlineTakenOver,
+  };
 }
 
 /** How long a websocket may take to open and to answer the attach. */
@@ -116,6 +123,8 @@ export class Session {
     position: number | null,
     /** The operation that gives a new token. */
     private readonly renewal = "AmazonSSM.ResumeSession",
+    /** The seat that this client had, which it does not take back unasked; of its last token. */
+    public seat: string | undefined = undefined,
   ) {
     this.output = new Output(position);
     this.tick = setInterval(() => this.lookAround(), LOOKS_AROUND_MS);
@@ -198,6 +207,7 @@ export class Session {
     const isAhead = drawn !== null && drawn > this.output.onScreen;
     if (isAhead && this.unread === 0) this.output = new Output(drawn);
     this.isOld = true;
+    this.seat = undefined;
     this.again();
   }
 
@@ -212,16 +222,21 @@ export class Session {
     let grant = first;
     try {
       if (!identity.value) throw new ApiError("ExpiredTokenException", t("signInOver"));
-      grant ??= grantOf(await call<Granted>(this.renewal, { SessionId: this.id }));
+      const body = { SessionId: this.id, TowlineSeat: this.seat };
+      grant ??= grantOf(await call<Granted>(this.renewal, body));
     } catch (error) {
       if (!this.stopped) this.refused(error);
       return;
     }
     await this.screenIsDone();
     if (this.stopped) return;
-    const { token, path, ended } = grant;
+    const { token, path, ended, taken } = grant;
     if (ended) {
       this.over({ is: "gone", why: ended });
+      return;
+    }
+    if (taken) {
+      this.takenOver(taken);
       return;
     }
     const socket = new WebSocket(`wss://${location.host}${path}`, SUBPROTOCOLS);
@@ -244,6 +259,7 @@ export class Session {
       if (socket !== this.socket) return;
       clearTimeout(late);
       this.lastHeard = Date.now();
+      this.seat = token.split(".")[1];
       try {
         this.onMessage(new Uint8Array(event.data));
       } catch (error) {
@@ -323,14 +339,8 @@ export class Session {
         );
         return;
       case "refused":
-        if (message.takenOver) {
-          this.pause();
-          // Another client types now, from positions of its own: what was not taken is dropped.
-          this.input = new Input();
-          this.screen.status({ is: "takenOver" });
-        } else {
-          this.over({ is: "gone", why: message.text });
-        }
+        if (message.takenOver) this.takenOver(message.text);
+        else this.over({ is: "gone", why: message.text });
         return;
       case "watched":
       case "message":
@@ -344,6 +354,16 @@ export class Session {
       case "missed":
         return;
     }
+  }
+
+  /** Another client types now, from positions of its own: what was not taken is dropped. */
+  private takenOver(by: string): void {
+    this.pause();
+    this.since = 0;
+    const dropped = this.input.waiting;
+    this.input = new Input();
+    this.screen.status({ is: "takenOver", by });
+    if (dropped > 0) this.screen.otherTyped?.(dropped);
   }
 
   /**

@@ -11,8 +11,8 @@ use towline_wire::lane::Lanes;
 
 use crate::plane::{
     AccessEnd, AgentAcceptor, AgentConnection, ChannelRequest, Commands, DataChannels, Dropped,
-    Found, LiveState, OutputName, OutputPiece, Presence, RotateError, SeatError, SessionStart,
-    SessionStarted, Sessions, Sitter, StartError, WatchError, WatchGrant, Watcher,
+    Found, LiveState, OutputName, OutputPiece, Presence, Resumed, RotateError, SeatError,
+    SessionStart, SessionStarted, Sessions, Sitter, StartError, WatchError, WatchGrant, Watcher,
 };
 
 /// The data plane that is not there.
@@ -23,7 +23,12 @@ impl Sessions for Unattached {
     fn start(&self, _: SessionStart) -> BoxFuture<'_, Result<SessionStarted, StartError>> {
         Box::pin(async { Err(StartError::NotConnected) })
     }
-    fn resume(&self, _: &SessionId, _: Option<Sitter>) -> BoxFuture<'_, Found<String>> {
+    fn resume(
+        &self,
+        _: &SessionId,
+        _: Option<Sitter>,
+        _: Option<&str>,
+    ) -> BoxFuture<'_, Found<Resumed>> {
         Box::pin(async { Found::Nowhere })
     }
     fn join(
@@ -31,7 +36,8 @@ impl Sessions for Unattached {
         _: &SessionId,
         _: Sitter,
         _: bool,
-    ) -> BoxFuture<'_, Found<Result<String, SeatError>>> {
+        _: Option<String>,
+    ) -> BoxFuture<'_, Found<Result<Resumed, SeatError>>> {
         Box::pin(async { Found::Nowhere })
     }
     fn leave_seats(&self, _: &[String], _: bool) -> BoxFuture<'_, u64> {

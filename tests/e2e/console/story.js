@@ -229,7 +229,7 @@ async function reloaded(context, page, terminal) {
 }
 
 async function takenWhileAway(context, page, terminal) {
-  step("another browser types while this one is offline: this page says so, and drops what it kept");
+  step("another browser takes the session while this one is offline: this page watches, and takes nothing back unasked");
   const network = await context.newCDPSession(page);
   const offline = (offline) =>
     network.send("Network.emulateNetworkConditions", { offline, latency: 0, downloadThroughput: -1, uploadThroughput: -1 });
@@ -249,9 +249,18 @@ async function takenWhileAway(context, page, terminal) {
   await second.sees("from-another");
   await page.bringToFront();
   await offline(false);
-  await terminal.is("connected");
-  await page.locator(".status", { hasText: "Another client typed in this session meanwhile. 10 bytes" }).waitFor();
+  await terminal.is("takenOver");
+  await page.locator(".status", { hasText: "Another client had this session meanwhile. 10 bytes" }).waitFor();
   await terminal.sees("from-another");
+  step("nor does a reload");
+  await page.reload();
+  await terminal.is("takenOver");
+  await terminal.sees("from-another");
+  await second.type("echo st''ays");
+  await second.sees("stays");
+  await terminal.sees("stays");
+  await page.click("text=Take it over");
+  await terminal.is("connected");
   await terminal.type("echo $KEPT-seated");
   await terminal.sees("still-seated");
   assert.ok(!(await terminal.all()).includes("never-sent"));

@@ -4,6 +4,7 @@ the plugin would suffer from. Each story prints its name; the first broken promi
 Environment as in towline_client.py, and TOWLINE_DEVICE.
 """
 import base64
+import copy
 import hashlib
 import json
 import os
@@ -134,6 +135,17 @@ class Plugin:
         self.out, self.err, self.exit_code = b"", b"", None
         self.repeated = 0
         self.connect(self.session["TokenValue"])
+
+    def taken_over(self):
+        """Another client of its user, which takes the session over."""
+        other = copy.copy(self)
+        other.client, other.socket = str(uuid.uuid4()), None
+        other.next_in, other.next_out, other.unacked = 0, 0, {}
+        other.early, other.ready, other.done, other.out = {}, False, False, b""
+        other.connect(other.ssm.resume_session(SessionId=self.session["SessionId"])["TokenValue"])
+        while not other.ready:
+            other.step()
+        return other
 
     def connect(self, token):
         self.socket = Socket(self.session["StreamUrl"])
@@ -312,6 +324,30 @@ def a_dropped_websocket_is_resumed_without_a_byte_lost_or_doubled():
     plugin.wait_closed()
 
 
+def who_was_replaced_ends_with_words_and_takes_nothing_back():
+    plugin = shell()
+    plugin.socket.drop()
+    other = plugin.taken_over()
+    other.type(b"echo mi''ne\r")
+    other.wait(b"mine")
+    # Away meanwhile.
+    plugin.resume()
+    words = plugin.wait_closed()
+    assert words.startswith("another client has taken the session over"), words
+    # There when it is replaced: the plugin does not know why it was hung up on.
+    third = other.taken_over()
+    try:
+        while True:
+            other.step()
+    except (OSError, EOFError):
+        other.resume()
+    assert other.wait_closed() == words
+    third.type(b"echo st''ays\r")
+    third.wait(b"stays")
+    third.type(b"exit\r")
+    third.wait_closed()
+
+
 def a_paste_of_ten_thousand_lines_arrives():
     plugin = shell()
     paste = b"".join(b"this is line number %06d of a long paste here\n" % n for n in range(10_000))
@@ -410,6 +446,7 @@ STORIES = [
     ctrl_c_interrupts_and_50_mb_arrive_whole,
     what_is_not_acknowledged_is_sent_again,
     a_dropped_websocket_is_resumed_without_a_byte_lost_or_doubled,
+    who_was_replaced_ends_with_words_and_takes_nothing_back,
     a_paste_of_ten_thousand_lines_arrives,
     a_command_keeps_its_streams_apart_and_tells_its_exit_code,
     prefixes_stand_before_the_text_of_each_stream,

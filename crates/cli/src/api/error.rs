@@ -86,6 +86,12 @@ pub(crate) enum CallError {
         /// The same as a code; nothing of an older gateway.
         reason: Option<EndReason>,
     },
+    /// Another client has taken the session over while this one was away.
+    #[error("{by}")]
+    TakenOver {
+        /// Who, in the gateway's words.
+        by: String,
+    },
     /// A list has more pages than are read.
     #[error(
         "the list has more than {pages} pages, too long to list: narrow the filter, or page \
@@ -129,7 +135,9 @@ impl CallError {
         match self {
             Self::CaFile { .. } | Self::NoKey => Sort::Setting,
             Self::Refused { code, .. } => sort_of_code(code),
-            Self::Endless { .. } | Self::SessionOver { .. } => Sort::Refused,
+            Self::Endless { .. } | Self::SessionOver { .. } | Self::TakenOver { .. } => {
+                Sort::Refused
+            }
             Self::Resolve { .. }
             | Self::Connect { .. }
             | Self::Timeout { .. }

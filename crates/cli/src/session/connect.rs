@@ -107,7 +107,7 @@ fn on_input(
                 local.status.say(&escape::help(manner.escape.unwrap_or(escape::DEFAULT)));
             }
             Action::Suspend if manner.guest || !platform::CAN_SUSPEND => {
-                local.status.say(&[super::driver::no_suspend(manner).to_owned()])
+                local.status.say(&[super::notices::no_suspend(manner).to_owned()])
             }
             Action::Suspend => local.suspend(),
             Action::Answer(_) => {}

@@ -31,14 +31,6 @@ use crate::platform::{self, Reader, Signal};
 use crate::terminal::escape::{self, Action};
 use crate::terminal::printable;
 
-/// Why this program does not stop itself.
-pub(super) const fn no_suspend(manner: Manner) -> &'static str {
-    match manner.guest {
-        true => "towline: cannot suspend: the program that started this one would keep running",
-        false => "towline: cannot suspend: this system has no job control",
-    }
-}
-
 /// Everything that can happen.
 enum Event {
     /// The websocket, or its return.
@@ -330,6 +322,11 @@ impl Driver {
             self.leave();
             return Ok(());
         }
+        if let CallError::TakenOver { by } = error {
+            let line = notices::taken_over(&by, self.trouble.typed);
+            self.finish(Ending::taken(&self.session, line));
+            return Ok(());
+        }
         if !error.may_heal() {
             return Err(SessionError::not_resumed(error));
         }
@@ -449,7 +446,7 @@ impl Driver {
                 Ok(())
             }
             Some(Action::Suspend) if self.manner.guest || !platform::CAN_SUSPEND => {
-                self.local.status.say(&[no_suspend(self.manner).to_owned()]);
+                self.local.status.say(&[notices::no_suspend(self.manner).to_owned()]);
                 Ok(())
             }
             Some(Action::Suspend) => self.suspend(),

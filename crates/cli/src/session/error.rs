@@ -43,7 +43,8 @@ pub(crate) enum SessionError {
     /// The link was lost, and the gateway lets nobody go on with the session now.
     #[error(transparent)]
     NotResumed(CallError),
-    /// The link was lost, the session has ended, and the gateway has said why.
+    /// The link was lost, the session has ended, and the gateway has said why; or another client has
+    /// it now.
     #[error(transparent)]
     Ended(CallError),
     /// One end violated the protocol.
@@ -90,7 +91,7 @@ impl SessionError {
     pub(super) fn not_resumed(error: CallError) -> Self {
         let is_over = error.is("DoesNotExistException") || error.sort() == Sort::Refused;
         match error {
-            CallError::SessionOver { .. } => Self::Ended(error),
+            CallError::SessionOver { .. } | CallError::TakenOver { .. } => Self::Ended(error),
             error if is_over => Self::Over(error),
             error => Self::NotResumed(error),
         }

@@ -3,6 +3,8 @@
 //!
 //! Data flow: [`Link::next`] sends what the streams have, takes what comes, watches the silence;
 //! [`Link::lost`] begins the return: a pause, ResumeSession, a new websocket ([`Event::Back`]).
+//! It names the seat that this client had: one that another client has taken meanwhile is not taken
+//! back unasked.
 //!
 //! # Invariants
 //! - [`Link::next`] may be dropped at any await without losing anything.
@@ -21,7 +23,7 @@ use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 use towline_ssm::Operation;
 use towline_ssm::api::session::{
     ResumeSessionRequest, StartSessionResponse, TerminateSessionRequest, TerminateSessionResponse,
-    VENDOR_STREAM,
+    VENDOR_STREAM, seat_of,
 };
 use towline_wire::message::EndReason;
 use towline_wire::smux::Version;
@@ -72,7 +74,8 @@ pub(super) async fn begin(mut client: Client, begin: Begin) -> Result<Begun, Ses
             (answer.session_id, answer.stream_url, Token(answer.token_value))
         }
         Begin::Resume(session_id) | Begin::Join(session_id) => {
-            let asked = ask_again(&mut client, &session_id, again).await?;
+            // Who asks for the session gets it, also from another client.
+            let asked = ask_again(&mut client, &session_id, again, None).await?;
             let (url, token, session_type) = asked;
             if let Some(session_type) = session_type.filter(|kind| !has_terminal(kind)) {
                 return Err(SessionError::NoTerminal { session: session_id, session_type });
@@ -102,6 +105,8 @@ pub(super) async fn begin(mut client: Client, begin: Begin) -> Result<Begun, Ses
         aws,
         vendor,
         outage: None,
+        seat: None,
+        offered: seat_of(&token.0).map(str::to_owned),
     };
     Ok(Begun { link, session, token, notice })
 }
@@ -163,6 +168,11 @@ pub(super) struct Link {
     /// The device runs amazon-ssm-agent.
     vendor: bool,
     outage: Option<Backoff>,
+    /// The seat that this client has had.
+    seat: Option<String>,
+    /// The seat of the latest token, until the gateway has answered: nobody knows whether the
+    /// attach has arrived.
+    offered: Option<String>,
 }
 
 impl Link {
@@ -193,7 +203,14 @@ impl Link {
     pub(super) async fn next(&mut self, streams: &mut impl Source) -> Event {
         self.terminate_if_wanted();
         match &mut self.state {
-            State::Up(up) => up.next(&mut Traffic { streams, aws: self.aws.as_deref_mut() }).await,
+            State::Up(up) => {
+                let traffic = &mut Traffic { streams, aws: self.aws.as_deref_mut() };
+                let event = up.next(traffic).await;
+                if matches!(event, Event::Frame(_)) && self.offered.is_some() {
+                    self.seat = self.offered.take();
+                }
+                event
+            }
             State::Pause(until) => {
                 sleep_until(*until).await;
                 Event::PauseOver
@@ -205,6 +222,7 @@ impl Link {
                 match result {
                     Ok((socket, url, token)) => {
                         self.url = url;
+                        self.offered = seat_of(&token.0).map(str::to_owned);
                         self.state = State::Up(Box::new(Up::new(socket)));
                         Event::Back(token)
                     }
@@ -241,10 +259,10 @@ impl Link {
     pub(super) fn attempt(&mut self) {
         let Some(mut client) = self.client.take() else { return };
         let (session, old) = (self.session.clone(), self.url.clone());
-        let again = self.again;
+        let (again, seat) = (self.again, self.seat.clone());
         let dialect = if self.aws.is_some() { Dialect::Aws } else { Dialect::Towline };
         self.state = State::Trying(Box::pin(async move {
-            let result = resume(&mut client, &session, again, old, dialect).await;
+            let result = resume(&mut client, (&session, seat), again, old, dialect).await;
             (client, result)
         }));
     }
@@ -278,6 +296,7 @@ struct Resumed {
     towline_session_type: Option<String>,
     towline_ended: Option<String>,
     towline_end_code: Option<String>,
+    towline_taken_over: Option<String>,
 }
 
 /// Whether a session of this type has a terminal that another client can go on with. A command, a
@@ -291,9 +310,13 @@ async fn ask_again(
     client: &mut Client,
     session: &str,
     operation: Operation,
+    seat: Option<String>,
 ) -> Result<(Option<String>, Token, Option<String>), CallError> {
-    let request = ResumeSessionRequest { session_id: session.to_owned() };
+    let request = ResumeSessionRequest { session_id: session.to_owned(), towline_seat: seat };
     let answer: Resumed = client.call(operation, &request).await?;
+    if let Some(by) = answer.towline_taken_over {
+        return Err(CallError::TakenOver { by: printable(&by) });
+    }
     let Some(token) = answer.token_value.filter(|token| !token.is_empty()) else {
         let why = answer.towline_ended.filter(|why| !why.is_empty());
         let why = why.unwrap_or_else(|| "the gateway does not say why".to_owned());
@@ -307,12 +330,12 @@ async fn ask_again(
 /// Asks for a new token and opens a websocket for it.
 async fn resume(
     client: &mut Client,
-    session: &str,
+    (session, seat): (&str, Option<String>),
     again: Operation,
     old: String,
     spoken: Dialect,
 ) -> Result<(Socket, String, Token), CallError> {
-    let (url, token, _) = ask_again(client, session, again).await?;
+    let (url, token, _) = ask_again(client, session, again, seat).await?;
     let url = url.unwrap_or(old);
     let (socket, dialect) = client.upgrade(&url).await?;
     if dialect != spoken {

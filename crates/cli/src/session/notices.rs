@@ -1,7 +1,16 @@
 //! What the operator is told outside of the session's bytes: who watches, messages, requests for
 //! the keyboard. Texts of other users lose their control characters.
 
+use super::begin::Manner;
 use crate::terminal::printable;
+
+/// Why this program does not stop itself.
+pub(super) const fn no_suspend(manner: Manner) -> &'static str {
+    match manner.guest {
+        true => "towline: cannot suspend: the program that started this one would keep running",
+        false => "towline: cannot suspend: this system has no job control",
+    }
+}
 
 /// These users watch the session now.
 pub(super) fn watched(by: &[String]) -> Vec<String> {
@@ -36,6 +45,14 @@ pub(super) fn returned(missed: u64, dropped: Option<u64>) -> Vec<String> {
         )
     });
     lost.into_iter().chain(dropped).collect()
+}
+
+/// Another client took the session over while this one was away, and so much was typed here.
+pub(super) fn taken_over(by: &str, typed: usize) -> String {
+    match typed {
+        0 => by.to_owned(),
+        bytes => format!("{by}; {bytes} bytes of your input were dropped"),
+    }
 }
 
 /// The access that permits the session ends in so many seconds; 0: it has ended.

@@ -3,6 +3,7 @@
 import { useEffect, useRef } from "preact/hooks";
 import { words } from "../api.ts";
 import { Refusal } from "../refusal.tsx";
+import { ownerName } from "../sessions.ts";
 import { dateOf } from "../strings.ts";
 import { type Text, t } from "../strings/terminal.ts";
 import { Notices } from "./notices.tsx";
@@ -123,7 +124,10 @@ function describe(shell: Shell): string {
     case "needsSignIn":
       return t("needSignIn");
     case "takenOver":
-      return t("takenOver") + (shell.watches.value ? ` ${t("seatTaken")}` : "");
+      return (
+        t("takenOver", { name: takerOf(state.by) }) +
+        (shell.watches.value ? ` ${t("seatTaken")}` : "")
+      );
     case "elsewhere":
       return t("inOtherTab");
     case "failed":
@@ -133,6 +137,12 @@ function describe(shell: Shell): string {
     case "ended":
       return t("ended", { why: reason(state) });
   }
+}
+
+/** Who it is by the gateway's words, which begin with another user's ARN. */
+function takerOf(by: string): string {
+  const [arn] = /^arn:\S+/.exec(by) ?? [];
+  return arn ? ownerName(arn) : t("otherClient");
 }
 
 function reason(ended: Extract<ShellStatus, { is: "ended" }>): string {

@@ -147,7 +147,10 @@ export class Shell {
     else if (!this.device) void this.learn(id);
     const view = this.view ?? this.makeView(restored);
     const renewal = this.joins.peek() ? "Towline.JoinSession" : undefined;
-    this.session = new Session(id, this.screen(id, view), restored?.position ?? null, renewal);
+    // Who takes it from another tab takes it from any client.
+    const seat = steal ? undefined : restored?.seat;
+    const position = restored?.position ?? null;
+    this.session = new Session(id, this.screen(id, view), position, renewal, seat);
     hold(this.session);
     this.session.begin(grant);
     for (const bytes of this.early.splice(0)) this.session.type(bytes);
@@ -337,6 +340,7 @@ export class Shell {
       device: this.device,
       name: this.title.value,
       position,
+      seat: this.session.seat,
       ...this.view.saved(mostScreen(this.page.count())),
     });
   }

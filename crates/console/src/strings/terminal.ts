@@ -4,8 +4,8 @@ import { type Text as SharedText, textsOf } from "../strings.ts";
 
 export const TERMINAL = {
   otherTyped: [
-    "Another client typed in this session meanwhile. {bytes} byte[|s] of your input [was|were] dropped.",
-    "그사이 다른 클라이언트가 이 세션에 입력했습니다. 입력 {bytes}바이트를 버렸습니다.",
+    "Another client had this session meanwhile. {bytes} byte[|s] of your input [was|were] dropped.",
+    "그사이 다른 클라이언트가 이 세션을 사용했습니다. 입력 {bytes}바이트를 버렸습니다.",
   ],
   connected: ["Connected", "연결됨"],
   waiting: [
@@ -60,10 +60,7 @@ export const TERMINAL = {
   seatGive: ["Hand it over", "넘겨주기"],
   seatKeep: ["Keep it", "거절"],
   joining: ["Waiting for the user of the session to agree…", "세션 사용자의 동의를 기다리는 중…"],
-  seatTaken: [
-    "Another client types now; you watch.",
-    "다른 클라이언트가 입력하고 있습니다. 관찰 중입니다.",
-  ],
+  seatTaken: ["You watch it.", "관찰 중입니다."],
   openTitle: ["Open a shell on {name}", "{name}에서 셸 열기"],
   openDocument: ["Document (empty: the account's shell)", "문서 (비우면 계정의 셸)"],
   openUser: ["User on the device (empty: its default)", "장치의 사용자 (비우면 기본값)"],
@@ -121,7 +118,8 @@ export const TERMINAL = {
     "입력 버퍼가 가득 찼습니다. 장치가 입력을 다시 받을 때까지 입력한 내용은 버려집니다.",
   ],
   missed: ["{bytes} byte[|s] of output [was|were] lost.", "출력 {bytes}바이트가 유실되었습니다."],
-  takenOver: ["Another window took this session over.", "다른 창에서 이 세션을 넘겨받았습니다."],
+  takenOver: ["{name} took this session over.", "{name}이(가) 이 세션을 넘겨받았습니다."],
+  otherClient: ["Another client", "다른 클라이언트"],
   ended: ["The session is over: {why}", "세션이 끝났습니다: {why}"],
   terminated: ["somebody terminated it", "다른 사람이 종료함"],
   end: ["End", "종료"],

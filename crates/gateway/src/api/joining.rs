@@ -23,7 +23,7 @@ use super::internal::internal;
 use super::resolution::RUN_AS_TAG;
 use super::service::Api;
 use super::start_facts::StartFacts;
-use crate::plane::{SeatError, Sitter};
+use crate::plane::{Resumed, SeatError, Sitter};
 
 impl Api {
     pub(super) async fn join_session(
@@ -45,8 +45,10 @@ impl Api {
             row.new.id.parse().map_err(|error| internal("a stored session id", &error))?;
         let takes = self.would_allow_action(call, TAKE_OVER_SESSION, &question).await?;
         call.note("consent", if takes { "not needed" } else { "asked for" });
-        let joined = self.parts.sessions.join(&session, call.caller.sitter(), !takes).await;
-        let token_value = joined.here().ok_or_else(over)?.map_err(|error| refusal(&error))?;
+        let (user, seat) = (call.caller.sitter(), request.towline_seat);
+        let joined = self.parts.sessions.join(&session, user, !takes, seat).await;
+        let joined = joined.here().ok_or_else(over)?.map_err(|error| refusal(&error))?;
+        let (token_value, towline_taken_over) = token_or_taker(call, Some(joined));
         self.seat_stands(call).await?;
         Ok(StartSessionResponse {
             stream_url: self.stream_url(call, &session),
@@ -57,6 +59,7 @@ impl Api {
             towline_agent_kind: None,
             towline_ended: None,
             towline_end_code: None,
+            towline_taken_over,
             towline_session_type: Some(row.new.session_type).filter(|kind| !kind.is_empty()),
         })
     }
@@ -123,6 +126,18 @@ impl Api {
         let delivered = self.parts.sessions.message(&session, &from, &request.message).await;
         let delivered = delivered.here().ok_or_else(over)?;
         Ok(SendSessionMessageResponse { delivered })
+    }
+}
+
+/// A token, empty where there is none; and who has taken the seat over, in words.
+pub(super) fn token_or_taker(call: &Call, resumed: Option<Resumed>) -> (String, Option<String>) {
+    match resumed {
+        None => (String::new(), None),
+        Some(Resumed::Token(token)) => (token, None),
+        Some(Resumed::TakenOver(by)) => {
+            call.note("takenOver", &*by);
+            (String::new(), Some(by))
+        }
     }
 }
 

@@ -36,6 +36,7 @@ use towline_store::{AgentKind, Device, DeviceStatus, SessionFilter, SessionPage,
 use super::authz::Question;
 use super::call::Call;
 use super::internal::{OrInternal as _, internal, no_store};
+use super::joining::token_or_taker;
 use super::ownership::About;
 use super::resolution::{Asked, DOCUMENT_CHECK, with_preferences};
 use super::service::Api;
@@ -128,6 +129,7 @@ impl Api {
             towline_session_type: None,
             towline_ended: None,
             towline_end_code: None,
+            towline_taken_over: None,
             towline_agent_kind: (agent == AgentKind::Vendor).then(|| agent.as_str().to_owned()),
             towline_not_recorded: started.not_recorded,
         })
@@ -194,22 +196,24 @@ impl Api {
         // is, with a code that clients of AWS take for passing. Its row has an end within the grace
         // time, whether it arrives or not.
         let user = (!self.is_own(call, &session)).then(|| call.caller.sitter());
-        let token_value = self.parts.sessions.resume(&id, user).await.here();
-        if token_value.is_none() && session.ended_at.is_none() && self.parts.peers.is_some() {
+        let seat = request.towline_seat.as_deref();
+        let resumed = self.parts.sessions.resume(&id, user, seat).await.here();
+        if resumed.is_none() && session.ended_at.is_none() && self.parts.peers.is_some() {
             let text = "the session is on its way to another gateway: try again";
             return Err(ApiError::new(ErrorCode::InternalServerError, text));
         }
         let why: String = session.details.chars().take(MAX_DETAILS).collect();
-        let is_over = token_value.is_none() && session.ended_at.is_some();
+        let is_over = resumed.is_none() && session.ended_at.is_some();
         let told = |text: String| Some(text).filter(|text| is_over && !text.is_empty());
         let (towline_ended, towline_end_code) = (told(why), told(session.end_code));
-        let token_value = token_value.unwrap_or_default();
+        let (token_value, towline_taken_over) = token_or_taker(call, resumed);
         Ok(ResumeSessionResponse {
             stream_url: self.stream_url(call, &id),
             session_id: id.into(),
             token_value,
             towline_ended,
             towline_end_code,
+            towline_taken_over,
             towline_not_recorded: None,
             towline_input_recorded: session.new.input_recorded.then_some(true),
             towline_agent_kind: None,

@@ -20,7 +20,7 @@ use towline_store::limits::NODE_RENEW;
 use super::calls::Calls;
 use crate::limits::{MAX_SESSIONS, MAX_TOLD_AGAIN, WANTED_END, WANTED_END_LOOK};
 use crate::plane::{
-    AccessEnd, Dropped, Found, LiveState, Peers as _, Presence, RotateError, SeatError,
+    AccessEnd, Dropped, Found, LiveState, Peers as _, Presence, Resumed, RotateError, SeatError,
     SessionStart, SessionStarted, Sessions, Sitter, StartError, Subject, WatchError, WatchGrant,
     Watcher,
 };
@@ -107,8 +107,13 @@ impl Sessions for ClusterSessions {
         self.here.start(start)
     }
 
-    fn resume(&self, id: &SessionId, user: Option<Sitter>) -> BoxFuture<'_, Found<String>> {
-        self.here.resume(id, user)
+    fn resume(
+        &self,
+        id: &SessionId,
+        user: Option<Sitter>,
+        seat: Option<&str>,
+    ) -> BoxFuture<'_, Found<Resumed>> {
+        self.here.resume(id, user, seat)
     }
 
     fn join(
@@ -116,8 +121,9 @@ impl Sessions for ClusterSessions {
         id: &SessionId,
         user: Sitter,
         ask: bool,
-    ) -> BoxFuture<'_, Found<Result<String, SeatError>>> {
-        self.here.join(id, user, ask)
+        seat: Option<String>,
+    ) -> BoxFuture<'_, Found<Result<Resumed, SeatError>>> {
+        self.here.join(id, user, ask, seat)
     }
 
     fn leave_seats(&self, ids: &[String], end: bool) -> BoxFuture<'_, u64> {

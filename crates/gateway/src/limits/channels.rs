@@ -66,6 +66,10 @@ pub const MAX_WATCHES: usize = 16;
 /// wait for an answer.
 pub const SEAT_PATIENCE: Duration = Duration::from_secs(25);
 
+/// Clients of AWS's dialect that a session remembers because another client took its seat. Each has
+/// a name of less than 4 KiB; one that is forgotten takes the seat back when it returns.
+pub const SEATS_LEFT: usize = 8;
+
 /// How often the right of a viewer is looked at again. It ends within a second after its right.
 pub const WATCH_RIGHT_EVERY: Duration = Duration::from_millis(400);
 const _: () = assert!(WATCH_RIGHT_EVERY.as_millis() <= 500);

@@ -22,7 +22,7 @@ use towline_ssm::ids::{DeviceId, SessionId};
 use towline_wire::lane::{Lane, Lanes};
 use towline_wire::message::ExitStatus;
 
-use super::seats::{SeatError, Sitter};
+use super::seats::{Resumed, SeatError, Sitter};
 
 /// An agent whose TLS handshake proved the possession of `spki`'s private key. Whether that key is
 /// known is not yet asked.
@@ -127,16 +127,23 @@ pub trait Presence: Send + Sync + 'static {
 pub trait Sessions: Send + Sync + 'static {
     /// Opens a session and stores its row; waits until the device opened it or refused.
     fn start(&self, start: SessionStart) -> BoxFuture<'_, Result<SessionStarted, StartError>>;
-    /// A new token for a session that is alive; `user`: who has it, if not the owner.
-    fn resume(&self, id: &SessionId, user: Option<Sitter>) -> BoxFuture<'_, Found<String>>;
+    /// A new token for a session that is alive; `user`: who has it, if not the owner. `seat`: the
+    /// seat that her client had, if it returns to that one alone.
+    fn resume(
+        &self,
+        id: &SessionId,
+        user: Option<Sitter>,
+        seat: Option<&str>,
+    ) -> BoxFuture<'_, Found<Resumed>>;
     /// A token with which this user takes the seat of a session. `ask`: only with the consent of
-    /// who has it, unless the user has it already.
+    /// who has it, unless the user has it already. `seat`: as in `resume`.
     fn join(
         &self,
         id: &SessionId,
         user: Sitter,
         ask: bool,
-    ) -> BoxFuture<'_, Found<Result<String, SeatError>>>;
+        seat: Option<String>,
+    ) -> BoxFuture<'_, Found<Result<Resumed, SeatError>>>;
     /// Principals or persons of these ids have lost rights: the number of the seats that they have
     /// in sessions of others, or hold a token for. `end`: they lose them. An id may be that of a
     /// person [`in_role`](super::in_role).

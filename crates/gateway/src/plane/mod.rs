@@ -10,4 +10,4 @@ mod seats;
 
 pub use interfaces::*;
 pub use peers::{ByPeer, PeerAcceptor, PeerConnection, Peers, Subject};
-pub use seats::{SeatError, Sitter, in_role};
+pub use seats::{Resumed, SeatError, Sitter, in_role};

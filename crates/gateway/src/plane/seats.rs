@@ -35,6 +35,16 @@ pub fn in_role(person_id: &str, role_id: &str) -> String {
     format!("{person_id}{BOTH}{role_id}")
 }
 
+/// What a client gets that returns to a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Resumed {
+    /// A token that opens the data channel once.
+    Token(String),
+    /// None: another client has taken the session over, in these words. Who asks for the seat
+    /// anew, without naming the one that she had, gets it.
+    TakenOver(String),
+}
+
 /// Why a user does not get the seat of a session.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SeatError {

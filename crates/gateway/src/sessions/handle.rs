@@ -13,8 +13,8 @@ use super::{opening, token};
 use crate::limits::SEAT_PATIENCE;
 use crate::pace::Pace;
 use crate::plane::{
-    self, AccessEnd, Dropped, EndReason, Found, LiveState, RotateError, SeatError, SessionStart,
-    SessionStarted, Sitter, StartError, WatchError, WatchGrant, Watcher, Watching,
+    self, AccessEnd, Dropped, EndReason, Found, LiveState, Resumed, RotateError, SeatError,
+    SessionStart, SessionStarted, Sitter, StartError, WatchError, WatchGrant, Watcher, Watching,
 };
 
 /// The handle of the plane's interface: it knows its own `Arc`.
@@ -36,13 +36,14 @@ impl plane::Sessions for HubHandle {
         Box::pin(opening::open(Arc::clone(&self.hub), start))
     }
 
-    fn resume(&self, id: &SessionId, user: Option<Sitter>) -> BoxFuture<'_, Found<String>> {
-        let fresh = self.hub.session(id.as_str()).and_then(|session| {
-            let (token, text) = token::Token::fresh(Instant::now())?;
-            session.set_token_of(token, user);
-            Some(text)
-        });
-        Box::pin(ready(fresh.into()))
+    fn resume(
+        &self,
+        id: &SessionId,
+        user: Option<Sitter>,
+        seat: Option<&str>,
+    ) -> BoxFuture<'_, Found<Resumed>> {
+        let session = self.hub.session(id.as_str());
+        Box::pin(ready(session.and_then(|session| session.resume(user, seat)).into()))
     }
 
     fn join(
@@ -50,11 +51,12 @@ impl plane::Sessions for HubHandle {
         id: &SessionId,
         user: Sitter,
         ask: bool,
-    ) -> BoxFuture<'_, Found<Result<String, SeatError>>> {
+        seat: Option<String>,
+    ) -> BoxFuture<'_, Found<Result<Resumed, SeatError>>> {
         let Some(session) = self.hub.session(id.as_str()) else {
             return Box::pin(ready(Found::Nowhere));
         };
-        Box::pin(async move { Found::Here(join(&session, user, ask).await) })
+        Box::pin(async move { Found::Here(join(&session, user, ask, seat.as_deref()).await) })
     }
 
     fn leave_seats(&self, ids: &[String], end: bool) -> BoxFuture<'_, u64> {
@@ -123,8 +125,16 @@ impl plane::Sessions for HubHandle {
 }
 
 /// A token for this user, with the consent of who has the seat where that is needed.
-async fn join(session: &Session, user: Sitter, ask: bool) -> Result<String, SeatError> {
+async fn join(
+    session: &Session,
+    user: Sitter,
+    ask: bool,
+    seat: Option<&str>,
+) -> Result<Resumed, SeatError> {
     session.has_seat()?;
+    if let Some(by) = session.taken_over(Some(&user), seat) {
+        return Ok(Resumed::TakenOver(by));
+    }
     if ask && !session.is_held_by(&user) {
         let answered = session.ask_for_seat(&user.arn)?;
         match tokio::time::timeout(SEAT_PATIENCE, answered).await {
@@ -134,7 +144,5 @@ async fn join(session: &Session, user: Sitter, ask: bool) -> Result<String, Seat
         }
     }
     let no_token = || SeatError::Internal("the system gave no random bytes".to_owned());
-    let (token, text) = token::Token::fresh(Instant::now()).ok_or_else(no_token)?;
-    session.set_token_of(token, Some(user));
-    Ok(text)
+    session.resume(Some(user), seat).ok_or_else(no_token)
 }

@@ -3,6 +3,8 @@
 //! # Invariants
 //! - 32 random bytes, never stored, never logged; a restart of the gateway makes all of them void.
 //! - One session has one token at most: a newer one voids the older.
+//! - Behind a dot a token names the seat that it is for, which is no secret: a client that returns
+//!   names it, and is told when another client has taken the session over.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -17,16 +19,32 @@ use crate::limits::TOKEN_LIFE;
 pub struct Token {
     text: Zeroizing<String>,
     until: Instant,
+    seat: String,
 }
 
 impl Token {
-    /// A fresh token and its text for the client; `None` when the system has no randomness.
+    /// A fresh token of a seat of its own, and its text for the client; `None` when the system has
+    /// no randomness.
     #[must_use]
     pub fn fresh(now: Instant) -> Option<(Self, String)> {
+        let mut seat = [0; 8];
+        SystemRandom::new().fill(&mut seat).ok()?;
+        Self::of_seat(now, URL_SAFE_NO_PAD.encode(seat))
+    }
+
+    /// The same for a client that returns to its seat.
+    #[must_use]
+    pub fn of_seat(now: Instant, seat: String) -> Option<(Self, String)> {
         let mut bytes = Zeroizing::new([0; 32]);
         SystemRandom::new().fill(&mut *bytes).ok()?;
-        let text = URL_SAFE_NO_PAD.encode(*bytes);
-        Some((Self { text: Zeroizing::new(text.clone()), until: now + TOKEN_LIFE }, text))
+        let text = format!("{}.{seat}", URL_SAFE_NO_PAD.encode(*bytes));
+        Some((Self { text: Zeroizing::new(text.clone()), until: now + TOKEN_LIFE, seat }, text))
+    }
+
+    /// The seat that it is for.
+    #[must_use]
+    pub fn into_seat(self) -> String {
+        self.seat
     }
 
     /// Whether `text` is this token and it is still young enough. Takes the same time whatever is

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 use towline_gateway::plane::{
-    AccessEnd, Commands, Dropped, Found, LiveState, OutputName, OutputPiece, RotateError,
+    AccessEnd, Commands, Dropped, Found, LiveState, OutputName, OutputPiece, Resumed, RotateError,
     SeatError, SessionStart, SessionStarted, Sessions, Sitter, StartError, WatchError, WatchGrant,
     Watcher, Watching,
 };
@@ -141,7 +141,12 @@ impl Sessions for PlaneOfNotes {
             Ok(SessionStarted { token: "a-token".into(), not_recorded: None })
         })
     }
-    fn resume(&self, _: &SessionId, _: Option<Sitter>) -> BoxFuture<'_, Found<String>> {
+    fn resume(
+        &self,
+        _: &SessionId,
+        _: Option<Sitter>,
+        _: Option<&str>,
+    ) -> BoxFuture<'_, Found<Resumed>> {
         Box::pin(ready(Found::Nowhere))
     }
     fn join(
@@ -149,8 +154,9 @@ impl Sessions for PlaneOfNotes {
         _: &SessionId,
         _: Sitter,
         _: bool,
-    ) -> BoxFuture<'_, Found<Result<String, SeatError>>> {
-        Box::pin(ready(Found::Here(Ok("a-token".to_owned()))))
+        _: Option<String>,
+    ) -> BoxFuture<'_, Found<Result<Resumed, SeatError>>> {
+        Box::pin(ready(Found::Here(Ok(Resumed::Token("a-token".to_owned())))))
     }
     fn leave_seats(&self, ids: &[String], end: bool) -> BoxFuture<'_, u64> {
         let mut sitters = self.sitters.lock().unwrap();

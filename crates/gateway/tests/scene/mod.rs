@@ -19,8 +19,8 @@ use tokio_rustls::client::TlsStream;
 use towline_gateway::init::{self, Made, Options};
 use towline_gateway::plane::{
     AccessEnd, AgentAcceptor, AgentConnection, ChannelRequest, DataChannels, Dropped, Found,
-    LiveState, Presence, RotateError, SeatError, SessionStart, SessionStarted, Sessions, Sitter,
-    StartError, WatchError, WatchGrant, Watcher,
+    LiveState, Presence, Resumed, RotateError, SeatError, SessionStart, SessionStarted, Sessions,
+    Sitter, StartError, WatchError, WatchGrant, Watcher,
 };
 use towline_gateway::unattached::Unattached;
 use towline_gateway::wiring::{DataPlane, Gateway};
@@ -172,7 +172,8 @@ impl Sessions for Pretended {
         _: &SessionId,
         _: Sitter,
         _: bool,
-    ) -> BoxFuture<'_, Found<Result<String, SeatError>>> {
+        _: Option<String>,
+    ) -> BoxFuture<'_, Found<Result<Resumed, SeatError>>> {
         Box::pin(ready(Found::Nowhere))
     }
     fn leave_seats(&self, _: &[String], _: bool) -> BoxFuture<'_, u64> {
@@ -191,9 +192,14 @@ impl Sessions for Pretended {
     ) -> BoxFuture<'_, Found<Result<WatchGrant, WatchError>>> {
         Box::pin(ready(Found::Nowhere))
     }
-    fn resume(&self, id: &SessionId, _: Option<Sitter>) -> BoxFuture<'_, Found<String>> {
+    fn resume(
+        &self,
+        id: &SessionId,
+        _: Option<Sitter>,
+        _: Option<&str>,
+    ) -> BoxFuture<'_, Found<Resumed>> {
         let alive = self.alive.lock().unwrap().contains(id.as_str());
-        Box::pin(ready(alive.then(|| "another-token".to_owned()).into()))
+        Box::pin(ready(alive.then(|| Resumed::Token("another-token".to_owned())).into()))
     }
     /// Leaves the row to the API, as for a session that is not alive here.
     fn terminate(&self, id: &SessionId, _: &str) -> BoxFuture<'_, Found> {

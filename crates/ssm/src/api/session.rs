@@ -120,6 +120,10 @@ pub struct StartSessionResponse {
     /// The same for programs, see `EndReason::to_code` of the wire.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub towline_end_code: Option<String>,
+    /// Not of AWS, of ResumeSession and JoinSession only: another client has the seat that
+    /// `TowlineSeat` named, in words. There is no token then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub towline_taken_over: Option<String>,
 }
 
 /// ResumeSession answers with the same members.
@@ -139,16 +143,49 @@ impl fmt::Debug for StartSessionResponse {
 pub struct ResumeSessionRequest {
     /// The session.
     pub session_id: String,
+    /// Not of AWS: the seat that the client had, which the end of its token names ([`seat_of`]).
+    /// Without it the client takes the seat, also from another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub towline_seat: Option<String>,
 }
 
 impl Request for ResumeSessionRequest {
     fn check(&self, v: &mut Violations) {
         v.length("SessionId", &self.session_id, 1, MAX_SESSION_ID);
+        check_seat(v, self.towline_seat.as_deref());
     }
 }
 
-/// Ends a session. The same member as [`ResumeSessionRequest`].
-pub type TerminateSessionRequest = ResumeSessionRequest;
+/// The seat that a `TokenValue` is for; older gateways name none.
+#[must_use]
+pub fn seat_of(token: &str) -> Option<&str> {
+    token.split_once('.').map(|(_, seat)| seat)
+}
+
+/// Longest name of a seat, characters.
+const MAX_SEAT: usize = 32;
+
+pub(super) fn check_seat(v: &mut Violations, seat: Option<&str>) {
+    if let Some(seat) = seat {
+        v.length("TowlineSeat", seat, 1, MAX_SEAT);
+        let good = seat.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+        v.require(good, "TowlineSeat", "consist of letters, digits, - and _");
+    }
+}
+
+/// Ends a session.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct TerminateSessionRequest {
+    /// The session.
+    pub session_id: String,
+}
+
+impl Request for TerminateSessionRequest {
+    fn check(&self, v: &mut Violations) {
+        v.length("SessionId", &self.session_id, 1, MAX_SESSION_ID);
+    }
+}
 
 /// The session that was ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,6 +8,7 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::session::check_seat;
 use super::{Request, Violations};
 use crate::ids::MAX_SESSION_ID;
 
@@ -59,11 +60,15 @@ impl fmt::Debug for WatchSessionResponse {
 pub struct JoinSessionRequest {
     /// The session.
     pub session_id: String,
+    /// The seat that the client had, as in ResumeSession.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub towline_seat: Option<String>,
 }
 
 impl Request for JoinSessionRequest {
     fn check(&self, v: &mut Violations) {
         v.length("SessionId", &self.session_id, 1, MAX_SESSION_ID);
+        check_seat(v, self.towline_seat.as_deref());
     }
 }
 

@@ -258,7 +258,7 @@ export class Copier {
     if (status.is === "ended")
       this.fail(new Over(t("sessionOver", { why: status.text || status.reason })));
     if (status.is === "gone") this.fail(new Over(t("sessionOver", { why: status.why })));
-    if (status.is === "takenOver") this.fail(new Over(ofTerminal("takenOver")));
+    if (status.is === "takenOver") this.fail(new Over(status.by));
   }
 
   private broken(why: string): Error {

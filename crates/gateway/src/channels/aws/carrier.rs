@@ -119,7 +119,8 @@ impl AwsChannels {
         let end =
             self.registry.take(&session, &opening.client_id, config(&session), self.time.now())?;
         let (received, room) = end.state().end.position();
-        let queue = session.attach(&opening.token_value, received, room, None)?;
+        let (client, token) = (&opening.client_id, &opening.token_value);
+        let queue = session.attach_named(client, token, received, room)?;
         // Only a client with a right token may replace an end that another client has left.
         self.registry.put(name, &end);
         let turn = {

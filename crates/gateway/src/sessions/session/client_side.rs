@@ -20,6 +20,7 @@ use crate::plane::EndReason;
 use crate::sessions::device_end::Control;
 use crate::sessions::positions::Broken;
 use crate::sessions::queue::{ClientQueue, ToChannel};
+use crate::sessions::token::Token;
 
 impl Session {
     /// A client with a token wants to be attached; its queue from now on.
@@ -33,18 +34,43 @@ impl Session {
         room: Lanes<u32>,
         size: Option<Size>,
     ) -> Result<Arc<ClientQueue>, &'static str> {
+        self.attach_to(None, token, received, room, size)
+    }
+
+    /// The same for a client of AWS's dialect, which is known by a name of its own and names no
+    /// seat when it returns.
+    ///
+    /// # Errors
+    /// Words for the client.
+    pub fn attach_named(
+        &self,
+        name: &str,
+        token: &str,
+        received: Option<Lanes<u64>>,
+        room: Lanes<u32>,
+    ) -> Result<Arc<ClientQueue>, &'static str> {
+        self.attach_to(Some(name), token, received, room, None)
+    }
+
+    fn attach_to(
+        &self,
+        name: Option<&str>,
+        token: &str,
+        received: Option<Lanes<u64>>,
+        room: Lanes<u32>,
+        size: Option<Size>,
+    ) -> Result<Arc<ClientQueue>, &'static str> {
         let mut core = self.lock();
         if matches!(core.phase, Phase::Ended) {
             return Err("the session is over");
         }
-        let now = Instant::now();
-        let is_newest = core.token.take_if(|held| held.opens(token, now)).is_some();
-        if core.earlier.take_if(|held| is_newest || held.opens(token, now)).is_none() && !is_newest
-        {
-            return Err("the token is wrong, used, or too old: call ResumeSession for a new one");
+        let place = core.use_token(token)?.place(name);
+        if core.has_left(&place) {
+            return Err("another client has taken the session over: to take it back, start again \
+                        with `towline attach`");
         }
         let queue = Arc::new(ClientQueue::default());
-        let text = core.take_seat(&self.meta.owner);
+        let text = core.take_seat(&self.meta.owner, place);
         if let Some(older) = core.client.replace(Arc::clone(&queue)) {
             older.close(ToClient::Refused { text, taken_over: true });
         }
@@ -171,6 +197,15 @@ impl Session {
 }
 
 impl Core {
+    /// The token of this text, which opens nothing any more.
+    fn use_token(&mut self, text: &str) -> Result<Token, &'static str> {
+        let now = Instant::now();
+        let newest = self.token.take_if(|held| held.opens(text, now));
+        let earlier = self.earlier.take_if(|held| newest.is_some() || held.opens(text, now));
+        let wrong = "the token is wrong, used, or too old: call ResumeSession for a new one";
+        newest.or(earlier).ok_or(wrong)
+    }
+
     /// There is no client any more: output stops.
     pub(super) fn lost_client(&mut self) {
         self.positions.stop();

@@ -7,17 +7,22 @@
 //! - One client has the seat: positions of input are counted between one client and the device.
 //! - One request waits for an answer at a time, and ends with the client that was asked.
 //! - A seat is its user's by ids: who loses her rights loses it, and nobody inherits it by a name.
+//! - A client that was away does not get it back from another one unless somebody asks for it: its
+//!   place is another one's then. A restart of the gateway forgets places.
 //! - The recording says who types from which position on, each time that another user begins.
 //! - Who has it outlives the gateway: the session's row says so ([`crate::sessions::Hub`] writes
 //!   it), and a session that is taken up again begins with it.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use towline_wire::client::ToClient;
 
 use super::session::{Core, Phase, Session};
-use crate::plane::{SeatError, Sitter};
+use crate::limits::SEATS_LEFT;
+use crate::plane::{Resumed, SeatError, Sitter};
 use crate::sessions::queue::ClientQueue;
 use crate::sessions::token::Token;
 
@@ -34,6 +39,26 @@ pub(super) struct Seat {
     changed: bool,
     request: u32,
     asked: Option<oneshot::Sender<bool>>,
+    /// Whose it is among clients: of the one that attached last.
+    place: Option<Place>,
+    /// Clients of AWS's dialect that have lost it to another one, the latest last.
+    left: VecDeque<Place>,
+}
+
+/// By what a client is known when it returns.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// The seat of its token.
+    Token(String),
+    /// The name that it has in AWS's dialect.
+    Name(String),
+}
+
+impl Token {
+    /// The place of a client that comes with it, and has this name in AWS's dialect.
+    pub(super) fn place(self, name: Option<&str>) -> Place {
+        name.map_or_else(|| Place::Token(self.into_seat()), |name| Place::Name(name.to_owned()))
+    }
 }
 
 impl Session {
@@ -54,6 +79,38 @@ impl Session {
         let former = core.token.replace(token);
         core.earlier = former.filter(|_| core.seat.next == user);
         core.seat.next = user;
+    }
+
+    /// What this user (`None`: the owner) is told who had this seat, when another client has it now.
+    #[must_use]
+    pub fn taken_over(&self, user: Option<&Sitter>, seat: Option<&str>) -> Option<String> {
+        let core = self.lock();
+        let is_taken = match (seat, &core.seat.place) {
+            (None, _) | (_, None) => false,
+            (Some(seat), Some(Place::Token(place))) => place != seat,
+            (Some(_), Some(Place::Name(_))) => true,
+        };
+        is_taken.then(|| core.seat.words(&self.meta.owner, user))
+    }
+
+    /// A token for this user who returns to the session, or word of who has taken it over. `seat`:
+    /// the seat that she had, unless she asks for it whoever has it. `None`: the system has no
+    /// randomness.
+    #[must_use]
+    pub fn resume(&self, user: Option<Sitter>, seat: Option<&str>) -> Option<Resumed> {
+        if let Some(by) = self.taken_over(user.as_ref(), seat) {
+            return Some(Resumed::TakenOver(by));
+        }
+        let is_hers = {
+            let core = self.lock();
+            core.seat.place.is_none() || core.seat.holder == user
+        };
+        let (token, text) = match seat.filter(|_| is_hers) {
+            Some(seat) => Token::of_seat(Instant::now(), seat.to_owned()),
+            None => Token::fresh(Instant::now()),
+        }?;
+        self.set_token_of(token, user);
+        Some(Resumed::Token(text))
     }
 
     /// Whether another user may be given the seat at all.
@@ -108,6 +165,7 @@ impl Session {
         }
         if sits {
             (core.seat.holder, core.seat.changed, core.seat.asked) = (None, true, None);
+            core.seat.place = None;
             if let Some(client) = core.client.take() {
                 let text = "your rights to this session were removed".to_owned();
                 client.close(ToClient::Refused { text, taken_over: true });
@@ -162,16 +220,26 @@ impl Session {
 }
 
 impl Core {
+    /// Whether a client of this place has lost the seat to another one.
+    pub(super) fn has_left(&self, place: &Place) -> bool {
+        self.seat.left.contains(place)
+    }
+
     /// A client has attached with the session's token. What a client before it is told.
-    pub(super) fn take_seat(&mut self, owner: &str) -> String {
+    pub(super) fn take_seat(&mut self, owner: &str, place: Place) -> String {
         let next = self.seat.next.take();
         self.seat.asked = None;
-        if next == self.seat.holder {
-            return "another client has taken the session over".to_owned();
+        let former = self.seat.place.take().filter(|former| *former != place);
+        if let Some(former @ Place::Name(_)) = former {
+            if self.seat.left.len() >= SEATS_LEFT {
+                self.seat.left.pop_front();
+            }
+            self.seat.left.push_back(former);
         }
-        let user = next.as_ref().map_or(owner, |user| &user.arn);
-        let text = format!("{user} has taken the session over");
-        (self.seat.holder, self.seat.changed) = (next, true);
+        self.seat.place = Some(place);
+        let before = std::mem::replace(&mut self.seat.holder, next);
+        let text = self.seat.words(owner, before.as_ref());
+        self.seat.changed |= before != self.seat.holder;
         text
     }
 
@@ -183,5 +251,16 @@ impl Core {
             let user = self.seat.holder.as_ref().map_or(owner, |user| &user.arn);
             tape.marker(&format!("input from byte {input} on is typed by {user}"));
         }
+    }
+}
+
+impl Seat {
+    /// What this user is told, who had it before.
+    fn words(&self, owner: &str, before: Option<&Sitter>) -> String {
+        if before == self.holder.as_ref() {
+            return "another client has taken the session over".to_owned();
+        }
+        let user = self.holder.as_ref().map_or(owner, |user| &user.arn);
+        format!("{user} has taken the session over")
     }
 }

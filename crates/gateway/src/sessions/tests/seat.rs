@@ -1,7 +1,8 @@
 //! The seat of a session: asked for, given, refused, taken back; and messages to who has it.
 
 use super::*;
-use crate::plane::{SeatError, Sitter};
+use crate::limits::SEATS_LEFT;
+use crate::plane::{Resumed, SeatError, Sitter};
 
 /// Who is called so, with the ids of a user.
 fn sitter(name: &str, id: &str) -> Sitter {
@@ -91,4 +92,92 @@ fn a_token_of_who_lost_rights_opens_nothing() {
     assert!(session.leave_seat(&["role".to_owned()], true));
     assert!(session.attach(&text, None, Lanes::new(100, 0), None).is_err());
     assert!(!session.leave_seat(&["role".to_owned()], true), "once");
+}
+
+/// The token with which the owner returns to this seat; `None`: to that of any client.
+#[track_caller]
+fn resumed(session: &Session, seat: Option<&str>) -> String {
+    match session.resume(None, seat).unwrap() {
+        Resumed::Token(text) => text,
+        Resumed::TakenOver(by) => panic!("{by}"),
+    }
+}
+
+/// Attaches by this token, and says which seat it is for.
+fn attach_by(session: &Session, token: &str) -> String {
+    session.attach(token, None, Lanes::new(100, 0), None).unwrap();
+    token.split_once('.').unwrap().1.to_owned()
+}
+
+#[test]
+fn a_client_returns_to_its_seat_until_another_one_has_taken_it() {
+    let (session, _) = session();
+    let first = attach_by(&session, &resumed(&session, None));
+    for _ in 0..3 {
+        assert_eq!(attach_by(&session, &resumed(&session, Some(&first))), first);
+    }
+    let second = attach_by(&session, &resumed(&session, None));
+    assert_ne!(second, first);
+    let taken = Resumed::TakenOver("another client has taken the session over".to_owned());
+    assert_eq!(session.resume(None, Some(&first)), Some(taken));
+    assert!(!session.has_token(), "who is told so has no token");
+    // It asks for it.
+    attach_by(&session, &resumed(&session, None));
+    assert!(matches!(session.resume(None, Some(&second)), Some(Resumed::TakenOver(_))));
+}
+
+#[test]
+fn a_token_that_was_asked_for_takes_no_seat_before_it_is_used() {
+    let (session, _) = session();
+    let first = attach_by(&session, &resumed(&session, None));
+    resumed(&session, None);
+    assert_eq!(attach_by(&session, &resumed(&session, Some(&first))), first);
+}
+
+#[test]
+fn who_returns_is_told_which_user_has_the_seat() {
+    let (session, _) = session();
+    let own = attach_by(&session, &resumed(&session, None));
+    let bob = || Some(sitter("bob", "bob"));
+    let Some(Resumed::Token(token)) = session.resume(bob(), None) else { panic!("no token") };
+    let of_bob = attach_by(&session, &token);
+    let taken = |by: &str| Some(Resumed::TakenOver(format!("{by} has taken the session over")));
+    assert_eq!(session.resume(None, Some(&own)), taken("bob"));
+    attach_by(&session, &resumed(&session, None));
+    assert_eq!(session.resume(bob(), Some(&of_bob)), taken("ann"));
+}
+
+#[test]
+fn a_seat_whose_user_lost_her_rights_is_free_and_one_after_a_restart_is_whose_comes_first() {
+    let (session, _) = session();
+    let own = attach_by(&session, &resumed(&session, None));
+    let Some(Resumed::Token(token)) = session.resume(Some(sitter("bob", "old")), None) else {
+        panic!("no token")
+    };
+    attach_by(&session, &token);
+    assert!(session.leave_seat(&["old".to_owned()], true));
+    assert_eq!(attach_by(&session, &resumed(&session, Some(&own))), own);
+    let (restarted, _) = super::session();
+    assert_eq!(attach_by(&restarted, &resumed(&restarted, Some(&own))), own);
+    assert!(matches!(restarted.resume(None, Some("another")), Some(Resumed::TakenOver(_))));
+}
+
+#[test]
+fn a_client_of_awss_dialect_that_was_replaced_does_not_come_back() {
+    let (session, _) = session();
+    let comes = |name: &str| {
+        let token = resumed(&session, None);
+        session.attach_named(name, &token, None, Lanes::new(100, 0)).map(drop)
+    };
+    comes("plugin-1").unwrap();
+    comes("plugin-1").unwrap();
+    comes("plugin-2").unwrap();
+    assert!(comes("plugin-1").unwrap_err().starts_with("another client has taken"));
+    comes("plugin-2").unwrap();
+    let ours = attach_by(&session, &resumed(&session, None));
+    assert!(comes("plugin-2").is_err());
+    assert_eq!(attach_by(&session, &resumed(&session, Some(&ours))), ours);
+    // What is remembered is bounded.
+    (0..=SEATS_LEFT).for_each(|number| comes(&format!("new-{number}")).unwrap());
+    comes("plugin-1").unwrap();
 }
