@@ -43,8 +43,8 @@ pub(crate) enum SessionError {
     /// The link was lost, and the gateway lets nobody go on with the session now.
     #[error(transparent)]
     NotResumed(CallError),
-    /// The link was lost, the session has ended, and the gateway has said why; or another client has
-    /// it now.
+    /// The link was lost, the session has ended, and the gateway has said why; or another client
+    /// has it now.
     #[error(transparent)]
     Ended(CallError),
     /// One end violated the protocol.

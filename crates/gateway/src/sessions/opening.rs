@@ -35,7 +35,7 @@ use crate::plane::{EndReason, SessionStart, SessionStarted, StartError};
 /// Opens a session on its device.
 pub(super) async fn open(hub: Arc<Hub>, start: SessionStart) -> Result<SessionStarted, StartError> {
     let span = tracing::info_span!("session", id = start.session.as_str());
-    open_with(hub, start, Token::fresh(Instant::now())).instrument(span).await
+    open_with(hub, start, Token::first(Instant::now())).instrument(span).await
 }
 
 /// Opens a session; `token`: `None` when the system has no randomness.

@@ -129,7 +129,7 @@ impl Hub {
 /// Attaches this gateway as the session's client.
 fn be_client(session: &Arc<Session>, room: u32) -> Result<Arc<ClientQueue>, StartError> {
     let internal = |why: &str| StartError::Internal(why.to_owned());
-    let (token, text) = Token::fresh(Instant::now()).ok_or_else(|| internal("no randomness"))?;
+    let (token, text) = Token::first(Instant::now()).ok_or_else(|| internal("no randomness"))?;
     session.set_token(token);
     session.attach(&text, None, Lanes::new(room, room), None).map_err(internal)
 }

@@ -1,19 +1,19 @@
 //! Who has the seat of a session, in the session's row: it outlives the gateway.
 //!
-//! Data flow: another user attaches, or loses the seat -> [`Hub::store_seat`] -> the row -> a
-//! gateway that takes the session up begins with it ([`restore`]).
+//! Data flow: another user or client attaches, or loses the seat -> [`Hub::store_seat`] -> the row
+//! -> a gateway that takes the session up begins with it ([`restore`]).
 //!
 //! # Invariants
 //! - The row says in the end who has the seat: one writer a session at a time, which writes again
 //!   when the seat has changed meanwhile. What the store did not take is written with the next
 //!   change of the session.
 //! - A seat that cannot be read is the owner's.
+//! - A session that nobody takes over has no write for its seat.
 
 use std::sync::Arc;
 
 use super::hub::Hub;
 use super::session::Session;
-use crate::plane::Sitter;
 
 impl Hub {
     /// Stores who has the seat of a session, where the store says something else. Nobody waits for
@@ -25,21 +25,17 @@ impl Hub {
         let (hub, session) = (Arc::clone(self), Arc::clone(session));
         tokio::spawn(async move {
             let _storing = session.storing_seat.lock().await;
-            while let Some(holder) = session.unstored_seat() {
-                let text = holder.as_ref().map(text_of).unwrap_or_default();
+            while let Some(kept) = session.unstored_seat() {
+                let text = serde_json::to_string(&kept).unwrap_or_default(); // texts alone
                 let name = &session.meta.name;
                 if let Err(error) = hub.store().sessions().set_seat(name, &text).await {
                     tracing::warn!(session = name, %error, "it is not stored who has the seat");
                     return;
                 }
-                session.seat_stored(holder);
+                session.seat_stored(kept);
             }
         });
     }
-}
-
-fn text_of(holder: &Sitter) -> String {
-    serde_json::to_string(holder).unwrap_or_default() // three texts
 }
 
 /// Who had the seat of a session that is taken up again has it.
@@ -48,7 +44,7 @@ pub(super) fn restore(session: &Session, row: &towline_store::Session) {
         return;
     }
     match serde_json::from_str(&row.seat) {
-        Ok(holder) => session.restore_seat(holder),
+        Ok(kept) => session.restore_seat(kept),
         Err(error) => {
             let session = &row.new.id;
             tracing::warn!(session, %error, "the seat cannot be read: it is the owner's");

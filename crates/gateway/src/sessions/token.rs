@@ -22,9 +22,18 @@ pub struct Token {
     seat: String,
 }
 
+/// The seat of the client that begins a session.
+pub(super) const FIRST_SEAT: &str = "first";
+
 impl Token {
-    /// A fresh token of a seat of its own, and its text for the client; `None` when the system has
-    /// no randomness.
+    /// The token of the client that begins a session, and its text for it; `None` when the system
+    /// has no randomness.
+    #[must_use]
+    pub fn first(now: Instant) -> Option<(Self, String)> {
+        Self::of_seat(now, FIRST_SEAT.to_owned())
+    }
+
+    /// The same with a seat of its own, for a client that comes later.
     #[must_use]
     pub fn fresh(now: Instant) -> Option<(Self, String)> {
         let mut seat = [0; 8];
@@ -43,8 +52,8 @@ impl Token {
 
     /// The seat that it is for.
     #[must_use]
-    pub fn into_seat(self) -> String {
-        self.seat
+    pub fn seat(&self) -> &str {
+        &self.seat
     }
 
     /// Whether `text` is this token and it is still young enough. Takes the same time whatever is

@@ -15,12 +15,13 @@ use towline_wire::client::ToClient;
 use towline_wire::lane::{Lane, Lanes};
 use towline_wire::message::Size;
 
+use super::seat_side::place_of;
 use super::session::{Core, Phase, Session};
 use crate::plane::EndReason;
 use crate::sessions::device_end::Control;
 use crate::sessions::positions::Broken;
 use crate::sessions::queue::{ClientQueue, ToChannel};
-use crate::sessions::token::Token;
+use crate::sessions::token::{FIRST_SEAT, Token};
 
 impl Session {
     /// A client with a token wants to be attached; its queue from now on.
@@ -64,13 +65,15 @@ impl Session {
         if matches!(core.phase, Phase::Ended) {
             return Err("the session is over");
         }
-        let place = core.use_token(token)?.place(name);
+        let token = core.use_token(token)?;
+        let is_first = token.seat() == FIRST_SEAT;
+        let place = place_of(&token, name);
         if core.has_left(&place) {
             return Err("another client has taken the session over: to take it back, start again \
                         with `towline attach`");
         }
         let queue = Arc::new(ClientQueue::default());
-        let text = core.take_seat(&self.meta.owner, place);
+        let text = core.take_seat(&self.meta.owner, place, is_first);
         if let Some(older) = core.client.replace(Arc::clone(&queue)) {
             older.close(ToClient::Refused { text, taken_over: true });
         }

@@ -10,7 +10,7 @@ use towline_wire::lane::Lanes;
 
 use super::failing::{FIRST, hub_on, open};
 use crate::plane::Sitter;
-use crate::sessions::token::Token;
+use crate::sessions::token::{FIRST_SEAT, Token};
 
 const DEVICE: &str = "mi-0123456789abcdef0";
 
@@ -44,7 +44,10 @@ async fn who_has_the_seat_of_a_session_has_it_at_the_gateway_to_which_the_sessio
         }
         let link = Connection { boot: [7; 16], number };
         b.arrive(DEVICE, link, false).await.unwrap();
-        assert_eq!(b.session(FIRST).unwrap().is_held_by(&bob), has_it);
+        let there = b.session(FIRST).unwrap();
+        assert_eq!(there.is_held_by(&bob), has_it);
+        // Her client has it as well: the one that began the session was away.
+        assert_eq!(there.taken_over(None, Some(FIRST_SEAT)).is_some(), has_it);
         b.remove(&b.session(FIRST).unwrap());
         // As if a had never lost it.
         let back = Connection { boot: [7; 16], number: number + 1 };

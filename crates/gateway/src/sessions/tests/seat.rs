@@ -3,6 +3,7 @@
 use super::*;
 use crate::limits::SEATS_LEFT;
 use crate::plane::{Resumed, SeatError, Sitter};
+use crate::sessions::token::FIRST_SEAT;
 
 /// Who is called so, with the ids of a user.
 fn sitter(name: &str, id: &str) -> Sitter {
@@ -148,7 +149,7 @@ fn who_returns_is_told_which_user_has_the_seat() {
 }
 
 #[test]
-fn a_seat_whose_user_lost_her_rights_is_free_and_one_after_a_restart_is_whose_comes_first() {
+fn a_seat_whose_user_lost_her_rights_is_free() {
     let (session, _) = session();
     let own = attach_by(&session, &resumed(&session, None));
     let Some(Resumed::Token(token)) = session.resume(Some(sitter("bob", "old")), None) else {
@@ -156,10 +157,57 @@ fn a_seat_whose_user_lost_her_rights_is_free_and_one_after_a_restart_is_whose_co
     };
     attach_by(&session, &token);
     assert!(session.leave_seat(&["old".to_owned()], true));
+    let (session, _) = taken_up(&session);
     assert_eq!(attach_by(&session, &resumed(&session, Some(&own))), own);
-    let (restarted, _) = super::session();
-    assert_eq!(attach_by(&restarted, &resumed(&restarted, Some(&own))), own);
-    assert!(matches!(restarted.resume(None, Some("another")), Some(Resumed::TakenOver(_))));
+}
+
+/// The session at a gateway that takes it up again, by what is stored of its seat.
+fn taken_up(session: &Session) -> (Arc<Session>, oneshot::Receiver<Result<(), StartError>>) {
+    let (again, opened) = super::session();
+    if let Some(kept) = session.unstored_seat() {
+        again.restore_seat(kept);
+    }
+    (again, opened)
+}
+
+/// The client that begins the session attaches, by this name in AWS's dialect.
+fn begin(session: &Session, name: Option<&str>) {
+    let (token, text) = Token::first(Instant::now()).unwrap();
+    session.set_token(token);
+    match name {
+        Some(name) => session.attach_named(name, &text, None, Lanes::new(100, 0)).map(drop),
+        None => session.attach(&text, None, Lanes::new(100, 0), None).map(drop),
+    }
+    .unwrap();
+}
+
+#[test]
+fn a_client_that_was_away_takes_no_seat_back_after_a_restart_of_the_gateway() {
+    let (session, _) = session();
+    begin(&session, None);
+    assert!(session.unstored_seat().is_none(), "the first attach is no write");
+    let (session, _) = taken_up(&session);
+    assert!(matches!(session.resume(None, Some("another")), Some(Resumed::TakenOver(_))));
+    assert_eq!(attach_by(&session, &resumed(&session, Some(FIRST_SEAT))), FIRST_SEAT);
+    let second = attach_by(&session, &resumed(&session, None));
+    let (session, _) = taken_up(&session);
+    assert!(matches!(session.resume(None, Some(FIRST_SEAT)), Some(Resumed::TakenOver(_))));
+    assert_eq!(attach_by(&session, &resumed(&session, Some(&second))), second);
+}
+
+#[test]
+fn nor_does_one_of_awss_dialect() {
+    let (session, _) = session();
+    begin(&session, Some("plugin-1"));
+    assert!(session.unstored_seat().is_none(), "the first attach is no write");
+    let comes = |session: &Session, name: &str| {
+        let token = resumed(session, None);
+        session.attach_named(name, &token, None, Lanes::new(100, 0)).map(drop)
+    };
+    comes(&session, "plugin-2").unwrap();
+    let (session, _) = taken_up(&session);
+    assert!(comes(&session, "plugin-1").is_err());
+    comes(&session, "plugin-2").unwrap();
 }
 
 #[test]
