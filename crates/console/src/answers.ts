@@ -58,7 +58,8 @@ export function useRead<T>(
   return { value, error, at, again: () => asker.ask() };
 }
 
-class Asker<T> {
+/** Asks in turns. */
+export class Asker<T> {
   private turn = 0;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private over = false;
@@ -100,7 +101,8 @@ class Asker<T> {
       this.isAsking = false;
       store();
       if (this.everyMs <= 0 || !goesOn) return;
-      const least = 4 * (Date.now() - begun);
+      // A computer that slept meanwhile, or whose clock was set, has not waited so long.
+      const least = Math.min(TOLD_MS, 4 * (Date.now() - begun));
       if (this.isStale) this.later(Math.max(LEAST_MS, least));
       else this.later(Math.max(this.topic && isTold.value ? TOLD_MS : this.everyMs, least));
     };

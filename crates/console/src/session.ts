@@ -106,6 +106,7 @@ export class Session {
   private since = 0;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private readonly tick: ReturnType<typeof setInterval>;
+  // By this computer's clock, which may be set back: a difference counts in both directions.
   private lastLook = Date.now();
   private lastHeard = Date.now();
   private lastUse = Date.now();
@@ -167,7 +168,7 @@ export class Session {
     if (!this.input.push(bytes)) this.screen.inputFull();
     this.pump();
     if (!this.attached) this.screen.kept(this.input.waiting);
-    if (Date.now() - this.lastUse > STAYS_SIGNED_IN_MS) {
+    if (Math.abs(Date.now() - this.lastUse) > STAYS_SIGNED_IN_MS) {
       this.lastUse = Date.now();
       call("Towline.GetSignIn", {}).catch(() => undefined); // the shell goes on without
     }
@@ -489,7 +490,7 @@ export class Session {
     if (!this.attached) return;
     if (slept) {
       this.renew();
-    } else if (now - this.lastHeard > SILENCE_MS) {
+    } else if (Math.abs(now - this.lastHeard) > SILENCE_MS) {
       this.lastHeard = now;
       const options = { method: "HEAD", cache: "no-store" as const };
       fetch("/console/", { ...options, signal: AbortSignal.timeout(5000) }).catch(() =>
