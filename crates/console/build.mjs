@@ -17,7 +17,7 @@ const root = dirname(fileURLToPath(import.meta.url));
  * Bytes of scripts and styles, as they are sent, that the list of devices loads, and that it and
  * the terminal load together. The promises are 45,000 and 130,000; a bound only shrinks.
  */
-const BOUNDS = { "src/main.tsx": 24_300, "src/terminal_page.tsx": 123_400 };
+const BOUNDS = { "src/main.tsx": 24_300, "src/terminal_page.tsx": 122_800 };
 
 if (process.argv.includes("--tests")) {
   const names = readdirSync(join(root, "tests")).filter((name) => name.endsWith(".test.ts"));

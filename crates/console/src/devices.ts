@@ -94,13 +94,13 @@ export function tagsOf(device: Device): string {
 
 /** The state in words, and the class of its mark. */
 export function stateOf(device: Device): { name: string; mark: string } {
-  if (device.TowlineState === "pending") return { name: t("statePending"), mark: "inactive" };
+  if (device.TowlineState === "pending") return { name: t("state_pending"), mark: "inactive" };
   if (device.TowlineState === "quarantined")
     return { name: t("stateQuarantined"), mark: "inactive" };
   if (device.TowlineState === "revoked") return { name: t("stateRevoked"), mark: "inactive" };
-  if (device.PingStatus === "Online") return { name: t("online"), mark: "online" };
+  if (device.PingStatus === "Online") return { name: t("state_online"), mark: "online" };
   const never = device.PingStatus === "Inactive";
-  return { name: t(never ? "inactive" : "lost"), mark: "lost" };
+  return { name: t(never ? "inactive" : "state_offline"), mark: "lost" };
 }
 
 /** The devices of which the middle of the list shows `height` pixels from `top` on. */

@@ -46,7 +46,7 @@ export const PAGES: readonly Page[] = [
   {
     path: "sign-in-request",
     title: "programTitle",
-    load: async () => (await import("./sign_in_request_page.tsx")).SignInRequestPage,
+    load: async () => (await import("./sign_in_pages.ts")).SignInRequestPage,
   },
   {
     path: "second-factor",
@@ -97,7 +97,7 @@ export const PAGES: readonly Page[] = [
   {
     path: "access",
     label: "access",
-    load: async () => (await import("./admin/access_page.tsx")).AccessPage,
+    load: async () => (await import("./admin/small_pages.ts")).AccessPage,
   },
   {
     path: "policies",
@@ -107,12 +107,12 @@ export const PAGES: readonly Page[] = [
   {
     path: "health",
     label: "health",
-    load: async () => (await import("./admin/health_page.tsx")).HealthPage,
+    load: async () => (await import("./admin/small_pages.ts")).HealthPage,
   },
   {
     path: "audit",
     label: "audit",
-    load: async () => (await import("./admin/audit_page.tsx")).AuditPage,
+    load: async () => (await import("./admin/small_pages.ts")).AuditPage,
   },
   TERMINALS,
 ];
@@ -125,7 +125,7 @@ export function pageOf(place: Place): Page | undefined {
 /** The page of a link that signs in (sign_in_link.ts). */
 export const LINK: Page = {
   path: "link",
-  load: async () => (await import("./link_page.tsx")).LinkPage,
+  load: async () => (await import("./sign_in_pages.ts")).LinkPage,
 };
 
 /** Whether a page opens a session on a device, or takes one over, as soon as it is shown. */

@@ -56,32 +56,21 @@ export interface Screen {
   notice?(notice: Notice): void;
 }
 
-/** A token, and where to use it. */
+/** What the gateway answers who wants to attach: a token and where to use it, or why not. */
 export interface Grant {
-  token: string;
-  path: string;
-  /** Why there is no token. */
-  ended: string | undefined;
-  /** There is none, since another client has the seat: who, in the gateway's words. */
-  taken: string | undefined;
-}
-
-interface Granted {
   TokenValue?: string;
   StreamUrl?: string;
   TowlineEnded?: string;
+  /** Another client has the seat: who, in the gateway's words. */
   TowlineTakenOver?: string;
 }
 
-/** The path of a `StreamUrl`: the host is this page's own. */
-export function grantOf(answer: Granted): Grant {
-  const url = new URL(answer.StreamUrl ?? "");
-  return {
-    token: answer.TokenValue ?? "",
-    path: url.pathname + url.search,
-    ended: answer.TowlineEnded,
-    taken: answer.TowlineTakenOver,
-  };
+/** The websocket of an answer; the host is this page's own. */
+export function streamOf({ StreamUrl = "" }: Grant): WebSocket {
+  const { pathname, search } = new URL(StreamUrl);
+  const socket = new WebSocket(`wss://${location.host}${pathname}${search}`, SUBPROTOCOLS);
+  socket.binaryType = "arraybuffer";
+  return socket;
 }
 
 /** How long a websocket may take to open and to answer the attach. */
@@ -224,24 +213,23 @@ export class Session {
     try {
       if (!identity.value) throw new ApiError("ExpiredTokenException", t("signInOver"));
       const body = { SessionId: this.id, TowlineSeat: this.seat };
-      grant ??= grantOf(await call<Granted>(this.renewal, body));
+      grant ??= await call<Grant>(this.renewal, body);
     } catch (error) {
       if (!this.stopped) this.refused(error);
       return;
     }
     await this.screenIsDone();
     if (this.stopped) return;
-    const { token, path, ended, taken } = grant;
+    const { TokenValue: token = "", TowlineEnded: ended, TowlineTakenOver: by } = grant;
     if (ended) {
       this.over({ is: "gone", why: ended });
       return;
     }
-    if (taken) {
-      this.takenOver(taken);
+    if (by) {
+      this.takenOver(by);
       return;
     }
-    const socket = new WebSocket(`wss://${location.host}${path}`, SUBPROTOCOLS);
-    socket.binaryType = "arraybuffer";
+    const socket = streamOf(grant);
     this.socket = socket;
     const late = setTimeout(() => socket === this.socket && this.lost(), OPENS_WITHIN_MS);
     socket.onopen = () => {

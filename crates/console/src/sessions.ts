@@ -100,8 +100,3 @@ export function narrowed(sessions: readonly Listed[], text: string): Listed[] {
     return words.every((word) => all.includes(word));
   });
 }
-
-/** The last part of an ARN: the name that a person reads. */
-export function ownerName(arn: string): string {
-  return arn.replace(/^arn:[^/]*\//, "");
-}

@@ -53,8 +53,6 @@ export const SHARED = {
   noneFound: ["No device matches.", "일치하는 장치가 없습니다."],
   loading: ["Loading…", "불러오는 중…"],
   stale: ["What is shown is from {time}.", "{time} 기준 내용입니다."],
-  online: ["online", "온라인"],
-  lost: ["offline", "오프라인"],
   inactive: ["never connected", "연결된 적 없음"],
   name: ["Name", "이름"],
   state: ["State", "상태"],
@@ -91,7 +89,6 @@ export const SHARED = {
   state_pending: ["waits for approval", "승인 대기 중"],
   state_quarantined: ["quarantined", "격리됨"],
   state_revoked: ["locked out", "차단됨"],
-  statePending: ["waits for approval", "승인 대기 중"],
   stateQuarantined: [
     "quarantined: its key was seen on two connections",
     "격리됨: 키가 두 연결에서 발견됨",

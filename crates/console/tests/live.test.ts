@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { arrow } from "../src/live/keys.ts";
 import { LARGEST_FONT, SMALLEST_FONT, parsed } from "../src/live/preferences.ts";
-import { type Listed, narrowed, ownerName, queryOf, requestOf, wantedOf } from "../src/sessions.ts";
+import { ownerName } from "../src/owner.ts";
+import { type Listed, narrowed, queryOf, requestOf, wantedOf } from "../src/sessions.ts";
 
 const wanted = (query: string) => wantedOf(new URLSearchParams(query));
 

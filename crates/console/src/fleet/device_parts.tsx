@@ -4,7 +4,8 @@
 import { useSignal } from "@preact/signals";
 import { call, words } from "../api.ts";
 import { ask } from "../dialog.tsx";
-import { type Listed, ownerName } from "../sessions.ts";
+import { ownerName } from "../owner.ts";
+import type { Listed } from "../sessions.ts";
 import { dateOf } from "../strings.ts";
 import { t } from "../strings/fleet.ts";
 import { LOOKUP_EVENTS, type Listed as Event, failureOf } from "../trail.ts";

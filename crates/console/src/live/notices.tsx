@@ -3,7 +3,7 @@
 
 import { type Signal, useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import { ownerName } from "../sessions.ts";
+import { ownerName } from "../owner.ts";
 import { t } from "../strings/terminal.ts";
 
 /** The end of the access that permits a session, by this page's clock. */
@@ -14,12 +14,8 @@ export interface AccessEnd {
 }
 
 /** What the gateway told, from this moment on. */
-export function endOf(told: { request: string; seconds: number; endsSession: boolean }): AccessEnd {
-  return {
-    request: told.request,
-    at: Date.now() + told.seconds * 1000,
-    endsSession: told.endsSession,
-  };
+export function endOf(told: Omit<AccessEnd, "at"> & { seconds: number }): AccessEnd {
+  return { ...told, at: Date.now() + told.seconds * 1000 };
 }
 
 /** An end that is further away needs no bar. */

@@ -2,8 +2,8 @@
 
 import { useEffect, useRef } from "preact/hooks";
 import { words } from "../api.ts";
+import { ownerName } from "../owner.ts";
 import { Refusal } from "../refusal.tsx";
-import { ownerName } from "../sessions.ts";
 import { dateOf } from "../strings.ts";
 import { type Text, t } from "../strings/terminal.ts";
 import { Notices } from "./notices.tsx";
@@ -124,10 +124,7 @@ function describe(shell: Shell): string {
     case "needsSignIn":
       return t("needSignIn");
     case "takenOver":
-      return (
-        t("takenOver", { name: takerOf(state.by) }) +
-        (shell.watches.value ? ` ${t("seatTaken")}` : "")
-      );
+      return takenText(state.by) + (shell.watches.value ? ` ${t("seatTaken")}` : "");
     case "elsewhere":
       return t("inOtherTab");
     case "failed":
@@ -139,10 +136,11 @@ function describe(shell: Shell): string {
   }
 }
 
-/** Who it is by the gateway's words, which begin with another user's ARN. */
-function takerOf(by: string): string {
-  const [arn] = /^arn:\S+/.exec(by) ?? [];
-  return arn ? ownerName(arn) : t("otherClient");
+/** The gateway's words, in the user's language where they name who has the session now. */
+function takenText(by: string): string {
+  const [, who] = /^(arn:\S+|another client) has taken/.exec(by) ?? [];
+  if (!who) return by;
+  return t("takenOver", { name: who.includes(":") ? ownerName(who) : t("otherClient") });
 }
 
 function reason(ended: Extract<ShellStatus, { is: "ended" }>): string {

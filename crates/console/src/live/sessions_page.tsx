@@ -6,6 +6,7 @@ import { useEffect, useMemo } from "preact/hooks";
 import { call, identity, words } from "../api.ts";
 import { ask, askText } from "../dialog.tsx";
 import { onChange } from "../events.ts";
+import { ownerName } from "../owner.ts";
 import { type PageProps, addressOf } from "../pages.ts";
 import { TableFrame } from "../parts.tsx";
 import { Refusal } from "../refusal.tsx";
@@ -19,7 +20,6 @@ import {
   PAGE_SIZE,
   type Wanted,
   narrowed,
-  ownerName,
   queryOf,
   requestOf,
   wantedOf,

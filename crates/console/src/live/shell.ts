@@ -9,9 +9,10 @@ import { signal } from "@preact/signals";
 import { call, words } from "../api.ts";
 import { hold, letGo } from "../current.ts";
 import { ask } from "../dialog.tsx";
+import { ownerName } from "../owner.ts";
 import { type Kept, type Saved, forgetScreen, mostScreen, save, saved } from "../saved.ts";
-import { type Grant, type Notice, type Screen, Session, type Status, grantOf } from "../session.ts";
-import { type Listed, ownerName } from "../sessions.ts";
+import { type Grant, type Notice, type Screen, Session, type Status } from "../session.ts";
+import type { Listed } from "../sessions.ts";
 import { t } from "../strings/terminal.ts";
 import { TerminalView } from "../terminal_view.ts";
 import { type AccessEnd, endOf } from "./notices.tsx";
@@ -128,7 +129,7 @@ export class Shell {
       if (this.closed) return; // without a client the session ends by itself
       this.at.value = started.SessionId;
       this.page.changed();
-      await this.take(started.SessionId, grantOf(started), false);
+      await this.take(started.SessionId, started, false);
     } catch (error) {
       this.status.value = { is: "failed", error };
     }

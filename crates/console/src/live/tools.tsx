@@ -3,17 +3,10 @@
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { isEnter } from "../dialog.tsx";
-import { type Text, t } from "../strings/terminal.ts";
+import { t } from "../strings/terminal.ts";
 import type { TerminalView } from "../terminal_view.ts";
 import { ARROWS, KEYS } from "./keys.ts";
-import { THEMES, type ThemeName, prefer, preferences } from "./preferences.ts";
-
-const THEME_TEXTS: Record<ThemeName, Text> = {
-  auto: "themeAuto",
-  light: "themeLight",
-  dark: "themeDark",
-  contrast: "themeContrast",
-};
+import { THEMES, prefer, preferences } from "./preferences.ts";
 
 interface Props {
   view: () => TerminalView | null;
@@ -64,7 +57,7 @@ export function Tools({ view, searched }: Props) {
         >
           {THEMES.map((name) => (
             <option key={name} value={name}>
-              {t(THEME_TEXTS[name])}
+              {t(`theme_${name}`)}
             </option>
           ))}
         </select>

@@ -7,10 +7,10 @@
 // screen is drawn anew. Nothing but the token is sent.
 
 import { ApiError, call } from "../api.ts";
-import { IO, SUBPROTOCOLS, decodeFrame, encodeFrame } from "../frame.ts";
+import { IO, decodeFrame, encodeFrame } from "../frame.ts";
 import { type Size, type ToClient, decodeMessage, encodeMessage } from "../messages.ts";
 import { Pauses } from "../pauses.ts";
-import { grantOf } from "../session.ts";
+import { streamOf } from "../session.ts";
 
 export type ViewerStatus =
   | { is: "opening" }
@@ -84,9 +84,8 @@ export class Viewer {
     }
     if (this.closed) return;
     this.screen.of(granted.Owner, granted.Target);
-    const { token, path } = grantOf(granted);
-    const socket = new WebSocket(`wss://${location.host}${path}`, SUBPROTOCOLS);
-    socket.binaryType = "arraybuffer";
+    const token = granted.TokenValue;
+    const socket = streamOf(granted);
     this.socket = socket;
     socket.onopen = () => socket.send(encodeMessage({ type: "watch", token }));
     socket.onmessage = (event: MessageEvent<ArrayBuffer>) => {

@@ -8,7 +8,7 @@
 // missing.
 
 import { call } from "../../api.ts";
-import { Session, type Status, grantOf } from "../../session.ts";
+import { Session, type Status } from "../../session.ts";
 import { t } from "../../strings/fleet.ts";
 import { t as ofTerminal } from "../../strings/terminal.ts";
 import { Malformed } from "../../varint.ts";
@@ -79,7 +79,7 @@ export class Copier {
       inputFull: () => copier.fail(new Over(ofTerminal("inputFull"))),
     };
     copier.session = new Session(started.SessionId, screen, null);
-    copier.session.begin(grantOf(started));
+    copier.session.begin(started);
     return copier;
   }
 
