@@ -102,7 +102,7 @@ async function ruled(page) {
   const secret = page.locator(".secret");
   await secret.waitFor();
   assert.match(await secret.textContent(), /AKIA[A-Z0-9]{16}/);
-  await page.click("text=I have kept it");
+  await page.click("text=I have stored it");
   assert.equal(await secret.count(), 0);
 
   step("the checker's message points into the text of a policy");

@@ -82,7 +82,7 @@ async function joined(page, context) {
   await tab.locator("h1", { hasText: "somebody-0123456789abcdefg" }).waitFor();
   await axe(tab, "a link to a seat");
   assert.equal(await asked(), before);
-  await tab.getByRole("button", { name: "Ask for it" }).click();
+  await tab.getByRole("button", { name: "Ask to type" }).click();
   await new Terminal(tab).is("gone");
   assert.equal(await asked(), before + 1);
   await tab.close();

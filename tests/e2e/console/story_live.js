@@ -222,7 +222,7 @@ async function listed(context, page, terminal) {
   await other.getByLabel("State").selectOption("History");
   await other.getByRole("button", { name: "Show" }).click();
   await row.filter({ hasText: "terminated by arn:" }).waitFor();
-  const ended = other.getByLabel("How it ended");
+  const ended = other.getByLabel("End reason");
   await ended.selectOption({ label: "idle for too long" });
   await other.getByRole("button", { name: "Show" }).click();
   await other.locator("text=No session matches.").waitFor();

@@ -105,7 +105,7 @@ export function AccessPage({ place }: PageProps) {
       {requests.value && requests.value.length > 0 && (
         <Requests all={requests.value} marked={place.query.get("request")} decide={decide} />
       )}
-      {more.value && <p class="hint">{t("firstOnly", { n: MOST })}</p>}
+      {more.value && <p class="hint">{t("listedFirst", { n: MOST })}</p>}
     </main>
   );
 }

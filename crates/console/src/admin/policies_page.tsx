@@ -65,7 +65,7 @@ function Principals({ kind }: { kind: Kind }) {
           ])}
         />
       )}
-      {found?.more && <p class="hint">{t("firstOnly", { n: found.items.length })}</p>}
+      {found?.more && <p class="hint">{t("listedFirst", { n: found.items.length })}</p>}
       <Create kind={kind} made={() => answer.again()} />
     </Section>
   );

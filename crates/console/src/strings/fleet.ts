@@ -3,6 +3,7 @@
 import { textsOf } from "../strings.ts";
 
 export const FLEET = {
+  firstOnly: ["Only the first {n} are shown.", "처음 {n}개만 표시됩니다."],
   noDevice: [
     "There is no such device, or your policies do not show it.",
     "그런 장치가 없거나 정책에 따라 볼 수 없습니다.",
@@ -61,10 +62,10 @@ export const FLEET = {
   nobodyMay: ["No user may use this device.", "이 장치를 사용할 수 있는 사용자가 없습니다."],
   mayDo: ["May do", "허용된 작업"],
   underConditions: ["Under conditions", "조건부 허용"],
-  notAllShown: ["There are more than are shown.", "표시된 것보다 더 있습니다."],
+  notAllShown: ["The list is not complete.", "목록에 다 표시되지 않았습니다."],
   lastErrors: ["Last errors", "최근 오류"],
   noErrors: [
-    "Nothing was refused or failed in the last events of this device.",
+    "The last events of this device have no refusal and no failure.",
     "이 장치의 최근 이벤트에 거부나 실패가 없습니다.",
   ],
   operation: ["Operation", "작업"],
@@ -102,7 +103,7 @@ export const FLEET = {
   ],
   delete: ["Delete", "삭제"],
   deleteThis: ["Delete the activation {id}", "활성화 {id} 삭제"],
-  used: ["Used", "사용"],
+  used: ["Used", "사용됨"],
   validUntil: ["Valid until", "만료"],
   expired: ["expired", "만료됨"],
   pendingDevices: ["Pending devices", "승인 대기 장치"],
@@ -111,8 +112,8 @@ export const FLEET = {
   script: ["Script", "스크립트"],
   targetIds: ["Devices by ID", "장치 ID"],
   targetTags: ["Devices by tags", "장치 태그"],
-  run_concurrency: ["At a time", "동시 실행"],
-  run_errors: ["Stop after errors", "오류 허용 한도"],
+  run_concurrency: ["Devices at a time", "동시 실행"],
+  run_errors: ["Stop after this many errors", "오류 허용 한도"],
   run_timeout: ["Time-out, seconds", "제한 시간(초)"],
   run_directory: ["Working folder", "작업 폴더"],
   run_comment: ["Comment", "설명"],
@@ -123,7 +124,7 @@ export const FLEET = {
   ],
   previewMany: [
     "More than {n} devices get it. The first ones, {online} of them online:",
-    "장치 {n}대 이상에서 실행됩니다. 처음 장치 중 {online}대가 온라인입니다:",
+    "장치 {n}대를 넘는 곳에서 실행됩니다. 먼저 표시된 장치 중 {online}대가 온라인입니다:",
   ],
   commandHistory: ["History", "기록"],
   noCommands: ["No command was sent.", "보낸 명령이 없습니다."],
@@ -140,7 +141,7 @@ export const FLEET = {
   progress: ["Progress", "진행"],
   cancelCommand: ["Cancel the command", "명령 취소"],
   runAgain: ["Edit and run again", "수정하여 다시 실행"],
-  againOnFailed: ["Again on the {n} that failed", "실패한 {n}대에서 다시"],
+  againOnFailed: ["Run again on the {n} that failed", "실패한 {n}대에서 다시"],
   outputs: ["Outputs", "출력"],
   output: ["Output", "출력"],
   noOutput: ["(no output)", "(출력 없음)"],
@@ -182,15 +183,15 @@ export const FLEET = {
   parent: ["Parent folder", "상위 폴더"],
   emptyFolder: ["The folder is empty.", "폴더가 비어 있습니다."],
   nothingThere: ["Nothing is at this path.", "이 경로에 아무것도 없습니다."],
-  notCopied: ["It is not a file or folder.", "파일이나 폴더가 아닙니다."],
+  notCopied: ["This is neither a file nor a folder.", "파일이나 폴더가 아닙니다."],
   unnamedEntries: [
     "{n} [entry has a name that is|entries have names that are] not UTF-8 and [is|are] not shown.",
     "이름이 UTF-8이 아닌 항목 {n}개는 표시되지 않습니다.",
   ],
   transfers: ["Transfers", "전송"],
   transferOf: ["{name}: {state}", "{name}: {state}"],
-  stateWaits: ["waits", "대기 중"],
-  stateDigests: ["is read for its SHA-256", "SHA-256 계산 중"],
+  stateWaits: ["waiting", "대기 중"],
+  stateDigests: ["computing its SHA-256", "SHA-256 계산 중"],
   stateMoves: ["{done} of {all}", "{all} 중 {done}"],
   stateDone: ["done, SHA-256 is equal at both ends", "완료, 양쪽의 SHA-256이 같음"],
   stateFailed: ["failed: {why}", "실패: {why}"],
@@ -207,11 +208,11 @@ export const FLEET = {
     "장치가 복사 규약을 어겼습니다: {why}",
   ],
   damaged: [
-    "SHA-256 of what arrived is another one: try again",
+    "what arrived has another SHA-256 than the file: try again",
     "받은 내용의 SHA-256이 다릅니다. 다시 시도하세요",
   ],
   noRoom: [
-    "This computer or browser has no more room for the file: free some, then try again",
+    "This computer or browser has no more room for the file: free some space, then try again",
     "이 컴퓨터 또는 브라우저에 파일을 저장할 공간이 부족합니다. 공간을 확보한 뒤 다시 시도하세요",
   ],
   fileShrank: [

@@ -37,7 +37,7 @@ export const PLAYBACK = {
   inScreens: ["what screens showed", "화면에 표시된 내용"],
   wordsOfCommand: ["Words", "단어"],
   screensSearched: [
-    "Draws the recordings that you may read, the newest first, and looks for the words on each screen. That reads the recordings: name a device to read fewer.",
+    "Draws the recordings that you may read, the newest first, and looks for the words on each screen. That reads whole recordings: name a device to read fewer.",
     "볼 권한이 있는 녹화를 최신순으로 재생하며 각 화면에서 단어를 찾습니다. 녹화를 모두 읽으므로 장치를 지정하면 더 빠릅니다.",
   ],
   screensLooked: ["{looked} recording[|s] looked at.", "녹화 {looked}개 확인함."],
@@ -57,7 +57,7 @@ export const PLAYBACK = {
   searchedUpTo: ["Searched up to", "검색한 위치"],
   atOfAll: ["{at} of {all}", "{all} 중 {at}"],
   restUnreadable: [
-    "{at}; the page cannot read what is behind: use `towline export`",
+    "{at}; the page cannot read what follows: use `towline export`",
     "{at}. 이후는 이 페이지에서 읽을 수 없습니다. `towline export`를 사용하세요",
   ],
   searchRest: ["Search the rest", "나머지 검색"],
@@ -74,13 +74,13 @@ export const PLAYBACK = {
   programOrLine: ["Program or line", "프로그램 또는 입력한 줄"],
   recordingOfIt: ["Recording of the session", "세션의 녹화"],
   programNotThere: [
-    "The recording has no marker of this program: it is shown from the beginning.",
+    "The recording has no marker of this program. It is shown from the beginning.",
     "녹화에 이 프로그램의 표시가 없습니다. 처음부터 보여 줍니다.",
   ],
   verify: ["Verify", "검증"],
   verifying: ["Verifying: {percent} %", "검증 중: {percent} %"],
   verifiedWhole: [
-    "Verified: all {lines} records are as they were sealed, {gaps} gap[|s]. This is the check of `towline verify SESSION`; whether the recording is the original shows `towline verify` on the sink.",
+    "Verified: all {lines} records are as they were sealed, {gaps} gap[|s]. This is the check of `towline verify SESSION`; `towline verify` on the sink shows whether the recording is the original.",
     "검증됨: 기록 {lines}개가 봉인된 그대로이며 누락 {gaps}개입니다. `towline verify SESSION`과 같은 검사입니다. 원본 여부는 저장소에 대한 `towline verify`로 확인하세요.",
   ],
   verifiedSoFar: [
@@ -112,7 +112,7 @@ export const PLAYBACK = {
     "이 페이지가 읽을 수 있는 녹화가 아닙니다.",
   ],
   cutRecording: [
-    "Only the beginning is shown: the recording is too long for this page, or damaged behind it. Use `towline play`.",
+    "Only the beginning is shown: the recording is too long for this page, or damaged after it. Use `towline play`.",
     "앞부분만 표시됩니다. 녹화가 이 페이지에 너무 길거나 그 뒤가 손상되었습니다. `towline play`를 사용하세요.",
   ],
   notFinished: [

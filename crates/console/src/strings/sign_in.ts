@@ -6,7 +6,7 @@ import { textsOf } from "../strings.ts";
 export const SIGN_IN = {
   linkTitle: ["Sign in by a link", "링크로 로그인"],
   linkWarning: [
-    "This link was made on the server of {host}. It is good for one sign-in.",
+    "This link was made on the server of {host}. It signs in once.",
     "이 링크는 {host} 서버에서 만들어졌으며 한 번만 로그인할 수 있습니다.",
   ],
   linkSignIn: ["Sign in as {user}", "{user}(으)로 로그인"],
@@ -45,14 +45,14 @@ export const SIGN_IN = {
   ],
   programCode: ["Code that the program shows", "프로그램이 표시한 코드"],
   programLook: ["Show the request", "요청 보기"],
-  programFrom: ["Asked from", "요청한 주소"],
-  programCalls: ["Calls itself", "프로그램 이름 (자체 표시)"],
+  programFrom: ["Address", "요청한 주소"],
+  programCalls: ["Name that it gives itself", "프로그램 이름 (자체 표시)"],
   programAge: ["Asked", "요청 시각"],
   programGets: ["Gets the rights of", "받게 될 권한"],
   programAgo: ["{seconds} second[|s] ago", "{seconds}초 전"],
   programElsewhere: [
-    "This is not the address of this browser ({address}). Is it the machine on which you typed?",
-    "이 브라우저의 주소({address})와 다릅니다. 직접 입력한 컴퓨터가 맞나요?",
+    "This is not the address of this browser ({address}). Is it where you started the program?",
+    "이 브라우저의 주소({address})와 다릅니다. 프로그램을 실행한 컴퓨터가 맞나요?",
   ],
   programApprove: ["Sign it in as me", "내 권한으로 로그인 허용"],
   programReject: ["Reject", "거부"],
