@@ -6,7 +6,7 @@
 
 import { effect, signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import { notice } from "./api.ts";
+import { identity, notice } from "./api.ts";
 import { JoinPage, OpenPage, optionsOf } from "./live/open_form.tsx";
 import {
   EMPTY,
@@ -72,8 +72,11 @@ const page: Page = {
   changed: () => store(),
 };
 
+/** Whose terminals they are: what is stored is never another user's. */
+let own: string | undefined;
+
 function store(): void {
-  saveLayout(mapped(layout.value, (shell) => shell.stored));
+  if (identity.value?.arn === own) saveLayout(mapped(layout.value, (shell) => shell.stored));
 }
 
 function targetOf(place: Place): Target | null {
@@ -188,6 +191,7 @@ function onKey(event: KeyboardEvent): void {
 
 /** Takes up what the page before has stored; gives what ends the page. */
 function restore(): () => void {
+  own = identity.peek()?.arn;
   layout.value = mapped(savedLayout() ?? EMPTY, (kept) => new Shell(kept, page));
   const stop = effect(() => {
     name(layout.value);
