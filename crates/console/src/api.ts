@@ -180,10 +180,7 @@ export async function redeem(user: string, secret: string): Promise<void> {
 export async function whoIsIt(): Promise<void> {
   const headers = { "Content-Type": JSON_TYPE, "X-Amz-Target": "Towline.GetSignIn" };
   try {
-    const found = take(await post(headers, "{}"));
-    const before = identity.value;
-    if (before && before.arn !== found.arn) notice.value = t("otherUser", { name: found.name });
-    identity.value = found;
+    identity.value = take(await post(headers, "{}"));
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     identity.value = null;

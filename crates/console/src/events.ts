@@ -8,7 +8,7 @@
 // gateway tells what changed meanwhile.
 
 import { effect, signal } from "@preact/signals";
-import { identity } from "./api.ts";
+import { call, identity } from "./api.ts";
 
 export type Topic = "devices" | "sessions" | "access" | "commands";
 
@@ -16,7 +16,9 @@ export type Topic = "devices" | "sessions" | "access" | "commands";
 export const isTold = signal(false);
 
 const LOCK = "towline-events";
+/** Pause before the websocket is opened again, and after one that was not opened. */
 const AGAIN_MS = 5_000;
+const REFUSED_MS = 30_000;
 /**
  * The leader says so often that it is connected; a tab that hears nothing for three times as long
  * asks in turns.
@@ -70,16 +72,23 @@ export function listen(): void {
   });
 }
 
-/** Holds the websocket until `over`, and opens it again when it is lost. */
+/**
+ * Holds the websocket until `over`, and opens it again when it is lost. A browser does not say why
+ * it was refused: whether the sign-in is over is asked for.
+ */
 async function lead(over: AbortSignal): Promise<void> {
   while (!over.aborted) {
-    await once(over);
-    if (!over.aborted) await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
+    const pause = (await once(over)) ? AGAIN_MS : REFUSED_MS;
+    if (over.aborted) return;
+    call("Towline.GetSignIn", {}, true).catch(() => undefined);
+    await new Promise((resolve) => setTimeout(resolve, pause));
   }
 }
 
-function once(over: AbortSignal): Promise<void> {
+/** Whether it was open, when it is closed. */
+function once(over: AbortSignal): Promise<boolean> {
   return new Promise((resolve) => {
+    let opened = false;
     const after = mark ? `?after=${encodeURIComponent(mark)}` : "";
     const socket = new WebSocket(`wss://${location.host}/console/events${after}`);
     const tell = (topics: unknown): void => {
@@ -91,7 +100,10 @@ function once(over: AbortSignal): Promise<void> {
     }, SIGN_MS);
     const close = (): void => socket.close();
     over.addEventListener("abort", close);
-    socket.onopen = () => tell([]);
+    socket.onopen = () => {
+      opened = true;
+      tell([]);
+    };
     socket.onmessage = (event: MessageEvent) => {
       try {
         const told = JSON.parse(String(event.data)) as { id: string; topics: unknown };
@@ -104,7 +116,7 @@ function once(over: AbortSignal): Promise<void> {
     socket.onclose = () => {
       clearInterval(sign);
       over.removeEventListener("abort", close);
-      resolve();
+      resolve(opened);
     };
   });
 }

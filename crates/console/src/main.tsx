@@ -9,8 +9,8 @@ import "./playback/playback.css";
 import { effect, signal } from "@preact/signals";
 import { type ComponentType, render } from "preact";
 import { useEffect } from "preact/hooks";
-import { identity, notice, signOut, whoIsIt, words } from "./api.ts";
-import { current, detachAll } from "./current.ts";
+import { call, identity, notice, signOut, whoIsIt, words } from "./api.ts";
+import { LOCKED, current, detachAll } from "./current.ts";
 import { Dialog, ask, dismiss } from "./dialog.tsx";
 import { listen } from "./events.ts";
 import { forgetKept, keptPrefix } from "./kept.ts";
@@ -49,9 +49,13 @@ document.addEventListener("focusin", ({ target }) => {
   if (target instanceof HTMLInputElement) target.autocomplete ||= "off";
 });
 
-/** Tabs of this browser tell each other of a sign-out. */
+/** Tabs of this browser tell each other of a sign-out, and who signs in: it is that of all. */
 const tabs = new BroadcastChannel("towline");
 tabs.onmessage = () => signedOut();
+const signIns = new BroadcastChannel("towline-in");
+signIns.onmessage = ({ data }) => {
+  if (identity.peek()?.arn !== data) whoIsIt().catch(() => undefined);
+};
 
 /** Who was signed in last: a shell stays on the screen when that sign-in is over by itself. */
 let before: string | undefined;
@@ -68,6 +72,7 @@ function signedOut(): void {
 
 effect(() => {
   const who = identity.value;
+  if (who) signIns.postMessage(who.arn);
   if (who === null) {
     dismiss();
     if (before === undefined) {
@@ -81,6 +86,7 @@ effect(() => {
       detachAll();
       dismiss(); // what the user before was asked is nobody else's to answer
       location.hash = "#/";
+      notice.value = t("otherUser", { name: who.name });
     }
     before = who.arn;
     forgetOthers();
@@ -93,15 +99,23 @@ effect(() => {
   if (identity.value && opensSession(value) && !value.isLink) keepAddress(location.hash);
 });
 
+/** Ends a session, of this tab or of another one. */
+function end(SessionId: string): Promise<unknown> {
+  const own = [...current].find(({ id }) => id === SessionId);
+  return own?.end() ?? call("AmazonSSM.TerminateSession", { SessionId });
+}
+
 async function leave(): Promise<void> {
-  const open = [...current.sessions].filter((session) => !session.isOver);
+  // Of all tabs of this browser.
+  const { held = [] } = await navigator.locks.query();
+  const open = held.flatMap(({ name }) => name?.split(LOCKED)[1] ?? []);
   if (open.length > 0) {
-    const ends = await ask(t("signOut"), t("endShells"), [
+    const ends = await ask(t("signOut"), t("endShells", { count: open.length }), [
       { label: t("endIt"), value: true },
       { label: t("leaveIt"), value: false },
     ]);
     if (ends === null) return;
-    if (ends) await Promise.all(open.map((session) => session.end().catch(() => undefined)));
+    if (ends) await Promise.allSettled(open.map(end));
   }
   try {
     await signOut();

@@ -159,6 +159,9 @@ async function signedOutElsewhere(page, context) {
   const other = await context.newPage();
   await other.goto(`${process.env.TOWLINE_ORIGIN}/console/`);
   await other.click("text=Sign out");
+  // The terminal of the other tab is asked about here.
+  await other.locator("dialog", { hasText: "1 shell is open in this browser" }).waitFor();
+  await other.getByRole("button", { name: "End", exact: true }).click();
   await other.locator('input[name="key"]').waitFor();
   await page.bringToFront();
   await page.locator('input[name="key"]').waitFor();
@@ -166,4 +169,10 @@ async function signedOutElsewhere(page, context) {
   assert.ok(!(await page.content()).includes("private-42"));
   assert.deepEqual(await page.evaluate(() => Object.keys(sessionStorage)), []);
   assert.equal(new URL(page.url()).hash, "#/", "the next user is not asked to return to it");
+
+  step("a sign-in in one tab is that of the others; the shell that was to be ended has ended");
+  await signIn(other);
+  await page.locator("h1", { hasText: "Devices" }).waitFor();
+  await page.locator(".own li").first().waitFor();
+  assert.equal(await page.locator(".own li").count(), 1, "the detached shell is the only one");
 }

@@ -7,7 +7,7 @@
 
 import { signal } from "@preact/signals";
 import { call, words } from "../api.ts";
-import { hold, letGo } from "../current.ts";
+import { LOCKED, current } from "../current.ts";
 import { ask } from "../dialog.tsx";
 import { ownerName } from "../owner.ts";
 import { type Kept, type Saved, forgetScreen, mostScreen, save, saved } from "../saved.ts";
@@ -152,7 +152,7 @@ export class Shell {
     const seat = steal ? undefined : restored?.seat;
     const position = restored?.position ?? null;
     this.session = new Session(id, this.screen(id, view), position, renewal, seat);
-    hold(this.session);
+    current.add(this.session);
     this.session.begin(grant);
     for (const bytes of this.early.splice(0)) this.session.type(bytes);
     if (this.page.hasFocus(this)) view.focus();
@@ -171,6 +171,7 @@ export class Shell {
         if (now.is === "takenOver") void this.watch(id, view);
         if (now.is === "ended" || now.is === "gone") {
           forgetScreen(id);
+          this.release?.();
           this.page.changed();
         }
       },
@@ -251,7 +252,7 @@ export class Shell {
       const timer = setTimeout(() => patience.abort(), LOCK_WAIT_MS);
       const options = steal ? { steal } : { signal: patience.signal };
       navigator.locks
-        .request(`towline.session.${id}`, options, () => {
+        .request(LOCKED + id, options, () => {
           clearTimeout(timer);
           return hold();
         })
@@ -353,7 +354,7 @@ export class Shell {
     this.asks.abort();
     this.viewer?.close();
     this.session?.detach();
-    if (this.session) letGo(this.session);
+    if (this.session) current.delete(this.session);
     this.view?.close();
     this.release?.();
   }
