@@ -185,12 +185,13 @@ impl Nodes<'_> {
 
     /// The same by these bounds.
     pub(crate) async fn judge_by(&self, bounds: Bounds) -> Result<Vec<Judged>, StoreError> {
-        // Where the database's clock shows less than at this node's latest renewal, or more than the
-        // end of that lease, it was set since, and nobody is dead. The row may have been renewed
-        // anew by then, which this node has not looked at.
+        // Where the database's clock shows less than at this node's latest renewal, or more than
+        // the end of that lease, it was set since, and nobody is dead. The row may have been
+        // renewed anew by then, which this node has not looked at.
         let clock = clock(self.store);
         let is_dead = format!(
-            "expires_at > 0 AND (expires_at < ? OR expires_at > ?) AND {clock} >= ? AND {clock} <= ?"
+            "expires_at > 0 AND (expires_at < ? OR expires_at > ?) \
+             AND {clock} >= ? AND {clock} <= ?"
         );
         let find = format!("SELECT name FROM nodes WHERE {is_dead} ORDER BY name");
         let dead = || {

@@ -2,7 +2,8 @@
 //!
 //! Data flow: `tape` (memory) -> `job` (lines and gaps) -> `gzip` -> `staging` (the file) -> the
 //! outbox. `worker` is the one thread that does this; `node_chain` names and signs what it made,
-//! for all who wait by `shared_chain`; `disk_space` pauses it; `destinations` says where else a log goes.
+//! for all who wait by `shared_chain`; `disk_space` pauses it; `destinations` says where else a log
+//! goes.
 
 mod destinations;
 mod disk_space;

@@ -1,7 +1,7 @@
 //! The node's chain, shared: what waits for it becomes lines of it with one sync.
 //!
-//! Data flow: [`SharedChain::record`] -> the queue -> who has the chain takes all that waits, writes
-//! it, syncs once, and tells each what became of its records.
+//! Data flow: [`SharedChain::record`] -> the queue -> who has the chain takes all that waits,
+//! writes it, syncs once, and tells each what became of its records.
 //!
 //! # Invariants
 //! - A record is on the disk when `record` returns, also when somebody else has written it.

@@ -3,8 +3,8 @@
 //!
 //! # Invariants
 //! - One thread does all of this, so a job is never written by two.
-//! - A recording leaves `jobs` only after its end is in the node's chain and its file in the outbox.
-//!   Recordings that end together are recorded with one sync, and signed by one checkpoint.
+//! - A recording leaves `jobs` only after its end is in the node's chain and its file in the
+//!   outbox. Recordings that end together are recorded with one sync, and signed by one checkpoint.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
