@@ -1,8 +1,8 @@
 //! The node's hash chain on this disk: appended, synced, signed, and handed over in segments.
 //!
 //! Data flow: [`ChainFile::add_all`] -> the open segment in `chain/` -> [`ChainFile::checkpoint`]
-//! signs and closes it -> a hard link in the outbox. The newest closed segment stays in `chain/`: after a
-//! restart the chain goes on from there.
+//! signs and closes it -> a hard link in the outbox. The newest closed segment stays in `chain/`:
+//! after a restart the chain goes on from there.
 //!
 //! # Invariants
 //! - Records are on the disk when `add_all` returns. Those that could not be written are not in the
