@@ -88,8 +88,9 @@ pub async fn remove(store: &Store, name: &str) -> Removed {
     removed
 }
 
-/// What a statement reads without an index, or much of: steps of SQLite's plan that walk through a
-/// table, or of PostgreSQL's that had read more than a hundred rows. Each value is an empty text.
+/// What a statement reads without an index, or much of, once the engine has statistics: steps of
+/// SQLite's plan that walk through a table, or of PostgreSQL's that had read more than a hundred
+/// rows. Each value is an empty text.
 ///
 /// # Panics
 /// When the engine does not explain it.
@@ -98,8 +99,11 @@ pub async fn remove(store: &Store, name: &str) -> Removed {
 pub(crate) async fn walks(store: &Store, sql: &str) -> Vec<String> {
     const MANY: u64 = 100;
     let sql = sql.replace('?', "''");
-    let lines = async |sql: String, column| {
-        let rows = engine::query(&sql).persistent(false).fetch_all(&store.pool).await.unwrap();
+    // On one connection: another one need not know the statistics.
+    let mut tx = store.writing().await.unwrap();
+    engine::query("ANALYZE").execute(&mut tx).await.unwrap();
+    let mut lines = async |sql: String, column| {
+        let rows = engine::query(&sql).persistent(false).fetch_all(&mut tx).await.unwrap();
         let line = |row: &engine::Row| row.try_get::<String, &str>(column).unwrap();
         rows.iter().map(line).collect::<Vec<_>>()
     };

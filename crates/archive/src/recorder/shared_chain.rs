@@ -87,7 +87,7 @@ impl SharedChain {
         }
         let outcome = file.add_all(self.clock.now().0, records);
         for written in entries {
-            let _ = written.send(outcome.as_ref().map(|()| ()).map_err(again)); // it waits for this
+            let _ = written.send(outcome.as_ref().copied().map_err(again)); // it waits for this
         }
     }
 }

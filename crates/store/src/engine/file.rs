@@ -109,8 +109,8 @@ mod tests {
         for number in 0..WRITERS {
             let mut writes = Box::pin(write(store.clone(), number));
             // It has come when it was asked once.
-            poll_fn(|context| Poll::Ready(assert!(writes.as_mut().poll(context).is_pending())))
-                .await;
+            let waits = poll_fn(|context| Poll::Ready(writes.as_mut().poll(context).is_pending()));
+            assert!(waits.await);
             tasks.push(tokio::spawn(writes));
         }
         let Pool::Sqlite(pool) = &store.pool else { panic!("the store is in a file") };
