@@ -142,7 +142,7 @@ fn a_shell_ends_with_granted_access_when_the_gateway_is_set_so() -> Outcome {
     ends_in(&lab, &request, 50)?;
     shell.expect("granted access ends in 1 min, this session ends with it")?;
     ends_in(&lab, &request, 0)?;
-    shell.expect("ended: the access that was granted for it has ended")?;
+    shell.expect("the access that was granted for it has ended")?;
     ensure(!shell.finish(PATIENCE)?.success(), || "the shell ended as if by itself".into())?;
     eventually("the audit line", PATIENCE, || {
         let log = lab.gateway.logged();
