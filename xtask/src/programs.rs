@@ -142,7 +142,17 @@ fn build(words: &[&str]) -> Command {
 
 #[cfg(test)]
 mod tests {
+    use towline_testkit::lab::programs::workspace;
+
     use super::*;
+
+    #[test]
+    fn xtask_is_built_with_the_packages_of_the_demo() {
+        let start = std::fs::read_to_string(workspace().join("xtask/start/src/main.rs")).unwrap();
+        for name in NAMES.into_iter().chain(["xtask", "demo"]) {
+            assert!(start.contains(&format!("\"{name}\",")), "xtask/start does not build {name}");
+        }
+    }
 
     #[test]
     fn a_program_is_replaced_even_by_itself() {

@@ -70,14 +70,11 @@ impl SeenRequests<'_> {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn take(&self, request: &SeenRequest) -> Result<bool, StoreError> {
-        let done = engine::query(
-            "INSERT INTO seen_requests (signature, forget_at) VALUES (?, ?) \
-             ON CONFLICT (signature) DO NOTHING",
-        )
-        .bind(request.signature.as_slice())
-        .bind(request.forget_at)
-        .execute(&self.store.pool)
-        .await?;
+        let done = engine::query(INSERT)
+            .bind(request.signature.as_slice())
+            .bind(request.forget_at)
+            .execute(&self.store.pool)
+            .await?;
         Ok(done.rows_affected() > 0)
     }
 
@@ -109,6 +106,9 @@ impl SeenRequests<'_> {
     }
 }
 
+const INSERT: &str = "INSERT INTO seen_requests (signature, forget_at) VALUES (?, ?) \
+     ON CONFLICT (signature) DO NOTHING";
+
 /// Adds signatures in a transaction that is under way.
 pub(crate) async fn insert(tx: &mut Tx, seen: &[SeenRequest]) -> Result<(), StoreError> {
     for request in seen {
@@ -119,14 +119,11 @@ pub(crate) async fn insert(tx: &mut Tx, seen: &[SeenRequest]) -> Result<(), Stor
 
 /// Whether it was not there.
 async fn insert_one(tx: &mut Tx, request: &SeenRequest) -> Result<bool, StoreError> {
-    let done = engine::query(
-        "INSERT INTO seen_requests (signature, forget_at) VALUES (?, ?) \
-         ON CONFLICT (signature) DO NOTHING",
-    )
-    .bind(request.signature.as_slice())
-    .bind(request.forget_at)
-    .execute(&mut **tx)
-    .await?;
+    let done = engine::query(INSERT)
+        .bind(request.signature.as_slice())
+        .bind(request.forget_at)
+        .execute(&mut **tx)
+        .await?;
     Ok(done.rows_affected() > 0)
 }
 

@@ -19,7 +19,7 @@ use towline_store::UnderAccess;
 use super::service::Api;
 use crate::audit::Event;
 use crate::limits::{ACCESS_END_EVERY, ACCESS_END_LEADS, MAX_SESSIONS};
-use crate::plane::{AccessEnd, EndReason};
+use crate::plane::AccessEnd;
 
 /// What users do not read, but records have: why a session ended.
 const ENDED: &str = "ended: the access that was granted for it has ended";
@@ -77,11 +77,7 @@ impl Api {
     async fn end_with_access(&self, row: &UnderAccess, now: UnixMillis) {
         let Ok(id) = row.session.parse::<SessionId>() else { return };
         self.parts.sessions.terminate(&id, ENDED).await;
-        let code = EndReason::Terminated.code();
-        match self.store().sessions().end(id.as_str(), false, &code, ENDED, now).await {
-            Ok(_) => {}
-            Err(error) => tracing::error!(session = row.session, %error, "not stored: {ENDED}"),
-        }
+        let _ = self.store_end(id.as_str(), ENDED, now).await; // a failure was logged
         self.parts.metrics.sessions_ended_with_access.add(1);
         let event = Event {
             source: "towline",

@@ -203,9 +203,7 @@ impl Api {
     ) -> Result<bool, ApiError> {
         let Ok(id) = session.parse::<SessionId>() else { return Ok(false) };
         let found = self.parts.sessions.terminate(&id, sentence).await;
-        let code = plane::EndReason::Terminated.code();
-        let ended = self.store().sessions().end(session, false, &code, sentence, call.now).await;
-        let ended = ended.or_internal("cannot end a session")?;
+        let ended = self.store_end(session, sentence, call.now).await?;
         Ok(!ended && matches!(found, plane::Found::Nowhere) && self.goes_on(session).await)
     }
 

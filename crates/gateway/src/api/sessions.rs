@@ -143,15 +143,21 @@ impl Api {
         }
         let sentence = "ended: rights of its owner were removed while it was opened";
         self.parts.sessions.terminate(id, sentence).await;
-        self.end_row(call, id, sentence).await?;
+        self.store_end(id.as_str(), sentence, call.now).await?;
         let message = "your access key was switched off, or you were removed, meanwhile";
         Err(ApiError::new(ErrorCode::AccessDeniedException, message))
     }
 
-    async fn end_row(&self, call: &Call, id: &SessionId, sentence: &str) -> Result<(), ApiError> {
+    /// Stores that somebody has ended a session. False: it had ended before.
+    pub(super) async fn store_end(
+        &self,
+        session: &str,
+        sentence: &str,
+        now: UnixMillis,
+    ) -> Result<bool, ApiError> {
         let (sessions, code) = (self.store().sessions(), EndReason::Terminated.code());
-        let ended = sessions.end(id.as_str(), false, &code, sentence, call.now).await;
-        ended.or_internal("cannot end a session").map(drop)
+        let ended = sessions.end(session, false, &code, sentence, now).await;
+        ended.or_internal("cannot end a session")
     }
 
     /// On the device, and on the document where it is to be checked.
@@ -242,7 +248,7 @@ impl Api {
             // The data plane writes the same in its own time. Here it is waited for: who has
             // terminated a session must not find it active; and one that is not alive here has
             // nothing else than its row.
-            self.end_row(call, &id, &sentence).await?;
+            self.store_end(id.as_str(), &sentence, call.now).await?;
         }
         Ok(TerminateSessionResponse { session_id: request.session_id, towline_found: Some(found) })
     }

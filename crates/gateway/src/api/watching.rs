@@ -60,7 +60,7 @@ impl Api {
             let message = format!("you watch {MAX_WATCHES} sessions, and may not watch more");
             return Err(ApiError::new(ErrorCode::ServiceQuotaExceededException, message));
         }
-        let who = Watcher { arn: call.caller.arn.clone(), unseen };
+        let who = Watcher { arn: call.caller.arn.clone(), person: user.clone(), unseen };
         let granted = self.parts.sessions.watch(&session, who).await.here().ok_or_else(over)?;
         let granted = granted.map_err(|error| refusal(&error))?;
         self.watches.add(user, Weak::clone(&granted.watching));

@@ -52,7 +52,7 @@ pub(super) async fn serve(
     };
     match first_word(&mut stream).await.and_then(|body| welcome(&hub, &name, &body)) {
         Ok(Welcome::Viewer(session, viewer, size)) => {
-            prove(&viewer.who.arn);
+            prove(&viewer.who.person);
             tracing::info!(who = viewer.who.arn, "viewer attached");
             viewer::carry(&session, &viewer, size, &mut sink, &mut stream).await;
             session.viewer_gone(&viewer);

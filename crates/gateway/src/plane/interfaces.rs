@@ -362,6 +362,8 @@ pub struct AccessEnd {
 pub struct Watcher {
     /// ARN.
     pub arn: String,
+    /// The id of the user behind it, whatever role she is in.
+    pub person: String,
     /// The session's owner is not told.
     pub unseen: bool,
 }

@@ -11,7 +11,7 @@ use crate::sessions::viewers::{ToViewer, Viewer};
 
 fn permit(session: &Session, unseen: bool) -> Result<(Arc<Viewer>, String), WatchError> {
     let (token, text) = Token::fresh(Instant::now()).unwrap();
-    let who = Watcher { arn: "bob".into(), unseen };
+    let who = Watcher { arn: "bob".into(), person: "AIDABOB".into(), unseen };
     session.permit_watch(who, token).map(|viewer| (viewer, text))
 }
 
