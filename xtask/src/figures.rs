@@ -19,19 +19,35 @@ const DOCUMENT: &str = "docs/figures.md";
 /// The document has no such markers, or cannot be written.
 pub(crate) fn write(name: &str, table: &str) -> Outcome {
     let path = workspace().join(DOCUMENT);
-    let text = std::fs::read_to_string(&path)
-        .map_err(|e| Trouble::new(format!("cannot read {}: {e}", path.display())))?;
-    let text = replaced(&text, name, table).ok_or_else(|| {
-        Trouble::new(format!(
-            "{DOCUMENT} has no markers <!-- figures:{name} --> and <!-- /figures:{name} -->: add \
-             them where the table belongs"
-        ))
-    })?;
+    let text = replaced(&document()?, name, table).ok_or_else(|| no_markers(name))?;
     files::write(&path, text)?;
     // A document is there for everybody to read.
     std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
     console::step(&format!("{DOCUMENT}: table {name} written"));
     Ok(())
+}
+
+/// The rows between the markers of this name, the heading first.
+///
+/// # Errors
+/// The document has no such markers, or cannot be read.
+pub(crate) fn read(name: &str) -> Outcome<Vec<Vec<String>>> {
+    let text = document()?;
+    let (_, table, _) = parted(&text, name).ok_or_else(|| no_markers(name))?;
+    Ok(rows(table))
+}
+
+fn document() -> Outcome<String> {
+    let path = workspace().join(DOCUMENT);
+    std::fs::read_to_string(&path)
+        .map_err(|e| Trouble::new(format!("cannot read {}: {e}", path.display())))
+}
+
+fn no_markers(name: &str) -> Trouble {
+    Trouble::new(format!(
+        "{DOCUMENT} has no markers <!-- figures:{name} --> and <!-- /figures:{name} -->: add \
+         them where the table belongs"
+    ))
 }
 
 /// A command `NAME [NUMBER] [--write]`: builds the programs as they ship, measures with the number
@@ -59,10 +75,30 @@ pub(crate) fn command(
 
 /// The text with another table between the markers; nothing if a marker is missing.
 fn replaced(text: &str, name: &str, table: &str) -> Option<String> {
-    let (begin, end) = (format!("<!-- figures:{name} -->\n"), format!("<!-- /figures:{name} -->"));
-    let (before, rest) = text.split_once(&begin)?;
-    let (_, after) = rest.split_once(&end)?;
+    let (before, _, after) = parted(text, name)?;
+    let (begin, end) = markers(name);
     Some(format!("{before}{begin}{}\n{end}{after}", table.trim_end()))
+}
+
+/// What stands before the markers, between them and behind them.
+fn parted<'t>(text: &'t str, name: &str) -> Option<(&'t str, &'t str, &'t str)> {
+    let (begin, end) = markers(name);
+    let (before, rest) = text.split_once(&begin)?;
+    let (table, after) = rest.split_once(&end)?;
+    Some((before, table, after))
+}
+
+fn markers(name: &str) -> (String, String) {
+    (format!("<!-- figures:{name} -->\n"), format!("<!-- /figures:{name} -->"))
+}
+
+/// The rows of a Markdown table that [`markdown`] wrote; the heading is the first one.
+fn rows(table: &str) -> Vec<Vec<String>> {
+    let cells = |line: &str| {
+        let inner = line.trim().strip_prefix('|')?.strip_suffix('|')?;
+        Some(inner.split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>())
+    };
+    table.lines().filter(|line| !line.starts_with("|---")).filter_map(cells).collect()
 }
 
 /// Rows as a Markdown table; the first row is the heading.
@@ -106,6 +142,7 @@ mod tests {
     fn the_first_row_is_the_heading() {
         let rows = [vec!["a".to_owned(), "b".into()], vec!["1".into(), "2".into()]];
         assert_eq!(markdown(&rows), "| a | b |\n|---|---|\n| 1 | 2 |\n");
+        assert_eq!(super::rows(&markdown(&rows)), rows);
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! # Invariants
 //! - Programs, corpora and crashing inputs are in the cache directory, not in the tree. The corpus
 //!   of a target grows from run to run.
+//! - `--write` with names writes the rows of these targets, so that a long run can be had in parts.
 //! - A crash ends its target, not the run; the run then fails and says how to repeat each.
 //!
 //! # Not here
@@ -42,7 +43,7 @@ pub(crate) fn command(words: &[&str]) -> Outcome {
         console::step(&format!("fuzz {target}, {} minutes of processor time", order.minutes));
         campaigns.push(Campaign::run(target, order.time())?);
     }
-    let rows = table::rows(&campaigns);
+    let rows = table::rows(&campaigns, &table::commit());
     console::table(&rows);
     if order.write {
         table::write(&rows)?;
