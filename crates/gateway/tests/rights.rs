@@ -8,8 +8,9 @@ mod world;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use towline_host::clock::UnixMillis;
 use towline_ssm::operation::Operation;
-use towline_store::IdentityProvider;
+use towline_store::{IdentityProvider, NewSession, TrailBounds, TrailRooms};
 
 use still_api::NOW;
 use world::{ACCOUNT, DEVICE, EVERYTHING, Key, TRUST, World, deny, policy};
@@ -224,6 +225,70 @@ async fn a_deny_for_a_devices_tags_holds_for_what_is_on_record_of_its_sessions()
             assert_ne!(answer["__type"], "AccessDeniedException", "{answer}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deny_for_tags_keeps_its_user_from_recordings_of_devices_that_nobody_remembers() {
+    let world = World::new().await;
+    let rule = deny("*", r#"{"StringEquals":{"ssm:resourceTag/Env":"prod"}}"#);
+    let bob = world.user("bob", &[EVERYTHING, &rule]).await;
+    world.user("ann", &[]).await;
+    let ann = world.id_of("ann").await;
+    let row = NewSession {
+        id: "ann-0123456789abcdef0".into(),
+        device_id: "mi-00000000000000099".into(),
+        principal_arn: "arn:aws:iam::000000000000:user/ann".into(),
+        principal_name: "ann".into(),
+        principal_id: ann.clone(),
+        person_id: ann,
+        document: "SSM-SessionManagerRunShell".into(),
+        reason: String::new(),
+        run_as: String::new(),
+        source_ip: String::new(),
+        just_in_time: false,
+        access_request: String::new(),
+        session_type: "Standard_Stream".into(),
+        output_url: String::new(),
+        input_recorded: false,
+        idle: Duration::from_secs(60),
+        max: Some(Duration::from_secs(60)),
+        start_facts: String::new(),
+    };
+    world.store.sessions().insert(&row, NOW).await.unwrap();
+    let session = json!({ "SessionId": row.id });
+    for operation in
+        [Operation::GetRecording, Operation::GetRecordingIndex, Operation::VerifyRecording]
+    {
+        world.denied(operation, &bob, session.clone()).await;
+        let answer = world.ask(operation, &world.admin, session.clone()).await;
+        assert_ne!(answer["__type"], "AccessDeniedException", "{answer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_calls_of_one_user_push_no_event_of_others_out_of_the_trail() {
+    let world = World::new().await;
+    let eve = world.user("eve", &[EVERYTHING]).await;
+    let ann = world.user("ann", &[EVERYTHING]).await;
+    world.done(Operation::DescribeInstanceInformation, &ann, json!({})).await;
+    world.done(Operation::StartSession, &ann, json!({ "Target": DEVICE })).await;
+    for n in 0..100 {
+        world.done(Operation::DescribeInstanceInformation, &eve, json!({})).await;
+        let user = json!({ "PrincipalName": format!("u{n}") });
+        world.done(Operation::CreatePrincipal, &eve, user).await;
+    }
+    let rooms = TrailRooms { changes: 20, reads: 20, devices: 20, strangers: 20 };
+    let bounds = TrailBounds { exported: i64::MAX, before: UnixMillis(0), rooms };
+    world.store.audit().prune(&bounds).await.unwrap();
+    let lines = world.store.audit().list(0, 1000).await.unwrap();
+    let of = |user: &str, name: &str| {
+        let user = format!(":user/{user}\"");
+        lines.iter().filter(|(_, line)| line.contains(&user) && line.contains(name)).count()
+    };
+    assert_eq!(of("ann", "StartSession"), 1, "{lines:?}");
+    assert_eq!(of("ann", "DescribeInstanceInformation"), 1, "{lines:?}");
+    assert!(of("eve", "CreatePrincipal") >= 10, "{lines:?}");
+    assert!(lines.len() <= 40, "{}", lines.len());
 }
 
 #[tokio::test(flavor = "multi_thread")]

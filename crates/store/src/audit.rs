@@ -1,14 +1,9 @@
-//! The table of the audit trail: lines as written, in order, bounded by age and number.
-//!
-//! # Invariants
-//! - Rows of strangers (requests and enrollments that proved nothing) have a bound of their own:
-//!   they push out only each other.
-//! - [`AuditTrail::prune`] removes no row that was not exported.
+//! The table of the audit trail: lines as written, in order. What it keeps:
+//! [`crate::audit_pruning`].
 
 use crate::begun_requests::{self, RequestEnd};
 use crate::engine::{self, Tx};
 use crate::error::StoreError;
-use crate::limits::REMOVED_AT_ONCE;
 use crate::store::Store;
 use towline_host::clock::UnixMillis;
 
@@ -25,26 +20,40 @@ pub struct AuditRow {
     pub outcome: String,
     /// The whole line, JSON.
     pub line: String,
-    /// Whether it is about somebody who proved nothing.
-    pub stranger: bool,
+    /// The room that it takes a place of.
+    pub room: TrailRoom,
+    /// Whose share of that room: the id of a person or a device; empty when it is nobody's.
+    pub whose: String,
 }
 
-/// What the table keeps at the most.
-#[derive(Debug, Clone, Copy)]
-pub struct TrailBounds {
-    /// Number of the last exported row: none behind it is removed.
-    pub exported: i64,
-    /// Rows that happened before this go.
-    pub before: UnixMillis,
-    /// Most rows of those who proved who they are, and of devices.
-    pub rows: i64,
-    /// Most rows of strangers.
-    pub of_strangers: i64,
+/// Rows make room within their own room only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TrailRoom {
+    /// What was done: sessions, and all else that changes something.
+    Changes,
+    /// What was read, and what was refused.
+    Reads,
+    /// What devices do by themselves.
+    Devices,
+    /// Requests and enrollments of somebody who proved nothing.
+    Strangers,
+}
+
+impl TrailRoom {
+    /// As the column holds it.
+    pub(crate) const fn code(self) -> i64 {
+        match self {
+            Self::Changes => 0,
+            Self::Reads => 1,
+            Self::Devices => 2,
+            Self::Strangers => 3,
+        }
+    }
 }
 
 /// Operations on the audit trail.
 pub struct AuditTrail<'a> {
-    store: &'a Store,
+    pub(crate) store: &'a Store,
 }
 
 impl Store {
@@ -59,15 +68,17 @@ impl Store {
 pub(crate) async fn insert(tx: &mut Tx, rows: &[AuditRow]) -> Result<(), StoreError> {
     for row in rows {
         engine::query(
-            "INSERT INTO audit (at, principal, action, outcome, line, stranger) \
-             VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO audit (at, principal, action, outcome, line, stranger, room, whose) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(row.at.0)
         .bind(&row.principal)
         .bind(&row.action)
         .bind(&row.outcome)
         .bind(&row.line)
-        .bind(row.stranger)
+        .bind(row.room == TrailRoom::Strangers) // for gateways before step 99
+        .bind(row.room.code())
+        .bind(&row.whose)
         .execute(&mut **tx)
         .await?;
     }
@@ -155,75 +166,16 @@ impl AuditTrail<'_> {
             .fetch_one(&self.store.pool)
             .await?)
     }
-
-    /// Removes what is beyond the bounds and was exported. Returns the number of rows removed.
-    ///
-    /// # Errors
-    /// [`StoreError::Database`].
-    pub async fn prune(&self, bounds: &TrailBounds) -> Result<u64, StoreError> {
-        let old = "DELETE FROM audit WHERE id IN \
-                   (SELECT id FROM audit WHERE at < ? AND id <= ? ORDER BY at, id LIMIT ?)";
-        let mut removed = self.remove(old, bounds.before.0, bounds.exported).await?;
-        for (nth, beyond, most) in [
-            (NTH_KNOWN, BEYOND_KNOWN, bounds.rows),
-            (NTH_STRANGER, BEYOND_STRANGER, bounds.of_strangers),
-        ] {
-            // Looked for without the writer's lock.
-            let last: Option<i64> =
-                engine::query_scalar(nth).bind(most).fetch_optional(&self.store.pool).await?;
-            if let Some(last) = last {
-                removed += self.remove(beyond, i64::MIN, last.min(bounds.exported)).await?;
-            }
-        }
-        Ok(removed)
-    }
-
-    /// Removes all rows up to number `last`, exported or not.
-    ///
-    /// # Errors
-    /// [`StoreError::Database`].
-    pub async fn remove_to(&self, last: i64) -> Result<u64, StoreError> {
-        let all = "DELETE FROM audit WHERE id IN \
-                   (SELECT id FROM audit WHERE id >= ? AND id <= ? ORDER BY id LIMIT ?)";
-        self.remove(all, i64::MIN, last).await
-    }
-
-    /// Removes in steps, so that no other writer waits for long.
-    async fn remove(&self, sql: &'static str, key: i64, last: i64) -> Result<u64, StoreError> {
-        let mut removed = 0;
-        loop {
-            let done = engine::query(sql)
-                .bind(key)
-                .bind(last)
-                .bind(REMOVED_AT_ONCE)
-                .execute(&self.store.pool)
-                .await?
-                .rows_affected();
-            removed += done;
-            if done < REMOVED_AT_ONCE.unsigned_abs() {
-                return Ok(removed);
-            }
-        }
-    }
 }
 
 /// The index on time and number serves the condition and the order.
 const NEWEST: &str = "SELECT id, at, line FROM audit WHERE (at, id) < (?, ?) AND at >= ? \
                       ORDER BY at DESC, id DESC LIMIT ?";
 
-const NTH_KNOWN: &str =
-    "SELECT id FROM audit WHERE stranger = FALSE ORDER BY id DESC LIMIT 1 OFFSET ?";
-const NTH_STRANGER: &str =
-    "SELECT id FROM audit WHERE stranger = TRUE ORDER BY id DESC LIMIT 1 OFFSET ?";
-const BEYOND_KNOWN: &str = "DELETE FROM audit WHERE id IN (SELECT id FROM audit \
-     WHERE stranger = FALSE AND id >= ? AND id <= ? ORDER BY id LIMIT ?)";
-const BEYOND_STRANGER: &str = "DELETE FROM audit WHERE id IN (SELECT id FROM audit \
-     WHERE stranger = TRUE AND id >= ? AND id <= ? ORDER BY id LIMIT ?)";
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{scratch, scratch_file};
+    use crate::testing::scratch_file;
 
     fn row(n: i64) -> AuditRow {
         AuditRow {
@@ -232,46 +184,9 @@ mod tests {
             action: "ssm:StartSession".into(),
             outcome: "Allowed".into(),
             line: n.to_string(),
-            stranger: false,
+            room: TrailRoom::Changes,
+            whose: String::new(),
         }
-    }
-
-    async fn left(store: &Store) -> Vec<String> {
-        store.audit().list(0, 100).await.unwrap().into_iter().map(|(_, line)| line).collect()
-    }
-
-    #[tokio::test]
-    async fn the_trail_keeps_the_newest_lines_within_age_and_number() {
-        let (store, _dir) = scratch().await;
-        store.audit().append(&(1..=10).map(row).collect::<Vec<_>>(), &[]).await.unwrap();
-        let bounds = TrailBounds { exported: 10, before: UnixMillis(3), rows: 5, of_strangers: 5 };
-        assert_eq!(store.audit().prune(&bounds).await.unwrap(), 5);
-        assert_eq!(left(&store).await, ["6", "7", "8", "9", "10"]);
-        assert_eq!(store.audit().list(9, 100).await.unwrap(), [(10, "10".to_owned())]);
-        assert_eq!(store.audit().last().await.unwrap(), 10);
-        assert_eq!(store.audit().remove_to(7).await.unwrap(), 2);
-        assert_eq!(left(&store).await, ["8", "9", "10"]);
-    }
-
-    #[tokio::test]
-    async fn no_row_goes_before_it_was_exported() {
-        let (store, _dir) = scratch().await;
-        store.audit().append(&(1..=10).map(row).collect::<Vec<_>>(), &[]).await.unwrap();
-        let bounds = TrailBounds { exported: 2, before: UnixMillis(9), rows: 1, of_strangers: 1 };
-        assert_eq!(store.audit().prune(&bounds).await.unwrap(), 2);
-        assert_eq!(left(&store).await.len(), 8);
-    }
-
-    #[tokio::test]
-    async fn strangers_push_out_only_each_other() {
-        let (store, _dir) = scratch().await;
-        let mut rows = vec![row(1), row(2)];
-        rows.extend((3..=5000).map(|n| AuditRow { stranger: true, ..row(n) }));
-        store.audit().append(&rows, &[]).await.unwrap();
-        let bounds =
-            TrailBounds { exported: 5000, before: UnixMillis(0), rows: 10, of_strangers: 3 };
-        assert_eq!(store.audit().prune(&bounds).await.unwrap(), 4995);
-        assert_eq!(left(&store).await, ["1", "2", "4998", "4999", "5000"]);
     }
 
     #[tokio::test]

@@ -11,7 +11,7 @@
 //! - A node's rows are closed by its next process, or by the node that declares it dead; a gateway
 //!   that works alone closes all.
 
-use crate::audit::{self, AuditRow};
+use crate::audit::{self, AuditRow, TrailRoom};
 use crate::engine::{self, Tx};
 use crate::error::StoreError;
 use crate::seen_requests::{self, SeenRequest};
@@ -97,7 +97,8 @@ pub(crate) async fn close(tx: &mut Tx, node: Option<&str>) -> Result<Vec<String>
             action,
             outcome,
             line,
-            stranger: false,
+            room: TrailRoom::Changes,
+            whose: String::new(),
         })
         .collect();
     if rows.is_empty() {
@@ -136,7 +137,8 @@ mod tests {
             action: "towline:CreatePrincipal".into(),
             outcome: "OutcomeUnknown".into(),
             line: format!("unknown {number}"),
-            stranger: false,
+            room: TrailRoom::Changes,
+            whose: String::new(),
         }
     }
 

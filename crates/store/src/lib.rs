@@ -36,6 +36,7 @@ mod access_extension;
 mod access_standing;
 mod activations;
 mod audit;
+mod audit_pruning;
 mod backup;
 mod begun_requests;
 #[cfg(test)]
@@ -82,6 +83,7 @@ mod seen_requests;
 mod server;
 mod sessions;
 mod settings;
+mod shares;
 mod sign_in_links;
 mod sign_in_requests;
 mod sign_ins;
@@ -104,7 +106,8 @@ pub use access::{
 };
 pub use access_end::UnderAccess;
 pub use activations::{Activation, ActivationFilter, Activations, NewActivation};
-pub use audit::{AuditRow, AuditTrail, TrailBounds};
+pub use audit::{AuditRow, AuditTrail, TrailRoom};
+pub use audit_pruning::{TrailBounds, TrailRooms};
 pub use backup::{EPOCH, Voided, snapshot_of, snapshot_of_server, void};
 pub use begun_requests::{BegunRequests, RequestEnd};
 pub use census::Census;

@@ -73,6 +73,7 @@ const STEPS: &[Step] = &[
     (92, "sign-in links", include_str!("../migrations/0092_sign_in_links.sql")),
     (93, "seats", include_str!("../migrations/0093_seats.sql")),
     (98, "end codes", include_str!("../migrations/0098_end_codes.sql")),
+    (99, "shares of the trail", include_str!("../migrations/0099_shares_of_the_trail.sql")),
 ];
 
 /// The same for PostgreSQL, which begins with the schema of step 38.
@@ -110,6 +111,11 @@ const POSTGRES: &[Step] = &[
     (92, "sign-in links", include_str!("../migrations/postgres/0092_sign_in_links.sql")),
     (93, "seats", include_str!("../migrations/postgres/0093_seats.sql")),
     (98, "end codes", include_str!("../migrations/postgres/0098_end_codes.sql")),
+    (
+        99,
+        "shares of the trail",
+        include_str!("../migrations/postgres/0099_shares_of_the_trail.sql"),
+    ),
 ];
 
 /// Number, name and text of a step.

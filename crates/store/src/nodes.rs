@@ -317,7 +317,7 @@ mod tests {
     use crate::testing::{SERVER, identity, new_database};
     use crate::{
         Arrival, AuditRow, Connection, Known, NodeIdentity, RequestEnd, SessionStatus, Store,
-        StoreError, engine,
+        StoreError, TrailRoom, engine,
     };
 
     const NOW: UnixMillis = UnixMillis(1);
@@ -334,7 +334,8 @@ mod tests {
             action: "towline:CreatePrincipal".into(),
             outcome: "OutcomeUnknown".into(),
             line: "unknown".into(),
-            stranger: false,
+            room: TrailRoom::Changes,
+            whose: String::new(),
         };
         let request = RequestEnd { id: "begun".into(), seen: None };
         store.begun_requests().begin(&request, &unknown).await.unwrap();

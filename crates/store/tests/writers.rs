@@ -9,7 +9,7 @@
 use std::time::{Duration, Instant};
 
 use towline_host::clock::UnixMillis;
-use towline_store::{AuditRow, ServerAddress, Store};
+use towline_store::{AuditRow, ServerAddress, Store, TrailRoom};
 use towline_testkit::postgres::Postgres;
 
 /// Writes of an ordinary run, all writers together.
@@ -26,7 +26,8 @@ fn row(writer: usize, number: usize) -> AuditRow {
         action: "ssm:StartSession".into(),
         outcome: "Done".into(),
         line: format!("{writer}/{number} {}", "x".repeat(600)),
-        stranger: false,
+        room: TrailRoom::Changes,
+        whose: String::new(),
     }
 }
 

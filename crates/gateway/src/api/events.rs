@@ -116,6 +116,7 @@ fn event(source_ip: String, caller: Option<&Caller>, error: Option<&ApiError>) -
         access_key: of(|caller| &caller.access_key),
         source_ip,
         facts: vec![("proof", "cookie".to_owned())],
+        reads: true,
         error: error.map(|error| (error.code.as_str().to_owned(), error.message.clone())),
         ..Event::default()
     }

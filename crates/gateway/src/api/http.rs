@@ -501,6 +501,7 @@ fn is_unsigned(head: &request::Parts) -> bool {
 /// Names the operation in the event.
 fn note(event: &mut Event, operation: Operation) {
     event.name = operation.name().to_owned();
+    event.reads = operation.read_only();
     event.source = match operation.service() {
         Service::Ssm => "ssm.amazonaws.com",
         Service::Sts => "sts.amazonaws.com",

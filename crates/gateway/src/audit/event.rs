@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value, json};
 use towline_host::clock::UnixMillis;
 use towline_host::entropy;
-use towline_store::AuditRow;
+use towline_store::{AuditRow, TrailRoom};
 use towline_wire::text::is_plain;
 use tracing::info;
 
@@ -48,6 +48,8 @@ pub struct Event {
     pub facts: Vec<(&'static str, String)>,
     /// Error code and sentence; `None` when it was done.
     pub error: Option<(String, String)>,
+    /// Whether it leaves everything as it is.
+    pub reads: bool,
 }
 
 impl Event {
@@ -104,14 +106,31 @@ impl Event {
     /// stderr when that is known.
     pub(crate) fn unknown(&self, at: UnixMillis) -> AuditRow {
         let (code, message) = (UNKNOWN.to_owned(), UNKNOWN_MESSAGE.to_owned());
-        Self { error: Some((code, message)), ..self.clone() }.unprinted(at)
+        let row = Self { error: Some((code, message)), ..self.clone() }.unprinted(at);
+        AuditRow { room: TrailRoom::Changes, ..row }
     }
 
     fn unprinted(self, at: UnixMillis) -> AuditRow {
         let line = self.line(at);
         let outcome = self.error.as_ref().map_or("Done", |(code, _)| code).to_owned();
         let action = format!("{}:{}", self.source, self.name);
-        AuditRow { at, principal: self.principal, action, outcome, line, stranger: false }
+        let room = match self.reads || self.error.is_some() {
+            true => TrailRoom::Reads,
+            false => TrailRoom::Changes,
+        };
+        let whose = self.whose();
+        AuditRow { at, principal: self.principal, action, outcome, line, room, whose }
+    }
+
+    /// Whose share of the trail it takes: the person behind it, whatever her role and her session
+    /// are called; else the device that it is about.
+    fn whose(&self) -> String {
+        let device = || self.facts.iter().find(|(name, _)| *name == "deviceId");
+        match &self.on_behalf_of {
+            Some((_, person)) => person.clone(),
+            None if !self.principal_id.is_empty() => self.principal_id.clone(),
+            None => device().map(|(_, id)| id.clone()).unwrap_or_default(),
+        }
     }
 }
 
@@ -146,6 +165,26 @@ fn cut(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_takes_the_share_of_the_person_behind_a_role_and_reads_take_no_room_of_changes() {
+        let known = Event { principal_id: "AROA:s".into(), ..Event::default() };
+        let behind = Some(("arn:ann".to_owned(), "AIDA1".to_owned()));
+        let of_role = Event { on_behalf_of: behind, ..known.clone() };
+        let of_device = Event { facts: vec![("deviceId", "mi-1".into())], ..Event::default() };
+        let taken = |event: Event| {
+            let row = event.row(UnixMillis(0));
+            (row.room, row.whose)
+        };
+        assert_eq!(taken(known), (TrailRoom::Changes, "AROA:s".into()));
+        assert_eq!(taken(of_role.clone()), (TrailRoom::Changes, "AIDA1".into()));
+        assert_eq!(taken(of_device), (TrailRoom::Changes, "mi-1".into()));
+        let read = Event { reads: true, ..of_role.clone() };
+        assert_eq!(taken(read), (TrailRoom::Reads, "AIDA1".into()));
+        let refused = Event { error: Some(("E".into(), "no".into())), ..of_role.clone() };
+        assert_eq!(taken(refused), (TrailRoom::Reads, "AIDA1".into()));
+        assert_eq!(of_role.unknown(UnixMillis(0)).room, TrailRoom::Changes, "it may be done");
+    }
 
     #[test]
     fn a_line_that_is_printed_as_it_is_controls_no_terminal() {

@@ -105,8 +105,13 @@ impl AuditLog {
     pub async fn write_request(&self, who: &Who, event: Event, end: Option<RequestEnd>) {
         let now = self.clock.now();
         let (refused, changed) = (event.error.is_some(), changed_by(&event));
-        let row = (!refused || self.refusals.count(who, &event, now))
-            .then(|| AuditRow { stranger: refused && who.is_stranger(), ..event.row(now) });
+        let row = (!refused || self.refusals.count(who, &event, now)).then(|| {
+            let row = event.row(now);
+            match refused && who.is_stranger() {
+                true => who.takes(row),
+                false => row,
+            }
+        });
         if row.is_some() || end.is_some() {
             self.kept(row, end).await;
         }
@@ -118,8 +123,7 @@ impl AuditLog {
     pub async fn write_within(&self, who: &Who, event: Event) {
         let now = self.clock.now();
         if self.refusals.count(who, &event, now) {
-            let stranger = who.is_stranger();
-            self.kept(Some(AuditRow { stranger, ..event.row(now) }), None).await;
+            self.kept(Some(who.takes(event.row(now))), None).await;
         }
     }
 

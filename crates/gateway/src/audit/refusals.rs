@@ -19,7 +19,7 @@ use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use towline_host::clock::UnixMillis;
-use towline_store::AuditRow;
+use towline_store::{AuditRow, TrailRoom};
 
 use super::event::Event;
 use crate::limits;
@@ -41,6 +41,15 @@ impl Who {
     #[must_use]
     pub const fn is_stranger(&self) -> bool {
         matches!(self, Self::Stranger(_))
+    }
+
+    /// The row, in the room and the share of who caused it.
+    pub(super) fn takes(&self, row: AuditRow) -> AuditRow {
+        let whose = match self {
+            Self::Stranger(_) => String::new(),
+            Self::Principal(id) | Self::Device(id) => id.clone(),
+        };
+        AuditRow { room: self.kind().room(), whose, ..row }
     }
 
     const fn kind(&self) -> Kind {
@@ -66,6 +75,15 @@ impl Kind {
             Self::Stranger => (limits::STRANGER_ROWS, limits::STRANGER_SOURCES),
             Self::Principal => (limits::PRINCIPAL_ROWS, limits::FOLDED_NAMES),
             Self::Device => (limits::DEVICE_ROWS, limits::FOLDED_DEVICES),
+        }
+    }
+
+    /// The room of the trail for what is counted.
+    const fn room(self) -> TrailRoom {
+        match self {
+            Self::Stranger => TrailRoom::Strangers,
+            Self::Principal => TrailRoom::Reads,
+            Self::Device => TrailRoom::Devices,
         }
     }
 }
@@ -177,8 +195,11 @@ impl Refusals {
             open.shrink_to(2 * open.len()); // a whole fleet has returned
         }
         let row = |(key, event): (Key, Event)| {
-            let stranger = matches!(key, Key::One(Who::Stranger(_)) | Key::Others(Kind::Stranger));
-            AuditRow { stranger, ..event.row(now) }
+            let row = event.row(now);
+            match key {
+                Key::One(who) => who.takes(row),
+                Key::Others(kind) => AuditRow { room: kind.room(), ..row },
+            }
         };
         over.into_iter().map(row).collect()
     }
@@ -252,7 +273,7 @@ mod tests {
         assert!(refusals.rows(NOW, false).is_empty());
         let rows = refusals.rows(NOW.plus(limits::FOLD_WINDOW), false);
         assert_eq!(rows.len(), 1);
-        assert!(!rows[0].stranger);
+        assert_eq!((rows[0].room, &*rows[0].whose), (TrailRoom::Reads, "ann"));
         let line = line(&rows[0]);
         assert_eq!(
             (&line["facts"]["count"], &line["facts"]["kinds"]),
@@ -285,7 +306,7 @@ mod tests {
         }
         let more = refusals.rows(NOW, true);
         assert_eq!(rows + more.len(), limits::STRANGER_SOURCES + 1);
-        assert!(more[0].stranger);
+        assert_eq!(more[0].room, TrailRoom::Strangers);
         let line = line(&more[0]);
         assert_eq!(line["facts"]["count"], (10_000 - limits::STRANGER_SOURCES).to_string());
     }

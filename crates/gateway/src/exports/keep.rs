@@ -14,7 +14,7 @@ use towline_archive::Recorder;
 use towline_evidence::node::What;
 use towline_host::clock::Clock;
 use towline_ssm::ids::Realm;
-use towline_store::{CommandBounds, Store, TrailBounds};
+use towline_store::{CommandBounds, Store, TrailBounds, TrailRooms};
 
 use super::cursor::{Cursor, ExportError};
 use super::{command_log, trail};
@@ -35,8 +35,8 @@ pub struct Exports {
 
 /// Rows that one table keeps: exported ones, and ones that wait.
 #[derive(Debug, Clone, Copy)]
-struct Most {
-    rows: i64,
+struct Most<Rows> {
+    rows: Rows,
     waiting: i64,
 }
 
@@ -79,7 +79,7 @@ impl Exports {
                 }
             }
         }
-        let most = Most { rows: limits::AUDIT_MAX_ROWS, waiting: limits::AUDIT_MAX_WAITING_ROWS };
+        let most = Most { rows: ROOMS, waiting: limits::AUDIT_MAX_WAITING_ROWS };
         match self.prune_trail(most).await {
             Ok(None) => {}
             Ok(Some(what)) => audit.write(gap(&what)).await,
@@ -113,7 +113,7 @@ impl Exports {
     }
 
     /// Prunes the trail. What had to go before it was exported, if anything.
-    async fn prune_trail(&self, most: Most) -> Result<Option<String>, ExportError> {
+    async fn prune_trail(&self, most: Most<TrailRooms>) -> Result<Option<String>, ExportError> {
         let cursor = Cursor::new(self.recorder.home(), trail::CURSOR);
         let (exported, last) = (cursor.read(), self.store.audit().last().await?);
         let mut gone = None;
@@ -128,15 +128,14 @@ impl Exports {
         let bounds = TrailBounds {
             exported: cursor.read(),
             before: self.clock.now().minus(age()),
-            rows: most.rows,
-            of_strangers: limits::AUDIT_MAX_STRANGER_ROWS,
+            rooms: most.rows,
         };
         self.store.audit().prune(&bounds).await?;
         Ok(gone)
     }
 
     /// Prunes the command log. What had to go before it was exported.
-    async fn prune_commands(&self, most: Most) -> Result<Vec<String>, ExportError> {
+    async fn prune_commands(&self, most: Most<i64>) -> Result<Vec<String>, ExportError> {
         let log = self.store.command_log();
         let exported = Cursor::new(self.recorder.home(), command_log::CURSOR).read();
         let before = self.clock.now().minus(age());
@@ -160,6 +159,14 @@ impl Exports {
     }
 }
 
+/// Rows of the trail.
+const ROOMS: TrailRooms = TrailRooms {
+    changes: limits::AUDIT_MAX_CHANGES,
+    reads: limits::AUDIT_MAX_READS,
+    devices: limits::AUDIT_MAX_DEVICE_ROWS,
+    strangers: limits::AUDIT_MAX_STRANGER_ROWS,
+};
+
 /// How old rows may become.
 fn age() -> Duration {
     Duration::from_secs(limits::AUDIT_MAX_DAYS.unsigned_abs() * 86_400)
@@ -182,7 +189,7 @@ mod tests {
     use towline_archive::settings::RawEvidence;
     use towline_host::clock::UnixMillis;
     use towline_store::testing::scratch;
-    use towline_store::{AuditRow, CommandBatch, CommandRow};
+    use towline_store::{AuditRow, CommandBatch, CommandRow, TrailRoom};
 
     async fn scene(dir: &Path, store: Store) -> Exports {
         let settings = RawEvidence::default().settings(dir).unwrap();
@@ -199,9 +206,14 @@ mod tests {
             action: "towline:X".into(),
             outcome: "Done".into(),
             line: r#"{"eventName":"X","eventSource":"towline"}"#.into(),
-            stranger: false,
+            room: TrailRoom::Changes,
+            whose: String::new(),
         };
         store.audit().append(&vec![row; count], &[]).await.unwrap();
+    }
+
+    fn of(most: i64) -> TrailRooms {
+        TrailRooms { changes: most, reads: most, devices: most, strangers: most }
     }
 
     async fn left(store: &Store) -> usize {
@@ -227,10 +239,10 @@ mod tests {
         let (store, dir) = scratch().await;
         let exports = scene(dir.path(), store.clone()).await;
         rows(&store, exports.clock.now(), 30).await;
-        let most = Most { rows: 5, waiting: 100 };
+        let most = Most { rows: of(5), waiting: 100 };
         assert_eq!(exports.prune_trail(most).await.unwrap(), None);
         assert_eq!(left(&store).await, 30, "nothing was exported");
-        let most = Most { rows: 5, waiting: 10 };
+        let most = Most { rows: of(5), waiting: 10 };
         let gone = exports.prune_trail(most).await.unwrap();
         assert_eq!(gone.as_deref(), Some("audit trail, rows 1 to 20"));
         assert_eq!(left(&store).await, 10);

@@ -134,11 +134,17 @@ pub const AUDIT_OWED: usize = 4096;
 /// How long a store that did not take audit lines is left alone.
 pub const AUDIT_AGAIN: Duration = Duration::from_secs(1);
 
-/// Rows kept in the audit table, strangers' apart. About 600 bytes each: 1,000,000 are 600 MB at
-/// the most. Only exported rows are removed.
-pub const AUDIT_MAX_ROWS: i64 = 1_000_000;
+/// Rows kept in the audit table of what was done. About 600 bytes each: with those below 660 MB at
+/// the most. Only exported rows are removed, and only for rows of their own kind.
+pub const AUDIT_MAX_CHANGES: i64 = 500_000;
 
-/// Rows kept of those who proved nothing: a table of their own within the table.
+/// Rows kept of what was read and what was refused.
+pub const AUDIT_MAX_READS: i64 = 300_000;
+
+/// Rows kept of what devices do by themselves.
+pub const AUDIT_MAX_DEVICE_ROWS: i64 = 200_000;
+
+/// Rows kept of those who proved nothing.
 pub const AUDIT_MAX_STRANGER_ROWS: i64 = 100_000;
 
 /// Rows that may wait for their export, because the disk or the sink takes nothing for weeks.

@@ -11,6 +11,7 @@ use super::log::CommandLog;
 use crate::engine;
 use crate::error::StoreError;
 use crate::limits::REMOVED_AT_ONCE;
+use crate::shares::share;
 
 /// What the table keeps at the most.
 #[derive(Debug, Clone, Copy)]
@@ -114,20 +115,6 @@ impl CommandLog<'_> {
     }
 }
 
-/// The greatest number of rows that each device may have so that all together have at most `most`.
-fn share(mut rows: Vec<i64>, most: i64) -> i64 {
-    rows.sort_unstable();
-    let (mut room, mut devices) = (most, i64::try_from(rows.len()).unwrap_or(i64::MAX));
-    for rows in rows {
-        if rows > room / devices {
-            return room / devices;
-        }
-        room -= rows;
-        devices -= 1;
-    }
-    i64::MAX
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -167,13 +154,5 @@ mod tests {
         assert_eq!(left(&store).await, want);
         let old = CommandBounds { before: UnixMillis(11), ..all };
         assert_eq!(log.prune(&old).await.unwrap(), 100);
-    }
-
-    #[test]
-    fn the_room_is_divided_so_that_the_small_lose_nothing() {
-        assert_eq!(share(vec![10, 1, 2], 100), i64::MAX);
-        assert_eq!(share(vec![1000, 1, 9], 100), 90);
-        assert_eq!(share(vec![60, 60, 5], 100), 47);
-        assert_eq!(share(vec![60, 60, 60], 100), 33);
     }
 }

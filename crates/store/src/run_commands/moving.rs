@@ -59,7 +59,7 @@ mod tests {
 
     use crate::run_commands::tests::{devices, new};
     use crate::testing::{SERVER, identity, joined, new_database};
-    use crate::{AuditRow, Connection, Known, RequestEnd, Store, Wanted};
+    use crate::{AuditRow, Connection, Known, RequestEnd, Store, TrailRoom, Wanted};
 
     const NOW: UnixMillis = UnixMillis(1);
 
@@ -79,7 +79,8 @@ mod tests {
             action: "towline:CreatePrincipal".into(),
             outcome: "OutcomeUnknown".into(),
             line: "unknown".into(),
-            stranger: false,
+            room: TrailRoom::Changes,
+            whose: String::new(),
         };
         alone.begun_requests().begin(&request, &unknown).await.unwrap();
         alone.close().await; // as if it had been killed: the request has no end

@@ -7,7 +7,7 @@ use super::*;
 use crate::engine;
 use crate::store::Store;
 use crate::testing::{new_database, scratch_file};
-use crate::{AuditRow, NewActivation};
+use crate::{AuditRow, NewActivation, TrailRoom};
 
 fn line(text: &str) -> AuditRow {
     AuditRow {
@@ -16,7 +16,8 @@ fn line(text: &str) -> AuditRow {
         action: "a".into(),
         outcome: "Done".into(),
         line: text.into(),
-        stranger: true,
+        room: TrailRoom::Strangers,
+        whose: "ann".into(),
     }
 }
 
