@@ -24,6 +24,8 @@
 //! - A condition on `towline:DocumentParameter/path` says nothing about a copy that follows
 //!   symbolic links, unless its statement has a condition on `towline:DocumentParameter/follow`:
 //!   such an `Allow` is not met, such a `Deny` is.
+//! - A key of which nobody knows whether it has a value, and which ([`Context::set_unknown`]), also
+//!   as a variable: an `Allow` is not met, a `Deny` is, whatever the operator.
 //! - A pattern of an IPv4 address for `towline:DocumentParameter/host` (`10.*`) means addresses: a
 //!   name such as `10.example.com` never passes by it.
 
@@ -183,6 +185,9 @@ impl Condition {
 
     /// Whether the request meets it, in a statement of this effect.
     pub(crate) fn is_met(&self, context: &Context, effect: Effect) -> bool {
+        if context.has_unknown() && self.rests_on_unknown(context) {
+            return effect == Effect::Deny;
+        }
         let given = context.get(&self.key);
         if let Wanted::Null(wanted) = &self.wanted {
             return wanted.contains(&given.is_empty());
@@ -211,6 +216,11 @@ impl Condition {
         };
         let mut each = given.iter().map(|value| self.value_passes(value, context, effect));
         if all { each.all(|passes| passes) } else { each.any(|passes| passes) }
+    }
+
+    fn rests_on_unknown(&self, context: &Context) -> bool {
+        context.is_unknown(&self.key)
+            || self.variables().iter().any(|variable| context.is_unknown(&variable.key))
     }
 
     /// Whether the statement would get weaker if a pattern of addresses matched a name: then it

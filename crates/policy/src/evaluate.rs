@@ -333,7 +333,11 @@ impl<'r> Asked<'r> {
             })
         });
         match (found, negated) {
-            (found, false) => found,
+            (true, false) => true,
+            // The name may hold a value that nobody knows, such as a tag of a removed device.
+            (false, false) => {
+                unresolved && statement.effect == Effect::Deny && self.request.context.has_unknown()
+            }
             (true, true) => false,
             // "Everything but" an unknown name: see the rule of crate::condition.
             (false, true) => !unresolved || statement.effect == Effect::Deny,

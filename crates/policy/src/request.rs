@@ -128,6 +128,8 @@ pub struct Context {
     oversized: bool,
     /// A key that was set twice with different values.
     contradictory: Option<Box<str>>,
+    /// Beginnings of keys that may have values, which nobody knows any more.
+    unknown: Vec<Box<str>>,
 }
 
 impl Context {
@@ -181,6 +183,24 @@ impl Context {
             self.entries[first..].iter().take_while(|(known, _)| known.hash == key.hash);
         let found = same_hash.map(|(known, _)| known).position(|known| known.name == key.name);
         found.map(|offset| first + offset).ok_or(first)
+    }
+
+    /// Keys that begin like this and have no value here may have one that nobody knows: a condition
+    /// on them permits nothing, and forbids.
+    pub fn set_unknown(&mut self, beginning: &str) {
+        self.unknown.push(fold(beginning).into());
+    }
+
+    /// Whether a key may have a value that nobody knows.
+    pub(crate) fn is_unknown(&self, key: &Key) -> bool {
+        self.has_unknown()
+            && self.unknown.iter().any(|beginning| key.name().starts_with(&**beginning))
+            && self.get(key).is_empty()
+    }
+
+    /// Whether any key may have a value that nobody knows.
+    pub(crate) const fn has_unknown(&self) -> bool {
+        !self.unknown.is_empty()
     }
 
     /// Sets the values of a key that has none yet.

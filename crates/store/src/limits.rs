@@ -197,6 +197,14 @@ pub const SESSION_HISTORY_DAYS: i64 = 30;
 /// Ended commands kept for the lists, days. The AWS service keeps its command history for 30 days.
 pub const COMMAND_HISTORY_DAYS: i64 = 30;
 
+/// Removed devices whose tags are kept for their recordings, beyond those that commands need. About
+/// 300 bytes each: 15 MB.
+#[cfg(not(test))]
+pub const REMOVED_DEVICES: i64 = 50_000;
+/// Of a test.
+#[cfg(test)]
+pub const REMOVED_DEVICES: i64 = 1;
+
 /// Commands kept at all; the oldest ended ones make room. Half of them may be of one person. Some
 /// 2 KiB each, and up to 64 KiB of script.
 pub const MAX_COMMANDS: i64 = 20_000;

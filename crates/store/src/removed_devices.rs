@@ -4,9 +4,10 @@
 //! -> [`Devices::removed`], for questions about its commands and its command log.
 //!
 //! # Invariants
-//! - What is kept of a device goes after its commands and its log, never before.
-//! - There are at most as many rows as devices with commands or a log, and devices that were
-//!   removed within the last [`limits::COMMAND_HISTORY_DAYS`].
+//! - What is kept of a device goes after its commands and its log, never before. Its recordings may
+//!   be kept for ever: it stays for them while there is room.
+//! - There are at most as many rows as devices with commands or a log, devices that were removed
+//!   within the last [`limits::COMMAND_HISTORY_DAYS`], and [`limits::REMOVED_DEVICES`] more.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -43,12 +44,14 @@ impl Devices<'_> {
 /// nothing is left.
 pub(crate) async fn keep(tx: &mut Tx, id: &str, now: UnixMillis) -> Result<(), StoreError> {
     engine::query(
-        "DELETE FROM removed_devices WHERE kept_until < ? \
+        "DELETE FROM removed_devices WHERE kept_until < ? AND kept_until < \
+         (SELECT kept_until FROM removed_devices ORDER BY kept_until DESC LIMIT 1 OFFSET ?) \
          AND NOT EXISTS (SELECT 1 FROM command_invocations i WHERE i.device_id = \
          removed_devices.id) \
          AND NOT EXISTS (SELECT 1 FROM command_log l WHERE l.device_id = removed_devices.id)",
     )
     .bind(now.0)
+    .bind(limits::REMOVED_DEVICES)
     .execute(&mut **tx)
     .await?;
     let kind: Option<String> = engine::query_scalar("SELECT agent_kind FROM devices WHERE id = ?")
@@ -96,7 +99,7 @@ mod tests {
         let (store, _dir) = scratch().await;
         let activation = NewActivation::for_tests("a", 9, UnixMillis(i64::MAX));
         store.activations().create(&activation, NOW).await.unwrap();
-        for (number, id) in (1..).zip(["mi-1", "mi-2", "mi-3"]) {
+        for (number, id) in (1..).zip(["mi-1", "mi-2", "mi-3", "mi-4", "mi-5"]) {
             let new = NewDevice {
                 tags: vec![("Env".into(), "prod".into())],
                 ..NewDevice::for_tests(id, &[number; 44], "a")
@@ -114,10 +117,14 @@ mod tests {
         let kept = Some((tags, AgentKind::Towline));
         assert_eq!(store.devices().removed("mi-1").await.unwrap(), kept);
         store.devices().remove("mi-3", day(31)).await.unwrap();
+        assert_eq!(store.devices().removed("mi-2").await.unwrap(), kept, "there is room");
+        for (id, at) in [("mi-4", day(62)), ("mi-5", day(93))] {
+            store.devices().remove(id, at).await.unwrap();
+        }
         assert_eq!(store.devices().removed("mi-1").await.unwrap(), kept, "its command is there");
-        assert_eq!(store.devices().removed("mi-2").await.unwrap(), None, "nothing of it is left");
+        assert_eq!(store.devices().removed("mi-2").await.unwrap(), None, "no room is left");
         assert_eq!(store.devices().removed("mi-3").await.unwrap(), kept);
-        assert!(!store.devices().remove("mi-9", day(31)).await.unwrap());
+        assert!(!store.devices().remove("mi-9", day(93)).await.unwrap());
         assert_eq!(store.devices().removed("mi-9").await.unwrap(), None);
     }
 }

@@ -36,6 +36,8 @@ pub(super) struct Question {
     pub(super) tags: BTreeMap<String, String>,
     /// Further condition keys and their values.
     pub(super) facts: Vec<(String, Vec<String>)>,
+    /// Beginnings of condition keys that may have had values, which are on record no more.
+    pub(super) unknown: &'static [&'static str],
 }
 
 impl Question {
@@ -320,6 +322,7 @@ pub(super) fn asked_by(
     for (key, values) in &question.facts {
         context.set(key, values.iter().map(String::as_str));
     }
+    question.unknown.iter().for_each(|beginning| context.set_unknown(beginning));
     // A question about somebody else's session has another name in place of the caller's.
     context.set_default("aws:userid", [caller.user_id.as_str()]);
     // A question about an access request names it; else it is the one that the credentials are of.

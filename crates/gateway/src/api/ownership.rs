@@ -21,6 +21,7 @@ use super::authz::Question;
 use super::call::{Call, Caller};
 use super::internal::OrInternal as _;
 use super::service::Api;
+use super::tags::OF_DEVICES;
 
 /// What is asked about a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,15 +105,19 @@ impl Api {
         self.would_allow(call, &question).await
     }
 
-    /// Adds the tags and the agent of a session's device, for who sees what it shows.
+    /// Adds the tags and the agent of a session's device, for who sees what it shows. Of a device of
+    /// which nothing is on record, whoever is kept from some devices is kept from it.
     pub(super) async fn add_device(
         &self,
         question: &mut Question,
         device: &str,
     ) -> Result<(), ApiError> {
-        let device = self.about_device(device).await?;
+        let (device, is_known) = self.about_device_on_record(device).await?;
         question.tags.extend(device.tags);
         question.facts.extend(device.facts);
+        if !is_known {
+            question.unknown = OF_DEVICES;
+        }
         Ok(())
     }
 
@@ -121,8 +126,7 @@ impl Api {
         Owner::of_row(session).is(&call.caller)
     }
 
-    /// The question about a session, and its row. What is on record is asked for with its device,
-    /// as far as that is known: a device that was removed long ago has no tags any more.
+    /// The question about a session, and its row. What is on record is asked for with its device.
     pub(super) async fn about_session(
         &self,
         call: &Call,

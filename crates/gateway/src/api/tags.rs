@@ -24,6 +24,8 @@ use super::service::Api;
 const ATTEMPTS: usize = 8;
 /// The condition key for the agent of a device: `towline` or `vendor`.
 const AGENT_KIND: &str = "towline:AgentKind";
+/// Condition keys that nobody knows of a device of which nothing is on record.
+pub(super) const OF_DEVICES: &[&str] = &["aws:ResourceTag/", "ssm:resourceTag/", AGENT_KIND];
 /// The condition key for the keys of all tags that a request brings or removes.
 pub(super) const TAG_KEYS: &str = "aws:TagKeys";
 
@@ -192,6 +194,7 @@ impl Api {
             names: towline_policy::device_aliases(&realm.region, &realm.account, id),
             tags,
             facts: kind.into_iter().collect(),
+            unknown: &[],
         }
     }
 }
