@@ -105,8 +105,8 @@ impl Api {
         self.would_allow(call, &question).await
     }
 
-    /// Adds the tags and the agent of a session's device, for who sees what it shows. Of a device of
-    /// which nothing is on record, whoever is kept from some devices is kept from it.
+    /// Adds the tags and the agent of a session's device, for who sees what it shows. Who is kept
+    /// from some devices is kept from one of which nothing is on record.
     pub(super) async fn add_device(
         &self,
         question: &mut Question,
