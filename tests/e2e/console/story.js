@@ -216,16 +216,25 @@ async function reloaded(context, page, terminal) {
   await other.goto(page.url());
   const second = new Terminal(other);
   await second.is("elsewhere");
+  step("it watches meanwhile, and what is typed into it goes nowhere");
+  await second.sees("still-there");
+  await other.locator(".status", { hasText: "in another tab. You are watching." }).waitFor();
+  await other.locator(".xterm-helper-textarea").focus();
+  await other.keyboard.type("typed-in-vain");
+  await terminal.type("echo se''en");
+  await second.sees("seen");
   assert.equal(await terminal.status(), "connected");
   await other.click("text=Take it over");
   await second.is("connected");
   await terminal.is("elsewhere");
   await second.type("echo mean''while");
   await second.sees("meanwhile");
+  await terminal.sees("meanwhile");
   await other.close();
   await page.click("text=Take it over");
   await terminal.is("connected");
   await terminal.sees("meanwhile");
+  assert.ok(!(await terminal.all()).includes("typed-in-vain"));
 }
 
 async function takenWhileAway(context, page, terminal) {

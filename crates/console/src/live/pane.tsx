@@ -124,9 +124,9 @@ function describe(shell: Shell): string {
     case "needsSignIn":
       return t("needSignIn");
     case "takenOver":
-      return takenText(state.by) + (shell.watches.value ? ` ${t("seatTaken")}` : "");
+      return takenText(state.by) + watchText(shell);
     case "elsewhere":
-      return t("inOtherTab");
+      return t("inOtherTab") + watchText(shell);
     case "failed":
       return t("noShell", { why: words(state.error) });
     case "gone":
@@ -152,6 +152,10 @@ function reason(ended: Extract<ShellStatus, { is: "ended" }>): string {
         ? t("exitedSignal", { code: exit.signal })
         : t((ended.reason === "exited" ? "timedOut" : ended.reason) satisfies Text);
   return text ? `${own}: ${text}` : own;
+}
+
+function watchText(shell: Shell): string {
+  return shell.watches.value ? ` ${t("seatTaken")}` : "";
 }
 
 function keptText(shell: Shell): string {

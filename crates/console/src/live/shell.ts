@@ -139,7 +139,7 @@ export class Shell {
   private async take(id: string, grant: Grant | null, steal: boolean): Promise<void> {
     if (!(await this.lock(id, steal))) {
       this.early = [];
-      this.status.value = { is: "elsewhere" };
+      this.elsewhere(id, this.view ?? this.makeView(null));
       return;
     }
     if (this.closed) return;
@@ -216,11 +216,10 @@ export class Shell {
   private makeView(restored: Saved | null): TerminalView {
     const handlers = {
       typed: (bytes: Uint8Array) => {
-        const { is } = this.status.peek();
         // Who watches does not type, and nothing is kept for later.
-        if (is === "takenOver") return;
+        if (this.isBehind) return;
         if (this.session) this.session.type(bytes);
-        else if (is === "opening" && this.early.length < MOST_EARLY) this.early.push(bytes);
+        else if (this.status.peek().is === "opening" && this.early.length < MOST_EARLY) this.early.push(bytes);
       },
       resized: () => this.session?.resized(),
       searches: () => this.page.searches(),
@@ -231,7 +230,7 @@ export class Shell {
           [{ label: t("paste"), value: true }],
           this.asks.signal,
         )) === true,
-      takesTab: () => !this.isOver && this.status.peek().is !== "takenOver",
+      takesTab: () => !this.isOver && !this.isBehind,
       mayOpen: async (link: string) =>
         (await ask(t("openLink"), link, [{ label: t("open"), value: true }])) === true,
     };
@@ -268,14 +267,25 @@ export class Shell {
     this.save(); // who takes it back goes on from here, and is told what is missing
     this.session.detach();
     this.askNoMore();
+    if (this.view) this.elsewhere(this.session.id, this.view);
+  }
+
+  /** Another tab has the session: this one shows what happens in it. */
+  private elsewhere(id: string, view: TerminalView): void {
     this.status.value = { is: "elsewhere" };
+    void this.watch(id, view);
+  }
+
+  /** Another client, or another tab, has the seat: what is typed here goes nowhere. */
+  private get isBehind(): boolean {
+    return ["takenOver", "elsewhere"].includes(this.status.peek().is);
   }
 
   /** Another client has the seat: this terminal goes on as a viewer, if it may. */
   private async watch(id: string, view: TerminalView): Promise<void> {
     this.viewer?.close();
     const viewer = await import("./viewer.ts").catch(() => null);
-    if (!viewer || this.closed || this.status.peek().is !== "takenOver") return;
+    if (!viewer || this.closed || !this.isBehind) return;
     this.viewer = new viewer.Viewer(id, false, {
       write: (bytes, done) => view.show(bytes, done),
       size: (size) => view.show(new Uint8Array(), () => view.showAs(size)),
@@ -314,14 +324,15 @@ export class Shell {
   }
 
   takeOver(): void {
+    const drawn = this.viewer?.drawn ?? null;
+    this.viewer?.close();
+    this.watches.value = false;
     if (this.status.value.is === "takenOver") {
-      const drawn = this.viewer?.drawn ?? null;
-      this.viewer?.close();
-      this.watches.value = false;
       this.view?.showAs(null);
       this.session?.takeBack(drawn);
       return;
     }
+    this.status.value = { is: "opening" };
     this.view?.close();
     this.view = null;
     void this.take(this.at.value, null, true);
