@@ -340,7 +340,46 @@ async function named(page) {
   await call(page, "AmazonSSM.AddTagsToResource", { ResourceType: "ManagedInstance", ResourceId: InstanceId, Tags });
 }
 
+/** Words of ours that are broken, and fields that are wider than their place. */
+function untidy(page) {
+  return page.evaluate(() => {
+    const found = [];
+    for (const one of document.querySelectorAll("main :is(input, select, textarea, button)")) {
+      const [own, place] = [one, one.parentElement].map((each) => each.getBoundingClientRect());
+      if (own.width > 0 && own.right > place.right + 1) found.push(`${one.name || one.textContent} sticks out`);
+    }
+    const heads = "th[scope=col]:not(:has(.unseen))";
+    const ours = `${heads}, .wide button, .wide .button, .own .button, .filters button, h2, .status`;
+    for (const one of document.querySelectorAll(`main :is(${ours})`)) {
+      const texts = document.createTreeWalker(one, NodeFilter.SHOW_TEXT);
+      while (texts.nextNode()) {
+        for (const { 0: word, index } of texts.currentNode.data.matchAll(/[A-Za-z]{2,20}(?![\w-])/g)) {
+          const range = document.createRange();
+          range.setStart(texts.currentNode, index);
+          range.setEnd(texts.currentNode, index + word.length);
+          const lines = new Set([...range.getClientRects()].map(({ top }) => Math.round(top)));
+          if (lines.size > 1) found.push(`${word} is broken`);
+        }
+      }
+    }
+    return found;
+  });
+}
+
+async function isTidy(page, name) {
+  await page.waitForLoadState("networkidle");
+  const found = await untidy(page);
+  assert.deepEqual(found, [], `${name}: ${found.join("; ")}`);
+}
+
 async function small(page) {
+  await page.setViewportSize({ width: 1280, height: 800 });
+  step("1280 pixels: no field lies over another one, and no word of ours is broken");
+  for (const name of ["", "sessions", "sessions?state=History", "access", "policies", "health", "audit"]) {
+    await page.goto(`${CONSOLE}#/${name}`);
+    await page.locator("main h1").waitFor();
+    await isTidy(page, name || "devices");
+  }
   await named(page);
   const one = ["device", "files"].map((name) => `${name}/${env.TOWLINE_DEVICE}`);
   const pages = ["", "sessions", "executed", "run", "enroll", "access", "policies", "health", "audit", ...one];
@@ -353,6 +392,7 @@ async function small(page) {
       await page.locator("main h1").waitFor();
       const wider = () => page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
       assert.ok((await wider()) <= 0, `${name || "devices"} is wider by ${await wider()} pixels`);
+      await isTidy(page, name || "devices");
     }
     await page.goto(`${CONSOLE}#/shell/${env.TOWLINE_DEVICE}`);
     const terminal = new Terminal(page);
