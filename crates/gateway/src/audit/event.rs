@@ -50,6 +50,8 @@ pub struct Event {
     pub error: Option<(String, String)>,
     /// Whether it leaves everything as it is.
     pub reads: bool,
+    /// Whose share of the trail it takes, where no id above says it.
+    pub share_of: String,
 }
 
 impl Event {
@@ -123,14 +125,14 @@ impl Event {
     }
 
     /// Whose share of the trail it takes: the person behind it, whatever her role and her session
-    /// are called; else the device that it is about.
+    /// are called; else the device that it is about, or the provider. What nobody outside causes is
+    /// nobody's.
     fn whose(&self) -> String {
-        let device = || self.facts.iter().find(|(name, _)| *name == "deviceId");
-        match &self.on_behalf_of {
-            Some((_, person)) => person.clone(),
-            None if !self.principal_id.is_empty() => self.principal_id.clone(),
-            None => device().map(|(_, id)| id.clone()).unwrap_or_default(),
-        }
+        let behind = self.on_behalf_of.as_ref().map(|(_, person)| person);
+        let device = self.facts.iter().find(|(name, _)| *name == "deviceId").map(|(_, id)| id);
+        let known = [Some(&self.share_of), behind, Some(&self.principal_id), device];
+        let known = known.into_iter().flatten().find(|whose| !whose.is_empty());
+        known.unwrap_or(&self.principal).clone()
     }
 }
 
@@ -183,6 +185,10 @@ mod tests {
         assert_eq!(taken(read), (TrailRoom::Reads, "AIDA1".into()));
         let refused = Event { error: Some(("E".into(), "no".into())), ..of_role.clone() };
         assert_eq!(taken(refused), (TrailRoom::Reads, "AIDA1".into()));
+        let of_tunnel = Event { principal: "arn".into(), share_of: "p".into(), ..Event::default() };
+        assert_eq!(taken(of_tunnel.clone()), (TrailRoom::Changes, "p".into()));
+        let of_provider = Event { share_of: String::new(), ..of_tunnel };
+        assert_eq!(taken(of_provider), (TrailRoom::Changes, "arn".into()));
         assert_eq!(of_role.unknown(UnixMillis(0)).room, TrailRoom::Changes, "it may be done");
     }
 

@@ -73,6 +73,7 @@ impl Totals {
             source: "towline",
             name: "TunnelEnded".to_owned(),
             principal: meta.owner.clone(),
+            share_of: meta.share_of.clone(),
             facts: vec![
                 ("sessionId", meta.name.clone()),
                 ("target", meta.device.clone()),
