@@ -218,6 +218,34 @@ fn after_a_lost_websocket_messages_that_were_consumed_are_recognised_although_th
 }
 
 #[test]
+fn a_message_that_was_handled_and_could_not_be_acknowledged_is_not_handled_again() {
+    for reads in 0..20 {
+        let mut wire = Wire::new("Standard_Stream", 20);
+        wire.connect();
+        wire.run_until(1000, |w| w.events.contains(&SIZE));
+        let output: Vec<u8> = (0..300_000_u32).flat_map(u32::to_be_bytes).collect();
+        wire.pending.extend(&output);
+        wire.run_until(1000, |w| !w.plugin.output.is_empty());
+        wire.cut_after(reads);
+        wire.step(Duration::from_millis(300));
+        wire.connect();
+        wire.run_until(3000, |w| w.pending.is_empty() && w.plugin.output.len() >= output.len());
+        assert!(wire.plugin.output == output, "{reads}: {} bytes", wire.plugin.output.len());
+    }
+}
+
+#[test]
+fn a_client_that_keeps_nothing_gets_each_message_in_its_turn() {
+    let mut wire = Wire::new("Standard_Stream", 20);
+    wire.plugin.keeps_nothing = true;
+    wire.connect();
+    wire.run_until(1000, |w| w.events.contains(&SIZE));
+    let output = vec![b'a'; 2_000_000];
+    wire.pending.extend(&output);
+    wire.run_until(8000, |w| w.plugin.output == output);
+}
+
+#[test]
 fn acknowledgements_lost_in_the_middle_of_a_handshake_do_not_stop_it() {
     for cut_at in (5..150).step_by(5) {
         let mut wire = Wire::new("Standard_Stream", 20);

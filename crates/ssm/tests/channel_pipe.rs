@@ -26,7 +26,7 @@ proptest! {
         let mut typed: Vec<u8> = Vec::new();
         for _ in 0..cuts {
             type_for(dice.roll() % 60, 10, &mut wire, &mut dice, &mut typed);
-            wire.cut();
+            wire.cut_after(usize::try_from(dice.roll() % 6).unwrap());
             wire.step(Duration::from_millis(dice.roll() % 900));
             wire.connect();
         }
@@ -46,7 +46,7 @@ proptest! {
         for _ in 0..deaths {
             type_for(dice.roll() % 40, 15, &mut wire, &mut dice, &mut typed);
             if dice.percent(30) {
-                wire.cut();
+                wire.cut_after(usize::try_from(dice.roll() % 6).unwrap());
             } else {
                 wire.kill(dice.percent(50), &output);
             }

@@ -118,7 +118,7 @@ def decode(frame):
     number = str(uuid.UUID(bytes=halves[8:] + halves[:8]))
     payload_type, length = struct.unpack_from("!II", frame, header - 4)
     payload = frame[header + 4 :]
-    assert header == 116 and created > 0 and length == len(payload) and payload, (kind, header, created, length)
+    assert header == 116 and created > 0 and length == len(payload), (kind, header, created, length)
     assert frame[80:112] == hashlib.sha256(payload).digest(), "the digest is wrong"
     return kind, sequence, flags, number, payload_type, payload
 
@@ -132,6 +132,7 @@ class Plugin:
         self.client = str(uuid.uuid4())
         self.next_in, self.next_out, self.unacked = 0, 0, {}
         self.early, self.ready, self.done = {}, False, False
+        self.deaf = False  # True: its websocket takes nothing any more, and still gives what has come
         self.out, self.err, self.exit_code = b"", b"", None
         self.repeated = 0
         self.connect(self.session["TokenValue"])
@@ -159,6 +160,7 @@ class Plugin:
     def resume(self):
         """As the plugin does: a new token, a new websocket, and everything again that was not acknowledged."""
         self.socket.drop()
+        self.deaf = False
         again = self.ssm.resume_session(SessionId=self.session["SessionId"])
         assert again["TokenValue"], "the session is over"
         self.connect(again["TokenValue"])
@@ -180,11 +182,15 @@ class Plugin:
         self.say(SIZE, json.dumps({"cols": cols, "rows": rows}).encode())
 
     def ack(self, kind, number, sequence):
+        """False: it cannot be sent."""
+        if self.deaf:
+            return False
         body = {
             "AcknowledgedMessageType": kind, "AcknowledgedMessageId": number,
             "AcknowledgedMessageSequenceNumber": sequence, "IsSequentialMessage": True,
         }
         self.socket.send(2, encode("acknowledge", 0, 0, json.dumps(body).encode(), flags=3))
+        return True
 
     def step(self, timeout=DEADLINE, acknowledge=True):
         """Takes one message."""
@@ -206,8 +212,16 @@ class Plugin:
             raise AssertionError("output came before the first size: the plugin would have dropped it")
         if not acknowledge:
             return
-        self.ack(kind, number, sequence)
-        self.early[sequence] = (flags, payload_type, payload)
+        if sequence > self.next_in or handshake:
+            if not self.ack(kind, number, sequence):
+                return
+            self.early[sequence] = (flags, payload_type, payload)
+        else:
+            # The plugin handles what it expects before it acknowledges it. If it cannot, the number does not count.
+            self.handle(flags, payload_type, payload)
+            if not self.ack(kind, number, sequence):
+                return
+            self.next_in += 1
         while self.next_in in self.early:
             self.handle(*self.early.pop(self.next_in))
             self.next_in += 1
@@ -320,6 +334,28 @@ def a_dropped_websocket_is_resumed_without_a_byte_lost_or_doubled():
         plugin.step()
     text = plugin.out.split(b"END")[0]
     assert text == "".join(f"{n}\n" for n in range(1, 300001)).encode(), len(text)
+    plugin.type(b"exit\n")
+    plugin.wait_closed()
+
+
+def what_was_handled_and_could_not_be_acknowledged_is_not_handled_again():
+    plugin = shell()
+    plugin.type(b"stty raw -echo; printf 'BE''GIN'; seq 300000; printf 'E''ND'\r")
+    plugin.wait(b"BEGIN")
+    for cut in range(1, 13):
+        goal = cut * 100_000
+        while len(plugin.out) < goal:
+            plugin.step()
+        plugin.deaf = True
+        for _ in range(cut):
+            if plugin.socket.has_more():
+                plugin.step()
+        plugin.resume()
+    while b"END" not in plugin.out[-200:]:
+        plugin.step()
+    text = plugin.out.split(b"END")[0]
+    expected = "".join(f"{n}\n" for n in range(1, 300001)).encode()
+    assert text == expected, (len(text), len(expected))
     plugin.type(b"exit\n")
     plugin.wait_closed()
 
@@ -446,6 +482,7 @@ STORIES = [
     ctrl_c_interrupts_and_50_mb_arrive_whole,
     what_is_not_acknowledged_is_sent_again,
     a_dropped_websocket_is_resumed_without_a_byte_lost_or_doubled,
+    what_was_handled_and_could_not_be_acknowledged_is_not_handled_again,
     who_was_replaced_ends_with_words_and_takes_nothing_back,
     a_paste_of_ten_thousand_lines_arrives,
     a_command_keeps_its_streams_apart_and_tells_its_exit_code,

@@ -38,7 +38,7 @@ class Port(Plugin):
             answer = {"ClientVersion": self.version, "ProcessedClientActions": done, "Errors": None}
             self.say(6, json.dumps(answer).encode())
         elif payload_type == FLAG:
-            self.flags.append(struct.unpack("!I", payload)[0])
+            self.flags += [number for number in struct.unpack("!I", payload) if number]
         else:
             super().handle(flags, payload_type, payload)
 
@@ -117,8 +117,37 @@ def handled_without_its_acknowledgement(port):
             return payload
 
 
-def a_message_that_may_have_been_handled_comes_again_as_the_end_of_its_connections():
+def connections_outlive_a_message_that_was_handled_and_could_not_be_acknowledged():
     port = Port("1.2.677.0", "AWS-StartPortForwardingSession", portNumber=ECHO)
+    streams = range(3, 19, 2)
+    words = {stream: os.urandom(200_000) for stream in streams}
+    for stream in streams:
+        port.frame(SYN, stream)
+    seen = {stream: b"" for stream in streams}
+
+    def take():
+        for command, stream, data in port.frames():
+            assert command == PSH, (command, stream)
+            seen[stream] += data
+
+    for at in range(0, 200_000, 20_000):
+        for stream in streams:
+            port.frame(PSH, stream, words[stream][at : at + 20_000])
+        goal = sum(map(len, seen.values())) + 60_000
+        port.until(lambda: take() or sum(map(len, seen.values())) >= goal)
+        port.deaf = True
+        for _ in range(at // 20_000):
+            if port.socket.has_more():
+                port.step()
+        port.resume()
+    port.until(lambda: take() or sum(map(len, seen.values())) >= 8 * 200_000)
+    assert seen == words, {stream: len(data) for stream, data in seen.items()}
+    port.flag(TERMINATE)
+    port.wait_closed()
+
+
+def to_an_older_client_a_message_that_may_have_been_handled_comes_again_as_the_end_of_its_connections():
+    port = Port("1.1.70.0", "AWS-StartPortForwardingSession", portNumber=ECHO)
     port.frame(SYN, 3)
     port.frame(SYN, 5)
     port.frame(PSH, 5, b"five")
@@ -199,7 +228,8 @@ def a_place_that_is_not_allowed_is_refused_before_there_is_a_session():
 def main():
     for story in (
         a_multiplexed_port_carries_streams_side_by_side,
-        a_message_that_may_have_been_handled_comes_again_as_the_end_of_its_connections,
+        connections_outlive_a_message_that_was_handled_and_could_not_be_acknowledged,
+        to_an_older_client_a_message_that_may_have_been_handled_comes_again_as_the_end_of_its_connections,
         a_port_that_refuses_is_a_flag_and_the_session_goes_on,
         an_old_client_has_one_connection_after_the_other,
         ssh_is_one_raw_connection_and_its_end_is_the_session_s,

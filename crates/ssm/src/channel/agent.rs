@@ -32,6 +32,11 @@ use crate::message::payload::{
 };
 use crate::message::{MessageError, MessageType, PayloadType};
 
+/// The first four numbers of a client to which messages go ahead of their turn.
+const AHEAD_FROM: [u32; 4] = [1, 2, 0, 0];
+/// A signal of a port session that no end knows.
+const NO_FLAG: [u8; 4] = [0; 4];
+
 /// What a channel is for.
 #[derive(Debug, Clone)]
 pub struct AgentConfig {
@@ -126,10 +131,13 @@ impl AgentChannel {
     #[must_use]
     pub fn resume(config: AgentConfig, state: &ChannelState, now: Duration) -> Self {
         let (sender, receiver) =
-            (Sender::resumed(state.base, state.ready), Receiver::new(Promise::Taken, state.taken));
+            (Sender::resumed(state.base), Receiver::new(Promise::Taken, state.taken));
         let mut half = Half::new(sender, receiver, MessageType::InputStreamData, config.seed);
+        // The openers among them come from the cuts: until then the client counts as not ready.
+        set_ahead(&mut half, &config);
         for cut in &state.cuts {
             match cut.kind {
+                CutKind::Opener => half.sender.push_opener(&mut half.ids, now),
                 CutKind::HandshakeRequest => {
                     half.push(PayloadType::HandshakeRequest, request(&config), now)
                 }
@@ -154,6 +162,12 @@ impl AgentChannel {
             }
         }
         half.sender.set_sent();
+        if state.ready {
+            half.sender.set_ready();
+        }
+        if !state.ahead {
+            half.sender.set_in_turn();
+        }
         let stage = match state.reached {
             Reached::Handshake => Stage::Handshake { asked: now, since: now },
             Reached::Size => Stage::AwaitingSize { since: now },
@@ -184,6 +198,7 @@ impl AgentChannel {
             reached,
             sized: self.sized,
             ready: sender.is_ready(),
+            ahead: sender.is_ahead(),
             base: sender.base(),
             taken: receiver.taken(),
             cuts: sender.cuts(),
@@ -394,6 +409,9 @@ impl AgentChannel {
         }
         let complete = complete(&self.config, now.saturating_sub(asked));
         self.half.push(PayloadType::HandshakeComplete, complete, now);
+        if keeps_what_comes_ahead(&response.client_version) {
+            set_ahead(&mut self.half, &self.config);
+        }
         let open = self.sized || self.config.session_type == "Port";
         self.stage = if open { Stage::Open } else { Stage::AwaitingSize { since: now } };
         self.notices.push_back(AgentEvent::Started { client_version: response.client_version });
@@ -508,6 +526,23 @@ fn complete(config: &AgentConfig, took: Duration) -> Vec<u8> {
         customer_message: config.customer_message.clone(),
     };
     complete.to_payload()
+}
+
+/// Versions of the official client that were seen to acknowledge, keep and handle once what comes
+/// ahead of its turn. Older ones have a single connection in a port, which may not be ready.
+fn keeps_what_comes_ahead(version: &str) -> bool {
+    let numbers: Option<Vec<u32>> = version.split('.').map(|part| part.parse().ok()).collect();
+    numbers.is_some_and(|numbers| numbers.len() == 4 && numbers[..] >= AHEAD_FROM[..])
+}
+
+/// An opener says nothing: to many connections a signal that stands for nothing, and no bytes to a
+/// client that writes out whatever it gets.
+fn set_ahead(half: &mut Half, config: &AgentConfig) {
+    if config.session_type == "Port" && config.properties["type"] == "LocalPortForwarding" {
+        half.sender.set_ahead(PayloadType::Flag, NO_FLAG.to_vec());
+    } else {
+        half.sender.set_ahead(PayloadType::Output, Vec::new());
+    }
 }
 
 fn prefix_of(config: &AgentConfig, stream: Stream) -> Vec<u8> {

@@ -15,6 +15,14 @@
 //! repeated. Agents answer repeated messages as well, so towards an agent nothing is ever
 //! forgotten.
 //!
+//! # Ahead of its turn
+//! The official client handles a message whose turn it is, and acknowledges it then; when that
+//! acknowledgement cannot be sent it handles the number once more. A message that comes ahead of
+//! its turn it acknowledges first, keeps, and handles once. So, as soon as a client of its version
+//! is ready, each message goes ahead of its turn: its number follows that of an empty one, the
+//! opener, which is sent behind it. A client that does not keep what comes ahead is found out by
+//! its acknowledgements, and gets everything in turn from then on.
+//!
 //! # When the owner has lost its memory
 //! It kept the boundaries of what was not acknowledged ([`Cut`]); the bytes come from their source
 //! once more. Until then such a message is awaited: it has its number, and is not sent. So each
@@ -40,6 +48,17 @@ use crate::message::{AgentMessage, FLAGS_SYN, MessageIds, MessageType, PayloadTy
 /// client that answers in order; clients that acknowledge from another thread get two more rounds.
 pub(super) const PASSES: u8 = 3;
 
+/// When a message goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// When the client expects its number.
+    InTurn,
+    /// Before that: its opener has the number in front.
+    Ahead,
+    /// Behind the message that follows it.
+    Opener,
+}
+
 /// One transmission.
 #[derive(Debug, Clone, Copy)]
 struct Sent {
@@ -55,6 +74,7 @@ struct Entry {
     /// hold back behind a message it does not take is bounded by the window too.
     len: usize,
     kind: PayloadType,
+    way: Way,
     /// Whose bytes these are.
     stream: Option<Stream>,
     /// The bytes so far of a message whose owner lost its memory.
@@ -70,6 +90,27 @@ struct Entry {
     due: bool,
     /// The client may have handled it.
     doubtful: bool,
+}
+
+impl Entry {
+    fn new(frame: Vec<u8>, len: usize, kind: PayloadType, stream: Option<Stream>) -> Self {
+        Self {
+            frame,
+            len,
+            kind,
+            way: Way::InTurn,
+            stream,
+            awaited: None,
+            first_socket: 0,
+            first_here: None,
+            last: None,
+            repeats: 0,
+            passes: 0,
+            acked: false,
+            due: true,
+            doubtful: false,
+        }
+    }
 }
 
 /// Gives a message that waits for its acknowledgement another payload under the same number.
@@ -106,6 +147,8 @@ pub(super) struct Sender {
     forgotten: u64,
     /// The bytes are frames of many connections.
     muxed: Option<Muxed>,
+    /// Messages go ahead of their turn, with such an opener.
+    opener: Option<(PayloadType, Vec<u8>)>,
 }
 
 /// What to send next.
@@ -140,14 +183,14 @@ impl Sender {
             silent_peer: towards_client,
             forgotten: 0,
             muxed: None,
+            opener: None,
         }
     }
 
-    /// A sender to a client that goes on behind message `base`; `ready` as it was. Its entries are
-    /// pushed next.
-    pub(super) fn resumed(base: i64, ready: bool) -> Self {
+    /// A sender to a client that goes on behind message `base`. Its entries are pushed next.
+    pub(super) fn resumed(base: i64) -> Self {
         // One websocket has been there: what was cut then was sent then.
-        Self { base, ready, socket: 1, ..Self::to_client() }
+        Self { base, socket: 1, ..Self::to_client() }
     }
 
     /// Whether the client is known to consume ordinary data.
@@ -183,14 +226,14 @@ impl Sender {
         self.muxed.is_some()
     }
 
-    /// The client may have handled the oldest message and may handle it once more: of what was sent
-    /// on an earlier websocket it can only be this one, for it handles in order. With many
-    /// connections in it, it becomes one that does no harm.
+    /// The client may have handled the oldest message and may handle it once more, unless it went
+    /// ahead of its turn: of what was sent on an earlier websocket it can only be this one, for it
+    /// handles in order. With many connections in it, it becomes one that does no harm.
     fn soften(&mut self) {
         let Some(muxed) = &mut self.muxed else { return };
         let doubtful = |entry: &&mut Entry| {
             let sent = entry.first_socket > 0 && entry.first_socket < self.socket;
-            sent && !entry.acked && entry.stream.is_some()
+            sent && !entry.acked && entry.stream.is_some() && entry.way == Way::InTurn
         };
         let Some(front) = self.entries.front_mut().filter(doubtful) else { return };
         front.doubtful = true;
@@ -200,6 +243,21 @@ impl Sender {
         }
     }
 
+    /// The client keeps what comes ahead of its turn; once it is ready, messages do.
+    pub(super) fn set_ahead(&mut self, kind: PayloadType, opener: Vec<u8>) {
+        self.opener = Some((kind, opener));
+    }
+
+    /// It does not: everything that is pushed from now on goes in turn.
+    pub(super) fn set_in_turn(&mut self) {
+        self.opener = None;
+    }
+
+    /// Whether messages go ahead of their turn.
+    pub(super) fn is_ahead(&self) -> bool {
+        self.opener.is_some()
+    }
+
     /// The client has shown that it consumes ordinary data.
     pub(super) fn set_ready(&mut self) {
         self.ready = true;
@@ -207,7 +265,8 @@ impl Sender {
 
     /// Bytes that may be pushed now. A payload of any size fits whenever this is not 0.
     pub(super) fn room(&self) -> usize {
-        if self.entries.len() >= SEND_WINDOW_MESSAGES {
+        // One place more, for an opener.
+        if self.entries.len() + 1 >= SEND_WINDOW_MESSAGES {
             0
         } else {
             SEND_WINDOW_BYTES.saturating_sub(self.bytes)
@@ -230,7 +289,7 @@ impl Sender {
         self.forgotten
     }
 
-    /// Adds a message. Payloads must not be empty: the official ends cannot read those.
+    /// Adds a message, and its opener in front. Payloads must not be empty: ends of AWS send none.
     pub(super) fn push(
         &mut self,
         kind: PayloadType,
@@ -244,22 +303,25 @@ impl Sender {
             Some(muxed) if stream.is_some() => muxed.passed(payload),
             _ => payload,
         };
+        if self.ready && !is_handshake(kind) {
+            self.push_opener(ids, now);
+        }
+        let way = self.way_of_next();
         let frame = self.frame(self.entries.len(), kind, payload, ids, now);
-        self.keep(Entry {
-            frame,
-            len,
-            kind,
-            stream,
-            awaited: None,
-            first_socket: 0,
-            first_here: None,
-            last: None,
-            repeats: 0,
-            passes: 0,
-            acked: false,
-            due: true,
-            doubtful: false,
-        });
+        self.keep(Entry { way, ..Entry::new(frame, len, kind, stream) });
+    }
+
+    /// Adds an opener, where messages go ahead of their turn; the message is pushed next.
+    pub(super) fn push_opener(&mut self, ids: &mut MessageIds, now: Duration) {
+        if let Some((kind, payload)) = self.opener.clone() {
+            let frame = self.frame(self.entries.len(), kind, payload, ids, now);
+            self.keep(Entry { way: Way::Opener, ..Entry::new(frame, 0, kind, None) });
+        }
+    }
+
+    fn way_of_next(&self) -> Way {
+        let opened = self.entries.back().is_some_and(|entry| entry.way == Way::Opener);
+        if opened { Way::Ahead } else { Way::InTurn }
     }
 
     /// Bytes of this stream that messages of an earlier life wait for.
@@ -272,19 +334,11 @@ impl Sender {
     /// come.
     pub(super) fn push_awaited(&mut self, kind: PayloadType, stream: Stream, len: usize) {
         self.keep(Entry {
-            frame: Vec::new(),
-            len,
-            kind,
-            stream: Some(stream),
+            way: self.way_of_next(),
             awaited: Some(Vec::new()),
             first_socket: self.socket,
-            first_here: None,
-            last: None,
-            repeats: 0,
-            passes: 0,
-            acked: false,
             due: false,
-            doubtful: false,
+            ..Entry::new(Vec::new(), len, kind, Some(stream))
         });
     }
 
@@ -359,6 +413,7 @@ impl Sender {
     /// The boundaries of what is not acknowledged, in order from [`Sender::base`].
     pub(super) fn cuts(&self) -> Vec<Cut> {
         let kind = |entry: &Entry| match (entry.stream, entry.kind) {
+            _ if entry.way == Way::Opener => CutKind::Opener,
             (Some(stream), _) => CutKind::Bytes(stream),
             (None, PayloadType::HandshakeRequest) => CutKind::HandshakeRequest,
             (None, PayloadType::HandshakeComplete) => CutKind::HandshakeComplete,
@@ -385,11 +440,25 @@ impl Sender {
         }
         let proven = entry.first_here.map_or(0, |sent| sent.turn);
         let plain = !is_handshake(entry.kind);
+        let opened = entry.way == Way::Opener;
         Self::settle(entry);
+        if opened {
+            self.on_opened(index + 1);
+        }
         // In order at the front, ordinary data was consumed; behind a gap it may only wait.
         self.ready |= plain && index == 0;
         self.passed_over(proven);
         self.drop_settled();
+    }
+
+    /// The opener in front of this message was acknowledged. A client that keeps what comes ahead
+    /// has acknowledged the message before; another one gets it again, and all others, in turn.
+    fn on_opened(&mut self, index: usize) {
+        let Some(entry) = self.entries.get_mut(index) else { return };
+        if !entry.acked && !entry.due && entry.awaited.is_none() {
+            (entry.way, entry.due) = (Way::InTurn, true);
+            self.set_in_turn();
+        }
     }
 
     /// The pong of a ping of ours: everything sent before that ping was read.
@@ -452,7 +521,7 @@ impl Sender {
     /// The next thing to put on the websocket.
     pub(super) fn poll(&mut self, now: Duration) -> Next {
         self.repeat_oldest(now);
-        let Some(entry) = self.entries.iter_mut().find(|entry| entry.due) else {
+        let Some(entry) = self.next_due().and_then(|index| self.entries.get_mut(index)) else {
             if core::mem::take(&mut self.ping_wanted) {
                 self.turn += 1;
                 return Next::Ping(self.turn.to_be_bytes().to_vec());
@@ -471,6 +540,19 @@ impl Sender {
         entry.last = Some(sent);
         self.ping_wanted |= self.silent_peer && entry.first_socket < self.socket;
         Next::Frame(entry.frame.clone())
+    }
+
+    /// The message to send: the first one, but each opener behind what it opens.
+    fn next_due(&self) -> Option<usize> {
+        let mut due = self.entries.iter().enumerate().filter(|(_, entry)| entry.due);
+        due.find_map(|(index, entry)| {
+            let next = self.entries.get(index + 1).filter(|_| entry.way == Way::Opener);
+            match next {
+                Some(next) if next.awaited.is_some() => None,
+                Some(next) if next.due => Some(index + 1),
+                _ => Some(index),
+            }
+        })
     }
 
     fn repeat_oldest(&mut self, now: Duration) {

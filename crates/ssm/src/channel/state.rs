@@ -52,6 +52,8 @@ pub enum CutKind {
     Flag,
     /// What stands before the text of a stream, made anew from the configuration.
     Prefix(Stream),
+    /// The empty message in front of one that goes ahead of its turn.
+    Opener,
 }
 
 /// One message that is not acknowledged.
@@ -72,6 +74,8 @@ pub struct ChannelState {
     pub sized: bool,
     /// The client is known to consume ordinary data.
     pub ready: bool,
+    /// Messages go ahead of their turn.
+    pub ahead: bool,
     /// Number of the oldest message that is not acknowledged.
     pub base: i64,
     /// Number of the client's message that is taken next.
@@ -95,7 +99,9 @@ impl ChannelState {
             Reached::Size => 1,
             Reached::Open => 2,
         };
-        out.extend([FORM, reached, u8::from(self.sized) | u8::from(self.ready) << 1]);
+        let marks = [self.sized, self.ready, self.ahead];
+        let marks = marks.iter().rev().fold(0, |marks, mark| marks << 1 | u8::from(*mark));
+        out.extend([FORM, reached, marks]);
         out.extend(self.base.to_be_bytes());
         out.extend(self.taken.to_be_bytes());
         // The window is far below 65,536 messages.
@@ -109,6 +115,7 @@ impl ChannelState {
                 CutKind::Flag => 4,
                 CutKind::Prefix(Stream::Stdout) => 5,
                 CutKind::Prefix(Stream::Stderr) => 6,
+                CutKind::Opener => 7,
             });
             out.extend(cut.len.to_be_bytes());
         }
@@ -128,7 +135,7 @@ impl ChannelState {
                 .filter(|number| *number >= 0)
                 .ok_or(BadState("a number is negative"))
         };
-        if head[0] != FORM || head[2] > 3 {
+        if head[0] != FORM || head[2] > 7 {
             return Err(BadState("it has another form"));
         }
         let reached = match head[1] {
@@ -146,8 +153,8 @@ impl ChannelState {
         if total > SEND_WINDOW_BYTES + MAX_PAYLOAD {
             return Err(BadState("its messages are more than a window"));
         }
-        let (sized, ready) = (head[2] & 1 != 0, head[2] & 2 != 0);
-        Ok(Self { reached, sized, ready, base: number(3)?, taken: number(11)?, cuts })
+        let [sized, ready, ahead] = [1, 2, 4].map(|mark| head[2] & mark != 0);
+        Ok(Self { reached, sized, ready, ahead, base: number(3)?, taken: number(11)?, cuts })
     }
 }
 
@@ -161,10 +168,11 @@ fn read_cut(bytes: &[u8]) -> Result<Cut, BadState> {
         4 => CutKind::Flag,
         5 => CutKind::Prefix(Stream::Stdout),
         6 => CutKind::Prefix(Stream::Stderr),
+        7 => CutKind::Opener,
         _ => return Err(BadState("a message is of no known kind")),
     };
     let len = u32::from_be_bytes([a, b, c, d]);
-    if len == 0 || len as usize > MAX_PAYLOAD {
+    if (len == 0) != (kind == CutKind::Opener) || len as usize > MAX_PAYLOAD {
         return Err(BadState("a message has an impossible length"));
     }
     Ok(Cut { kind, len })
@@ -183,8 +191,10 @@ mod tests {
             bytes(Stream::Stderr, 1),
             Cut { kind: CutKind::Flag, len: 4 },
             Cut { kind: CutKind::Prefix(Stream::Stderr), len: 4 },
+            Cut { kind: CutKind::Opener, len: 0 },
         ];
-        ChannelState { reached: Reached::Open, sized: true, ready: true, base: 1, taken: 77, cuts }
+        let (sized, ready, ahead) = (true, true, true);
+        ChannelState { reached: Reached::Open, sized, ready, ahead, base: 1, taken: 77, cuts }
     }
 
     #[test]

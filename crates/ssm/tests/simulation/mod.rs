@@ -73,6 +73,10 @@ pub(crate) struct Plugin {
     out: VecDeque<Vec<u8>>,
     ids: MessageIds,
     pub(crate) duplicates: usize,
+    /// The websocket takes nothing any more, although messages that it has read still come.
+    deaf: bool,
+    /// Not the official one: what comes ahead of its turn is dropped.
+    pub(crate) keeps_nothing: bool,
 }
 
 impl Plugin {
@@ -89,6 +93,8 @@ impl Plugin {
             out: VecDeque::new(),
             ids: MessageIds::new([9; 16]),
             duplicates: 0,
+            deaf: false,
+            keeps_nothing: false,
         }
     }
 
@@ -114,6 +120,7 @@ impl Plugin {
     /// A new websocket: the plugin repeats nothing at once, its timer will.
     pub(crate) fn reconnect(&mut self) {
         self.out.clear();
+        self.deaf = false;
     }
 
     pub(crate) fn tick(&mut self, now: Duration) {
@@ -147,15 +154,23 @@ impl Plugin {
     }
 
     fn on_output(&mut self, message: AgentMessage, now: Duration) {
-        assert!(!message.payload.is_empty(), "the official ends cannot read an empty payload");
         if message.sequence < self.expected {
             self.duplicates += 1;
         } else if message.sequence > self.expected {
-            self.ack(&message, now);
-            self.buffer.insert(message.sequence, message);
-            assert!(self.buffer.len() < 10_000);
+            if !self.keeps_nothing && self.ack(&message, now) {
+                self.buffer.insert(message.sequence, message);
+                assert!(self.buffer.len() < 10_000);
+            }
+        } else if is_handshake(message.payload_type) {
+            if self.ack(&message, now) {
+                self.consume(&message, now);
+            }
         } else if self.consume(&message, now) {
-            self.ack(&message, now);
+            if !self.ack(&message, now) {
+                // It was handled, and its number does not count.
+                self.expected -= 1;
+                return;
+            }
             while let Some(next) = self.buffer.remove(&self.expected) {
                 assert!(
                     self.consume(&next, now),
@@ -192,9 +207,17 @@ impl Plugin {
         true
     }
 
-    fn ack(&mut self, of: &AgentMessage, now: Duration) {
-        self.out.push_back(ack_frame(of.sequence, "output_stream_data", &mut self.ids, now));
+    /// False: it cannot be sent.
+    fn ack(&mut self, of: &AgentMessage, now: Duration) -> bool {
+        if !self.deaf {
+            self.out.push_back(ack_frame(of.sequence, "output_stream_data", &mut self.ids, now));
+        }
+        !self.deaf
     }
+}
+
+fn is_handshake(kind: PayloadType) -> bool {
+    matches!(kind, PayloadType::HandshakeRequest | PayloadType::HandshakeComplete)
 }
 
 pub(crate) fn ack_frame(sequence: i64, of: &str, ids: &mut MessageIds, now: Duration) -> Vec<u8> {
@@ -287,6 +310,18 @@ impl Wire {
         self.up.clear();
         self.agent.detach();
         self.plugin.reconnect();
+    }
+
+    /// The plugin cannot answer any more, reads so many of the messages on the way, and then the
+    /// websocket is lost.
+    pub(crate) fn cut_after(&mut self, reads: usize) {
+        self.plugin.deaf = true;
+        for _ in 0..reads {
+            if let Some((_, Down::Frame(frame))) = self.down.pop_front() {
+                self.plugin.on_frame(&frame, self.now);
+            }
+        }
+        self.cut();
     }
 
     pub(crate) fn is_connected(&self) -> bool {

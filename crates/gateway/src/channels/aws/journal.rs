@@ -258,6 +258,7 @@ mod tests {
                 reached: Reached::Open,
                 sized: true,
                 ready: true,
+                ahead: false,
                 base: 0,
                 taken: 0,
                 cuts: Vec::new(),

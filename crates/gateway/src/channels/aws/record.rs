@@ -140,6 +140,7 @@ mod tests {
             reached: Reached::Open,
             sized: true,
             ready: true,
+            ahead: true,
             base: 40,
             taken: 9,
             cuts,
