@@ -5,8 +5,8 @@ import { test } from "node:test";
 import { bytesOf } from "../src/parts.tsx";
 import { SHARED, dateOf, language, textsOf } from "../src/strings.ts";
 import { ADMIN } from "../src/strings/admin.ts";
-import { FLEET } from "../src/strings/fleet.ts";
-import { LIVE } from "../src/strings/live.ts";
+import { FLEET, stateWord } from "../src/strings/fleet.ts";
+import { LIVE, stateWord as stateOfSession } from "../src/strings/live.ts";
 import { PLAYBACK } from "../src/strings/playback.ts";
 import { SIGN_IN } from "../src/strings/sign_in.ts";
 import { TERMINAL } from "../src/strings/terminal.ts";
@@ -73,4 +73,16 @@ test("a size has a unit, and no more than three digits before its point", () => 
     "999.9 kB",
     "1.0 MB",
   ]);
+});
+
+test("a state has a word in each language, and one of a newer gateway is shown as it is", () => {
+  const sessions = "Connected Connecting Disconnected Terminated Terminating Failed".split(" ");
+  const commands = "Pending InProgress Success Cancelled Cancelling TimedOut".split(" ");
+  const all = [...sessions, ...commands, "Active", "Retired", "Revoked"];
+  for (const state of all) assert.equal(stateWord(state), state);
+  language.value = 1;
+  for (const state of all) assert.match(stateWord(state), /^[가-힣 ]+$/);
+  for (const state of sessions) assert.equal(stateOfSession(state), stateWord(state));
+  assert.equal(stateWord("Of A Newer One"), "Of A Newer One");
+  language.value = 0;
 });

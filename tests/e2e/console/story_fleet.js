@@ -113,6 +113,9 @@ async function ran(page) {
   assert.match(await group.locator("h3").textContent(), /^2 devices · Success · status 0$/);
   await axe(page, "command");
   await picture(page, "command");
+  await page.click("text=한국어");
+  await group.locator("h3", { hasText: "장치 2대 · 성공 · 상태 0" }).waitFor();
+  await page.click("text=English");
   const first = group.locator("button", { hasText: "Whole output" }).first();
   await first.click();
   await group.locator("pre.whole", { hasText: "<i>same</i>" }).waitFor();

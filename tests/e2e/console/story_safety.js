@@ -346,7 +346,8 @@ function untidy(page) {
     const found = [];
     for (const one of document.querySelectorAll("main :is(input, select, textarea, button)")) {
       const [own, place] = [one, one.parentElement].map((each) => each.getBoundingClientRect());
-      if (own.width > 0 && own.right > place.right + 1) found.push(`${one.name || one.textContent} sticks out`);
+      const isOut = own.width > 0 && own.right > place.right + 1;
+      if (isOut) found.push(`${one.name || one.textContent} sticks out`);
     }
     const heads = "th[scope=col]:not(:has(.unseen))";
     const ours = `${heads}, .wide button, .wide .button, .own .button, .filters button, h2, .status`;
@@ -375,7 +376,8 @@ async function isTidy(page, name) {
 async function small(page) {
   await page.setViewportSize({ width: 1280, height: 800 });
   step("1280 pixels: no field lies over another one, and no word of ours is broken");
-  for (const name of ["", "sessions", "sessions?state=History", "access", "policies", "health", "audit"]) {
+  const wide = ["", "sessions", "sessions?state=History", "access", "policies", "health", "audit"];
+  for (const name of wide) {
     await page.goto(`${CONSOLE}#/${name}`);
     await page.locator("main h1").waitFor();
     await isTidy(page, name || "devices");

@@ -6,7 +6,7 @@ import { call, words } from "../api.ts";
 import { type PageProps, addressOf } from "../pages.ts";
 import { dateOf } from "../strings.ts";
 import { MOST_IDS } from "../devices.ts";
-import { t } from "../strings/fleet.ts";
+import { stateWord, t } from "../strings/fleet.ts";
 import { decoded, everyPage, useAnswer, useRead } from "../answers.ts";
 import {
   type Command,
@@ -70,7 +70,7 @@ function Standing({ command }: { command: Command }) {
   return (
     <>
       <p role="status" data-status={command.Status}>
-        {command.StatusDetails || command.Status}: {t("progressOf", counts)}
+        {stateWord(command.StatusDetails || command.Status)}: {t("progressOf", counts)}
       </p>
       <progress
         max={Math.max(1, command.TargetCount)}
@@ -145,7 +145,7 @@ function GroupOf(props: { id: string; group: Group; chosen: Signal<string> }) {
   return (
     <article class={`group ${group.status}`} data-status={group.status}>
       <h3>
-        {t("groupOf", { n: group.devices.length })} · {group.status}
+        {t("groupOf", { n: group.devices.length })} · {stateWord(group.status)}
         {code && ` · ${code}`}
       </h3>
       {group.why && <p class="trouble">{group.why}</p>}

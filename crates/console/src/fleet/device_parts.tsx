@@ -7,7 +7,7 @@ import { ask } from "../dialog.tsx";
 import { ownerName } from "../owner.ts";
 import type { Listed } from "../sessions.ts";
 import { dateOf } from "../strings.ts";
-import { t } from "../strings/fleet.ts";
+import { stateWord, t } from "../strings/fleet.ts";
 import { LOOKUP_EVENTS, type Listed as Event, failureOf } from "../trail.ts";
 import { useAnswer } from "../answers.ts";
 import { Line, Remark, Section, Table } from "../parts.tsx";
@@ -44,7 +44,7 @@ function SessionTable(props: { id: string; state: string; label: string; everyMs
             dateOf(session.StartDate),
             ownerName(session.Owner),
             session.DocumentName ?? "",
-            session.Status,
+            stateWord(session.Status),
             <button
               type="button"
               aria-expanded={chosen.value === session.SessionId}
@@ -147,7 +147,7 @@ export function Keys({ id }: { id: string }) {
           keys={keys.map((key) => key.KeyFingerprint)}
           rows={keys.map((key) => [
             <code title={key.KeyFingerprint}>{key.KeyFingerprint.slice(0, 16)}…</code>,
-            key.Status,
+            stateWord(key.Status),
             dateOf(key.CreatedDate),
             dateOf(key.EndedDate),
             key.EndedDate === undefined && (

@@ -7,7 +7,7 @@ import { type Device, nameOf } from "../devices.ts";
 import { onLeave } from "../leaving.ts";
 import { type PageProps, addressOf } from "../pages.ts";
 import { dateOf } from "../strings.ts";
-import { t } from "../strings/fleet.ts";
+import { stateWord, t } from "../strings/fleet.ts";
 import { useAnswer } from "../answers.ts";
 import {
   type Command,
@@ -223,7 +223,7 @@ function History() {
           rows={commands.map((one) => [
             dateOf(one.RequestedDateTime),
             <a href={addressOf("run", [one.CommandId])}>{titleOf(one)}</a>,
-            one.StatusDetails || one.Status,
+            stateWord(one.StatusDetails || one.Status),
             `${one.CompletedCount}/${one.TargetCount}`,
             String(one.ErrorCount + one.DeliveryTimedOutCount),
           ])}

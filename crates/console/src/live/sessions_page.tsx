@@ -11,7 +11,7 @@ import { type PageProps, addressOf } from "../pages.ts";
 import { TableFrame } from "../parts.tsx";
 import { Refusal } from "../refusal.tsx";
 import { dateOf } from "../strings.ts";
-import { t } from "../strings/live.ts";
+import { stateWord, t } from "../strings/live.ts";
 import {
   ENDS,
   type End,
@@ -230,7 +230,7 @@ function Row({ session, ended, said }: { session: Listed; ended: boolean; said: 
       <td>{session.Target}</td>
       <td>{session.DocumentName ?? ""}</td>
       <td>
-        {session.Status}
+        {stateWord(session.Status)}
         {session.TowlineDetached && <small>{t("runsDetached")}</small>}
         {session.AccessType === "JustInTime" && <small>{t("justInTime")}</small>}
       </td>

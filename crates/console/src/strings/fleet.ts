@@ -235,6 +235,26 @@ export const FLEET = {
   remove: ["Remove", "제거"],
   stopped: ["stopped", "중지됨"],
   backToDevices: ["Back to the devices", "장치 목록으로"],
+  is_Connected: ["Connected", "연결됨"],
+  is_Connecting: ["Connecting", "연결 중"],
+  is_Disconnected: ["Disconnected", "연결 끊김"],
+  is_Terminated: ["Terminated", "종료됨"],
+  is_Terminating: ["Terminating", "종료 중"],
+  is_Failed: ["Failed", "실패"],
+  is_Pending: ["Pending", "대기 중"],
+  is_InProgress: ["InProgress", "실행 중"],
+  is_Success: ["Success", "성공"],
+  is_Cancelled: ["Cancelled", "취소됨"],
+  is_Cancelling: ["Cancelling", "취소 중"],
+  is_TimedOut: ["TimedOut", "시간 초과"],
+  is_Active: ["Active", "사용 중"],
+  is_Retired: ["Retired", "교체됨"],
+  is_Revoked: ["Revoked", "폐기됨"],
 } as const satisfies Record<string, readonly [string, string]>;
 
 export const t = textsOf(FLEET);
+
+/** A state of the API in the user's language; one that has no text is shown as it is. */
+export function stateWord(state: string): string {
+  return t(`is_${state}` as keyof typeof FLEET) || state;
+}

@@ -72,6 +72,17 @@ export const LIVE = {
   deviceId: ["Device (id)", "장치 (ID)"],
   owner: ["Owner", "소유자"],
   started: ["Started", "시작"],
+  session_Connected: ["Connected", "연결됨"],
+  session_Connecting: ["Connecting", "연결 중"],
+  session_Disconnected: ["Disconnected", "연결 끊김"],
+  session_Terminated: ["Terminated", "종료됨"],
+  session_Terminating: ["Terminating", "종료 중"],
+  session_Failed: ["Failed", "실패"],
 } as const satisfies Record<string, readonly [string, string]>;
 
 export const t = textsOf(LIVE);
+
+/** A state of the API in the user's language; one that has no text is shown as it is. */
+export function stateWord(state: string): string {
+  return t(`session_${state}` as keyof typeof LIVE) || state;
+}
