@@ -513,7 +513,10 @@ fn request(config: &AgentConfig) -> Vec<u8> {
         agent_version: ANNOUNCED_AGENT_VERSION.into(),
         requested_client_actions: vec![RequestedAction {
             action_type: ACTION_SESSION_TYPE.into(),
-            action_parameters: json!({ "SessionType": config.session_type, "Properties": config.properties }),
+            action_parameters: json!({
+                "SessionType": config.session_type,
+                "Properties": config.properties,
+            }),
         }],
     };
     request.to_payload()
