@@ -62,58 +62,76 @@ struct Wanted {
     document: Option<Document>,
 }
 
-impl Api {
-    /// Reads a request for a session on a device.
-    pub(super) async fn asked_session(
-        &self,
-        call: &Call,
-        document: &str,
-        request: &StartSessionRequest,
-        device: Option<&Device>,
-    ) -> Asked {
-        let said = device.and_then(platform_of);
-        let platform = said.unwrap_or(Platform::Linux);
-        let Wanted { resolved: wanted, document } =
-            self.wanted_session(document, &request.parameters, platform).await;
-        let run_as = wanted.as_ref().map_or(Ok(None), |wanted| run_as(call, wanted, platform));
-        // On Windows the user is no choice but a right: policy judges it however it was named.
-        let judged = match &run_as {
-            Ok(Some(user)) if platform == Platform::Windows => Some(user.as_str()),
-            _ => None,
-        };
-        let facts = session_facts(wanted.as_ref().ok(), &request.parameters, judged);
-        Asked { wanted, run_as, platform: said, facts, document }
-    }
+/// What the store has of a document and of the preferences of all sessions.
+pub(super) struct Stored {
+    /// The default version of the shell document, if it was ever replaced.
+    shell: Result<Option<Document>, ApiError>,
+    /// The default version of the document, if it is no built-in one.
+    own: Option<Result<Document, ApiError>>,
+}
 
-    /// The session that a request means.
-    async fn wanted_session(&self, name: &str, given: &Parameters, platform: Platform) -> Wanted {
-        let shell = match self.shell_document().await {
-            Ok(shell) => shell,
-            Err(error) => return Wanted { resolved: Err(error), document: None },
-        };
-        let account = preferences_of(shell.as_ref());
-        if let Ok(document) = documents::find(name) {
+/// Reads a request for a session on a device.
+pub(super) fn asked_session(
+    call: &Call,
+    document: &str,
+    stored: Stored,
+    request: &StartSessionRequest,
+    device: Option<&Device>,
+) -> Asked {
+    let said = device.and_then(platform_of);
+    let platform = said.unwrap_or(Platform::Linux);
+    let Wanted { resolved: wanted, document } =
+        wanted_session(document, stored, &request.parameters, platform);
+    let run_as = wanted.as_ref().map_or(Ok(None), |wanted| run_as(call, wanted, platform));
+    // On Windows the user is no choice but a right: policy judges it however it was named.
+    let judged = match &run_as {
+        Ok(Some(user)) if platform == Platform::Windows => Some(user.as_str()),
+        _ => None,
+    };
+    let facts = session_facts(wanted.as_ref().ok(), &request.parameters, judged);
+    Asked { wanted, run_as, platform: said, facts, document }
+}
+
+/// The session that a request means.
+fn wanted_session(name: &str, stored: Stored, given: &Parameters, platform: Platform) -> Wanted {
+    let shell = match stored.shell {
+        Ok(shell) => shell,
+        Err(error) => return Wanted { resolved: Err(error), document: None },
+    };
+    let account = preferences_of(shell.as_ref());
+    let document = match stored.own {
+        None => {
             let resolved = account.and_then(|preferences| {
                 Ok(Resolved {
                     plan: documents::resolve(Some(name), given)?,
                     preferences,
                     elevated: false,
-                    parameters: documents::effective(document, given),
+                    parameters: documents::effective(documents::find(name)?, given),
                 })
             });
             let shell = || shell.or_else(|| built_in_document(name));
             return Wanted { resolved, document: (name == RUN_SHELL).then(shell).flatten() };
         }
-        let document = match self.existing_document(name, &Version::Default).await {
-            Ok(document) => document,
-            Err(error) => return Wanted { resolved: account.and(Err(error)), document: None },
-        };
-        let resolved = account.and_then(|account| {
-            let mut resolved = session_document(&document)?.resolve(given, platform)?;
-            resolved.preferences = resolved.preferences.over(account);
-            Ok(resolved)
-        });
-        Wanted { resolved, document: Some(document) }
+        Some(Ok(document)) => document,
+        Some(Err(error)) => return Wanted { resolved: account.and(Err(error)), document: None },
+    };
+    let resolved = account.and_then(|account| {
+        let mut resolved = session_document(&document)?.resolve(given, platform)?;
+        resolved.preferences = resolved.preferences.over(account);
+        Ok(resolved)
+    });
+    Wanted { resolved, document: Some(document) }
+}
+
+impl Api {
+    /// Reads what a session's document, and the preferences of all sessions, are.
+    pub(super) async fn documents_of(&self, name: &str) -> Stored {
+        if documents::find(name).is_ok() {
+            return Stored { shell: self.shell_document().await, own: None };
+        }
+        let own = self.existing_document(name, &Version::Default);
+        let (shell, own) = tokio::join!(self.shell_document(), own);
+        Stored { shell, own: Some(own) }
     }
 
     /// The preferences of the account: what the shell document's default version says, if it was

@@ -31,14 +31,16 @@ use towline_ssm::documents::{DETACHED, RUN_SHELL, SessionPlan, TOWLINE_COPY};
 use towline_ssm::error::{ApiError, ErrorCode};
 use towline_ssm::ids::{DeviceId, SessionId};
 use towline_ssm::operation::USE_RESERVED_SESSION;
-use towline_store::{AgentKind, Device, DeviceStatus, SessionFilter, SessionPage, SessionStatus};
+use towline_store::{
+    AgentKind, Device, DeviceStatus, SessionFilter, SessionLimits, SessionPage, SessionStatus,
+};
 
 use super::authz::Question;
 use super::call::Call;
 use super::internal::{OrInternal as _, internal, no_store};
 use super::joining::token_or_taker;
 use super::ownership::About;
-use super::resolution::{Asked, DOCUMENT_CHECK, with_preferences};
+use super::resolution::{Asked, DOCUMENT_CHECK, asked_session, with_preferences};
 use super::service::Api;
 use super::start_facts::StartFacts;
 use crate::plane::{EndReason, LiveState, SessionStart, StartError, Terminal};
@@ -62,10 +64,15 @@ impl Api {
         if let Some(reason) = &request.reason {
             call.note("reason", reason);
         }
-        let target = self.target(&request.target).await?;
-        // Resolved before policy is asked, for its parameters are part of the question; told only
-        // after it.
-        let asked = self.asked_session(call, &document, &request, target.device.as_ref()).await;
+        // Read at once, for a database may be far. The document is resolved before policy is asked,
+        // for its parameters are part of the question; told only after it.
+        let (target, documents, limits) = tokio::join!(
+            self.target(&request.target),
+            self.documents_of(&document),
+            self.session_limits()
+        );
+        let target = target?;
+        let asked = asked_session(call, &document, documents, &request, target.device.as_ref());
         self.authorize_start(call, &target.about, named, &asked).await?;
         let Asked { wanted, run_as, platform, facts, .. } = asked;
         let Resolved { plan, preferences, .. } = wanted?;
@@ -78,9 +85,7 @@ impl Api {
         call.note("sessionId", session.as_str());
         let may_use_reserve = plan.has_terminal()
             && self.would_allow_action(call, USE_RESERVED_SESSION, &target.about).await?;
-        let limits =
-            self.store().settings().session_limits().await.or_internal("cannot read settings")?;
-        let limits = with_preferences(limits, &preferences);
+        let limits = with_preferences(limits?, &preferences);
         let start = SessionStart {
             session,
             device,
@@ -107,6 +112,10 @@ impl Api {
             may_use_reserve,
         };
         self.open(call, start, agent).await
+    }
+
+    async fn session_limits(&self) -> Result<SessionLimits, ApiError> {
+        self.store().settings().session_limits().await.or_internal("cannot read settings")
     }
 
     /// Opens the session that was decided.

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
-use sqlx::{ConnectOptions as _, Executor as _, Postgres};
+use sqlx::{ConnectOptions as _, Connection as _, Executor as _, Postgres};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
@@ -30,6 +30,8 @@ use crate::limits;
 
 const READING: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
+/// A connection that was used so lately is taken without a round trip that asks for it.
+const TRUSTED: Duration = Duration::from_secs(1);
 /// How long the try that asks for the reason of a failure may take.
 const ONE_MORE_TRY: Duration = Duration::from_secs(1);
 
@@ -62,6 +64,14 @@ impl PostgresPool {
             ("idle_in_transaction_session_timeout", millis.as_str()),
         ]);
         let pool = PgPoolOptions::new().max_connections(most).acquire_timeout(patience);
+        let pool = pool.test_before_acquire(false).before_acquire(|connection, used| {
+            Box::pin(async move {
+                if used.idle_for >= TRUSTED {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        });
         let pool = match pool.connect_with(options.clone()).await {
             Ok(pool) => pool,
             Err(error) => return Err(reason(&options, error).await),
