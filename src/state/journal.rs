@@ -14,7 +14,8 @@
 //!   them.
 //! - The oldest lines are dropped first, so a missing line never means "not started". Lines of
 //!   commands whose result the gateway has are dropped before all others: only a database that
-//!   went back in time asks for those again.
+//!   went back in time asks for those again. Where the last of them stood, a line is left, so that
+//!   a gateway that asks for the whole time since a start ([`AND_LATER`]) hears the truth.
 //!
 //! # Known limit
 //! - A disk that confirms a sync without writing, and loses the last lines when the power fails.
@@ -27,8 +28,11 @@ use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use towline_wire::epoch::BootNonce;
+use towline_wire::message::AND_LATER;
 
 const FILE: &str = "journal";
+/// In place of a session: [`Line::Dropped`]. Older agents read a command that nobody sends.
+const DROPPED: &str = "-";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Line {
@@ -36,6 +40,8 @@ enum Line {
     Start(String),
     /// The gateway has the command's result. In the file it is a start.
     Ended(String),
+    /// The last line of such a command that was dropped stood here.
+    Dropped,
 }
 
 impl Line {
@@ -107,10 +113,18 @@ impl Journal {
         if self.lines.iter().any(|line| line.is_start_of(session)) {
             return Err(Doubt::Started);
         }
-        let known = |boot: &BootNonce| {
-            self.lines.iter().any(|line| matches!(line, Line::Boot(known) if known == boot))
+        let is_whole = given_to.contains(&AND_LATER);
+        let since = match self.lines.iter().rposition(|line| *line == Line::Dropped) {
+            Some(dropped) if is_whole => dropped,
+            _ => 0,
         };
-        if given_to.iter().all(known) { Ok(()) } else { Err(Doubt::Unknown) }
+        let known = |boot: &BootNonce| {
+            let mut lines = self.lines.iter().skip(since);
+            lines.any(|line| matches!(line, Line::Boot(known) if known == boot))
+        };
+        let mut starts = given_to.iter().filter(|boot| **boot != AND_LATER).peekable();
+        let proves = !is_whole || starts.peek().is_some();
+        if proves && starts.all(known) { Ok(()) } else { Err(Doubt::Unknown) }
     }
 
     /// Notes that a command is about to be started. Only then it may be.
@@ -152,7 +166,7 @@ impl Journal {
     }
 
     fn push(&mut self, line: Line) {
-        if self.lines.len() >= limits::JOURNAL {
+        while self.lines.len() >= limits::JOURNAL {
             self.drop_oldest();
         }
         self.lines.push_back(line);
@@ -160,8 +174,17 @@ impl Journal {
 
     /// Drops the oldest line of a command whose result the gateway has, else the oldest one.
     fn drop_oldest(&mut self) {
-        let ended = self.lines.iter().position(|line| matches!(line, Line::Ended(_)));
-        self.lines.remove(ended.unwrap_or_default());
+        match self.lines.iter_mut().find(|line| matches!(line, Line::Ended(_))) {
+            Some(ended) => {
+                *ended = Line::Dropped;
+                let mut before = self.lines.iter().filter(|line| **line == Line::Dropped).count();
+                self.lines.retain(|line| {
+                    before -= usize::from(*line == Line::Dropped);
+                    *line != Line::Dropped || before == 0
+                });
+            }
+            None => drop(self.lines.pop_front()),
+        }
     }
 
     fn append(&mut self, line: &str) -> io::Result<()> {
@@ -208,6 +231,7 @@ fn line_text(line: &Line) -> String {
             format!("boot {}\n", boot.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
         }
         Line::Start(session) | Line::Ended(session) => format!("start {session}\n"),
+        Line::Dropped => format!("start {DROPPED}\n"),
     }
 }
 
@@ -233,6 +257,9 @@ fn read(path: &Path) -> VecDeque<Line> {
 
 fn parse(line: &str) -> Option<Line> {
     if let Some(session) = line.strip_prefix("start ") {
+        if session == DROPPED {
+            return Some(Line::Dropped);
+        }
         return (!session.is_empty()).then(|| Line::Start(session.to_owned()));
     }
     let hex = line.strip_prefix("boot ").filter(|hex| hex.len() == 32 && hex.is_ascii())?;
@@ -296,9 +323,33 @@ mod tests {
             journal.note(&format!("cmd-{n}")).unwrap();
             journal.ended(&format!("cmd-{n}"));
         }
-        assert_eq!(journal.lines.len(), limits::JOURNAL_ENDED + 2);
+        assert_eq!(journal.lines.len(), limits::JOURNAL_ENDED + 3);
         assert_eq!(journal.admits("cmd-new", &[FIRST]), Ok(()));
         assert_eq!(journal.admits("cmd-open", &[FIRST]), Err(Doubt::Started));
+    }
+
+    #[test]
+    fn the_whole_time_since_a_start_is_told_only_while_no_line_of_it_was_dropped() {
+        let (_temp, dir) = scratch();
+        let mut first = Journal::open(&dir, FIRST);
+        first.note("cmd-a").unwrap();
+        first.ended("cmd-a");
+        let mut second = Journal::open(&dir, SECOND);
+        assert_eq!(second.admits("cmd-b", &[FIRST, AND_LATER]), Ok(()), "no start was given it");
+        assert_eq!(second.admits("cmd-a", &[FIRST, AND_LATER]), Err(Doubt::Started));
+        assert_eq!(second.admits("cmd-b", &[AND_LATER]), Err(Doubt::Unknown), "since when?");
+        assert_eq!(second.admits("cmd-b", &[[9; 16], AND_LATER]), Err(Doubt::Unknown));
+        for n in 0..=limits::JOURNAL_ENDED {
+            second.note(&format!("cmd-{n}")).unwrap();
+            second.ended(&format!("cmd-{n}"));
+        }
+        let asked = [SECOND, AND_LATER];
+        assert_eq!(second.admits("cmd-b", &asked), Err(Doubt::Unknown), "it may have been the one");
+        assert_eq!(second.admits("cmd-b", &[SECOND]), Ok(()));
+        second.rewrite().unwrap();
+        let third = Journal::open(&dir, [3; 16]);
+        assert_eq!(third.admits("cmd-b", &asked), Err(Doubt::Unknown), "its file tells so, too");
+        assert_eq!(third.admits("cmd-b", &[[3; 16], AND_LATER]), Ok(()));
     }
 
     #[test]

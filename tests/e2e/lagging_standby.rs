@@ -109,12 +109,14 @@ fn is_not_known(lab: &Lab, standby: &Postgres, device: &Device, lost: &Lost) -> 
 fn a_command_that_ended_in_the_lost_time_is_not_run_again_by_a_gateway_that_is_started() -> Outcome
 {
     let mut scene = Scene::new()?;
-    let mut late = scene.lab.device()?;
+    let (mut late, mut away) = (scene.lab.device()?, scene.lab.device()?);
     late.process()?.stop()?;
+    away.process()?.stop()?;
     let go = mark(&scene.lab, "go");
     let begun_before = Lost::send(&scene.lab, &scene.device, "begun-before", &go)?;
     begun(&begun_before.ran)?;
     let waits = Lost::send(&scene.lab, &late, "waits", &go)?;
+    let not_given = Lost::send(&scene.lab, &away, "not-given", &go)?;
     scene.begin_to_lag()?;
     late.start()?;
     late.wait_online(&scene.lab.admin())?;
@@ -129,6 +131,10 @@ fn a_command_that_ended_in_the_lost_time_is_not_run_again_by_a_gateway_that_is_s
     late.wait_online(&scene.lab.admin())?;
     is_not_known(&scene.lab, &scene.standby, &scene.device, &begun_before)?;
     is_not_known(&scene.lab, &scene.standby, &late, &waits)?;
+    // Nobody had this one: the journal of its device says so.
+    away.start()?;
+    is(&ended(&scene.lab, &away, &not_given.command)?, "Success")?;
+    not_given.ran_once()?;
     let fresh = Lost::send(&scene.lab, &late, "fresh", &go)?;
     is(&ended(&scene.lab, &late, &fresh.command)?, "Success")?;
     fresh.ran_once()?;
@@ -144,12 +150,15 @@ fn several_gateways_run_no_command_again_that_ended_in_the_lost_time() -> Outcom
     let mut pair = Pair::on(server, store, false, "")?;
     let first = pair.device_at(&[pair.a_address()])?;
     let mut late = pair.device_at(&[pair.b_address])?;
+    let mut away = pair.device_at(&[pair.b_address])?;
     let mut known = Typist::at(&pair.lab, &first)?;
     late.process()?.stop()?;
+    away.process()?.stop()?;
     let go = mark(&pair.lab, "go");
     let begun_before = Lost::send(&pair.lab, &first, "begun-before", &go)?;
     begun(&begun_before.ran)?;
     let waits = Lost::send(&pair.lab, &late, "waits", &go)?;
+    let not_given = Lost::send(&pair.lab, &away, "not-given", &go)?;
     let mut standby = pair.server.lagging_standby()?;
     pair.server.is_followed()?;
     standby.stop_following()?;
@@ -167,6 +176,9 @@ fn several_gateways_run_no_command_again_that_ended_in_the_lost_time() -> Outcom
     known.goes_on("a shell whose row is there")?;
     is_not_known(&pair.lab, &standby, &first, &begun_before)?;
     is_not_known(&pair.lab, &standby, &late, &waits)?;
+    away.start()?;
+    is(&ended(&pair.lab, &away, &not_given.command)?, "Success")?;
+    not_given.ran_once()?;
     // Its link began in the lost time: its gateway tells the others again.
     late.wait_online(&pair.admin_at(pair.a_address()))?;
     let fresh = Lost::send(&pair.lab, &late, "fresh", &go)?;

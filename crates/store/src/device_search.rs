@@ -196,7 +196,7 @@ mod tests {
         assert_eq!(found(&store, &["chur"]).await, ["mi-1"]);
         assert_eq!(found(&store, &["bern"]).await, ["mi-3"]);
         let arrival = Some((report("crane"), "198.51.100.7".to_owned()));
-        let sign = SignOfLife { id: "mi-1".into(), at: NOW, arrival };
+        let sign = SignOfLife { id: "mi-1".into(), at: NOW, arrival, boot: None };
         store.devices().note_signs(&[sign]).await.unwrap();
         assert_eq!(found(&store, &["crane", "198.51.100.7"]).await, ["mi-1"]);
         assert!(found(&store, &["host-1"]).await.is_empty());

@@ -74,6 +74,7 @@ const STEPS: &[Step] = &[
     (93, "seats", include_str!("../migrations/0093_seats.sql")),
     (98, "end codes", include_str!("../migrations/0098_end_codes.sql")),
     (99, "shares of the trail", include_str!("../migrations/0099_shares_of_the_trail.sql")),
+    (103, "starts of agents", include_str!("../migrations/0103_starts_of_agents.sql")),
 ];
 
 /// The same for PostgreSQL, which begins with the schema of step 38.
@@ -116,6 +117,7 @@ const POSTGRES: &[Step] = &[
         "shares of the trail",
         include_str!("../migrations/postgres/0099_shares_of_the_trail.sql"),
     ),
+    (103, "starts of agents", include_str!("../migrations/postgres/0103_starts_of_agents.sql")),
 ];
 
 /// Number, name and text of a step.

@@ -20,6 +20,8 @@ pub struct SignOfLife {
     pub at: UnixMillis,
     /// Its report and its address, when it has connected.
     pub arrival: Option<(DeviceReport, String)>,
+    /// The start of its agent that has connected, of our own agent.
+    pub boot: Option<[u8; 16]>,
 }
 
 impl Devices<'_> {
@@ -69,7 +71,7 @@ async fn arrived(
     .await?;
     engine::query(
         "UPDATE devices SET agent_version = ?, platform_type = ?, platform_name = ?, \
-         platform_version = ?, hostname = ?, target = ?, ip = ?, last_ping = ? WHERE id = ?",
+         platform_version = ?, hostname = ?, target = ?, ip = ?, last_ping = ?, boot = ? WHERE id = ?",
     )
     .bind(&report.agent_version)
     .bind(report.platform_type())
@@ -79,6 +81,7 @@ async fn arrived(
     .bind(&report.target)
     .bind(ip)
     .bind(sign.at.0)
+    .bind(sign.boot.map(|boot| boot.to_vec()))
     .bind(&sign.id)
     .execute(&mut **tx)
     .await?;
@@ -104,8 +107,12 @@ mod tests {
             store.devices().register(&device, UnixMillis(1)).await.unwrap();
         }
         let report = DeviceReport { hostname: "pump".into(), ..DeviceReport::default() };
-        let sign =
-            |id: &str, at, arrival| SignOfLife { id: id.into(), at: UnixMillis(at), arrival };
+        let sign = |id: &str, at, arrival| SignOfLife {
+            id: id.into(),
+            at: UnixMillis(at),
+            arrival,
+            boot: None,
+        };
         let signs = [
             sign("mi-0", 10, Some((report.clone(), "192.0.2.7".into()))),
             sign("mi-gone", 11, Some((report, "192.0.2.8".into()))),

@@ -316,7 +316,7 @@ impl Carrier {
     }
 
     async fn over(&mut self, over: Over) {
-        let ended = matches!(over, Over::Ended(_));
+        let ended = matches!(over, Over::Ended(_) | Over::HadBefore(_));
         let stored = self.tell(over).await;
         if let (true, Some(planned)) = (ended && stored, self.facts.plan.steps.get(self.step)) {
             self.shared.hand_over(&self.facts, &self.device, &planned.folder);
@@ -384,7 +384,7 @@ fn refused(why: StartError) -> Over {
         | StartError::TooManySessions { .. }
         | StartError::ShareTaken { .. } => Over::Busy,
         StartError::NotConnected | StartError::Draining | StartError::Timeout => Over::NotHeld,
-        StartError::AlreadyStarted { why } => Over::Ended(End::Broken(why)),
+        StartError::AlreadyStarted { why } => Over::HadBefore(why),
         StartError::Refused { why }
         | StartError::ProgramNotFound { why }
         | StartError::ProgramNotExecutable { why } => Over::Ended(End::Refused(why)),

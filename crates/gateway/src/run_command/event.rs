@@ -38,6 +38,8 @@ pub(super) enum Event {
 pub(super) enum Over {
     /// The step is over.
     Ended(End),
+    /// The device has started it before, or does not know.
+    HadBefore(String),
     /// The device does not hold it: it may be given again.
     NotHeld,
     /// The device, or what is bounded on the way to it, has no room for it: later.

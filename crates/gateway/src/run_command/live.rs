@@ -20,6 +20,7 @@ use towline_ssm::command_document::Plan;
 use towline_store::{CommandEnd, InvocationChange, InvocationRow, OutputHeads, SentCommand};
 use towline_wire::lane::Lanes;
 
+use super::doubt;
 use super::step::{self, End, SKIPPED, StepState};
 use crate::limits::{COMMAND_SLACK, MAX_STEP_DELIVERIES};
 
@@ -67,6 +68,7 @@ impl Stage {
     fn of(row: &InvocationRow, own: Option<&str>) -> Self {
         // What this node carries is not read from its row: a doubted one is of before.
         let is_left = row.doubted && own == Some(&*row.node);
+        let is_left = is_left || row.node.is_empty() && doubt::asks(row);
         if own.is_none() || row.node.is_empty() && row.given_to.is_empty() || is_left {
             Self::Waiting
         } else {
@@ -271,13 +273,14 @@ impl Live {
         boot: [u8; 16],
         now: UnixMillis,
     ) -> Option<InvocationChange> {
-        let one = self.invocations.get_mut(device).filter(|one| !one.doubted)?;
-        if !one.given_to.contains(&boot) {
-            if one.given_to.len() >= MAX_STEP_DELIVERIES {
+        let one = self.invocations.get_mut(device).filter(|one| !one.doubted || one.asks())?;
+        if one.asks() || !one.given_to.contains(&boot) {
+            if one.deliveries() >= MAX_STEP_DELIVERIES {
                 return None;
             }
             one.given_to.push(boot);
         }
+        one.doubted = false; // its device tells
         let one = self.enter(device, ACTIVE)?;
         one.confirmed = false;
         let step = one.step;
@@ -442,7 +445,11 @@ impl Live {
         for device in waiting {
             let begun =
                 self.invocations.get(&device).is_some_and(|one| has_run(&one.steps, one.step));
-            let change = if self.stop == Some(Stop::TooManyErrors) && !begun {
+            let late = !begun && now >= self.facts.deliver_by || now >= self.facts.expires_at;
+            let asks = self.invocations.get(&device).is_some_and(Invocation::asks);
+            let change = if asks && late {
+                self.not_given(&device)
+            } else if self.stop == Some(Stop::TooManyErrors) && !begun {
                 let why = "not run: there were more errors on other devices than MaxErrors allows";
                 self.give_up(&device, CommandStatus::Cancelled, "Terminated", why)
             } else if !begun && now >= self.facts.deliver_by {

@@ -4,7 +4,7 @@ use towline_host::clock::UnixMillis;
 use towline_ssm::api::command::CommandStatus;
 use towline_ssm::command_document::{After, Interpreter, Plan, PlannedStep};
 use towline_store::{InvocationChange, InvocationRow, NewCommand, SentCommand};
-use towline_wire::message::ExitStatus;
+use towline_wire::message::{AND_LATER, ExitStatus};
 
 use super::live::{Facts, Live};
 use super::step::{End, StepState};
@@ -311,4 +311,48 @@ fn a_doubted_step_whose_device_does_not_hold_it_has_ended() {
     live.back_to_queue("mi-00", true);
     let over = live.end_doubted();
     assert!(over.len() == 1 && over[0].device == "mi-00" && over[0].ended, "{over:?}");
+}
+
+#[test]
+fn a_step_that_nobody_had_as_far_as_is_known_is_given_with_the_question_to_the_journal() {
+    let question = vec![BOOT, AND_LATER];
+    let row = |device: &str| InvocationRow {
+        doubted: true,
+        given_to: question.clone(),
+        ..invocation(device, 1)
+    };
+    let mut live = live(3, "50", "3", 1);
+    for device in ["mi-00", "mi-01", "mi-02"] {
+        live.remove(device);
+        live.insert(row(device), None);
+    }
+    assert!(live.end_doubted().is_empty(), "their journals tell");
+    let given = live.give("mi-00", BOOT, NOW).unwrap();
+    assert!(!given.doubted && !given.ended);
+    assert_eq!(given.given_to, [BOOT, AND_LATER, BOOT], "whoever asks again asks the same");
+    assert_eq!(end(&mut live, "mi-00", 0).0.status, "Success");
+    live.give("mi-01", [2; 16], NOW).unwrap();
+    let had = live.had_before("mi-01").unwrap();
+    assert!(had.ended && had.status == "TimedOut" && had.reason.contains("is not known"));
+    let late = live.overdue(DELIVER_BY);
+    assert!(late.len() == 1 && late[0].device == "mi-02" && late[0].reason.contains("not known"));
+}
+
+#[test]
+fn a_step_that_no_database_has_lost_is_not_taken_for_one_of_the_lost_time() {
+    let mut live = live(1, "50", "2", 1);
+    live.give("mi-00", BOOT, NOW).unwrap();
+    assert!(live.had_before("mi-00").is_none());
+}
+
+#[test]
+fn a_step_in_doubt_that_no_node_carries_waits_at_each_node_for_its_device() {
+    let mut live = live(1, "50", "2", 1);
+    live.remove("mi-00");
+    let row =
+        InvocationRow { doubted: true, given_to: vec![BOOT, AND_LATER], ..invocation("mi-00", 1) };
+    live.insert(row.clone(), Some("a"));
+    assert_eq!(live.next(|_| true).as_deref(), Some("mi-00"));
+    live.claimed(InvocationRow { node: "a".into(), active: true, ..row }, "a");
+    assert!(live.give("mi-00", [2; 16], NOW).is_some());
 }

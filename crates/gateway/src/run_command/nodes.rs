@@ -98,6 +98,14 @@ impl Scheduler {
         let rows = self.shared.store.run_commands().changed_since(&of.id, version).await?;
         let own = self.own();
         let Some(live) = self.live.get_mut(&of.id) else { return Ok(()) };
+        // It had ended here, and the database has lost that.
+        let is_open_again = |row: &InvocationRow| {
+            row.doubted && !row.ended && !live.invocations.contains_key(&row.device)
+        };
+        if rows.iter().any(is_open_again) {
+            self.read_again(&of.id).await;
+            return Ok(());
+        }
         if of.cancelled {
             live.cancel_all();
         }

@@ -115,8 +115,8 @@ impl Scheduler {
         let mut live = Live::new(row, facts, rows, own);
         // At a node these are elsewhere, until their devices come here.
         let given = live.invocations.iter();
-        let given =
-            given.filter(|(_, one)| own.is_none() && !one.given_to.is_empty()).map(|(id, _)| id);
+        let is_given = |one: &Invocation| !one.given_to.is_empty() && !one.asks();
+        let given = given.filter(|(_, one)| own.is_none() && is_given(one)).map(|(id, _)| id);
         for device in given.cloned().collect::<Vec<_>>() {
             live.awaited(&device);
             let job = self.job(&live, &device, None, Vec::new());
@@ -310,6 +310,13 @@ impl Scheduler {
         let cancelled = live.invocations.get(device).is_some_and(|one| one.cancelled);
         let end = match over {
             Over::Ended(end) => end,
+            Over::HadBefore(why) => {
+                if let Some(change) = live.had_before(device) {
+                    out.changes.push(change);
+                    return;
+                }
+                End::Broken(why)
+            }
             Over::NotHeld | Over::Busy if cancelled => End::Cancelled,
             Over::NotHeld => {
                 out.changes.extend(live.back_to_queue(device, true));

@@ -9,6 +9,9 @@
 //! - Nothing is written on a timeline before the invocations that were open at its beginning are
 //!   doubted: their ends may be in what the former server confirmed and this one does not have.
 //! - What was stored on a timeline without a mark is not doubted: nothing is known of its past.
+//! - A doubted invocation that was given to no device gets the last start of its device's agent
+//!   that is stored, with [`AND_LATER`](towline_wire::message::AND_LATER) behind it: that agent's
+//!   journal tells whether it was given in what was lost.
 //!
 //! # Not here
 //! - What becomes of a doubted invocation: the gateway's `run_command`.
@@ -32,6 +35,9 @@ pub(super) const ADOPT: &str = "; UPDATE commands SET version = version + 100000
      WHERE ended_at IS NULL AND EXISTS (SELECT 1 FROM settings WHERE key = 'store.timeline' \
      AND value <> SUBSTR(pg_walfile_name(pg_current_wal_lsn()), 1, 8)); \
      UPDATE command_invocations SET doubted = 1, \
+     given_to = CASE WHEN LENGTH(given_to) > 0 THEN given_to ELSE COALESCE((SELECT d.boot \
+     || '\\xffffffffffffffffffffffffffffffff'::bytea FROM devices d \
+     WHERE d.id = command_invocations.device_id AND LENGTH(d.boot) = 16), given_to) END, \
      version = (SELECT c.version FROM commands c WHERE c.id = command_invocations.command_id) \
      WHERE ended_at IS NULL AND EXISTS (SELECT 1 FROM settings WHERE key = 'store.timeline' \
      AND value <> SUBSTR(pg_walfile_name(pg_current_wal_lsn()), 1, 8)); \
@@ -54,7 +60,11 @@ mod tests {
 
     use crate::run_commands::tests::{devices, ended, new};
     use crate::testing::{joined, new_database};
-    use crate::{InvocationChange, Store, engine};
+    use crate::{
+        DeviceReport, InvocationChange, InvocationRow, NewActivation, NewDevice, SignOfLife, Store,
+        engine,
+    };
+    use towline_wire::message::AND_LATER;
 
     /// As if the database's server had been another one until now.
     async fn another_server_before(store: &Store) {
@@ -81,7 +91,18 @@ mod tests {
         assert!(store.notices_another_server());
         let commands = store.run_commands();
         let all = devices(&["mi-1", "mi-2"]);
+        let activation = NewActivation::for_tests("act", 3, UnixMillis(i64::MAX));
+        store.activations().create(&activation, UnixMillis(1)).await.unwrap();
+        for name in ["mi-1", "mi-3"] {
+            let device = NewDevice::for_tests(name, name.as_bytes(), "act");
+            store.devices().register(&device, UnixMillis(1)).await.unwrap();
+        }
+        let arrival = Some((DeviceReport::default(), "192.0.2.1".to_owned()));
+        let sign =
+            SignOfLife { id: "mi-1".into(), at: UnixMillis(2), arrival, boot: Some([5; 16]) };
+        store.devices().note_signs(&[sign]).await.unwrap();
         commands.insert(&new("old", 5), &all, |_| "[]").await.unwrap();
+        commands.insert(&new("unasked", 5), &devices(&["mi-3"]), |_| "[]").await.unwrap();
         let over = InvocationChange { heads: None, ..ended("old", "mi-2", "Success") };
         commands.change(&[over], &[], UnixMillis(9)).await.unwrap();
         let version = commands.open_versions().await.unwrap()[0].version;
@@ -97,6 +118,14 @@ mod tests {
             [("mi-1".to_owned(), true), ("mi-2".to_owned(), false)]
         );
         assert!(doubted(&store, "new").await.iter().all(|(_, doubted)| !doubted));
+        let given = |row: Option<InvocationRow>| row.unwrap().given_to;
+        assert_eq!(
+            given(commands.invocation("old", "mi-1").await.unwrap()),
+            [[5; 16], AND_LATER],
+            "the journal of the device tells"
+        );
+        let none = given(commands.invocation("unasked", "mi-3").await.unwrap());
+        assert!(none.is_empty(), "no start of its agent is known: {none:?}");
         let open = commands.open_versions().await.unwrap();
         let old = open.iter().find(|one| one.id == "old").unwrap();
         assert!(old.version > version, "the other gateways read it again");

@@ -2,7 +2,10 @@
 //!
 //! # Invariants
 //! - A step that was given to a device is of the node that has the device's link; one that was
-//!   claimed and not given is nobody's.
+//!   claimed and not given is nobody's. So is one in doubt that the device's journal is to tell of
+//!   (`engine/timeline.rs`): it is given, with that question, by whoever claims it.
+
+use towline_wire::message::AND_LATER;
 
 use super::leaving::{LEAVES_COMMANDS, LEAVES_INVOCATIONS};
 use crate::engine::{self, Tx};
@@ -16,24 +19,29 @@ pub(crate) async fn come_with_device(
     own: &str,
     anew: bool,
 ) -> Result<Vec<String>, StoreError> {
-    let commands: Vec<String> = engine::query_scalar(
+    const GIVEN: &str =
+        "LENGTH(given_to) > 0 AND NOT (LENGTH(given_to) = 32 AND SUBSTR(given_to, 17) = ?)";
+    let later = AND_LATER.to_vec();
+    let commands: Vec<String> = engine::query_scalar(&format!(
         "SELECT command_id FROM command_invocations WHERE device_id = ? AND ended_at IS NULL \
-         AND (node <> ? OR ?) AND (node <> '' OR LENGTH(given_to) > 0) ORDER BY command_id",
-    )
+         AND (node <> ? OR ?) AND (node <> '' OR {GIVEN}) ORDER BY command_id"
+    ))
     .bind(device)
     .bind(own)
     .bind(anew)
+    .bind(&later)
     .fetch_all(&mut **tx)
     .await?;
     for command in &commands {
         super::command_store::count_up(tx, command).await?;
-        engine::query(
+        engine::query(&format!(
             "UPDATE command_invocations SET active = 0, \
-             node = CASE WHEN LENGTH(given_to) > 0 THEN ? ELSE '' END, \
+             node = CASE WHEN {GIVEN} THEN ? ELSE '' END, \
              version = (SELECT c.version FROM commands c WHERE c.id = \
              command_invocations.command_id) \
-             WHERE command_id = ? AND device_id = ?",
-        )
+             WHERE command_id = ? AND device_id = ?"
+        ))
+        .bind(&later)
         .bind(own)
         .bind(command)
         .bind(device)

@@ -10,6 +10,8 @@
 //! - A node claims only what it has the device's link for, and stores output only of what it
 //!   carries.
 
+use towline_wire::message::AND_LATER;
+
 use super::command_store::{CommandStore, count_up};
 use super::rows::{INVOCATION, InvocationRow, OpenCommand, OutputPiece, Wanted, invocation};
 use crate::engine::{self, Row, Tx};
@@ -47,14 +49,17 @@ impl CommandStore<'_> {
     /// # Errors
     /// [`StoreError::Database`]; nothing has changed then.
     pub async fn give_back_claims(&self) -> Result<(), StoreError> {
-        const CLAIMED: &str = "node = ? AND ended_at IS NULL AND LENGTH(given_to) = 0";
-        let own = &*self.store.node;
+        // The latter is in doubt: see `engine/timeline.rs`.
+        const CLAIMED: &str = "node = ? AND ended_at IS NULL AND (LENGTH(given_to) = 0 \
+             OR LENGTH(given_to) = 32 AND SUBSTR(given_to, 17) = ?)";
+        let (own, later) = (&*self.store.node, AND_LATER.to_vec());
         let mut tx = self.store.writing().await?;
         let commands: Vec<String> = engine::query_scalar(&format!(
             "SELECT DISTINCT command_id FROM command_invocations WHERE {CLAIMED} \
              ORDER BY command_id"
         ))
         .bind(own)
+        .bind(&later)
         .fetch_all(&mut *tx)
         .await?;
         for command in &commands {
@@ -66,6 +71,7 @@ impl CommandStore<'_> {
             ))
             .bind(command)
             .bind(own)
+            .bind(&later)
             .execute(&mut *tx)
             .await?;
         }

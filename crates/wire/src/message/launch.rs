@@ -68,6 +68,10 @@ pub enum Launch {
     },
 }
 
+/// No start of an agent. Among [`Script::given_to`] it says that the gateway may have forgotten to
+/// which later starts it gave the script: the journal has to tell of all that followed the others.
+pub const AND_LATER: BootNonce = [0xff; 16];
+
 /// A script to be started at most once. The grant holds the digest of this, and this the digest of
 /// the script.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,7 +85,8 @@ pub struct Script {
     /// Seconds after which the agent ends it.
     pub timeout: u32,
     /// Starts of the agent that were given the same script for the same session and may have
-    /// started it. It is started only if the agent's journal tells that none of them has.
+    /// started it. It is started only if the agent's journal tells that none of them has. With
+    /// [`AND_LATER`] among them, only if it tells so of all starts since the others, too.
     pub given_to: Vec<BootNonce>,
 }
 

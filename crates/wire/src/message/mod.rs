@@ -26,7 +26,9 @@ mod version;
 pub use self::codec::{MessageError, decode, encode};
 pub use self::ending::{EndReason, ExitStatus, RefusalCode};
 pub use self::from_agent::{Enroll, FromAgent, Held, Hello, Platform};
-pub use self::launch::{Destination, Framing, Launch, MAX_PROFILE_BYTES, Script, Size, Terminal};
+pub use self::launch::{
+    AND_LATER, Destination, Framing, Launch, MAX_PROFILE_BYTES, Script, Size, Terminal,
+};
 pub use self::session_name::SessionName;
 pub use self::to_agent::{Open, ToAgent, Welcome};
 pub use self::version::{

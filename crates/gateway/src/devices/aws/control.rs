@@ -336,7 +336,8 @@ pub(super) async fn serve(
     channel.close(&why);
     agents.parts.hub.device_down(&*channel);
     arrival::leave(&agents.parts.hub, &channel.device, channel.link());
-    let sign = SignOfLife { id: device.id.clone(), at: agents.parts.clock.now(), arrival: None };
+    let (id, at) = (device.id.clone(), agents.parts.clock.now());
+    let sign = SignOfLife { id, at, arrival: None, boot: None };
     agents.signs.write(sign).await; // a failure was logged
     let why = lock(&channel.why).clone().unwrap_or_default();
     tracing::info!(device = device.id, %source, why, "control channel ended");

@@ -37,7 +37,7 @@ impl VendorAgents {
         let due = now.0 >= device.last_ping.plus(VENDOR_HEALTH_EVERY).0;
         if due || report != device.report || ip != device.ip {
             let arrival = Some((report, ip));
-            let sign = SignOfLife { id: device.id.clone(), at: now, arrival };
+            let sign = SignOfLife { id: device.id.clone(), at: now, arrival, boot: None };
             if self.signs.write(sign).await != Some(true) {
                 return Err(internal("a device's report cannot be stored", &device.id));
             }

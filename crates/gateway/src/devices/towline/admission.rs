@@ -122,7 +122,8 @@ impl Agents {
 
     /// Writes down that a link is over.
     async fn ended(&self, link: &Link, peer: std::net::SocketAddr, why: String) {
-        let sign = SignOfLife { id: link.device.to_string(), at: self.clock.now(), arrival: None };
+        let (id, at) = (link.device.to_string(), self.clock.now());
+        let sign = SignOfLife { id, at, arrival: None, boot: None };
         self.signs.write(sign).await;
         let why = link.why_closed().unwrap_or(why);
         tracing::info!(device = %link.device, %peer, why, "link ended");

@@ -129,7 +129,8 @@ impl Handshake<'_> {
             return Err(refusal);
         }
         let arrival = Some((report(&hello.platform), self.peer.ip().to_string()));
-        let sign = SignOfLife { id: row.id.clone(), at: self.agents.clock.now(), arrival };
+        let (at, boot) = (self.agents.clock.now(), Some(hello.epoch.boot));
+        let sign = SignOfLife { id: row.id.clone(), at, arrival, boot };
         self.agents.signs.write(sign).await;
         DeviceId::try_from(row.id).map_err(|_| unknown())
     }
