@@ -49,8 +49,9 @@ fn a_session_starts_with_few_statements() -> Outcome {
 
 /// One way to the database, and back.
 const FAR: Duration = Duration::from_millis(100);
-/// How often a start waits for the database, one after the other.
-const TRIPS: u128 = 33;
+/// How often a start may wait for the database, one after the other. 32 were seen on a machine that
+/// compiled beside it; time of the processor counts as part of a trip.
+const TRIPS: u128 = 36;
 
 #[test]
 fn a_session_starts_with_few_round_trips_to_a_far_database() -> Outcome {
