@@ -219,7 +219,8 @@ export class Shell {
         // Who watches does not type, and nothing is kept for later.
         if (this.isBehind) return;
         if (this.session) this.session.type(bytes);
-        else if (this.status.peek().is === "opening" && this.early.length < MOST_EARLY) this.early.push(bytes);
+        else if (this.status.peek().is === "opening" && this.early.length < MOST_EARLY)
+          this.early.push(bytes);
       },
       resized: () => this.session?.resized(),
       searches: () => this.page.searches(),
