@@ -329,7 +329,7 @@ fn a_step_that_nobody_had_as_far_as_is_known_is_given_with_the_question_to_the_j
     assert!(live.end_doubted().is_empty(), "their journals tell");
     let given = live.give("mi-00", BOOT, NOW).unwrap();
     assert!(!given.doubted && !given.ended);
-    assert_eq!(given.given_to, [BOOT, AND_LATER, BOOT], "whoever asks again asks the same");
+    assert_eq!(given.given_to, [BOOT, AND_LATER, BOOT], "a second order asks the same");
     assert_eq!(end(&mut live, "mi-00", 0).0.status, "Success");
     live.give("mi-01", [2; 16], NOW).unwrap();
     let had = live.had_before("mi-01").unwrap();

@@ -9,8 +9,7 @@
 //!   again, and everybody waits.
 //! - Where several gateways work together each has a scheduler, for the devices that it holds
 //!   ([`super::nodes`]). The one that does the chores keeps the standings and the time limits.
-//! - All that waits is bounded: events by their channel, commands and invocations by the store's
-//!   limits.
+//! - All that waits is bounded: events by their channel, the rest by the store's limits.
 
 use std::collections::HashMap;
 use std::path::Path;

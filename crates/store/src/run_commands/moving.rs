@@ -3,7 +3,7 @@
 //! # Invariants
 //! - A step that was given to a device is of the node that has the device's link; one that was
 //!   claimed and not given is nobody's. So is one in doubt that the device's journal is to tell of
-//!   (`engine/timeline.rs`): it is given, with that question, by whoever claims it.
+//!   (`engine/timeline.rs`): it is given, with that question, by the node that claims it.
 
 use towline_wire::message::AND_LATER;
 
